@@ -1,0 +1,289 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// Batch is what one passing pdata batch showed. The engine owns it after
+// Observe; Reset makes it reusable.
+type Batch struct {
+	// Arrived is when the batch reached the engine's process, on its clock.
+	Arrived Time
+
+	Observers []ObserverBeat
+	Beats     []Beat
+	Probes    []Probe
+	Signs     []Sign
+	Calls     []Calls
+	Served    []Served
+	Facts     []Fact
+	Hops      []Hop
+	Spans     []SpanSample
+}
+
+// Reset empties b and keeps its memory.
+func (b *Batch) Reset() {
+	b.Arrived = 0
+	clear(b.Observers)
+	clear(b.Beats)
+	clear(b.Probes)
+	clear(b.Signs)
+	clear(b.Calls)
+	clear(b.Served)
+	clear(b.Facts)
+	clear(b.Hops)
+	b.Observers, b.Beats, b.Probes, b.Signs = b.Observers[:0], b.Beats[:0], b.Probes[:0], b.Signs[:0]
+	b.Calls, b.Served, b.Facts, b.Hops, b.Spans = b.Calls[:0], b.Served[:0], b.Facts[:0], b.Hops[:0], b.Spans[:0]
+}
+
+// Empty says whether b holds no observation.
+func (b *Batch) Empty() bool { return b.Len() == 0 }
+
+// Len is the number of observations in b.
+func (b *Batch) Len() int {
+	return len(b.Observers) + len(b.Beats) + len(b.Probes) + len(b.Signs) +
+		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Hops) + len(b.Spans)
+}
+
+// Stamp says which observer saw something and when, on that observer's clock.
+type Stamp struct {
+	Observer string        // observer's id; "" is the engine's own process
+	At       Time          // observed time, observer's wall clock
+	Uptime   time.Duration // observer's monotonic clock since its start; 0 if unknown
+	Seq      uint64        // observer's own count; 0 if unknown. A repeat is duplication in transport
+}
+
+// ObserverBeat is an observer's sign of its own life.
+type ObserverBeat struct {
+	Stamp
+	Host     string        // the observer's host
+	Interval time.Duration // its usual interval
+	Late     time.Duration // how late its own tick was
+	Refused  uint64        // heartbeats that it refused since its last beat
+}
+
+// Beat is a heartbeat that was pushed.
+type Beat struct {
+	Stamp
+	Source        *Source
+	Interval      time.Duration // declared; 0 if not
+	Incarnation   uint64        // the sender's start; 0 if not told
+	Seq           uint64        // sender's own count of its timer's ticks; 0 if not told
+	SentAt        Time          // sender's clock; 0 if not told
+	Status        Status
+	HasExitCode   bool
+	ExitCode      int
+	BootID        string
+	Digest        string
+	Authenticated bool   // the sender proved who it is
+	Remote        string // address that it came from
+	Due           Time   // when the next beat of a scheduled check is due; 0 if none
+	Grace         time.Duration
+}
+
+// Probe is the result of a look at a target.
+type Probe struct {
+	Stamp
+	Source   *Source // whom the target stands for
+	Target   string  // endpoint, or "process:…"
+	Outcome  Outcome
+	RTT      time.Duration
+	Interval time.Duration // between probes; 0 if not told
+	Message  string
+	Digest   string
+	Process  *Process // only of a process target
+	Direct   bool     // the target is the instance's own address, not a virtual one
+}
+
+// Process is what the kernel tells about a process. A negative number is
+// unknown.
+type Process struct {
+	State       ProcessState
+	PID         int64
+	StartTime   Time
+	HasExitCode bool
+	ExitCode    int
+	OOMKills    int64   // cumulative, of its cgroup
+	Throttled   float64 // 0-1, share of CPU periods since the last probe
+	MemoryUsed  int64   // bytes
+	MemoryLimit int64   // bytes
+	FDs         int64
+	FDLimit     int64
+	Threads     int64
+	ThreadLimit int64
+	PressureCPU float64 // 0-1, PSI some avg10
+	PressureMem float64 // 0-1, PSI full avg10
+	PressureIO  float64 // 0-1, PSI full avg10
+}
+
+// Sign is a sign of life that comes by itself at a rhythm: an instance's own
+// metric export or a scrape of it.
+type Sign struct {
+	Source *Source
+	At     Time // when the batch was seen
+}
+
+// Callee is whom a call was made to, as far as the caller tells.
+type Callee struct {
+	Address string // host:port as dialled (network.peer.* before server.*); "" if not told
+	Service string // peer.service or rpc/db/messaging system where no address is told
+	Direct  bool   // Address is that of one instance (network.peer.*, or an IP), not a name
+}
+
+// Calls counts calls of one caller to one callee that ended in one way.
+type Calls struct {
+	Caller  *Source
+	Callee  Callee
+	Outcome Outcome
+	Count   int
+	First   Time // earliest start, event time
+	Last    Time // latest end, event time
+}
+
+// Served counts calls that an instance answered: it makes progress.
+type Served struct {
+	Source *Source
+	OK     int
+	Failed int
+	Last   Time // latest end, event time
+}
+
+// Fact is something that a log line, an event or a host says outright.
+type Fact struct {
+	Source *Source // whom it is about; a source without service is a node
+	Kind   FactKind
+	Value  int64  // exit code, count or bytes, by Kind
+	At     Time   // event time
+	Text   string // the words that said so, for people, at most 200 bytes
+}
+
+// Hop is one end of a call in a trace. The engine joins a client's hop with the
+// server's hop below it and so learns who stands behind an address.
+type Hop struct {
+	Span   uint64 // client: hash of trace and span id; server: of trace and parent span id
+	Server bool
+	Source *Source
+	Callee Callee // of a client
+}
+
+// SpanSample is the duration of one span of a kind (see SpanKey).
+type SpanSample struct {
+	Key      uint64
+	Duration time.Duration
+}
+
+// Status is what a heartbeat says of its sender.
+type Status uint8
+
+// Values of Status.
+const (
+	StatusUnset Status = iota
+	StatusStarting
+	StatusReady
+	StatusDegraded
+	StatusDraining
+	StatusStopping
+	StatusLastGasp
+	StatusFailed
+)
+
+// ProcessState is what the kernel says of a process.
+type ProcessState uint8
+
+// Values of ProcessState.
+const (
+	ProcessUnknown ProcessState = iota
+	ProcessRunning
+	ProcessStopped
+	ProcessZombie
+	ProcessDiskWait
+	ProcessGone
+)
+
+// Outcome is how a call or a probe ended. The phase in which it failed tells
+// the failure models apart (ENGINE §2.2 of the design notes).
+type Outcome uint8
+
+// Values of Outcome.
+const (
+	OutcomeUnset          Outcome = iota
+	OutcomeOK                     // answered as asked
+	OutcomeRefused                // connection refused: host and path alive, port dead
+	OutcomeReset                  // reset, EOF or broken pipe on an established connection
+	OutcomeConnectTimeout         // could not connect in time
+	OutcomeTimeout                // connected or unknown, and no answer in time
+	OutcomeNoAnswer               // connected for certain, then silence
+	OutcomeUnreachable            // no route to host or network
+	OutcomeDNS                    // name not found, or name service failed
+	OutcomeTLS                    // handshake or certificate failed
+	OutcomeUnavailable            // 502, 503, 504 or gRPC UNAVAILABLE without a telling message
+	OutcomeOverloaded             // 429, RESOURCE_EXHAUSTED, 503 with Retry-After, local pool timed out
+	OutcomeServerError            // the callee answered with a failure of its own (500, gRPC INTERNAL, UNKNOWN, DATA_LOSS)
+	OutcomeClientError            // the callee answered that the request is bad (4xx): it is alive
+	OutcomeWrongAnswer            // answered in time and wrongly: schema, checksum, digest
+	OutcomeCanceled               // the caller gave up by itself
+	OutcomeDown                   // failed, and nobody said how (scrape `up` = 0)
+	OutcomeCircuitOpen            // the caller's breaker did not try: no evidence
+	OutcomeOther                  // failed in a way that tells nothing
+	numOutcomes
+)
+
+var outcomeNames = [numOutcomes]string{
+	"unset", "ok", "refused", "reset", "connect timeout", "timeout", "no answer", "unreachable", "dns", "tls",
+	"unavailable", "overloaded", "server error", "client error", "wrong answer", "canceled", "down", "circuit open", "other",
+}
+
+func (o Outcome) String() string {
+	if o < numOutcomes {
+		return outcomeNames[o]
+	}
+	return "invalid"
+}
+
+// Failed says whether the call did not do what was asked through no fault of
+// the request.
+func (o Outcome) Failed() bool {
+	return o != OutcomeUnset && o != OutcomeOK && o != OutcomeClientError
+}
+
+// Answered says whether the callee itself was heard: it is alive and reachable.
+func (o Outcome) Answered() bool {
+	switch o {
+	case OutcomeOK, OutcomeClientError, OutcomeServerError, OutcomeWrongAnswer, OutcomeOverloaded:
+		return true
+	}
+	return false
+}
+
+// FactKind is what a Fact says.
+type FactKind uint8
+
+// Values of FactKind.
+const (
+	FactNone         FactKind = iota
+	FactExit                  // the process ended, Value = exit status (128+n for signal n)
+	FactPanic                 // it wrote a panic, fatal error, segmentation fault or unhandled exception at its end
+	FactOOMKill               // the kernel or the runtime ended it for lack of memory
+	FactOutOfMemory           // it says that memory ran out, and may go on
+	FactStopping              // it was told to stop or says that it stops (SIGTERM, "shutting down", Killing)
+	FactStarted               // it says that it starts
+	FactRestarts              // restarts counted by its supervisor, Value = cumulative
+	FactCrashLoop             // its supervisor backs off from restarting it
+	FactDiskFull              // no space left on device, quota exceeded
+	FactNoDescriptor          // too many open files
+	FactNoThread              // cannot create a thread or process
+	FactPoolEmpty             // timed out waiting for a connection of a pool
+	FactIntegrity             // checksum, signature or digest mismatch
+	FactNodeDown              // node not ready, Source is the node
+	FactDeploy                // a new version is rolled out
+	FactAlive                 // its agent or host sees it running
+	numFacts
+)
+
+// SpanKey hashes what makes spans comparable: service, name, kind and peer.
+func SpanKey(service uint64, name string, kind int32, peer string) uint64 {
+	h := hashString(service, name)
+	h = (h ^ uint64(uint32(kind))) * fnvPrime
+	return hashString(h, peer)
+}

@@ -1,0 +1,100 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+// ServiceID identifies a service. Staging is not production, and two clusters
+// may run the same names.
+type ServiceID struct {
+	Name        string // service.name
+	Namespace   string // service.namespace
+	Environment string // deployment.environment.name
+	Cluster     string // k8s.cluster.name
+}
+
+// Source is who a piece of telemetry speaks of, as its resource says. It is
+// immutable once built by NewSource and may be shared between goroutines.
+//
+// An instance is known by its slot: the id that somebody configured, else the
+// pod's uid, else service and host. Stock SDKs draw a new service.instance.id at
+// each start, so such an id names an incarnation, not an instance.
+type Source struct {
+	Service  ServiceID
+	Instance string // service.instance.id as reported, may be ""
+	PodUID   string // k8s.pod.uid, may be ""
+	Host     string // host.name, host.id or k8s.node.name, may be ""
+	Zone     string // cloud.availability_zone, may be ""
+	Group    string // site, feeder or cell that can fail as one, may be ""
+	Version  string // service.version, may be ""
+	Volatile bool   // Instance is drawn anew at each start (it is a UUID)
+
+	// Incarnation tells one start of the process from the next; only equality
+	// counts, 0 is unknown. From the process start time, else the drawn id.
+	Incarnation uint64
+
+	Key        uint64 // the instance's slot; 0 if the source has no service
+	ServiceKey uint64 // the service; 0 if the source has no service
+}
+
+// NewSource fills in the keys of s and returns it. s must not change afterwards.
+func NewSource(s Source) *Source {
+	if s.Service.Name == "" {
+		return &s
+	}
+	s.ServiceKey = s.Service.key()
+	h := hashString(s.ServiceKey, "")
+	switch {
+	case s.Instance != "" && !s.Volatile:
+		h = hashString(hashString(h, "id"), s.Instance)
+	case s.PodUID != "":
+		h = hashString(hashString(h, "pod"), s.PodUID)
+	case s.Instance != "":
+		h = hashString(hashString(hashString(h, "drawn"), s.Host), s.Instance)
+	default:
+		h = hashString(hashString(h, "host"), s.Host)
+	}
+	s.Key = h
+	if s.Incarnation == 0 && s.Volatile {
+		s.Incarnation = hashString(fnvOffset, s.Instance)
+	}
+	return &s
+}
+
+// Name is the instance's name for people: its id, else its host, else "".
+func (s *Source) Name() string {
+	if s.Instance != "" && !s.Volatile {
+		return s.Instance
+	}
+	if s.Host != "" && s.Volatile {
+		return s.Service.Name + "@" + s.Host
+	}
+	if s.Instance != "" {
+		return s.Instance
+	}
+	return s.Host
+}
+
+func (id ServiceID) key() uint64 {
+	h := hashString(fnvOffset, id.Name)
+	h = hashString(h, id.Namespace)
+	h = hashString(h, id.Environment)
+	return hashString(h, id.Cluster)
+}
+
+// ServiceKey returns the key of the service that id names.
+func ServiceKey(id ServiceID) uint64 { return id.key() }
+
+// FNV-1a, 64 bit: stable across processes, because keys are stored on disk.
+const (
+	fnvOffset uint64 = 14695981039346656037
+	fnvPrime  uint64 = 1099511628211
+)
+
+// hashString continues h over s and a separator, so that ("ab","c") and
+// ("a","bc") differ.
+func hashString(h uint64, s string) uint64 {
+	for i := 0; i < len(s); i++ {
+		h = (h ^ uint64(s[i])) * fnvPrime
+	}
+	return (h ^ 0xff) * fnvPrime
+}

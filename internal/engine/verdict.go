@@ -1,0 +1,109 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// Class is a failure model: the public value of failure.class.
+type Class string
+
+// Values of Class. ClassNone is "no failure".
+const (
+	ClassNone       Class = ""
+	ClassCrash      Class = "crash"
+	ClassPartition  Class = "network_partition"
+	ClassByzantine  Class = "byzantine"
+	ClassExhaustion Class = "resource_exhaustion"
+	ClassUnknown    Class = "unknown"
+)
+
+// CulpritType is the level that a verdict names.
+type CulpritType string
+
+// Values of CulpritType.
+const (
+	CulpritInstance CulpritType = "instance"
+	CulpritService  CulpritType = "service"
+	CulpritVersion  CulpritType = "version"
+	CulpritNode     CulpritType = "node"
+	CulpritZone     CulpritType = "zone"
+	CulpritLink     CulpritType = "link"
+	CulpritExternal CulpritType = "external"
+	CulpritClient   CulpritType = "client"
+)
+
+// Culprit is who is to blame, at the most specific level that the evidence
+// names.
+type Culprit struct {
+	Type     CulpritType
+	Name     string    // of the instance, service, node …; a link is "a→b"
+	Service  ServiceID // set where the culprit is a service or one of its instances
+	Instance string    // service.instance.id, set where the culprit is an instance
+}
+
+// Verdict is what the engine concluded about one culprit. It is immutable: a
+// change of mind is a new Verdict with the next Revision.
+type Verdict struct {
+	Class      Class
+	Subclass   string  // a value of failure.subclass, or ""
+	Confidence float64 // 0-1
+	Culprit    Culprit
+	Reason     string   // one line for a person
+	Evidence   []string // what speaks for it, strongest first
+	RuledOut   []string // what speaks against the other classes
+	Incident   string   // incident id
+	Since      Time     // when the failure began, as far as is known
+	Decided    Time     // when this verdict was reached
+	Until      Time     // when it was cleared; 0 while it holds
+	Revision   int      // 0 for the first verdict on this failure
+	Previous   Class    // class of the revision before, ClassNone for the first
+}
+
+// Holds says whether v is in force.
+func (v *Verdict) Holds() bool { return v.Until == 0 }
+
+// covers says whether something that ended at t, or was running then, can have
+// been hurt by the failure.
+func (v *Verdict) covers(end Time, slack time.Duration) bool {
+	return end >= v.Since.Add(-slack) && (v.Until == 0 || end <= v.Until.Add(slack))
+}
+
+// explains says whether a call to the culprit that ended with o can be its
+// failure, rather than an answer to a bad request.
+func (v *Verdict) explains(o Outcome) bool {
+	switch o {
+	case OutcomeUnset, OutcomeOK, OutcomeClientError, OutcomeCircuitOpen:
+		return false
+	case OutcomeServerError, OutcomeWrongAnswer:
+		// It answered. Who crashed or was cut off answers nobody.
+		return v.Class == ClassByzantine || v.Class == ClassExhaustion
+	case OutcomeOverloaded:
+		return v.Class == ClassExhaustion
+	}
+	return true
+}
+
+
+// Event is something that happened in the engine, for people and for the
+// metrics and events receiver. Fields that do not apply are zero.
+type Event struct {
+	Kind     string // a contract event name, such as "failure.detected"
+	At       Time
+	Source   *Source  // the entity it speaks of, may be nil
+	Entity   string   // the entity's name for people
+	Verdict  *Verdict // of failure.* and incident.* events
+	Incident *Incident
+	Body     string // one line for a person
+}
+
+// Incident gathers the verdicts that belong to one cause.
+type Incident struct {
+	ID       string
+	Opened   Time
+	Resolved Time // 0 while open
+	Class    Class
+	Culprit  Culprit
+	Reason   string
+	Members  []string // names of the culprits and victims in it, sorted, at most 32
+}
