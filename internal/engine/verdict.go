@@ -84,7 +84,6 @@ func (v *Verdict) explains(o Outcome) bool {
 	return true
 }
 
-
 // Event is something that happened in the engine, for people and for the
 // metrics and events receiver. Fields that do not apply are zero.
 type Event struct {
