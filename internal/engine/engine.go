@@ -3,27 +3,169 @@
 
 package engine
 
-import "sync/atomic"
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+)
 
 // Engine judges. See the package comment for who may call what.
 type Engine struct {
-	params    Params
-	now       Time
-	events    []Event
+	params Params
+	now    Time
+	frozen bool
+
+	reg          registry
+	book         addressBook
+	hosts        map[string]*hostState
+	observers    map[string]*observer
+	observerList []*observer
+	self         *observer         // the engine's own process
+	overdue      map[*observer]int // overdue streams by observer
+	watched      []*stream
+
+	suspects  []*entity // those with an episode
+	pending   []*entity // those of them to be evaluated now
+	settled   []settledVerdict
+	incidents []*incident
+	readings  map[readingKey]*readingState
+
+	kinds        map[uint64]*spanKind
+	kindsChanged bool
+
+	events      []Event
+	changed     bool
+	publishedAt Time
+	swept       Time
+	stats       Stats
+
 	snapshot  atomic.Pointer[Snapshot]
 	baselines atomic.Pointer[Baselines]
 }
 
 // New returns an engine that has seen nothing.
-func New(p Params) *Engine { return &Engine{params: p} }
+func New(p Params) *Engine {
+	e := &Engine{
+		params:    p,
+		reg:       newRegistry(p.MaxInstances),
+		book:      newAddressBook(p.MaxAddresses, p.MaxHops),
+		hosts:     map[string]*hostState{},
+		observers: map[string]*observer{},
+		overdue:   map[*observer]int{},
+		readings:  map[readingKey]*readingState{},
+		kinds:     map[uint64]*spanKind{},
+	}
+	e.self = e.observer("")
+	return e
+}
 
 // Observe takes in what a batch showed and evaluates whom it touches. It does
 // not keep b.
-func (e *Engine) Observe(b *Batch) {}
+func (e *Engine) Observe(b *Batch) {
+	e.advance(b.Arrived)
+	for i := range b.Observers {
+		e.observerBeat(&b.Observers[i])
+	}
+	for i := range b.Hops {
+		e.hop(&b.Hops[i])
+	}
+	for i := range b.Facts {
+		e.fact(&b.Facts[i])
+	}
+	for i := range b.Beats {
+		e.beat(&b.Beats[i])
+	}
+	for i := range b.Signs {
+		e.telemetry(&b.Signs[i])
+	}
+	for i := range b.Served {
+		e.serving(&b.Served[i])
+	}
+	for i := range b.Calls {
+		e.called(&b.Calls[i])
+	}
+	for i := range b.Probes {
+		e.probed(&b.Probes[i])
+	}
+	for i := range b.Spans {
+		e.span(&b.Spans[i])
+	}
+	e.settle()
+}
 
 // Tick lets time pass: deadlines run out, evidence fades. Call it every 250 ms
-// or so; now must not go back.
-func (e *Engine) Tick(now Time) {}
+// or so; a now that lies before the last one is taken as the last one.
+func (e *Engine) Tick(now Time) {
+	e.advance(now)
+	e.checkSilence()
+	e.checkObservers()
+	for _, n := range e.suspects {
+		e.mark(n)
+	}
+	e.resolveIncidents()
+	e.settle()
+	e.publishBaselines()
+	if e.now.Sub(e.swept) > sweepEvery {
+		e.sweep()
+	}
+}
+
+// advance moves the clock on. A jump means that this process itself slept: the
+// silences that it did not listen to are nobody's.
+func (e *Engine) advance(now Time) {
+	if now <= e.now {
+		return
+	}
+	if e.now == 0 {
+		e.self.paused = time.Duration(now) // its awake clock begins at 0
+	}
+	if slept := now.Sub(e.now); e.now != 0 && slept > e.params.PausedTick {
+		e.self.clock = time.Duration(now)
+		e.self.slept(slept)
+		e.self.wokeAt = e.self.awake()
+		e.degrade(e.self, fmt.Sprintf("this Collector slept for %s; silences meanwhile do not count", inWords(slept)))
+	} else if e.self.degraded && e.self.overdueAt == 0 && !e.self.justWoke() {
+		e.self.misses = 0
+		e.recover(e.self)
+	}
+	e.now = now
+	e.self.clock, e.self.seen = time.Duration(now), now
+}
+
+// settle evaluates those who are marked and publishes what changed.
+func (e *Engine) settle() {
+	for i := 0; i < len(e.pending); i++ { // evaluation may mark more
+		n := e.pending[i]
+		e.pending[i] = nil
+		if n.episode != nil && n.episode.dirty {
+			e.evaluate(n)
+		}
+	}
+	e.pending = e.pending[:0]
+	if e.changed || e.snapshot.Load() != nil && e.now.Sub(e.publishedAt) >= time.Second {
+		e.publish()
+	}
+}
+
+// sweepEvery is how often those who left or fell idle long ago are forgotten.
+const sweepEvery = time.Minute
+
+func (e *Engine) sweep() {
+	e.swept = e.now
+	for _, q := range [...]*lru{&e.reg.passersBy, &e.reg.settled} {
+		for n := q.tail; n != nil && e.now.Sub(n.touched) > e.params.ForgetAfter; n = q.tail {
+			e.forget(n)
+		}
+	}
+}
+
+func (e *Engine) emit(ev Event) {
+	if e.frozen {
+		return
+	}
+	ev.At = e.now
+	e.events = append(e.events, ev)
+}
 
 // Events returns what happened since the last call, in order, and forgets it.
 func (e *Engine) Events() []Event {
@@ -40,28 +182,33 @@ func (e *Engine) Baselines() *Baselines { return e.baselines.Load() }
 
 // Freeze stops judging until Thaw: what arrives is learned from, nobody is
 // accused or cleared.
-func (e *Engine) Freeze() {}
+func (e *Engine) Freeze() { e.frozen = true }
 
 // Thaw starts judging. Everybody gets a fresh deadline.
-func (e *Engine) Thaw(now Time) {}
-
-// Save returns the engine's state for Restore.
-func (e *Engine) Save() ([]byte, error) { return nil, nil }
-
-// Restore takes up what Save returned. A state that cannot be read is an error
-// and leaves e as it was.
-func (e *Engine) Restore(state []byte) error { return nil }
-
-// Stats returns the sizes and losses of everything bounded.
-func (e *Engine) Stats() Stats { return Stats{} }
+func (e *Engine) Thaw(now Time) {
+	e.advance(now)
+	e.frozen = false
+	for _, s := range e.watched {
+		s.last = s.observer.awake()
+	}
+}
 
 // Stats are gauges of what is kept and counters of what did not fit.
 type Stats struct {
-	Instances, Services, Observers, Addresses, Edges, SpanKinds int
+	Instances, Services, Observers, Addresses, SpanKinds int
 	// Forgotten counts what was dropped because a cap was reached, by what.
 	ForgottenInstances, ForgottenAddresses, ForgottenEdges, ForgottenSpanKinds, ForgottenObservers uint64
-	// Suspects is the number of instances with a posterior worth computing.
+	// Suspects is the number of entities against which something speaks.
 	Suspects int
 	// Verdicts is the number of verdicts in force.
 	Verdicts int
+}
+
+// Stats returns the sizes and losses of everything bounded.
+func (e *Engine) Stats() Stats {
+	s := e.stats
+	s.Instances, s.Services = len(e.reg.byKey), len(e.reg.services)
+	s.Observers, s.Addresses, s.SpanKinds = len(e.observers), len(e.book.entries), len(e.kinds)
+	s.ForgottenAddresses, s.Suspects = e.book.dropped, len(e.suspects)
+	return s
 }

@@ -129,6 +129,7 @@ type Callee struct {
 	Address string // host:port as dialled (network.peer.* before server.*); "" if not told
 	Service string // peer.service or rpc/db/messaging system where no address is told
 	Direct  bool   // Address is that of one instance (network.peer.*, or an IP), not a name
+	Named   string // host:port as configured (server.*) where Address is another; "" if the same
 }
 
 // Calls counts calls of one caller to one callee that ended in one way.

@@ -62,15 +62,17 @@ func (s *Snapshot) Blame(callee Callee, outcome Outcome, end Time) *Verdict {
 	if s.Empty() {
 		return nil
 	}
-	for _, v := range s.addresses[callee.Address] {
-		if v.explains(outcome) && v.covers(end, coverSlack) {
-			return v
-		}
+	if v := explaining(s.addresses[callee.Address], outcome, end); v != nil {
+		return v
 	}
-	if callee.Service == "" {
-		return nil
+	if v := explaining(s.addresses[callee.Named], outcome, end); v != nil {
+		return v
 	}
-	for _, v := range s.names[callee.Service] {
+	return explaining(s.names[callee.Service], outcome, end)
+}
+
+func explaining(vs []*Verdict, outcome Outcome, end Time) *Verdict {
+	for _, v := range vs {
 		if v.explains(outcome) && v.covers(end, coverSlack) {
 			return v
 		}

@@ -1,0 +1,122 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"math"
+	"time"
+)
+
+// accrual is a failure detector for one regular sign of life, after the
+// φ-accrual idea (Hayashibara et al., SRDS 2004) with two changes: the
+// distribution of gaps is the empirical one, not a normal, because loss puts
+// atoms at multiples of the interval and pauses have heavy tails; beyond the
+// largest few gaps it is a Pareto fitted to them (Hill's estimator with a
+// prior). Suspicion is −log10 of the probability that a live sender is silent
+// for so long.
+type accrual struct {
+	interval time.Duration // usual time between beats; gaps are measured in it
+	counts   [gapBuckets]uint16
+	n        uint32 // sum of counts
+}
+
+const (
+	gapsPerOctave = 8
+	gapOctaves    = 12                         // 2⁻⁴ … 2⁸ intervals
+	gapBuckets    = gapsPerOctave * gapOctaves // 96
+	gapLowest     = 1.0 / 16                   // intervals, lower edge of bucket 0
+	gapHalving    = 20_000                     // gaps until the old count half
+	tailGaps      = 8                          // gaps that the tail is fitted to, at least
+	tailPrior     = 2                          // pseudo-gaps of the prior …
+	tailShape     = 0.5                        // … each with this mean of ln(gap/u): Pareto with α = 2
+)
+
+// add learns one gap.
+func (a *accrual) add(gap time.Duration) {
+	if a.interval <= 0 {
+		return
+	}
+	i := gapBucket(float64(gap) / float64(a.interval))
+	if a.counts[i] == math.MaxUint16 || a.n >= gapHalving {
+		a.halve()
+	}
+	a.counts[i]++
+	a.n++
+}
+
+func (a *accrual) halve() {
+	a.n = 0
+	for i := range a.counts {
+		a.counts[i] /= 2
+		a.n += uint32(a.counts[i])
+	}
+}
+
+// rescale starts anew with another interval.
+func (a *accrual) rescale(interval time.Duration) {
+	*a = accrual{interval: interval}
+}
+
+// tail returns where the fitted tail begins (intervals), how many gaps lie
+// beyond, and the mean of ln(gap/u) there.
+func (a *accrual) tail() (u float64, beyond float64, shape float64) {
+	logs := 0.0 // Σ over gaps beyond of log₂(gap), in bucket units
+	cnt := uint32(0)
+	i := gapBuckets - 1
+	for ; i > 0; i-- {
+		cnt += uint32(a.counts[i])
+		logs += float64(a.counts[i]) * (float64(i) + 0.5)
+		if cnt >= tailGaps {
+			break
+		}
+	}
+	u = gapEdge(i)
+	sum := (logs - float64(cnt)*float64(i)) * math.Ln2 / gapsPerOctave
+	return u, float64(cnt), (sum + tailPrior*tailShape) / (float64(cnt) + tailPrior)
+}
+
+// suspicion returns −log10 of the probability that a gap is longer than
+// silence, at most maxSuspicion.
+func (a *accrual) suspicion(silence time.Duration) float64 {
+	if a.n == 0 || a.interval <= 0 {
+		return 0
+	}
+	x := float64(silence) / float64(a.interval)
+	u, beyond, shape := a.tail()
+	total := float64(a.n) + 1
+	if x > u {
+		p := (beyond + 1) / total * math.Pow(x/u, -1/shape)
+		return math.Min(-math.Log10(p), maxSuspicion)
+	}
+	longer := uint32(0)
+	for i := gapBucket(x) + 1; i < gapBuckets; i++ {
+		longer += uint32(a.counts[i])
+	}
+	return -math.Log10((float64(longer) + 1) / total)
+}
+
+// deadline returns the silence at which the probability of a mistake falls to
+// p.
+func (a *accrual) deadline(p float64) time.Duration {
+	u, beyond, shape := a.tail()
+	x := u * math.Pow((beyond+1)/((float64(a.n)+1)*p), shape)
+	return time.Duration(math.Min(math.Max(x, u), maxSilence) * float64(a.interval))
+}
+
+const (
+	maxSuspicion = 20.0
+	maxSilence   = 1 << 10 // intervals
+)
+
+func gapBucket(x float64) int {
+	if x <= gapLowest {
+		return 0
+	}
+	// The exponent and the top bits of the mantissa would do without a
+	// logarithm, at the price of uneven buckets; this runs once a beat.
+	i := int(math.Log2(x/gapLowest) * gapsPerOctave)
+	return min(i, gapBuckets-1)
+}
+
+func gapEdge(i int) float64 { return gapLowest * math.Exp2(float64(i)/gapsPerOctave) }

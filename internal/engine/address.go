@@ -1,0 +1,236 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"strings"
+	"time"
+)
+
+// addressBook knows who stands behind an address. It is learned while calls
+// succeed, because a dead callee sends no span: the client's end of a call names
+// the address, the server's end below it in the same trace names the instance.
+type addressBook struct {
+	entries map[string]*addressEntry
+	hops    map[uint64]pendingHop // ends that wait for the other
+	queue   []uint64              // keys of hops in order of arrival: a ring
+	head    int
+	cap     int
+	dropped uint64
+}
+
+// addressEntry is one address. Several instances behind one address make it a
+// virtual one: a name, a balancer.
+type addressEntry struct {
+	behind []seenBehind // latest last, at most maxBehind
+}
+
+type seenBehind struct {
+	entity *entity
+	at     Time
+}
+
+const (
+	maxBehind        = 16
+	maxAddressesEach = 8
+	// behindFor: who has not been seen behind an address for so long, while
+	// others were, is behind it no more.
+	behindFor = 10 * time.Minute
+)
+
+type pendingHop struct {
+	server *Source
+	callee Callee
+	at     Time
+}
+
+func newAddressBook(addresses, hops int) addressBook {
+	return addressBook{
+		entries: map[string]*addressEntry{}, hops: map[uint64]pendingHop{},
+		queue: make([]uint64, 0, hops), cap: addresses,
+	}
+}
+
+// hop joins one end of a call with the other.
+func (e *Engine) hop(h *Hop) {
+	k := &e.book
+	other, ok := k.hops[h.Span]
+	switch {
+	case ok && h.Server && other.server == nil:
+		e.learn(other.callee, h.Source)
+	case ok && !h.Server && other.server != nil:
+		e.learn(h.Callee, other.server)
+	case ok:
+		return // the same end again
+	default:
+		k.wait(h, e.now)
+		return
+	}
+	delete(k.hops, h.Span)
+}
+
+// wait keeps an end; the oldest makes room.
+func (k *addressBook) wait(h *Hop, now Time) {
+	if cap(k.queue) == 0 {
+		return
+	}
+	p := pendingHop{callee: h.Callee, at: now}
+	if h.Server {
+		p.server = h.Source
+	}
+	if len(k.queue) < cap(k.queue) {
+		k.queue = append(k.queue, h.Span)
+	} else {
+		delete(k.hops, k.queue[k.head])
+		k.queue[k.head] = h.Span
+		k.head = (k.head + 1) % cap(k.queue)
+	}
+	k.hops[h.Span] = p
+}
+
+func (e *Engine) learn(c Callee, server *Source) {
+	n := e.instance(server)
+	if n == nil {
+		return
+	}
+	for _, address := range [2]string{c.Address, c.Named} {
+		if address != "" {
+			e.book.put(address, n, e.now)
+		}
+	}
+}
+
+func (k *addressBook) put(address string, n *entity, now Time) {
+	entry := k.entries[address]
+	if entry == nil {
+		if len(k.entries) >= k.cap {
+			k.dropped++
+			return
+		}
+		entry = &addressEntry{}
+		k.entries[address] = entry
+	}
+	for i := range entry.behind {
+		if entry.behind[i].entity == n {
+			entry.behind[i].at = now
+			return
+		}
+	}
+	if len(entry.behind) >= maxBehind {
+		entry.behind = append(entry.behind[:0], entry.behind[1:]...)
+	}
+	entry.behind = append(entry.behind, seenBehind{n, now})
+	n.addresses = append(n.addresses, address)
+	if len(n.addresses) > maxAddressesEach {
+		old := n.addresses[0]
+		n.addresses = append(n.addresses[:0], n.addresses[1:]...)
+		k.drop(old, n)
+	}
+}
+
+// drop forgets that n is behind address.
+func (k *addressBook) drop(address string, n *entity) {
+	entry := k.entries[address]
+	if entry == nil {
+		return
+	}
+	for i := range entry.behind {
+		if entry.behind[i].entity == n {
+			entry.behind = append(entry.behind[:i], entry.behind[i+1:]...)
+			break
+		}
+	}
+	if len(entry.behind) == 0 {
+		delete(k.entries, address)
+	}
+}
+
+// callee returns who is called: one instance where the address is that of one,
+// the service where several stand behind it, an external where nobody is known.
+// nil where the caller tells nothing.
+func (e *Engine) callee(c Callee) *entity {
+	for _, address := range [2]string{c.Address, c.Named} {
+		entry := e.book.entries[address]
+		if entry == nil || address == "" {
+			continue
+		}
+		one := entry.only()
+		if one != nil {
+			return one
+		}
+		return e.wholeService(entry.behind[0].entity.service)
+	}
+	if s := e.serviceNamed(c.Service); s != nil {
+		return e.wholeService(s)
+	}
+	named := c.Named
+	if named == "" && !c.Direct {
+		named = c.Address
+	}
+	if host, _, _ := strings.Cut(named, ":"); host != "" {
+		// In clusters and compose files a service is called by its name.
+		short, _, _ := strings.Cut(host, ".")
+		if s := e.serviceNamed(short); s != nil {
+			return e.wholeService(s)
+		}
+	}
+	switch {
+	case named != "":
+		return e.external(named)
+	case c.Address != "":
+		return e.external(c.Address)
+	case c.Service != "":
+		return e.external(c.Service)
+	}
+	return nil
+}
+
+// only is the one instance behind the address, or nil if there are several that
+// are not known to have gone.
+func (a *addressEntry) only() *entity {
+	var one *entity
+	newest := Time(0)
+	for _, b := range a.behind {
+		newest = max(newest, b.at)
+	}
+	for _, b := range a.behind {
+		if newest.Sub(b.at) > behindFor || b.entity.left && newest > b.at {
+			continue
+		}
+		if one != nil {
+			if one.sameSlot(b.entity) {
+				if b.entity.born > one.born {
+					one = b.entity
+				}
+				continue
+			}
+			return nil
+		}
+		one = b.entity
+	}
+	return one
+}
+
+// sameSlot says whether two instances with drawn ids can be one that restarted:
+// same service, same place, and the older silent since before the younger came.
+func (n *entity) sameSlot(m *entity) bool {
+	if n.service != m.service || n.src.Host != m.src.Host || !n.src.Volatile || !m.src.Volatile {
+		return false
+	}
+	if n.born > m.born {
+		n, m = m, n
+	}
+	return n.touched <= m.born
+}
+
+// serviceNamed returns the only service with a bare name, or nil.
+func (e *Engine) serviceNamed(name string) *service {
+	if name == "" {
+		return nil
+	}
+	if same := e.reg.byName[name]; len(same) == 1 {
+		return same[0]
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"math"
+	"time"
+)
+
+// callStats is what callers say of one callee. Counts fade with a half-life, so
+// that an old burst does not outweigh what happens now.
+type callStats struct {
+	byOutcome [numOutcomes]fading
+	ok        fading // answered, well or not
+	firstFail Time   // start of the first failed call of the current run
+	lastFail  Time   // engine time of the latest failed call
+	lastOK    Time   // engine time of the latest answered call
+	failEnd   Time   // event time at which the latest failed call ended
+	okEnd     Time   // event time at which the latest answered call ended
+	callers   []callerCount
+}
+
+type callerCount struct {
+	service string
+	failed  fading
+}
+
+const maxCallersNamed = 8
+
+// fading is a count that halves every halfLife of engine time.
+type fading struct {
+	n  float64
+	at Time
+}
+
+func (f *fading) add(n float64, now Time, halfLife time.Duration) {
+	f.n = f.value(now, halfLife) + n
+	f.at = now
+}
+
+func (f *fading) value(now Time, halfLife time.Duration) float64 {
+	if f.n == 0 || now <= f.at {
+		return f.n
+	}
+	return f.n * math.Exp2(-float64(now-f.at)/float64(halfLife))
+}
+
+// servedStats is what an instance says of calls that it answered itself.
+type servedStats struct {
+	total  uint64
+	failed uint64
+	last   Time // event time of the latest end
+	seen   Time // engine time
+}
+
+// edge is a caller that calls a callee.
+type edge struct {
+	callee   *entity
+	used     Time
+	lastFail Time
+}
+
+const maxCallees = 64
+
+func (e *Engine) called(c *Calls) {
+	n := e.callee(c.Callee)
+	if n == nil || c.Count <= 0 || c.Outcome == OutcomeCircuitOpen || c.Outcome == OutcomeUnset {
+		return
+	}
+	caller := e.instance(c.Caller)
+	if caller == n || caller != nil && caller.service != nil && caller.service == n.service && n.kind == kindService {
+		return // calls of a service to itself
+	}
+	failed := c.Outcome.Failed() && !c.Outcome.Answered()
+	if caller != nil {
+		ed := e.edge(caller, n)
+		ed.used = e.now
+		if failed {
+			ed.lastFail = e.now
+		}
+	}
+	if n.calls == nil {
+		n.calls = &callStats{}
+	}
+	s := n.calls
+	if !failed {
+		s.ok.add(float64(c.Count), e.now, e.params.CallWindow)
+		if c.Outcome != OutcomeOK {
+			s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
+		}
+		s.lastOK, s.okEnd = e.now, max(s.okEnd, c.Last)
+		n.alive = true
+		if n.episode != nil {
+			e.mark(n)
+		}
+		return
+	}
+	if c.Last != 0 && e.now.Sub(c.Last) > staleCalls {
+		return // a backlog tells of another time
+	}
+	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther {
+		return
+	}
+	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls {
+		s.firstFail = c.First
+		if s.firstFail == 0 {
+			s.firstFail = e.now
+		}
+	}
+	s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
+	s.lastFail, s.failEnd = e.now, max(s.failEnd, c.Last)
+	if caller != nil {
+		s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
+	}
+	e.suspect(n)
+	if n.kind == kindService {
+		for _, i := range n.service.instances {
+			if i.episode != nil {
+				e.mark(i)
+			}
+		}
+	}
+}
+
+// staleCalls is the age from which on failed calls are history.
+const staleCalls = 2 * time.Minute
+
+func (s *callStats) named(service string, count float64, now Time, halfLife time.Duration) {
+	least := 0
+	for i := range s.callers {
+		if s.callers[i].service == service {
+			s.callers[i].failed.add(count, now, halfLife)
+			return
+		}
+		if s.callers[i].failed.value(now, halfLife) < s.callers[least].failed.value(now, halfLife) {
+			least = i
+		}
+	}
+	c := callerCount{service: service}
+	c.failed.add(count, now, halfLife)
+	if len(s.callers) < maxCallersNamed {
+		s.callers = append(s.callers, c)
+		return
+	}
+	s.callers[least] = c
+}
+
+// edge returns the edge from caller to callee; the longest unused makes room.
+func (e *Engine) edge(caller, callee *entity) *edge {
+	oldest := 0
+	for i, ed := range caller.callees {
+		if ed.callee == callee {
+			return ed
+		}
+		if ed.used < caller.callees[oldest].used {
+			oldest = i
+		}
+	}
+	ed := &edge{callee: callee}
+	if len(caller.callees) < maxCallees {
+		caller.callees = append(caller.callees, ed)
+	} else {
+		caller.callees[oldest] = ed
+		e.stats.ForgottenEdges++
+	}
+	return ed
+}
+
+func (e *Engine) serving(v *Served) {
+	n := e.instance(v.Source)
+	if n == nil {
+		return
+	}
+	n.alive = true
+	n.served.total += uint64(v.OK + v.Failed)
+	n.served.failed += uint64(v.Failed)
+	n.served.last = max(n.served.last, v.Last)
+	n.served.seen = e.now
+	if n.episode != nil {
+		e.mark(n)
+	}
+}

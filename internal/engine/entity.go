@@ -1,0 +1,153 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// entityKind is the level at which something is judged.
+type entityKind uint8
+
+const (
+	kindInstance entityKind = iota
+	kindService             // a service as a whole, where callers name no instance
+	kindExternal            // known only from its callers: a database, an outside API
+	kindNode
+)
+
+// entity is somebody who can fail. Its fields are grouped by the file that
+// keeps them.
+type entity struct {
+	kind    entityKind
+	key     uint64
+	src     *Source  // latest description
+	address string   // of an external
+	service *service // nil for externals and nodes
+
+	born    Time
+	touched Time // last time that anything came from or about it
+	alive   bool // was ever seen to work: who never did is not accused
+
+	streams []*stream     // liveness.go: one per observer and kind of sign
+	probes  []*probeState // probes.go: one per observer and target
+	calls   *callStats    // callers.go: what its callers say
+	served  servedStats   // callers.go: what it says of calls that it answered
+	callees []*edge       // callers.go: whom it calls
+	facts   []Fact        // facts.go: what was said outright, latest last
+
+	incarnations [4]incarnation // liveness.go: latest last
+	announced    Time           // stop.go: when it last said that it would stop
+	left         bool           // stop.go: it went in order; not missed until it comes back
+	process      processFacts   // probes.go
+	bootID       string
+	conflictAt   Time  // liveness.go: when an identity conflict was last told
+	restartCount int64 // facts.go: restarts that its supervisor counted
+	restartSeen  Time
+
+	episode   *episode // episode.go: nil while nothing speaks against it
+	verdict   *Verdict // the one in force, or nil
+	since     Time     // when the candidate class below was first ahead
+	leading   Class
+	heldCause cause  // of the verdict in force
+	lasting   uint64 // detections so far, per entity
+
+	addresses []string // at which it is called, newest last, at most maxAddressesEach
+
+	prev, next *entity // registry.go
+	settled    bool    // registry.go: established, not a passer-by
+}
+
+// name is what people call it.
+func (n *entity) name() string {
+	switch n.kind {
+	case kindExternal:
+		return n.address
+	case kindService:
+		return n.src.Service.Name
+	case kindNode:
+		return n.src.Host
+	}
+	if name := n.src.Name(); name != "" {
+		return name
+	}
+	return n.src.Service.Name
+}
+
+func (n *entity) culprit() Culprit {
+	switch n.kind {
+	case kindExternal:
+		return Culprit{Type: CulpritExternal, Name: n.address}
+	case kindService:
+		return Culprit{Type: CulpritService, Name: n.src.Service.Name, Service: n.src.Service}
+	case kindNode:
+		return Culprit{Type: CulpritNode, Name: n.src.Host}
+	}
+	return Culprit{Type: CulpritInstance, Name: n.name(), Service: n.src.Service, Instance: n.src.Instance}
+}
+
+// service is a group of instances that stand for each other.
+type service struct {
+	id        ServiceID
+	key       uint64
+	instances []*entity
+	whole     *entity // judged where callers name only the service; nil until then
+
+	announcedStops int           // stops that were announced
+	restart        time.Duration // longest usual absence over a restart, 0 while unknown
+	restarts       int
+	lastBorn       Time    // when its youngest instance was first seen
+	youngest       *entity // the one first seen last; compared by pointer only
+}
+
+// incarnation is one start of a process.
+type incarnation struct {
+	token uint64
+	first Time
+	last  Time
+}
+
+// latest is the current incarnation's token, 0 if unknown.
+func (n *entity) latest() uint64 { return n.incarnations[len(n.incarnations)-1].token }
+
+// begin notes that the process shows an incarnation token at a time. It says
+// whether that is a new one, and whether it is an older one that came back,
+// which means that two processes use one identity.
+func (n *entity) begin(token uint64, now Time) (fresh, back bool) {
+	inc := &n.incarnations
+	top := len(inc) - 1
+	if token == 0 {
+		return false, false
+	}
+	if inc[top].token == token {
+		inc[top].last = now
+		return false, false
+	}
+	fresh = inc[top].token != 0
+	for i := range inc[:top] {
+		if inc[i].token == token {
+			back = true
+			// Keep the rest in order, so that two alternate for ever without
+			// looking new.
+			old := inc[i]
+			copy(inc[i:], inc[i+1:])
+			old.last = now
+			inc[top] = old
+			return false, back
+		}
+	}
+	copy(inc[:], inc[1:])
+	inc[top] = incarnation{token: token, first: now, last: now}
+	return fresh, false
+}
+
+// restartsWithin counts starts in the time before now, the first known one not
+// included.
+func (n *entity) restartsWithin(now Time, d time.Duration) int {
+	count := 0
+	for i := 1; i < len(n.incarnations); i++ {
+		if n.incarnations[i-1].token != 0 && n.incarnations[i].first >= now.Add(-d) {
+			count++
+		}
+	}
+	return count
+}

@@ -1,0 +1,91 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "math"
+
+// episode is the time during which something speaks against an entity, and what
+// does. It opens with the first suspicion and ends when the entity is seen to be
+// well, or nothing speaks against it for long.
+type episode struct {
+	began   Time
+	onset   Time // when the failure began, as far as the evidence tells; 0 unknown
+	backAt  Time // when a silent sender was heard again; 0 while it was not
+	latest  Time // when anything last spoke against the entity
+	found   [numEvidence]finding
+	dirty   bool // in Engine.pending
+	index   int  // in Engine.suspects
+	bad     [numGroups]bool
+	planned bool // told as a planned stop
+
+	incident *Incident
+}
+
+// finding is one piece of evidence in an episode.
+type finding struct {
+	strength float64 // 0-1; 0 is none
+	at       Time    // when it was last supported
+	text     string
+	now      bool // its detector says so at this evaluation
+}
+
+// episodeOf returns n's episode, opened if need be.
+func (n *entity) episodeOf(e *Engine) *episode {
+	if n.episode == nil {
+		n.episode = &episode{began: e.now, latest: e.now, index: len(e.suspects)}
+		e.suspects = append(e.suspects, n)
+	}
+	return n.episode
+}
+
+func (e *Engine) endEpisode(n *entity) {
+	i, end := n.episode.index, len(e.suspects)-1
+	e.suspects[i] = e.suspects[end]
+	e.suspects[i].episode.index = i
+	e.suspects[end] = nil
+	e.suspects = e.suspects[:end]
+	n.episode, n.leading, n.since = nil, ClassNone, 0
+}
+
+// suspect opens n's episode and has it evaluated.
+func (e *Engine) suspect(n *entity) {
+	n.episodeOf(e)
+	e.mark(n)
+}
+
+// mark has n evaluated at the end of this batch or tick.
+func (e *Engine) mark(n *entity) {
+	if n.episode != nil && !n.episode.dirty {
+		n.episode.dirty = true
+		e.pending = append(e.pending, n)
+	}
+}
+
+// note records evidence at an instant. Rows with a half-life remember it.
+func (p *episode) note(kind evidence, strength float64, now Time, text string) {
+	f := &p.found[kind]
+	f.strength, f.at, f.text, f.now = clamp(strength, 0, 1), now, text, true
+}
+
+// value is the strength of a finding now; what no detector says any more fades.
+func (p *episode) value(kind evidence, now Time) float64 {
+	f := &p.found[kind]
+	if f.strength == 0 {
+		return 0
+	}
+	if f.now {
+		return f.strength
+	}
+	h := weights[kind].halfLife
+	if h == 0 {
+		f.strength = 0
+		return 0
+	}
+	v := f.strength * math.Exp2(-float64(now-f.at)/float64(h))
+	if v < 0.02 {
+		f.strength = 0
+		return 0
+	}
+	return v
+}

@@ -1,0 +1,55 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+// detector reads what is known of an entity and notes what it says in the
+// episode. It keeps no state of its own.
+type detector func(e *Engine, n *entity, p *episode)
+
+// detectors run at each evaluation of an entity under suspicion. A new kind of
+// evidence is one file with its detector, named here, and its rows in the table
+// of weights.
+var detectors = []detector{
+	detectSilence,
+	detectProbes,
+	detectCallers,
+	detectProgress,
+	detectProcess,
+	detectFacts,
+	detectStop,
+	detectSurroundings,
+}
+
+// find runs the detectors and weighs what they found.
+func (e *Engine) find(n *entity) belief {
+	p := n.episode
+	for i := range p.found {
+		p.found[i].now = false
+	}
+	for _, detect := range detectors {
+		detect(e, n, p)
+	}
+	held := causeHealthy
+	if n.verdict != nil {
+		held = n.heldCause
+	}
+	return weigh(p, held, e.params.Temperature, e.now)
+}
+
+// blame notes evidence against the entity: it keeps the episode alive, and the
+// group must be seen to be good again before the failure is over.
+func (p *episode) blame(kind evidence, strength float64, now Time, text string) {
+	p.note(kind, strength, now, text)
+	if strength > 0 {
+		p.bad[weights[kind].group] = true
+		p.latest = now
+	}
+}
+
+// startedBy moves the onset of the failure back to t.
+func (p *episode) startedBy(t Time) {
+	if t != 0 && (p.onset == 0 || t < p.onset) {
+		p.onset = t
+	}
+}

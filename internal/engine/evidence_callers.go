@@ -1,0 +1,146 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// callerRow is which evidence a way to fail is.
+var callerRow = [numOutcomes]struct {
+	kind evidence
+	says string
+}{
+	OutcomeRefused:        {evCallersRefused, "connection refused"},
+	OutcomeReset:          {evCallersReset, "connection reset"},
+	OutcomeConnectTimeout: {evCallersConnectTimeout, "connect timed out"},
+	OutcomeTimeout:        {evCallersTimeout, "no answer in time"},
+	OutcomeNoAnswer:       {evCallersTimeout, "no answer in time"},
+	OutcomeUnreachable:    {evCallersUnreachable, "no route"},
+	OutcomeUnavailable:    {evCallersUnavailable, "unavailable"},
+	OutcomeDNS:            {evCallersName, "name look-up failed"},
+	OutcomeTLS:            {evCallersTLS, "TLS handshake failed"},
+}
+
+// detectCallers: every client span is an observation of the callee (Panorama,
+// OSDI 2018).
+func detectCallers(e *Engine, n *entity, p *episode) {
+	if n.calls != nil {
+		e.callersSay(n.calls, 1, p)
+	}
+	// Where callers name only the service, a silent instance is who they mean.
+	if n.kind != kindInstance || n.service.whole == nil || n.service.whole.calls == nil || !p.silent() {
+		return
+	}
+	others := 0
+	for _, i := range n.service.instances {
+		if i != n && i.episode != nil && i.episode.silent() {
+			others++
+		}
+	}
+	e.callersSay(n.service.whole.calls, sharedBlame/float64(1+others), p)
+}
+
+// sharedBlame: failures of calls to the service count so much for the one
+// instance that is silent.
+const sharedBlame = 0.8
+
+func (p *episode) silent() bool {
+	return p.found[evSilent].now || p.found[evTelemetrySilent].now || p.found[evProcessGone].now || p.found[evProcessStopped].now
+}
+
+func (e *Engine) callersSay(s *callStats, weight float64, p *episode) {
+	window := e.params.CallWindow
+	ok := s.ok.value(e.now, window)
+	failed := 0.0
+	for o := range callerRow {
+		if callerRow[o].kind != 0 {
+			failed += s.byOutcome[o].value(e.now, window)
+		}
+	}
+	recent := s.lastFail != 0 && e.now.Sub(s.lastFail) < 2*window
+	if recent && failed > 0 {
+		// Calls that end well between those that fail, after the failure
+		// began, mean that somebody is still there.
+		share := 1.0
+		if s.okEnd > s.firstFail && weight == 1 {
+			share = failed / (failed + ok)
+		}
+		for o := range callerRow {
+			r := &callerRow[o]
+			count := s.byOutcome[o].value(e.now, window)
+			if r.kind == 0 || count < 0.5 {
+				continue
+			}
+			strength := min(count/e.params.BurstCalls, 1) * share * weight
+			if r.kind == evCallersRefused {
+				// A port that stays closed for a moment is a slow start.
+				strength *= clamp(float64(e.now.Sub(s.firstFail))/float64(refusedFor), 0.5, 1)
+			}
+			if f := &p.found[r.kind]; f.now && f.strength >= strength {
+				continue
+			}
+			p.blame(r.kind, strength, s.lastFail, s.text(r.says, Outcome(o), e))
+			p.startedBy(s.firstFail)
+		}
+	}
+	if s.lastOK != 0 && s.okEnd > s.failEnd && s.lastOK > p.began && e.now.Sub(s.lastOK) < window && weight == 1 {
+		strength := ok / (ok + failed)
+		p.note(evCallersSucceed, strength, e.now, fmt.Sprintf("calls to it succeed (%.0f %% of late)", 100*strength))
+	}
+}
+
+const refusedFor = 2 * time.Second
+
+func (s *callStats) text(says string, o Outcome, e *Engine) string {
+	text := fmt.Sprintf("%s ×%d", says, max(int(s.byOutcome[o].total()), 1))
+	best, most := "", 0.0
+	others := 0
+	for _, c := range s.callers {
+		v := c.failed.value(e.now, e.params.CallWindow)
+		if v < 0.1 {
+			continue
+		}
+		others++
+		if v > most {
+			best, most = c.service, v
+		}
+	}
+	if best != "" {
+		text += " from " + best
+		if others > 1 {
+			text += fmt.Sprintf(" and %d more", others-1)
+		}
+	}
+	return text
+}
+
+// total is the count as last stored: a whole number of calls right after a
+// burst, and never more than there were.
+func (f *fading) total() float64 { return f.n + 0.5 }
+
+// detectProgress: an instance that answers its callers, however badly, neither
+// hangs nor is dead; one that used to and does not, while its callers run out
+// of time, hangs.
+func detectProgress(e *Engine, n *entity, p *episode) {
+	if n.calls == nil || n.calls.lastFail == 0 || n.served.total == 0 || n.kind != kindInstance {
+		return
+	}
+	waiting := e.now.Sub(n.calls.firstFail)
+	switch {
+	case n.served.last > n.calls.failEnd || e.now.Sub(n.served.seen) < window(e) && n.served.last > n.calls.firstFail.Add(time.Second):
+		p.note(evProgress, 1, e.now, fmt.Sprintf("it goes on answering calls (last ended %s ago)", inWords(e.now.Sub(n.served.last))))
+	case n.served.last <= n.calls.firstFail.Add(time.Second) && n.served.total >= enoughServed:
+		p.note(evNoProgress, clamp(float64(waiting)/float64(stillFor), 0, 1), e.now,
+			fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))
+	}
+}
+
+const (
+	enoughServed = 10
+	stillFor     = 2 * time.Second
+)
+
+func window(e *Engine) time.Duration { return e.params.CallWindow }

@@ -1,0 +1,118 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// hostState remembers who was heard last on a host, so that a silent process
+// can be told from a silent host.
+type hostState struct {
+	name   string
+	recent [2]struct {
+		entity *entity
+		at     Time
+	}
+}
+
+// heard notes a sign of life of n.
+func (h *hostState) heard(n *entity, now Time) {
+	if h.recent[0].entity != n {
+		h.recent[1] = h.recent[0]
+		h.recent[0].entity = n
+	}
+	h.recent[0].at = now
+}
+
+// other is somebody else who was heard on the host after t, or nil.
+func (h *hostState) other(n *entity, t Time) *entity {
+	for _, r := range h.recent {
+		if r.entity != nil && r.entity != n && r.at > t {
+			return r.entity
+		}
+	}
+	return nil
+}
+
+// host returns the state of a host, new if need be; nil without a name.
+func (e *Engine) host(name string) *hostState {
+	if name == "" {
+		return nil
+	}
+	h := e.hosts[name]
+	if h == nil {
+		if len(e.hosts) >= e.params.MaxInstances {
+			clear(e.hosts) // learned again with the next signs
+		}
+		h = &hostState{name: name}
+		e.hosts[name] = h
+	}
+	return h
+}
+
+// onHost returns the instances on a host, in order of their use.
+func (e *Engine) onHost(name string) []*entity {
+	var out []*entity
+	if name == "" {
+		return nil
+	}
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil; n = n.next {
+			if n.kind == kindInstance && n.src.Host == name {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// detectSurroundings: what the neighbourhood says. Others on the same host live
+// on; somebody it calls failed first; those who watch it are not well.
+func detectSurroundings(e *Engine, n *entity, p *episode) {
+	if p.silent() && n.kind == kindInstance && p.onset != 0 {
+		if h := e.hosts[n.src.Host]; h != nil {
+			if other := h.other(n, p.onset.Add(time.Second)); other != nil {
+				p.note(evHostAlive, 1, e.now, fmt.Sprintf("%s on the same host %s is heard", other.name(), h.name))
+			}
+		}
+	}
+	for _, ed := range n.callees {
+		v := ed.callee.failing()
+		if v == nil || e.now.Sub(ed.used) > e.params.LeaveFor {
+			continue
+		}
+		strength := 0.6
+		if e.now.Sub(ed.lastFail) < 2*e.params.CallWindow && ed.lastFail != 0 {
+			strength = 1
+		}
+		p.note(evCalleeFailing, strength, e.now, fmt.Sprintf("it depends on %s, which failed", v.Culprit.Name))
+		break
+	}
+	sick := 0
+	for _, s := range n.streams {
+		if !e.trusted(s) {
+			sick++
+		}
+	}
+	if sick > 0 && sick == len(n.streams) {
+		p.note(evObserverSick, 1, e.now, "those who watch it are not well themselves")
+	}
+}
+
+// failing is the verdict on n, or on one of its instances if n is a service.
+func (n *entity) failing() *Verdict {
+	if n.verdict != nil {
+		return n.verdict
+	}
+	if n.kind == kindService {
+		for _, i := range n.service.instances {
+			if i.verdict != nil {
+				return i.verdict
+			}
+		}
+	}
+	return nil
+}

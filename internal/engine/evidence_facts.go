@@ -1,0 +1,158 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// What was said outright: exit statuses, kills, panics, crash loops.
+
+const (
+	maxFactsEach = 8
+	// factsBefore is how long before a suspicion a fact may have been told to
+	// belong to it.
+	factsBefore = time.Minute
+	// staleFact is the age from which on a fact that arrives is history.
+	staleFact = 2 * time.Minute
+)
+
+func (e *Engine) fact(f *Fact) {
+	if f.Source == nil {
+		return
+	}
+	if n := e.instance(f.Source); n != nil {
+		e.addFact(n, *f)
+		return
+	}
+	// About a node: it concerns all that run there.
+	for _, n := range e.onHost(f.Source.Host) {
+		e.addFact(n, *f)
+	}
+}
+
+func (e *Engine) addFact(n *entity, f Fact) {
+	if f.At == 0 {
+		f.At = e.now
+	}
+	if e.now.Sub(f.At) > staleFact {
+		return
+	}
+	f.At = min(f.At, e.now)
+	if len(n.facts) == maxFactsEach {
+		n.facts = append(n.facts[:0], n.facts[1:]...)
+	}
+	n.facts = append(n.facts, f)
+	switch f.Kind {
+	case FactStopping:
+		e.announce(n)
+	case FactAlive, FactStarted:
+		n.alive = true
+	case FactExit:
+		if cleanExit(f.Value) {
+			e.leave(n, fmt.Sprintf("it exited with status %d", f.Value))
+			e.mark(n)
+			return
+		}
+		e.suspect(n)
+	case FactRestarts:
+		e.restartCounted(n, f)
+	case FactPanic, FactOOMKill, FactOutOfMemory, FactCrashLoop, FactNodeDown:
+		e.suspect(n)
+	default:
+		e.mark(n)
+	}
+}
+
+// restartCounted: a supervisor's counter that rises says that the process ended
+// and was started again; three times within crashLoopWithin is a loop.
+func (e *Engine) restartCounted(n *entity, f Fact) {
+	last := n.restartCount
+	n.restartCount = f.Value
+	if last < 0 || f.Value <= last || n.restartSeen == 0 {
+		n.restartSeen = e.now
+		return
+	}
+	n.restartSeen = e.now
+	e.begin(n, hashString(fnvOffset, fmt.Sprint("restart ", f.Value)))
+	e.suspect(n)
+}
+
+const (
+	crashLoopStarts = 3
+	crashLoopWithin = 10 * time.Minute
+)
+
+// cleanExit says whether a status is that of a process which ended because it
+// was asked to: 0, or by SIGTERM, SIGINT or SIGHUP.
+func cleanExit(status int64) bool {
+	return status == 0 || status == 128+15 || status == 128+2 || status == 128+1
+}
+
+func detectFacts(e *Engine, n *entity, p *episode) {
+	for i := range n.facts {
+		f := &n.facts[i]
+		if f.At < p.began.Add(-factsBefore) {
+			continue
+		}
+		p.startedBy(f.At)
+		switch f.Kind {
+		case FactExit:
+			switch {
+			case cleanExit(f.Value):
+				p.remember(evExitClean, 1, f.At, fmt.Sprintf("it exited with status %d", f.Value))
+			case f.Value == 128+9:
+				p.remember(evExitKilled, 1, f.At, "it was killed (exit status 137, SIGKILL)")
+			default:
+				p.remember(evExitCrash, 1, f.At, "it exited with status "+exitWords(f.Value))
+			}
+		case FactPanic:
+			strength := panicAlone
+			if p.silent() || p.found[evCallersRefused].now || p.found[evProbeRefused].now {
+				strength = 1
+			}
+			p.remember(evPanic, strength, f.At, "it wrote: "+f.Text)
+		case FactOOMKill:
+			p.remember(evOOMKill, 1, f.At, f.Text)
+		case FactOutOfMemory:
+			p.remember(evOutOfMemory, 1, f.At, "it wrote: "+f.Text)
+		case FactCrashLoop:
+			p.remember(evCrashLoop, 1, f.At, f.Text)
+		case FactNodeDown:
+			p.remember(evNodeDown, 1, f.At, f.Text)
+		}
+	}
+	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && n.service.announcedStops == 0 {
+		p.remember(evCrashLoop, 1, n.incarnations[len(n.incarnations)-1].first,
+			fmt.Sprintf("started %d times within %s, and never said that it would stop", starts, inWords(crashLoopWithin)))
+	}
+}
+
+// panicAlone: servers that recover write panics and live on.
+const panicAlone = 0.4
+
+// remember records something that happened, as against something that holds.
+func (p *episode) remember(kind evidence, strength float64, at Time, text string) {
+	f := &p.found[kind]
+	if at < f.at || f.now {
+		return
+	}
+	*f = finding{strength: strength, at: at, text: text}
+	if weights[kind].group != groupGood && weights[kind].weights[causePlanned] <= 0 && at >= p.latest {
+		p.latest = at
+	}
+	p.bad[weights[kind].group] = true
+}
+
+var signalNames = map[int64]string{
+	132: "SIGILL", 133: "SIGTRAP", 134: "SIGABRT", 135: "SIGBUS", 136: "SIGFPE", 139: "SIGSEGV", 159: "SIGSYS",
+}
+
+func exitWords(status int64) string {
+	if name := signalNames[status]; name != "" {
+		return fmt.Sprintf("%d (%s)", status, name)
+	}
+	return fmt.Sprint(status)
+}

@@ -1,0 +1,81 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// detectSilence: the regular signs of life stay away, or go on.
+func detectSilence(e *Engine, n *entity, p *episode) {
+	var worst, telemetry *stream
+	var silent, total int
+	strongest, strongestTelemetry := 0.0, 0.0
+	var fresh *stream
+	for _, s := range n.streams {
+		if !e.trusted(s) {
+			continue
+		}
+		v := s.strength(e)
+		if s.kind == signTelemetry {
+			if v > strongestTelemetry {
+				telemetry, strongestTelemetry = s, v
+			}
+			if s.fresh() && (fresh == nil || fresh.kind == signTelemetry) {
+				fresh = s
+			}
+			continue
+		}
+		total++
+		if v > 0 {
+			silent++
+		}
+		if v > strongest {
+			worst, strongest = s, v
+		}
+		if s.fresh() {
+			fresh = s
+		}
+	}
+	// Of several observers of the same heartbeat those who hear it are right.
+	if fresh != nil && fresh.kind == signBeat {
+		strongest = 0
+		if p.backAt == 0 && fresh.since(p.began) > 0 {
+			p.note(evBeating, fresh.observer.health(), e.now, fmt.Sprintf("heartbeats go on (last %s ago)", inWords(fresh.silence())))
+		}
+	}
+	if strongest > 0 {
+		text := fmt.Sprintf("no heartbeat for %s (usual %s)", inWords(worst.silence()), inWords(worst.gaps.interval))
+		if total > 1 {
+			text += fmt.Sprintf(" at %d of %d observers", silent, total)
+		}
+		p.blame(evSilent, strongest*worst.observer.health(), e.now, text)
+		p.startedBy(e.now.Add(-worst.silence()))
+	}
+	if strongestTelemetry > 0 && (fresh == nil || fresh.kind == signTelemetry) {
+		p.blame(evTelemetrySilent, strongestTelemetry, e.now,
+			fmt.Sprintf("no telemetry of its own for %s (usual %s)", inWords(telemetry.silence()), inWords(telemetry.gaps.interval)))
+	}
+}
+
+// fresh says whether the sign came within its usual time.
+func (s *stream) fresh() bool {
+	return s.gaps.interval > 0 && s.silence() < time.Duration(freshWithin*float64(s.gaps.interval))
+}
+
+const freshWithin = 2.0 // intervals
+
+// since is how many signs' worth of time the stream was heard after t.
+func (s *stream) since(t Time) time.Duration {
+	// The stream's clock is the observer's; what counts is that it was heard
+	// after the suspicion began.
+	return s.observer.seen.Sub(t) - s.silence()
+}
+
+// trusted says whether the observer of a stream is in a state to judge.
+func (e *Engine) trusted(s *stream) bool {
+	o := s.observer
+	return o.overdueAt == 0 && !o.justWoke() && o.misses < maxMisses
+}

@@ -1,0 +1,163 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// incident is a set of verdicts that belong together.
+type incident struct {
+	Incident
+	open map[*entity]*Verdict
+	last Time // when its latest verdict ended
+}
+
+const (
+	// mergeWithin is the time between the onsets of failures that may be one.
+	mergeWithin = 3 * time.Minute
+	// reopenWithin: the same culprit failing again so soon is the same incident.
+	reopenWithin = 5 * time.Minute
+	// resolveAfter is how long an incident stays open after its last verdict.
+	resolveAfter = 15 * time.Second
+	maxMembers   = 32
+)
+
+// openIncident puts a new verdict into the incident that it belongs to: one
+// about the same culprit, about somebody that it calls or is called by, or about
+// its host; else a new one.
+func (e *Engine) openIncident(n *entity, v *Verdict) {
+	for _, inc := range e.incidents {
+		if inc.Resolved == 0 && inc.takes(n, v) {
+			v.Incident = inc.ID
+			inc.open[n] = v
+			inc.member(n)
+			e.emitIncident(contract.EventIncidentUpdated, inc, n, v)
+			return
+		}
+	}
+	if len(e.incidents) >= e.params.MaxIncidents {
+		e.incidents = append(e.incidents[:0], e.incidents[1:]...)
+	}
+	inc := &incident{
+		Incident: Incident{ID: incidentID(v), Opened: e.now, Class: v.Class, Culprit: v.Culprit, Reason: v.Reason},
+		open:     map[*entity]*Verdict{n: v},
+	}
+	inc.member(n)
+	v.Incident = inc.ID
+	e.incidents = append(e.incidents, inc)
+	e.emitIncident(contract.EventIncidentOpened, inc, n, v)
+}
+
+// incidentID is derived from what the incident is, so that a replay gives the
+// same one.
+func incidentID(v *Verdict) string {
+	h := hashString(v.Culprit.Service.key(), string(v.Culprit.Type))
+	h = hashString(h, v.Culprit.Name)
+	return fmt.Sprintf("%016x", hashString(h, fmt.Sprint(int64(v.Since))))
+}
+
+func (i *incident) takes(n *entity, v *Verdict) bool {
+	if i.Culprit == v.Culprit && v.Since.Sub(max(i.last, i.Opened)) < reopenWithin {
+		return true
+	}
+	for m, other := range i.open {
+		if apart := v.Since.Sub(other.Since); apart > mergeWithin || apart < -mergeWithin {
+			continue
+		}
+		if m.dependsOn(n) || n.dependsOn(m) || m.kind == kindInstance && n.kind == kindInstance && m.src.Host != "" && m.src.Host == n.src.Host && m.service != n.service && bothSilent(m, n) {
+			return true
+		}
+	}
+	return false
+}
+
+// dependsOn says whether n calls m or, where callers name only services, m's
+// service.
+func (n *entity) dependsOn(m *entity) bool {
+	for _, ed := range n.callees {
+		if ed.callee == m || m.service != nil && ed.callee == m.service.whole {
+			return true
+		}
+	}
+	return false
+}
+
+func bothSilent(m, n *entity) bool {
+	return m.episode != nil && n.episode != nil && m.episode.silent() && n.episode.silent()
+}
+
+func (i *incident) member(n *entity) {
+	name := n.name()
+	at := sort.SearchStrings(i.Members, name)
+	if at < len(i.Members) && i.Members[at] == name || len(i.Members) >= maxMembers {
+		return
+	}
+	members := make([]string, 0, len(i.Members)+1) // events hold the old slice
+	members = append(append(append(members, i.Members[:at]...), name), i.Members[at:]...)
+	i.Members = members
+}
+
+// joinIncident replaces n's verdict in its incident after a revision.
+func (e *Engine) joinIncident(n *entity, v *Verdict) {
+	for _, inc := range e.incidents {
+		if inc.ID == v.Incident {
+			before := inc.open[n]
+			inc.open[n] = v
+			if inc.Culprit == v.Culprit && (before == nil || before.Class != v.Class) {
+				inc.Class, inc.Reason = v.Class, v.Reason
+				e.emitIncident(contract.EventIncidentUpdated, inc, n, v)
+			}
+			return
+		}
+	}
+}
+
+func (e *Engine) leaveIncident(n *entity, v *Verdict) {
+	for _, inc := range e.incidents {
+		if inc.ID == v.Incident {
+			delete(inc.open, n)
+			inc.last = e.now
+			return
+		}
+	}
+}
+
+// resolveIncidents ends those whose verdicts have all gone, and forgets old
+// ones.
+func (e *Engine) resolveIncidents() {
+	kept := e.incidents[:0]
+	for _, inc := range e.incidents {
+		if inc.Resolved == 0 && len(inc.open) == 0 && e.now.Sub(inc.last) >= resolveAfter {
+			inc.Resolved = e.now
+			e.emitIncident(contract.EventIncidentResolved, inc, nil, nil)
+		}
+		if inc.Resolved == 0 {
+			kept = append(kept, inc)
+		}
+	}
+	clear(e.incidents[len(kept):])
+	e.incidents = kept
+}
+
+func (e *Engine) emitIncident(kind string, inc *incident, n *entity, v *Verdict) {
+	now := inc.Incident
+	ev := Event{Kind: kind, Entity: inc.Culprit.Name, Incident: &now, Verdict: v}
+	if n != nil {
+		ev.Source = n.src
+	}
+	switch kind {
+	case contract.EventIncidentOpened:
+		ev.Body = fmt.Sprintf("incident %s: %s of %s: %s", inc.ID, inc.Class, inc.Culprit.Name, inc.Reason)
+	case contract.EventIncidentUpdated:
+		ev.Body = fmt.Sprintf("incident %s: %s of %s: %s", inc.ID, v.Class, v.Culprit.Name, v.Reason)
+	case contract.EventIncidentResolved:
+		ev.Body = fmt.Sprintf("incident %s: %s of %s is over after %s", inc.ID, inc.Class, inc.Culprit.Name, inWords(inc.Resolved.Sub(inc.Opened)))
+	}
+	e.emit(ev)
+}

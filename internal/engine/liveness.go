@@ -1,0 +1,292 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// signKind is a kind of regular sign of life.
+type signKind uint8
+
+const (
+	signBeat signKind = iota
+	signTelemetry
+)
+
+// stream is one kind of sign of one entity, seen by one observer. Times are on
+// the observer's awake clock.
+type stream struct {
+	entity   *entity
+	observer *observer
+	kind     signKind
+	gaps     accrual
+	index    int // in Engine.watched
+
+	last     time.Duration    // latest sign
+	lastSeq  uint64           // observer's count at it
+	starts   int              // observer.starts at it
+	declared bool             // the interval was told, not estimated
+	due      time.Duration    // silence from which on it is overdue, see deadline
+	longest  [2]time.Duration // longest gaps so far, while the interval is not known
+	seen     uint32           // signs so far
+
+	token   uint64 // incarnation at the latest sign
+	seq     uint64 // sender's own count at the latest sign
+	sentAt  Time
+	dueAt   Time // of a scheduled check
+	grace   time.Duration
+	overdue bool
+}
+
+const (
+	estimateAfter  = 4    // gaps until an interval is estimated
+	sameExport     = 0.25 // of the interval: signs closer than this are one
+	shortestExport = 500 * time.Millisecond
+	deadlineEvery  = 64 // signs between computing the deadline anew
+	telemetrySlack = 2  // telemetry is late more easily than heartbeats
+)
+
+// stream returns n's stream of a kind at an observer, new if need be.
+func (e *Engine) stream(n *entity, o *observer, kind signKind) *stream {
+	for _, s := range n.streams {
+		if s.observer == o && s.kind == kind {
+			return s
+		}
+	}
+	if len(n.streams) >= maxStreamsEach {
+		e.unwatch(n.streams[0])
+		n.streams = append(n.streams[:0], n.streams[1:]...)
+	}
+	s := &stream{entity: n, observer: o, kind: kind, index: len(e.watched)}
+	e.watched = append(e.watched, s)
+	o.streams++
+	n.streams = append(n.streams, s)
+	return s
+}
+
+const maxStreamsEach = 16
+
+func (e *Engine) unwatch(s *stream) {
+	end := len(e.watched) - 1
+	e.watched[s.index] = e.watched[end]
+	e.watched[s.index].index = s.index
+	e.watched[end] = nil
+	e.watched = e.watched[:end]
+	s.observer.streams--
+}
+
+func (e *Engine) beat(b *Beat) {
+	n := e.instance(b.Source)
+	o := e.observer(b.Observer)
+	if n == nil || o == nil {
+		return
+	}
+	at := e.place(o, &b.Stamp)
+	s := e.stream(n, o, signBeat)
+	if b.Stamp.Seq != 0 && b.Stamp.Seq <= s.lastSeq && s.starts == o.starts {
+		return // duplicated or overtaken in transport
+	}
+	s.lastSeq, s.starts = b.Stamp.Seq, o.starts
+	if b.Interval > 0 && b.Interval != s.gaps.interval {
+		s.gaps.rescale(b.Interval)
+		s.declared = true
+		s.deadline(e)
+	}
+	s.dueAt, s.grace = b.Due, b.Grace
+	token := b.Incarnation
+	if token == 0 {
+		token = n.src.Incarnation
+	}
+	e.sign(s, at, token, b.Seq, b.SentAt)
+	if b.BootID != "" {
+		n.bootID = b.BootID
+	}
+	e.status(n, b)
+}
+
+func (e *Engine) telemetry(g *Sign) {
+	n := e.instance(g.Source)
+	if n == nil {
+		return
+	}
+	s := e.stream(n, e.self, signTelemetry)
+	at := e.self.awake()
+	if s.seen > 0 && at-s.last < max(shortestExport, time.Duration(sameExport*float64(s.gaps.interval))) {
+		return
+	}
+	e.sign(s, at, g.Source.Incarnation, 0, 0)
+}
+
+// place puts a stamp on its observer's clock. What carries none was seen by the
+// engine's own process, now.
+func (e *Engine) place(o *observer, st *Stamp) time.Duration {
+	if o == e.self {
+		return o.awake()
+	}
+	return o.at(st, e.now)
+}
+
+// sign takes in one sign of life.
+func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64, sentAt Time) {
+	n := s.entity
+	n.alive = true
+	gap := at - s.last
+	if s.seen == 0 {
+		s.first(e, at, token, seq, sentAt)
+		e.begin(n, token)
+		return
+	}
+	if gap < 0 {
+		return // overtaken
+	}
+	if s.gaps.interval == 0 && !s.declared {
+		s.estimate(gap)
+	}
+	// A gap that ends in an absence says nothing of how regular the sender is
+	// while it is there.
+	restarted := token != 0 && s.token != 0 && token != s.token
+	if absent := e.absent(s, gap); absent || restarted {
+		e.returned(s, gap, token, seq, sentAt)
+	} else {
+		s.gaps.add(gap)
+	}
+	s.last, s.token, s.sentAt = at, token, sentAt
+	if seq != 0 {
+		s.seq = seq
+	}
+	s.seen++
+	if s.seen%deadlineEvery == 0 || s.seen < deadlineEvery && s.seen%8 == 0 {
+		s.deadline(e)
+	}
+	if s.overdue {
+		s.overdue = false
+		e.overdue[s.observer]--
+	}
+	n.left = n.left && n.announced != 0 && e.now.Sub(n.announced) < leavingTime
+	e.begin(n, token)
+	if n.episode != nil {
+		e.mark(n)
+	}
+}
+
+// leavingTime is how long one who announced its stop may still be heard.
+const leavingTime = 30 * time.Second
+
+func (s *stream) first(e *Engine, at time.Duration, token, seq uint64, sentAt Time) {
+	s.last, s.token, s.seq, s.sentAt, s.seen = at, token, seq, sentAt, 1
+	s.deadline(e)
+}
+
+// estimate learns the interval of a sender that declares none from its first
+// gaps: the longest but one, so that a burst at the start does not pass for the
+// rhythm.
+func (s *stream) estimate(gap time.Duration) {
+	if gap > s.longest[0] {
+		s.longest[0], gap = gap, s.longest[0]
+	}
+	s.longest[1] = max(s.longest[1], gap)
+	if s.seen >= estimateAfter && s.longest[1] > 0 {
+		s.gaps.rescale(s.longest[1])
+	}
+}
+
+// absent says whether a gap is too long to be chance: the sender, or the path,
+// was gone.
+func (e *Engine) absent(s *stream, gap time.Duration) bool {
+	if s.gaps.interval == 0 {
+		return false
+	}
+	return s.overdue || gap > max(s.due, time.Duration(e.params.MinSilence*float64(s.gaps.interval)))
+}
+
+// deadline computes the silence from which on the stream is overdue: rarer than
+// its share of the mistakes that the whole engine may make, and never under
+// MinSilence intervals.
+func (s *stream) deadline(e *Engine) {
+	interval := s.gaps.interval
+	if interval == 0 {
+		return
+	}
+	if s.gaps.n < uint32(e.params.ColdGaps) {
+		s.due = time.Duration(e.params.ColdSilence * float64(interval))
+	} else {
+		share := float64(interval) / float64(e.params.MistakeRecurrence) / float64(max(len(e.watched), 1)) / mistakeMargin
+		s.due = max(s.gaps.deadline(share), time.Duration(e.params.MinSilence*float64(interval)))
+	}
+	if s.kind == signTelemetry {
+		s.due *= telemetrySlack
+	}
+}
+
+// mistakeMargin: the fitted tail asks for fewer mistakes than are wanted,
+// because it gets up to five times as many on links that pause (measured on
+// simulated LAN, WAN and cloud traces).
+const mistakeMargin = 4
+
+// silence is how long the stream has been silent on its observer's clock.
+func (s *stream) silence() time.Duration { return s.observer.awake() - s.last }
+
+// strength is how much the silence says, 0-1: nothing at a probability of 1 %,
+// all at one in a million.
+func (s *stream) strength(e *Engine) float64 {
+	interval := s.gaps.interval
+	if interval == 0 || s.seen < 2 && !s.declared {
+		return 0
+	}
+	silence := s.silence()
+	if s.dueAt != 0 {
+		// A scheduled check is silent by design until it is due.
+		if e.now <= s.dueAt.Add(s.grace) {
+			return 0
+		}
+		return 1
+	}
+	if s.kind == signTelemetry {
+		silence /= telemetrySlack
+	}
+	x := float64(silence) / float64(interval)
+	if x < 2 {
+		return 0
+	}
+	if s.gaps.n < uint32(e.params.ColdGaps) {
+		return clamp((x-2)/(e.params.ColdSilence-2), 0, 1)
+	}
+	return clamp((s.gaps.suspicion(silence)-2)/4, 0, 1)
+}
+
+// checkSilence looks at every stream; those that became overdue are suspects.
+func (e *Engine) checkSilence() {
+	for _, s := range e.watched {
+		if s.overdue || s.due == 0 || s.gaps.interval == 0 || s.silence() <= s.due {
+			continue
+		}
+		n := s.entity
+		if n.left || s.dueAt != 0 && s.strength(e) == 0 {
+			continue
+		}
+		s.overdue = true
+		e.overdue[s.observer]++
+		e.suspect(n)
+	}
+}
+
+// begin follows the incarnations of n.
+func (e *Engine) begin(n *entity, token uint64) {
+	fresh, back := n.begin(token, e.now)
+	if back && e.now.Sub(n.conflictAt) > conflictEvery {
+		n.conflictAt = e.now
+		e.emit(Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(),
+			Body: "two processes use the identity " + n.name() + " of " + n.src.Service.Name + " in turn: give each its own service.instance.id"})
+	}
+	if fresh && n.verdict == nil && n.episode == nil {
+		n.announced, n.left = 0, false
+	}
+}
+
+const conflictEvery = 10 * time.Minute
+
+func clamp(x, lo, hi float64) float64 { return min(max(x, lo), hi) }

@@ -1,0 +1,177 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// observer is a process that sees others' signs of life: the engine's own, or a
+// heartbeat receiver somewhere. Silence is measured on its clock, and only
+// while it was awake, so a sleeping observer accuses nobody.
+type observer struct {
+	id       string
+	host     string
+	interval time.Duration // of its own beats; 0 while it sent none
+	clock    time.Duration // its monotonic clock at its latest record
+	paused   time.Duration // total time that it slept
+	wokeAt   time.Duration // awake clock when it last woke
+	wall     Time          // its wall clock then
+	starts   int           // times that its uptime began anew
+	seen     Time          // engine time of its latest record
+	ownBeat  bool          // it sends beats of its own
+	streams  int           // how many it watches
+
+	misses   int // 0-7, local health (Lifeguard): 0 is well
+	degraded bool
+	degradedAt,
+	overdueAt Time // when most of its streams fell silent together; 0 if not
+}
+
+// awake is the observer's clock less the time that it slept.
+func (o *observer) awake() time.Duration { return o.clock - o.paused }
+
+// grace is how long after waking an observer's bad news is not believed: what
+// it began before it slept has run into its time-outs.
+const wakeGrace = 5 * time.Second
+
+func (o *observer) justWoke() bool { return o.wokeAt > 0 && o.awake()-o.wokeAt < wakeGrace }
+
+// health is 1 for a reliable observer, 1/8 for the worst.
+func (o *observer) health() float64 { return 1 / float64(1+o.misses) }
+
+// at places a stamp on the observer's awake clock and moves the clock on. A
+// jump much longer than its own interval means that it slept; an uptime that
+// falls while its wall clock rises, that it was started anew.
+func (o *observer) at(st *Stamp, now Time) time.Duration {
+	t := st.Uptime
+	if t <= 0 {
+		t = time.Duration(st.At)
+	}
+	if o.clock == 0 || t < o.clock-restartedBy && st.At > o.wall {
+		o.paused = t - o.awake() // the awake clock goes on where it was
+		o.clock = t
+		o.starts++
+	}
+	if step := t - o.clock; step > 0 {
+		if o.ownBeat && step > 2*o.interval+time.Second {
+			o.slept(step - o.interval)
+			o.clock = t
+			o.wokeAt = o.awake()
+		}
+		o.clock = t
+	}
+	o.wall = max(o.wall, st.At)
+	o.seen = max(o.seen, now)
+	return t - o.paused
+}
+
+// restartedBy is by how much the uptime of a restarted observer falls at least.
+const restartedBy = 5 * time.Second
+
+func (o *observer) slept(d time.Duration) {
+	o.paused += d
+	o.misses = min(o.misses+2, maxMisses)
+}
+
+const maxMisses = 7
+
+// observer returns the observer with an id, new if need be; nil if there are
+// too many.
+func (e *Engine) observer(id string) *observer {
+	if o := e.observers[id]; o != nil {
+		return o
+	}
+	if len(e.observers) >= e.params.MaxObservers {
+		e.stats.ForgottenObservers++
+		return nil
+	}
+	o := &observer{id: id}
+	e.observers[id] = o
+	e.observerList = append(e.observerList, o)
+	return o
+}
+
+func (e *Engine) observerBeat(b *ObserverBeat) {
+	o := e.observer(b.Observer)
+	if o == nil || b.Observer == "" {
+		return
+	}
+	before := o.paused
+	o.at(&b.Stamp, e.now)
+	o.host = b.Host
+	if b.Interval > 0 {
+		o.interval = b.Interval
+	}
+	o.ownBeat = o.interval > 0
+	switch {
+	case o.paused > before:
+		e.degrade(o, fmt.Sprintf("observer %s slept for %s; silences that it saw do not count", o.id, inWords(o.paused-before)))
+	case b.Late > o.interval/2:
+		o.misses = min(o.misses+1, maxMisses)
+		if o.misses >= 3 {
+			e.degrade(o, fmt.Sprintf("observer %s runs late by %s; its word counts less", o.id, inWords(b.Late)))
+		}
+	default:
+		o.misses = max(o.misses-1, 0)
+		if o.misses == 0 && o.overdueAt == 0 {
+			e.recover(o)
+		}
+	}
+}
+
+// degrade and recover tell once.
+func (e *Engine) degrade(o *observer, why string) {
+	if o.degraded {
+		return
+	}
+	o.degraded, o.degradedAt = true, e.now
+	e.emit(Event{Kind: contract.EventObserverDegraded, Entity: o.name(), Body: why})
+}
+
+func (e *Engine) recover(o *observer) {
+	if !o.degraded {
+		return
+	}
+	o.degraded = false
+	e.emit(Event{Kind: contract.EventObserverRecovered, Entity: o.name(),
+		Body: fmt.Sprintf("observer %s is well again after %s", o.name(), inWords(e.now.Sub(o.degradedAt)))})
+}
+
+func (o *observer) name() string {
+	if o.id == "" {
+		return "the Collector itself"
+	}
+	return o.id
+}
+
+// checkObservers notices observers that fell silent themselves, and those for
+// whom nearly everybody fell silent at once: then it is they who are cut off or
+// asleep. Nobody is judged by the word of such an observer.
+func (e *Engine) checkObservers() {
+	for _, o := range e.observerList {
+		if o.id != "" && o.ownBeat && !o.degraded && e.now.Sub(o.seen) > observerSilence*o.interval+time.Second {
+			o.misses = min(o.misses+2, maxMisses)
+			e.degrade(o, fmt.Sprintf("no word from observer %s for %s; whom only it watches cannot be judged", o.id, inWords(e.now.Sub(o.seen))))
+		}
+		most := o.streams >= commonModeStreams && float64(e.overdue[o]) >= commonModeShare*float64(o.streams)
+		switch {
+		case most && o.overdueAt == 0:
+			o.overdueAt = e.now
+			e.degrade(o, fmt.Sprintf("%d of %d fell silent at once at observer %s: taken as its own fault", e.overdue[o], o.streams, o.name()))
+		case !most && o.overdueAt != 0:
+			o.overdueAt = 0
+			e.recover(o)
+		}
+	}
+}
+
+const (
+	observerSilence   = 5   // own intervals without a record
+	commonModeStreams = 3   // fewer cannot outvote
+	commonModeShare   = 0.6 // of the streams that an observer watches
+)

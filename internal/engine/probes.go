@@ -1,0 +1,249 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// probeState is what one observer's probe of one target last said.
+type probeState struct {
+	observer *observer
+	target   string
+	direct   bool
+	interval time.Duration
+
+	outcome Outcome
+	run     int  // results alike in a row
+	first   Time // of the run
+	at      Time // of the latest
+	lastOK  Time
+	seq     uint64
+	starts  int
+	latched bool // answered nobody after a connect, in this run of failures
+	message string
+	process *Process
+}
+
+// processFacts is what a process target showed last.
+type processFacts struct {
+	pid      int64
+	start    Time
+	oomKills int64
+	known    bool
+}
+
+const maxProbesEach = 16
+
+func (e *Engine) probed(b *Probe) {
+	n := e.instance(b.Source)
+	o := e.observer(b.Observer)
+	if n == nil && b.Source == nil && b.Target != "" {
+		n = e.external(b.Target)
+	}
+	if n == nil || o == nil {
+		return
+	}
+	if n.kind == kindInstance && n.src.Instance == "" && n.src.Host == "" {
+		n = e.wholeServiceInstead(n)
+	}
+	e.place(o, &b.Stamp)
+	ps := n.probe(o, b.Target)
+	if b.Stamp.Seq != 0 && b.Stamp.Seq <= ps.seq && ps.starts == o.starts {
+		return // duplicated or overtaken in transport
+	}
+	ps.seq, ps.starts = b.Stamp.Seq, o.starts
+	ok := b.Outcome == OutcomeOK
+	if !ok && o.justWoke() {
+		return // it ran into its time-out while the observer slept
+	}
+	if b.Interval > 0 {
+		ps.interval = b.Interval
+	} else if ps.at != 0 {
+		ps.interval = e.now.Sub(ps.at)
+	}
+	if b.Outcome == ps.outcome {
+		ps.run++
+	} else {
+		ps.run, ps.first = 1, e.now
+	}
+	ps.outcome, ps.at, ps.direct, ps.message, ps.process = b.Outcome, e.now, b.Direct, b.Message, b.Process
+	switch {
+	case ok:
+		ps.lastOK, ps.latched = e.now, false
+		n.alive = true
+	case b.Outcome == OutcomeNoAnswer:
+		// A stopped listener's backlog fills up: later connects time out, and
+		// look like a cut. The first impression is the right one.
+		ps.latched = true
+	}
+	if b.Process != nil {
+		e.processSeen(n, ps, b)
+	}
+	if !ok {
+		e.suspect(n)
+	} else {
+		e.mark(n)
+	}
+}
+
+// wholeServiceInstead: a target that names only a service stands for all of it.
+func (e *Engine) wholeServiceInstead(n *entity) *entity {
+	if n.service == nil {
+		return n
+	}
+	for _, i := range n.service.instances {
+		if i != n {
+			return e.wholeService(n.service)
+		}
+	}
+	return n
+}
+
+func (n *entity) probe(o *observer, target string) *probeState {
+	oldest := 0
+	for i, p := range n.probes {
+		if p.observer == o && p.target == target {
+			return p
+		}
+		if p.at < n.probes[oldest].at {
+			oldest = i
+		}
+	}
+	p := &probeState{observer: o, target: target}
+	if len(n.probes) < maxProbesEach {
+		n.probes = append(n.probes, p)
+	} else {
+		n.probes[oldest] = p
+	}
+	return p
+}
+
+// processSeen takes in what the kernel told. A kill for lack of memory and an
+// exit status are facts; a new start time is a new incarnation.
+func (e *Engine) processSeen(n *entity, ps *probeState, b *Probe) {
+	p, f := b.Process, &n.process
+	if f.known && p.OOMKills > f.oomKills && f.oomKills >= 0 {
+		e.addFact(n, Fact{Kind: FactOOMKill, At: e.now, Text: fmt.Sprintf("its cgroup counted %d out-of-memory kills", p.OOMKills-f.oomKills)})
+	}
+	if p.OOMKills >= 0 {
+		f.oomKills = p.OOMKills
+	}
+	if p.HasExitCode && (ps.run == 1 || p.State == ProcessGone || p.State == ProcessZombie) && f.pid != 0 {
+		e.addFact(n, Fact{Kind: FactExit, Value: int64(p.ExitCode), At: e.now})
+		f.pid = 0
+	}
+	if p.State == ProcessRunning || p.State == ProcessStopped || p.State == ProcessDiskWait {
+		if f.known && f.start != 0 && p.StartTime != 0 && p.StartTime != f.start && !n.heardAs(b.Observer) {
+			n.episodeOf(e).note(evReturnNew, 1, e.now, "a new process took its place")
+			e.mark(n)
+		}
+		f.pid, f.start = p.PID, p.StartTime
+	}
+	f.known = true
+}
+
+// heardAs says whether n beats at an observer, which then tells incarnations.
+func (n *entity) heardAs(observer string) bool {
+	for _, s := range n.streams {
+		if s.observer.id == observer && s.kind == signBeat && s.token != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// probeRow is which evidence an outcome is, and how sure one such result is.
+var probeRow = map[Outcome]struct {
+	kind evidence
+	once float64
+	says string
+}{
+	OutcomeRefused:        {evProbeRefused, 1, "connection refused"},
+	OutcomeConnectTimeout: {evProbeTimeout, 0.6, "connect timed out"},
+	OutcomeTimeout:        {evProbeTimeout, 0.6, "timed out"},
+	OutcomeUnreachable:    {evProbeUnreachable, 0.8, "no route"},
+	OutcomeNoAnswer:       {evProbeNoAnswer, 0.6, "connected, then no answer"},
+	OutcomeReset:          {evProbeReset, 0.7, "connection reset"},
+	OutcomeDown:           {evProbeDown, 0.7, "scrape failed"},
+	OutcomeDNS:            {evProbeName, 0.7, "name look-up failed"},
+	OutcomeTLS:            {evProbeTLS, 0.9, "TLS handshake failed"},
+}
+
+// detectProbes: what those who look at the entity see.
+func detectProbes(e *Engine, n *entity, p *episode) {
+	for _, ps := range n.probes {
+		if strings.HasPrefix(ps.target, processTarget) || !e.current(ps) {
+			continue
+		}
+		health := ps.observer.health()
+		if ps.outcome == OutcomeOK {
+			if ps.at > p.began {
+				p.note(evProbeOK, health, e.now, fmt.Sprintf("probe of %s is answered", ps.target))
+			}
+			continue
+		}
+		outcome := ps.outcome
+		if ps.latched && (outcome == OutcomeConnectTimeout || outcome == OutcomeTimeout) {
+			outcome = OutcomeNoAnswer
+		}
+		r, ok := probeRow[outcome]
+		if !ok {
+			continue
+		}
+		strength := r.once
+		if ps.run > 1 || ps.latched && outcome != ps.outcome {
+			strength = 1
+		}
+		text := fmt.Sprintf("probe of %s: %s", ps.target, r.says)
+		if ps.run > 1 {
+			text += fmt.Sprintf(" ×%d", ps.run)
+		}
+		if p.found[r.kind].now && p.found[r.kind].strength >= strength*health {
+			continue
+		}
+		p.blame(r.kind, strength*health, e.now, text)
+		p.startedBy(ps.first)
+	}
+}
+
+// processTarget begins the target of a process probe.
+const processTarget = "process:"
+
+// current says whether a probe's result still stands: its observer is well and
+// the next result is not overdue.
+func (e *Engine) current(ps *probeState) bool {
+	return ps.at != 0 && ps.observer.overdueAt == 0 && e.now.Sub(ps.at) <= 3*ps.interval+5*time.Second
+}
+
+// detectProcess: what the kernel says of the process itself.
+func detectProcess(e *Engine, n *entity, p *episode) {
+	for _, ps := range n.probes {
+		if ps.process == nil || !e.current(ps) {
+			continue
+		}
+		switch ps.process.State {
+		case ProcessGone, ProcessZombie:
+			if n.alive {
+				p.blame(evProcessGone, 1, e.now, fmt.Sprintf("process %s is gone", ps.processName()))
+				p.startedBy(ps.first)
+			}
+		case ProcessStopped:
+			p.blame(evProcessStopped, 1, e.now, fmt.Sprintf("process %s is stopped by a signal", ps.processName()))
+			p.startedBy(ps.first)
+		case ProcessRunning:
+			p.note(evProcessRuns, 1, e.now, fmt.Sprintf("process %s runs", ps.processName()))
+		}
+	}
+}
+
+func (ps *probeState) processName() string {
+	name := strings.TrimPrefix(ps.target, processTarget)
+	if ps.process != nil && ps.process.PID > 0 {
+		return fmt.Sprintf("%s (pid %d)", name, ps.process.PID)
+	}
+	return name
+}

@@ -1,0 +1,168 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"sort"
+	"time"
+)
+
+// settledVerdict is a verdict that was cleared lately. Spans that it hurt may
+// still be on their way.
+type settledVerdict struct {
+	entity  *entity
+	verdict *Verdict
+	target  Target
+}
+
+// lateSpans is how long after clearing a verdict spans that it hurt may arrive.
+const lateSpans = 30 * time.Second
+
+type readingKey struct {
+	culprit Culprit
+	class   Class
+}
+
+// target is where n is met.
+func (e *Engine) target(n *entity) Target {
+	t := Target{Addresses: append([]string(nil), n.addresses...)}
+	switch n.kind {
+	case kindInstance:
+		t.Instance, t.Service = n.key, n.service.key
+	case kindService:
+		t.Service = n.service.key
+		for _, i := range n.service.instances {
+			for _, a := range i.addresses {
+				if len(t.Addresses) < maxBehind*maxAddressesEach {
+					t.Addresses = append(t.Addresses, a)
+				}
+			}
+		}
+	case kindExternal:
+		t.Addresses = append(t.Addresses, n.address)
+	}
+	return t
+}
+
+// count counts a detection.
+func (e *Engine) count(n *entity, v *Verdict) {
+	k := readingKey{v.Culprit, v.Class}
+	r := e.readings[k]
+	if r == nil {
+		if len(e.readings) >= e.params.MaxIncidents {
+			e.dropReading()
+		}
+		r = &readingState{Reading: Reading{Culprit: v.Culprit, Class: v.Class}}
+		e.readings[k] = r
+	}
+	r.Detections++
+}
+
+type readingState struct {
+	Reading
+	until Time // 0 while active
+}
+
+// dropReading makes room by the one that settled first.
+func (e *Engine) dropReading() {
+	var oldest readingKey
+	at := Time(0)
+	for k, r := range e.readings {
+		if r.until != 0 && (at == 0 || r.until < at) {
+			oldest, at = k, r.until
+		}
+	}
+	if at != 0 {
+		delete(e.readings, oldest)
+		return
+	}
+	for k := range e.readings { // all active: any
+		delete(e.readings, k)
+		return
+	}
+}
+
+// publish makes the snapshot that readers see.
+func (e *Engine) publish() {
+	e.changed = false
+	e.publishedAt = e.now
+	kept := e.settled[:0]
+	for _, s := range e.settled {
+		if e.now.Sub(s.verdict.Until) < lateSpans {
+			kept = append(kept, s)
+		}
+	}
+	clear(e.settled[len(kept):])
+	e.settled = kept
+
+	var verdicts []*Verdict
+	var targets []Target
+	active := map[readingKey]*entity{}
+	e.stats.Verdicts = 0
+	for _, n := range e.suspects {
+		if v := n.verdict; v != nil {
+			verdicts = append(verdicts, v)
+			targets = append(targets, e.target(n))
+			active[readingKey{v.Culprit, v.Class}] = n
+			e.stats.Verdicts++
+		}
+	}
+	for _, s := range e.settled {
+		verdicts = append(verdicts, s.verdict)
+		targets = append(targets, s.target)
+	}
+	readings := e.read(active)
+	if len(verdicts) == 0 && len(readings) == 0 {
+		e.snapshot.Store(nil)
+		return
+	}
+	s := NewSnapshot(e.now, verdicts, targets)
+	s.Readings = readings
+	e.snapshot.Store(s)
+}
+
+// read brings the readings up to date and returns those that are shown, in a
+// fixed order.
+func (e *Engine) read(active map[readingKey]*entity) []Reading {
+	for k, n := range active {
+		if e.readings[k] == nil {
+			e.count(n, n.verdict)
+			e.readings[k].Detections-- // counted when it was reached
+		}
+	}
+	out := make([]Reading, 0, len(e.readings))
+	for k, r := range e.readings {
+		n := active[k]
+		switch {
+		case n != nil:
+			r.Active, r.until, r.Confidence, r.Incident = true, 0, n.verdict.Confidence, n.verdict.Incident
+			r.Suspicion = n.suspicion()
+		case r.until == 0:
+			r.Active, r.until, r.Confidence, r.Suspicion = false, e.now, 0, 0
+		}
+		if r.until == 0 || e.now.Sub(r.until) < e.params.SettledFor {
+			out = append(out, r.Reading)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		a, b := &out[i], &out[j]
+		if a.Culprit.Service.Name != b.Culprit.Service.Name {
+			return a.Culprit.Service.Name < b.Culprit.Service.Name
+		}
+		if a.Culprit.Name != b.Culprit.Name {
+			return a.Culprit.Name < b.Culprit.Name
+		}
+		return a.Class < b.Class
+	})
+	return out
+}
+
+// suspicion is the highest of n's streams.
+func (n *entity) suspicion() float64 {
+	top := 0.0
+	for _, s := range n.streams {
+		top = max(top, s.gaps.suspicion(s.silence()))
+	}
+	return top
+}

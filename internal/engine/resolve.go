@@ -1,0 +1,120 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+// instance returns the entity that src speaks of, new if need be; nil for a
+// source without a service.
+//
+// Not everybody tells as much about themselves: a heartbeat may say only
+// `payment`, the SDK beside it namespace and environment too. A less specific
+// identity stands for the only more specific one that agrees with it; where two
+// agree, it stays by itself.
+func (e *Engine) instance(src *Source) *entity {
+	if src == nil || src.Key == 0 {
+		return nil
+	}
+	n := e.reg.byKey[src.Key]
+	if n == nil {
+		n = e.reg.aliases[src.Key]
+		if n != nil && e.reg.byKey[n.key] != n {
+			delete(e.reg.aliases, src.Key)
+			n = nil
+		}
+	}
+	if n == nil {
+		n = e.newInstance(src)
+	}
+	if n.src != src && src.ServiceKey == n.src.ServiceKey {
+		n.src = src
+	}
+	e.reg.touch(n, e.now)
+	return n
+}
+
+func (e *Engine) newInstance(src *Source) *entity {
+	s := e.serviceOf(src.Service)
+	if s.key != src.ServiceKey {
+		full := *src
+		full.Service = s.id
+		canon := NewSource(full)
+		n := e.reg.byKey[canon.Key]
+		if n == nil {
+			n = e.instance(canon)
+		}
+		if len(e.reg.aliases) >= e.params.MaxInstances {
+			clear(e.reg.aliases) // they are found again at the next sign
+		}
+		e.reg.aliases[src.Key] = n
+		return n
+	}
+	n := &entity{kind: kindInstance, key: src.Key, src: src, service: s, born: e.now, touched: e.now}
+	e.add(n)
+	return n
+}
+
+// serviceOf returns the service that id names, new if need be.
+func (e *Engine) serviceOf(id ServiceID) *service {
+	key := id.key()
+	if s := e.reg.services[key]; s != nil {
+		return s
+	}
+	var only *service
+	matches := 0
+	for _, s := range e.reg.byName[id.Name] {
+		if within(id, s.id) {
+			only = s
+			matches++
+		}
+	}
+	if matches == 1 {
+		return only
+	}
+	s := &service{id: id, key: key}
+	// Those who said less and meant this one give way to it.
+	for _, less := range append([]*service(nil), e.reg.byName[id.Name]...) {
+		if within(less.id, id) {
+			for _, n := range append([]*entity(nil), less.instances...) {
+				e.forget(n)
+			}
+			if less.whole != nil {
+				e.forget(less.whole)
+			}
+		}
+	}
+	e.reg.services[key] = s
+	e.reg.byName[id.Name] = append(e.reg.byName[id.Name], s)
+	return s
+}
+
+// within says whether less names the same service as more, telling less.
+func within(less, more ServiceID) bool {
+	return less.Name == more.Name && less != more &&
+		(less.Namespace == "" || less.Namespace == more.Namespace) &&
+		(less.Environment == "" || less.Environment == more.Environment) &&
+		(less.Cluster == "" || less.Cluster == more.Cluster)
+}
+
+// wholeService returns the entity by which a service is judged as one.
+func (e *Engine) wholeService(s *service) *entity {
+	if s.whole == nil {
+		src := NewSource(Source{Service: s.id})
+		n := &entity{kind: kindService, key: hashString(s.key, "whole"), src: src, service: s, born: e.now, touched: e.now}
+		e.add(n)
+		s.whole = n
+	}
+	e.reg.touch(s.whole, e.now)
+	return s.whole
+}
+
+// external returns the entity behind an address of which nothing else is known.
+func (e *Engine) external(address string) *entity {
+	key := hashString(hashString(fnvOffset, "external"), address)
+	n := e.reg.byKey[key]
+	if n == nil {
+		n = &entity{kind: kindExternal, key: key, src: &Source{}, address: address, born: e.now, touched: e.now}
+		e.add(n)
+	}
+	e.reg.touch(n, e.now)
+	return n
+}

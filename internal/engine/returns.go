@@ -1,0 +1,53 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// returned is called when a sender is heard again after an absence, or in a new
+// incarnation. How it comes back is the strongest evidence there is of what the
+// absence was.
+func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64, sentAt Time) {
+	n := s.entity
+	restarted := token != 0 && s.token != 0 && token != s.token
+	if restarted && n.service != nil {
+		n.service.restarts++
+		n.service.restart = max(n.service.restart, min(gap, maxRestart))
+	}
+	if n.episode == nil {
+		if !restarted || n.left || !s.declared {
+			return
+		}
+		// It was gone for less than anybody noticed.
+		if e.now.Sub(n.announced) > e.params.AnnouncedFor {
+			n.episodeOf(e).note(evReturnNew, 1, e.now, fmt.Sprintf("a new process took over after %s", inWords(gap)))
+			e.mark(n)
+		}
+		return
+	}
+	ep := n.episode
+	if ep.backAt == 0 {
+		ep.backAt = e.now
+	}
+	expected := float64(gap) / float64(s.gaps.interval)
+	counted := float64(seq) - float64(s.seq)
+	switch {
+	case restarted:
+		ep.note(evReturnNew, 1, e.now, fmt.Sprintf("came back as a new process after %s", inWords(gap)))
+	case seq == 0 || s.seq == 0 || token == 0:
+		// It did not say enough.
+	case counted >= 0.5*expected:
+		ep.note(evReturnCounted, 1, e.now,
+			fmt.Sprintf("the same process came back after %s and had counted on: %.0f of %.0f beats", inWords(gap), counted, expected))
+	case counted >= 0 && counted <= max(2, 0.2*expected):
+		ep.note(evReturnFrozen, 1, e.now, fmt.Sprintf("the same process came back after %s and had stood still", inWords(gap)))
+	}
+	e.mark(n)
+}
+
+// maxRestart bounds what is learned as the usual absence over a restart.
+const maxRestart = 2 * time.Minute

@@ -1,0 +1,129 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// spanKind learns how long spans of one kind take, in a log-linear histogram:
+// eight buckets per octave of nanoseconds, taken from the bits of a float.
+type spanKind struct {
+	counts [spanBuckets]uint16
+	n      uint32 // sum of counts
+	total  uint64
+	tail   *atomic.Pointer[Tail]
+	used   Time
+}
+
+const (
+	spanBuckets  = 256
+	spanLowest   = 1 << 10 // ns; 256 buckets of 1/8 octave reach 2^42 ns, over an hour
+	spanHalving  = 10_000
+	spanRefresh  = 256 // spans between two tails
+	spanEnough   = 200 // spans before there is a tail
+	spanExponent = 49  // float64 bits above this: sign, exponent, 3 of mantissa
+)
+
+var spanBase = math.Float64bits(spanLowest) >> spanExponent
+
+func spanBucket(d time.Duration) int {
+	if d <= spanLowest {
+		return 0
+	}
+	i := math.Float64bits(float64(d))>>spanExponent - spanBase
+	return int(min(i, spanBuckets-1))
+}
+
+// spanMiddle is the duration in the middle of bucket i.
+func spanMiddle(i int) time.Duration {
+	lo := math.Float64frombits((uint64(i) + spanBase) << spanExponent)
+	hi := math.Float64frombits((uint64(i) + 1 + spanBase) << spanExponent)
+	return time.Duration((lo + hi) / 2)
+}
+
+func (e *Engine) span(s *SpanSample) {
+	k := e.kinds[s.Key]
+	if k == nil {
+		if len(e.kinds) >= e.params.MaxSpanKinds {
+			e.evictKind()
+		}
+		k = &spanKind{tail: &atomic.Pointer[Tail]{}}
+		e.kinds[s.Key] = k
+		e.kindsChanged = true
+	}
+	k.used = e.now
+	if i := spanBucket(s.Duration); k.counts[i] < math.MaxUint16 {
+		k.counts[i]++
+		k.n++
+	}
+	k.total++
+	if k.n >= spanHalving {
+		k.n = 0
+		for i := range k.counts {
+			k.counts[i] /= 2
+			k.n += uint32(k.counts[i])
+		}
+	}
+	if k.total >= spanEnough && (k.total%spanRefresh == 0 || k.total == spanEnough) {
+		k.tail.Store(k.describe())
+	}
+}
+
+// describe makes the tail that readers use.
+func (k *spanKind) describe() *Tail {
+	t := &Tail{Samples: k.total}
+	half, top := k.n/2, k.n/100
+	above := uint32(0)
+	logs := 0.0
+	for i := spanBuckets - 1; i >= 0; i-- {
+		above += uint32(k.counts[i])
+		if t.P99 == 0 && above >= top {
+			t.P99 = spanMiddle(i)
+			beyond := float64(above)
+			// Hill's estimator with a prior of one pseudo-span.
+			t.Excess = math.Max((logs-(beyond-float64(k.counts[i]))*math.Log(float64(t.P99)))/beyond, 0)
+		}
+		if t.P99 == 0 {
+			logs += float64(k.counts[i]) * math.Log(float64(spanMiddle(i)))
+		}
+		if above >= half {
+			t.Median = spanMiddle(i)
+			break
+		}
+	}
+	return t
+}
+
+// evictKind forgets a kind of span that was not used lately, out of a few.
+func (e *Engine) evictKind() {
+	var victim uint64
+	oldest, looked := Time(math.MaxInt64), 0
+	for key, k := range e.kinds {
+		if k.used < oldest {
+			victim, oldest = key, k.used
+		}
+		if looked++; looked == 32 {
+			break
+		}
+	}
+	delete(e.kinds, victim)
+	e.kindsChanged = true
+	e.stats.ForgottenSpanKinds++
+}
+
+// publishBaselines replaces the table that readers use, if kinds came or went.
+func (e *Engine) publishBaselines() {
+	if !e.kindsChanged {
+		return
+	}
+	e.kindsChanged = false
+	tails := make(map[uint64]*atomic.Pointer[Tail], len(e.kinds))
+	for key, k := range e.kinds {
+		tails[key] = k.tail
+	}
+	e.baselines.Store(&Baselines{tails: tails})
+}

@@ -1,0 +1,156 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// stateVersion is raised when the stored form changes in a way that an older
+// reader would misread.
+const stateVersion = 1
+
+// The stored form: what cannot be learned again at once. JSON, because it is
+// small, and a person may have to look at it.
+type (
+	storedState struct {
+		Version   int              `json:"version"`
+		Saved     Time             `json:"saved"`
+		Instances []storedInstance `json:"instances"`
+	}
+	storedInstance struct {
+		Source       Source         `json:"source"`
+		Born         Time           `json:"born"`
+		Touched      Time           `json:"touched"`
+		Left         bool           `json:"left,omitempty"`
+		Incarnations []uint64       `json:"incarnations,omitempty"`
+		Addresses    []string       `json:"addresses,omitempty"`
+		Streams      []storedStream `json:"streams,omitempty"`
+		Verdict      *Verdict       `json:"verdict,omitempty"`
+		Cause        uint8          `json:"cause,omitempty"`
+		Bad          []int          `json:"bad,omitempty"`
+	}
+	storedStream struct {
+		Observer string         `json:"observer,omitempty"`
+		Kind     uint8          `json:"kind,omitempty"`
+		Interval time.Duration  `json:"interval"`
+		Declared bool           `json:"declared,omitempty"`
+		Token    uint64         `json:"token,omitempty"`
+		Seq      uint64         `json:"seq,omitempty"`
+		Seen     uint32         `json:"seen"`
+		Gaps     map[int]uint16 `json:"gaps,omitempty"`
+	}
+)
+
+// Save returns the engine's state for Restore: who is known, how regular they
+// are, at which addresses they are called, and which verdicts are in force.
+func (e *Engine) Save() ([]byte, error) {
+	st := storedState{Version: stateVersion, Saved: e.now}
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.tail; n != nil; n = n.prev {
+			if n.kind == kindInstance && n.alive {
+				st.Instances = append(st.Instances, n.store())
+			}
+		}
+	}
+	return json.Marshal(&st)
+}
+
+func (n *entity) store() storedInstance {
+	in := storedInstance{
+		Source: *n.src, Born: n.born, Touched: n.touched, Left: n.left, Addresses: n.addresses,
+		Verdict: n.verdict, Cause: uint8(n.heldCause),
+	}
+	for _, inc := range n.incarnations {
+		if inc.token != 0 {
+			in.Incarnations = append(in.Incarnations, inc.token)
+		}
+	}
+	if n.verdict != nil {
+		for g, bad := range n.episode.bad {
+			if bad {
+				in.Bad = append(in.Bad, g)
+			}
+		}
+	}
+	for _, s := range n.streams {
+		t := storedStream{
+			Observer: s.observer.id, Kind: uint8(s.kind), Interval: s.gaps.interval, Declared: s.declared,
+			Token: s.token, Seq: s.seq, Seen: s.seen, Gaps: map[int]uint16{},
+		}
+		for i, c := range s.gaps.counts {
+			if c > 0 {
+				t.Gaps[i] = c
+			}
+		}
+		in.Streams = append(in.Streams, t)
+	}
+	return in
+}
+
+// Restore takes up what Save returned, in an engine that has seen nothing. A
+// state that cannot be read is an error and leaves e as it was.
+func (e *Engine) Restore(state []byte, now Time) error {
+	var st storedState
+	if err := json.Unmarshal(state, &st); err != nil {
+		return fmt.Errorf("stored state: %w", err)
+	}
+	if st.Version != stateVersion {
+		return fmt.Errorf("stored state has version %d, this engine reads %d", st.Version, stateVersion)
+	}
+	e.advance(now)
+	for i := range st.Instances {
+		in := &st.Instances[i]
+		if in.Source.Service.Name != "" && now.Sub(in.Touched) < e.params.ForgetAfter && len(e.reg.byKey) < e.params.MaxInstances {
+			e.restore(in)
+		}
+	}
+	e.changed = true
+	e.settle()
+	return nil
+}
+
+func (e *Engine) restore(in *storedInstance) {
+	n := e.instance(NewSource(in.Source))
+	n.alive, n.left, n.born = true, in.Left, min(in.Born, e.now)
+	for _, token := range in.Incarnations {
+		n.begin(token, in.Touched)
+	}
+	for _, a := range in.Addresses {
+		e.book.put(a, n, e.now)
+	}
+	for _, t := range in.Streams {
+		o := e.observer(t.Observer)
+		if o == nil || t.Interval < 0 || signKind(t.Kind) > signTelemetry {
+			continue
+		}
+		s := e.stream(n, o, signKind(t.Kind))
+		s.gaps.interval, s.declared, s.token, s.seq, s.seen = t.Interval, t.Declared, t.Token, t.Seq, max(t.Seen, 1)
+		s.last = o.awake()
+		for i, c := range t.Gaps {
+			if i >= 0 && i < gapBuckets {
+				s.gaps.counts[i] = c
+				s.gaps.n += uint32(c)
+			}
+		}
+		s.deadline(e)
+	}
+	if v := in.Verdict; v != nil && cause(in.Cause) < numCauses {
+		p := n.episodeOf(e)
+		p.onset, p.latest = v.Since, e.now
+		for _, g := range in.Bad {
+			if g >= 0 && g < int(numGroups) {
+				p.bad[g] = true
+			}
+		}
+		held := *v
+		n.verdict, n.heldCause, n.leading = &held, cause(in.Cause), v.Class
+		e.incidents = append(e.incidents, &incident{
+			Incident: Incident{ID: v.Incident, Opened: v.Since, Class: v.Class, Culprit: v.Culprit, Reason: v.Reason, Members: []string{n.name()}},
+			open:     map[*entity]*Verdict{n: &held},
+		})
+	}
+}

@@ -1,0 +1,207 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// cause is what may be the matter with an entity: a column of the table. The
+// three forms of crash are told apart inside and are one class outside.
+type cause uint8
+
+const (
+	causeHealthy      cause = iota
+	causePlanned            // it was stopped on purpose
+	causeDead               // crash: the process is gone
+	causeHang               // crash: it lives and answers nobody
+	causeNotListening       // crash: it lives and its port is closed
+	causePartition
+	causeExhaustion
+	causeByzantine
+	causeVictim   // it suffers from another's failure
+	causeObserver // those who say so are at fault
+	numCauses
+)
+
+var causeNames = [numCauses]string{
+	"no failure", "planned stop", "crash", "hang", "closed port", "network partition",
+	"resource exhaustion", "byzantine behaviour", "another's failure", "the observer's own fault",
+}
+
+// class is the public class of a cause.
+func (c cause) class() Class {
+	switch c {
+	case causeDead, causeHang, causeNotListening:
+		return ClassCrash
+	case causePartition:
+		return ClassPartition
+	case causeExhaustion:
+		return ClassExhaustion
+	case causeByzantine:
+		return ClassByzantine
+	}
+	return ClassNone
+}
+
+// dB holds log-likelihood ratios against "healthy" in decibels,
+// 10·log₁₀(P(evidence | cause) / P(evidence | healthy)), by cause.
+type dB [numCauses]float64
+
+// prior is the belief about an entity that some detector has noticed: the
+// rarity of that has paid for the base rate already.
+var prior = dB{
+	causeHealthy: 3, causePlanned: -6, causeDead: -8, causeHang: -8, causeNotListening: -8, causePartition: -11,
+	causeExhaustion: -8, causeByzantine: -14, causeVictim: -5, causeObserver: -8,
+}
+
+// stay is added to the class that is held now.
+const stay = 6.0
+
+// group holds evidence that has a common source of error: it counts as the
+// strongest member and a share of the rest, and never more than its cap.
+type group uint8
+
+const (
+	groupHeartbeat group = iota
+	groupProbe
+	groupCallers
+	groupOwn
+	groupSaturation
+	groupLogs
+	groupChange
+	groupReach
+	groupGood
+	groupRuntime
+	groupReturn
+	groupIntegrity
+	numGroups
+)
+
+var groupCap = [numGroups]float64{
+	groupHeartbeat: 13, groupProbe: 15, groupCallers: 17, groupOwn: 10, groupSaturation: 16, groupLogs: 16,
+	groupChange: 20, groupReach: 18, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65,
+}
+
+// restOfGroup is how much the weaker members of a group add.
+const restOfGroup = 0.3
+
+// row is what one kind of evidence says. Evidence with a half-life is
+// remembered and fades; evidence without holds while its detector says so.
+type row struct {
+	group    group
+	halfLife time.Duration
+	proof    bool // needs no second look before a verdict
+	weights  dB
+}
+
+// evidence is a kind of evidence: a row of the table.
+type evidence uint8
+
+const (
+	evSilent evidence = iota
+	evTelemetrySilent
+	evBeating
+	evCallersSucceed
+	evProgress
+	evProbeOK
+	evProbeRefused
+	evProbeTimeout
+	evProbeUnreachable
+	evProbeNoAnswer
+	evProbeReset
+	evProbeDown
+	evProbeName
+	evProbeTLS
+	evCallersRefused
+	evCallersReset
+	evCallersConnectTimeout
+	evCallersTimeout
+	evCallersUnreachable
+	evCallersUnavailable
+	evCallersName
+	evCallersTLS
+	evNoProgress
+	evCalleeFailing
+	evProcessGone
+	evProcessStopped
+	evProcessRuns
+	evHostAlive
+	evOOMKill
+	evOutOfMemory
+	evPanic
+	evExitCrash
+	evExitKilled
+	evExitClean
+	evCrashLoop
+	evNodeDown
+	evAnnounced
+	evNotAnnounced
+	evReplaced
+	evReturnCounted
+	evReturnFrozen
+	evReturnNew
+	evObserverSick
+	numEvidence
+)
+
+const (
+	pl, de, ha, nl = causePlanned, causeDead, causeHang, causeNotListening
+	pa, ex, by, vi = causePartition, causeExhaustion, causeByzantine, causeVictim
+	ob             = causeObserver
+)
+
+// weights is the one table. Start values are judgements about how systems fail;
+// docs/engine.md gives the reasons for each row.
+var weights = [numEvidence]row{
+	evSilent:          {groupHeartbeat, 15 * time.Second, false, dB{pl: 13, de: 13, ha: 9, pa: 12, ex: 5, ob: 8}},
+	evTelemetrySilent: {groupHeartbeat, 15 * time.Second, false, dB{pl: 10, de: 10, ha: 8, pa: 9, ex: 4, ob: 8}},
+
+	evBeating:        {groupGood, 0, false, dB{pl: -15, de: -15, pa: -8, ob: -5}},
+	evCallersSucceed: {groupGood, 0, false, dB{pl: -12, de: -12, ha: -14, nl: -14, pa: -6}},
+	evProgress:       {groupGood, 0, false, dB{pl: -8, de: -14, ha: -16, nl: -6, pa: -4}},
+	evProbeOK:        {groupGood, 0, false, dB{pl: -12, de: -12, ha: -12, nl: -12, pa: -6}},
+
+	evProbeRefused:     {groupProbe, 0, false, dB{pl: 6, de: 12, ha: -6, nl: 14, pa: -10, ex: 1, ob: -5}},
+	evProbeTimeout:     {groupProbe, 0, false, dB{pl: 2, de: 6, ha: 2, nl: -4, pa: 9, ex: 5, ob: 2}},
+	evProbeUnreachable: {groupProbe, 0, false, dB{pl: 2, de: 4, nl: -6, pa: 12, ob: 3}},
+	evProbeNoAnswer:    {groupProbe, 0, false, dB{pl: -6, de: -8, ha: 15, nl: -8, pa: -4, ex: 6, vi: 3}},
+	evProbeReset:       {groupProbe, 0, false, dB{pl: 1, de: 3, ha: 1, nl: 3, pa: 2, ex: 3}},
+	evProbeDown:        {groupProbe, 0, false, dB{pl: 5, de: 6, ha: 5, nl: 5, pa: 5, ex: 4, ob: 2}},
+	evProbeName:        {groupProbe, 0, false, dB{pl: 2, de: 1, pa: 8, ob: 3}},
+	evProbeTLS:         {groupProbe, 0, false, dB{de: -8, ha: -6, nl: -10, pa: 10, by: 2}},
+
+	evCallersRefused:        {groupCallers, 15 * time.Second, false, dB{pl: 2, de: 12, ha: -6, nl: 17, pa: -6, ex: 1, vi: -3}},
+	evCallersReset:          {groupCallers, 15 * time.Second, false, dB{pl: 3, de: 8, ha: -2, nl: 2, pa: 3, ex: 3, vi: 1}},
+	evCallersConnectTimeout: {groupCallers, 15 * time.Second, false, dB{de: 4, nl: -4, pa: 9, ex: 5}},
+	evCallersTimeout:        {groupCallers, 15 * time.Second, false, dB{pl: -2, de: -2, ha: 11, nl: -6, pa: 4, ex: 7, vi: 8}},
+	evCallersUnreachable:    {groupCallers, 15 * time.Second, false, dB{pl: 1, de: 4, nl: -6, pa: 11}},
+	evCallersUnavailable:    {groupCallers, 15 * time.Second, false, dB{pl: 2, de: 5, ha: 3, nl: 5, pa: 3, ex: 5, vi: 4}},
+	evCallersName:           {groupCallers, 15 * time.Second, false, dB{pl: 2, de: 1, nl: -6, pa: 8}},
+	evCallersTLS:            {groupCallers, 15 * time.Second, false, dB{de: -8, ha: -6, nl: -10, pa: 11, by: 2}},
+
+	evNoProgress:    {groupOwn, 0, false, dB{de: 3, ha: 10, pa: 2, ex: -3, vi: -8}},
+	evCalleeFailing: {groupChange, 0, false, dB{de: -4, ha: -12, nl: -4, pa: -2, ex: -5, by: -3, vi: 14}},
+
+	evProcessGone:    {groupRuntime, 0, false, dB{pl: 12, de: 22, ha: -15, nl: -15, pa: -12, ex: 2, vi: -6, ob: -8}},
+	evProcessStopped: {groupRuntime, 0, false, dB{pl: -6, de: -10, ha: 24, nl: -10, pa: -12, ex: -6, vi: -8, ob: -8}},
+	evProcessRuns:    {groupRuntime, 0, false, dB{pl: -15, de: -18, ha: 2, nl: 2, pa: -2, ob: -4}},
+	evHostAlive:      {groupReach, 0, false, dB{pl: 3, de: 4, ha: 3, pa: -8, ob: -8}},
+	evOOMKill:        {groupRuntime, 15 * time.Minute, true, dB{pl: -15, de: -15, ha: -15, nl: -15, pa: -15, ex: 26, by: -3, vi: -6}},
+	evOutOfMemory:    {groupLogs, 5 * time.Minute, false, dB{pl: -4, de: -4, ha: -2, pa: -6, ex: 14, vi: -4}},
+	evPanic:          {groupLogs, 5 * time.Minute, false, dB{pl: -15, de: 16, ha: -8, nl: -8, pa: -10, ex: -2, vi: -6}},
+	evExitCrash:      {groupRuntime, 15 * time.Minute, true, dB{pl: -15, de: 24, ha: -15, nl: -15, pa: -15, ex: -2, vi: -6}},
+	evExitKilled:     {groupRuntime, 15 * time.Minute, true, dB{pl: 2, de: 20, ha: -12, nl: -12, pa: -12, ex: 4, vi: -6}},
+	evExitClean:      {groupRuntime, 10 * time.Minute, false, dB{pl: 22, de: -10, ha: -8, nl: -8, pa: -8, ex: -4, vi: -4}},
+	evCrashLoop:      {groupChange, 10 * time.Minute, true, dB{pl: -12, de: 18, ha: -6, nl: -4, pa: -10, ex: 2, vi: -4}},
+	evNodeDown:       {groupReach, 5 * time.Minute, false, dB{pl: 4, de: 14, pa: 8}},
+
+	evAnnounced:    {groupChange, 0, false, dB{pl: 20, de: -10, ha: -8, nl: -8, pa: -8, ex: -4, vi: -4}},
+	evNotAnnounced: {groupChange, 0, false, dB{pl: -10}},
+	evReplaced:     {groupChange, 0, false, dB{pl: 6, ha: -4, nl: -4, pa: -6}},
+
+	evReturnCounted: {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: -14, nl: -4, pa: 18, vi: -4, ob: 8}},
+	evReturnFrozen:  {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: 20, nl: -10, pa: -15, ob: -6}},
+	evReturnNew:     {groupReturn, 15 * time.Minute, false, dB{pl: 8, de: 8, ha: -8, nl: -8, pa: -15, ex: 2, vi: -6}},
+
+	evObserverSick: {groupReach, 0, false, dB{pl: -10, de: -14, ha: -8, pa: -12, ex: -3, ob: 18}},
+}

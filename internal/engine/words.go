@@ -1,0 +1,180 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+	"time"
+)
+
+// words builds the verdict's value: class, culprit, confidence and the sentences
+// for people. Every word comes from a finding that is there.
+func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *Verdict {
+	v := &Verdict{Class: class, Culprit: n.culprit(), Decided: e.now, Since: p.onset}
+	if v.Since == 0 {
+		v.Since = p.began
+	}
+	if class == ClassUnknown {
+		v.Confidence = roundTo(min(b.failure()/(b.failure()+b.p[causeHealthy]+1e-9), ceilingOneSided), confidenceStep)
+		e.unknownWords(p, b, v)
+		return v
+	}
+	v.Subclass = subclass(p, c)
+	v.Confidence = confidence(b, class, c)
+	v.Evidence = p.forCause(b, c)
+	v.RuledOut = p.against(b, class)
+	v.Reason = strings.Join(v.Evidence[:min(len(v.Evidence), maxInReason)], "; ")
+	if len(v.RuledOut) > 0 {
+		v.Reason += "; " + v.RuledOut[0]
+	}
+	return v
+}
+
+const (
+	maxInReason     = 3
+	maxEvidence     = 8
+	confidenceStep  = 0.05
+	ceilingOneSided = 0.75
+)
+
+// ceilings of confidence by the number of independent groups that agree.
+var ceilings = [...]float64{0.75, 0.90, 0.97, 0.99}
+
+func confidence(b *belief, class Class, c cause) float64 {
+	ceiling := ceilings[min(b.independent(c), len(ceilings)-1)]
+	return min(roundTo(b.class(class), confidenceStep), ceiling)
+}
+
+func roundTo(x, step float64) float64 { return math.Round(x/step) * step }
+
+func (e *Engine) unknownWords(p *episode, b *belief, v *Verdict) {
+	first, second := b.best()
+	best := b.likeliest(first)
+	v.Evidence = p.forCause(b, best)
+	what := strings.Join(v.Evidence[:min(len(v.Evidence), maxInReason)], "; ")
+	missing := "a probe, an exit status or a process target would tell"
+	if p.hurts() {
+		missing = "heartbeats or a second observer would tell"
+	}
+	v.Reason = fmt.Sprintf("%s; %s (%.2f) or %s (%.2f): %s", what, first, b.class(first), second, b.class(second), missing)
+	if !p.corroborated() {
+		v.Reason = fmt.Sprintf("%s; nothing else speaks, so a stop, a crash and a cut look alike: %s", what, missing)
+	}
+}
+
+// classWords names a verdict for people.
+func classWords(v *Verdict) string {
+	if v.Subclass != "" {
+		return fmt.Sprintf("%s (%s)", v.Class, v.Subclass)
+	}
+	return string(v.Class)
+}
+
+// subclass is the public value of failure.subclass.
+func subclass(p *episode, c cause) string {
+	has := func(kind evidence) bool { return p.found[kind].strength > 0 }
+	switch c {
+	case causeDead:
+		switch {
+		case has(evCrashLoop):
+			return "crash_loop"
+		case has(evNodeDown):
+			return "node_down"
+		}
+		return "process_exit"
+	case causeHang:
+		return "hang"
+	case causeNotListening:
+		return "not_listening"
+	case causePartition:
+		switch {
+		case has(evProbeTLS) || has(evCallersTLS):
+			return "tls"
+		case has(evProbeName) || has(evCallersName):
+			return "dns"
+		}
+		return ""
+	case causeExhaustion:
+		switch {
+		case has(evOOMKill):
+			return "oom_kill"
+		case has(evOutOfMemory):
+			return "memory"
+		}
+	}
+	return ""
+}
+
+type contribution struct {
+	kind evidence
+	x    float64
+}
+
+// forCause lists what speaks for a cause, strongest first.
+func (p *episode) forCause(b *belief, c cause) []string {
+	var cs []contribution
+	for kind := range p.found {
+		// Against the healthy and the planned: what speaks for both, such as
+		// silence, is evidence all the same, but later in the list.
+		if x := b.added[kind][c]; x > 0 && p.found[kind].text != "" {
+			cs = append(cs, contribution{evidence(kind), x})
+		}
+	}
+	return p.sentences(cs)
+}
+
+// against lists what rules out the other classes, strongest first.
+func (p *episode) against(b *belief, class Class) []string {
+	var out []string
+	for _, rival := range [...]cause{causePartition, causeDead, causeExhaustion, causePlanned} {
+		if rival.class() == class && class != ClassNone {
+			continue
+		}
+		best, worst := -1, -rulesOutFrom
+		for kind := range p.found {
+			if x := b.added[kind][rival]; x <= worst && p.found[kind].text != "" {
+				best, worst = kind, x
+			}
+		}
+		if best >= 0 {
+			out = append(out, fmt.Sprintf("not %s: %s", rivalWords(rival), p.found[best].text))
+		}
+	}
+	return out
+}
+
+func rivalWords(c cause) string {
+	if class := c.class(); class != ClassNone {
+		return string(class)
+	}
+	return causeNames[c]
+}
+
+const rulesOutFrom = 5.0 // dB
+
+func (p *episode) sentences(cs []contribution) []string {
+	sort.SliceStable(cs, func(i, j int) bool { return cs[i].x > cs[j].x })
+	out := make([]string, 0, min(len(cs), maxEvidence))
+	for _, c := range cs[:min(len(cs), maxEvidence)] {
+		out = append(out, p.found[c.kind].text)
+	}
+	return out
+}
+
+// inWords says a duration as a person would: 6.2 s, 3 min, 2.5 h.
+func inWords(d time.Duration) string {
+	switch s := d.Seconds(); {
+	case s < 0.0995:
+		return fmt.Sprintf("%.0f ms", s*1000)
+	case s < 99.5:
+		return fmt.Sprintf("%.1f s", s)
+	case s < 5400:
+		return fmt.Sprintf("%.0f min", s/60)
+	default:
+		return fmt.Sprintf("%.1f h", s/3600)
+	}
+}
