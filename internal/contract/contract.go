@@ -98,28 +98,30 @@ const (
 // Attributes of a heartbeat record. Who beats stands in the resource
 // (service.*, host.*); everything else is here.
 const (
-	HeartbeatIncarnation    = "heartbeat.incarnation"     // int, start time in Unix ns, or any number that grows with each start
-	HeartbeatSeq            = "heartbeat.seq"             // int, ticks of the sender's own timer, sent or not
-	HeartbeatInterval       = "heartbeat.interval"        // double, s
-	HeartbeatStatus         = "heartbeat.status"          // string, see Status*
-	HeartbeatExitCode       = "heartbeat.exit_code"       // int, exit status of the finished process, 128+n for signal n
-	HeartbeatDigest         = "heartbeat.digest"          // string, of the state or answer vouched for
-	HeartbeatBootID         = "heartbeat.boot_id"         // string, changes with each boot of the host
-	HeartbeatSentAt         = "heartbeat.sent_at"         // int, sender's clock, Unix ns
-	HeartbeatGroup          = "heartbeat.group"           // string, site, feeder or cell that may fail as one
-	HeartbeatZone           = "heartbeat.zone"            // string, availability zone
-	HeartbeatAuthenticated  = "heartbeat.authenticated"   // bool, the sender proved who it is (MAC or TLS identity)
-	HeartbeatRemoteAddress  = "heartbeat.remote_address"  // string, host part of the address that it came from
-	HeartbeatObserver       = "heartbeat.observer"        // string, id of the receiver that saw it
-	HeartbeatObserverUptime = "heartbeat.observer.uptime" // int, ns on the observer's monotonic clock since its start
-	HeartbeatObserverSeq    = "heartbeat.observer.seq"    // int, counts this observer's records
-	HeartbeatObserverLate   = "heartbeat.observer.late"   // double, s by which the observer's own last tick was late
-	HeartbeatTarget         = "heartbeat.target"          // string, the endpoint or process that was probed
-	HeartbeatOutcome        = "heartbeat.outcome"         // string, see Outcome*
-	HeartbeatRTT            = "heartbeat.rtt"             // double, s
-	HeartbeatMessage        = "heartbeat.message"         // string, one line: error text of a probe, or the ping's body
-	HeartbeatGrace          = "heartbeat.grace"           // double, s of lateness that the user allows a scheduled check
-	HeartbeatDue            = "heartbeat.due"             // int, Unix ns when the next beat of a scheduled check is due
+	HeartbeatIncarnation     = "heartbeat.incarnation"      // int, start time in Unix ns, or any number that grows with each start
+	HeartbeatSeq             = "heartbeat.seq"              // int, ticks of the sender's own timer, sent or not
+	HeartbeatInterval        = "heartbeat.interval"         // double, s
+	HeartbeatStatus          = "heartbeat.status"           // string, see Status*
+	HeartbeatExitCode        = "heartbeat.exit_code"        // int, exit status of the finished process, 128+n for signal n
+	HeartbeatDigest          = "heartbeat.digest"           // string, of the state or answer vouched for
+	HeartbeatBootID          = "heartbeat.boot_id"          // string, changes with each boot of the host
+	HeartbeatSentAt          = "heartbeat.sent_at"          // int, sender's clock, Unix ns
+	HeartbeatGroup           = "heartbeat.group"            // string, site, feeder or cell that may fail as one
+	HeartbeatZone            = "heartbeat.zone"             // string, availability zone
+	HeartbeatAuthenticated   = "heartbeat.authenticated"    // bool, the sender proved who it is (MAC or TLS identity)
+	HeartbeatRemoteAddress   = "heartbeat.remote_address"   // string, host part of the address that it came from
+	HeartbeatObserver        = "heartbeat.observer"         // string, id of the receiver that saw it
+	HeartbeatObserverUptime  = "heartbeat.observer.uptime"  // int, ns on the observer's monotonic clock since its start
+	HeartbeatObserverSeq     = "heartbeat.observer.seq"     // int, counts this observer's records
+	HeartbeatObserverLate    = "heartbeat.observer.late"    // double, s by which the observer's own last tick was late
+	HeartbeatObserverRefused = "heartbeat.observer.refused" // int, heartbeats that the observer refused since its last record of itself
+	HeartbeatTarget          = "heartbeat.target"           // string, the endpoint or process that was probed
+	HeartbeatOutcome         = "heartbeat.outcome"          // string, see Outcome*
+	HeartbeatRTT             = "heartbeat.rtt"              // double, s
+	HeartbeatMessage         = "heartbeat.message"          // string, one line: error text of a probe, or the ping's body
+	HeartbeatGrace           = "heartbeat.grace"            // double, s of lateness that the user allows a scheduled check
+	HeartbeatDue             = "heartbeat.due"              // int, Unix ns when the next beat of a scheduled check is due
+	HeartbeatRunTime         = "heartbeat.run_time"         // double, s from the /start of a job's run to its end
 )
 
 // Attributes of a process probe: a heartbeat record whose target starts with
