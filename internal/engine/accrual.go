@@ -17,7 +17,8 @@ import (
 // for so long.
 type accrual struct {
 	interval time.Duration // usual time between beats; gaps are measured in it
-	counts   [gapBuckets]uint16
+	memory   uint32        // gaps until the old count half; 0 is gapMemory
+	counts   [gapBuckets]uint32
 	n        uint32 // sum of counts
 }
 
@@ -26,7 +27,8 @@ const (
 	gapOctaves    = 12                         // 2⁻⁴ … 2⁸ intervals
 	gapBuckets    = gapsPerOctave * gapOctaves // 96
 	gapLowest     = 1.0 / 16                   // intervals, lower edge of bucket 0
-	gapHalving    = 20_000                     // gaps until the old count half
+	gapMemory     = 20_000                     // gaps until the old count half
+	fleetMemory   = 5_000_000                  // the same for a whole fleet
 	tailGaps      = 8                          // gaps that the tail is fitted to, at least
 	tailPrior     = 2                          // pseudo-gaps of the prior …
 	tailShape     = 0.5                        // … each with this mean of ln(gap/u): Pareto with α = 2
@@ -37,11 +39,10 @@ func (a *accrual) add(gap time.Duration) {
 	if a.interval <= 0 {
 		return
 	}
-	i := gapBucket(float64(gap) / float64(a.interval))
-	if a.counts[i] == math.MaxUint16 || a.n >= gapHalving {
+	if a.n >= max(a.memory, gapMemory) {
 		a.halve()
 	}
-	a.counts[i]++
+	a.counts[gapBucket(float64(gap)/float64(a.interval))]++
 	a.n++
 }
 
@@ -49,7 +50,7 @@ func (a *accrual) halve() {
 	a.n = 0
 	for i := range a.counts {
 		a.counts[i] /= 2
-		a.n += uint32(a.counts[i])
+		a.n += a.counts[i]
 	}
 }
 
@@ -65,7 +66,7 @@ func (a *accrual) tail() (u float64, beyond float64, shape float64) {
 	cnt := uint32(0)
 	i := gapBuckets - 1
 	for ; i > 0; i-- {
-		cnt += uint32(a.counts[i])
+		cnt += a.counts[i]
 		logs += float64(a.counts[i]) * (float64(i) + 0.5)
 		if cnt >= tailGaps {
 			break
@@ -91,7 +92,7 @@ func (a *accrual) suspicion(silence time.Duration) float64 {
 	}
 	longer := uint32(0)
 	for i := gapBucket(x) + 1; i < gapBuckets; i++ {
-		longer += uint32(a.counts[i])
+		longer += a.counts[i]
 	}
 	return -math.Log10((float64(longer) + 1) / total)
 }

@@ -23,6 +23,7 @@ type Engine struct {
 	self         *observer         // the engine's own process
 	overdue      map[*observer]int // overdue streams by observer
 	watched      []*stream
+	fleet        accrual // gaps of all heartbeats, in intervals
 
 	suspects  []*entity // those with an episode
 	pending   []*entity // those of them to be evaluated now
@@ -54,6 +55,7 @@ func New(p Params) *Engine {
 		overdue:   map[*observer]int{},
 		readings:  map[readingKey]*readingState{},
 		kinds:     map[uint64]*spanKind{},
+		fleet:     accrual{interval: time.Second, memory: fleetMemory},
 	}
 	e.self = e.observer("")
 	return e

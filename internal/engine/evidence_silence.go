@@ -42,9 +42,13 @@ func detectSilence(e *Engine, n *entity, p *episode) {
 	// Of several observers of the same heartbeat those who hear it are right.
 	if fresh != nil && fresh.kind == signBeat {
 		strongest = 0
-		if p.backAt == 0 && fresh.since(p.began) > 0 {
-			p.note(evBeating, fresh.observer.health(), e.now, fmt.Sprintf("heartbeats go on (last %s ago)", inWords(fresh.silence())))
+	}
+	if fresh != nil && p.backAt == 0 && fresh.heardAt(e) > p.began.Add(stillThere) {
+		what := "heartbeats go on"
+		if fresh.kind == signTelemetry {
+			what = "its own telemetry goes on"
 		}
+		p.note(evBeating, fresh.observer.health(), e.now, fmt.Sprintf("%s (last %s ago)", what, inWords(fresh.silence())))
 	}
 	if strongest > 0 {
 		text := fmt.Sprintf("no heartbeat for %s (usual %s)", inWords(worst.silence()), inWords(worst.gaps.interval))
@@ -67,12 +71,8 @@ func (s *stream) fresh() bool {
 
 const freshWithin = 2.0 // intervals
 
-// since is how many signs' worth of time the stream was heard after t.
-func (s *stream) since(t Time) time.Duration {
-	// The stream's clock is the observer's; what counts is that it was heard
-	// after the suspicion began.
-	return s.observer.seen.Sub(t) - s.silence()
-}
+// stillThere: what was under way when the process ended may still arrive.
+const stillThere = 500 * time.Millisecond
 
 // trusted says whether the observer of a stream is in a state to judge.
 func (e *Engine) trusted(s *stream) bool {

@@ -39,11 +39,15 @@ func (e *Engine) evaluate(n *entity) {
 		n.leading, n.since = class, e.now
 	}
 	wait := e.params.EnterFor
-	if n.kind == kindService {
+	switch {
+	case class == ClassUnknown && !e.longSilent(n, p):
+		wait = e.params.UnknownFor
+	case p.proof():
+		wait = 0
+	case n.kind == kindService:
 		wait = serviceWait // one of its instances may turn out to be the one
 	}
-	proof := p.proof()
-	if !proof && e.now.Sub(n.since) < wait {
+	if e.now.Sub(n.since) < wait {
 		return
 	}
 	e.hold(n, p, &b, class)
@@ -71,6 +75,8 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 	switch {
 	case n.kind == kindService && n.oneOfIt():
 		return ClassNone
+	case n.verdict == nil && p.backAt != 0 && !p.hurts() && !p.proof():
+		return ClassNone // it is back, and nobody was hurt
 	case b.class(first) >= e.params.EnterProbability && p.corroborated():
 		if !n.alive {
 			return ClassUnknown // it was never seen to work

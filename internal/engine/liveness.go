@@ -36,8 +36,7 @@ type stream struct {
 
 	token   uint64 // incarnation at the latest sign
 	seq     uint64 // sender's own count at the latest sign
-	sentAt  Time
-	dueAt   Time // of a scheduled check
+	dueAt   Time   // of a scheduled check
 	grace   time.Duration
 	overdue bool
 }
@@ -101,7 +100,7 @@ func (e *Engine) beat(b *Beat) {
 	if token == 0 {
 		token = n.src.Incarnation
 	}
-	e.sign(s, at, token, b.Seq, b.SentAt)
+	e.sign(s, at, token, b.Seq)
 	if b.BootID != "" {
 		n.bootID = b.BootID
 	}
@@ -118,7 +117,7 @@ func (e *Engine) telemetry(g *Sign) {
 	if s.seen > 0 && at-s.last < max(shortestExport, time.Duration(sameExport*float64(s.gaps.interval))) {
 		return
 	}
-	e.sign(s, at, g.Source.Incarnation, 0, 0)
+	e.sign(s, at, g.Source.Incarnation, 0)
 }
 
 // place puts a stamp on its observer's clock. What carries none was seen by the
@@ -131,12 +130,12 @@ func (e *Engine) place(o *observer, st *Stamp) time.Duration {
 }
 
 // sign takes in one sign of life.
-func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64, sentAt Time) {
+func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	n := s.entity
 	n.alive = true
 	gap := at - s.last
 	if s.seen == 0 {
-		s.first(e, at, token, seq, sentAt)
+		s.first(e, at, token, seq)
 		e.begin(n, token)
 		return
 	}
@@ -146,15 +145,17 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64, sentAt Tim
 	if s.gaps.interval == 0 && !s.declared {
 		s.estimate(gap)
 	}
-	// A gap that ends in an absence says nothing of how regular the sender is
-	// while it is there.
 	restarted := token != 0 && s.token != 0 && token != s.token
-	if absent := e.absent(s, gap); absent || restarted {
-		e.returned(s, gap, token, seq, sentAt)
-	} else {
-		s.gaps.add(gap)
+	if restarted || e.absent(s, gap) {
+		e.returned(s, gap, token, seq)
 	}
-	s.last, s.token, s.sentAt = at, token, sentAt
+	if !restarted { // a restart says nothing of how regular a process is while it lives
+		s.gaps.add(gap)
+		if s.kind == signBeat && s.gaps.interval > 0 {
+			e.fleet.add(time.Duration(float64(gap) / float64(s.gaps.interval) * float64(e.fleet.interval)))
+		}
+	}
+	s.last, s.token = at, token
 	if seq != 0 {
 		s.seq = seq
 	}
@@ -176,8 +177,8 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64, sentAt Tim
 // leavingTime is how long one who announced its stop may still be heard.
 const leavingTime = 30 * time.Second
 
-func (s *stream) first(e *Engine, at time.Duration, token, seq uint64, sentAt Time) {
-	s.last, s.token, s.seq, s.sentAt, s.seen = at, token, seq, sentAt, 1
+func (s *stream) first(e *Engine, at time.Duration, token, seq uint64) {
+	s.last, s.token, s.seq, s.seen = at, token, seq, 1
 	s.deadline(e)
 }
 
@@ -216,11 +217,19 @@ func (s *stream) deadline(e *Engine) {
 	} else {
 		share := float64(interval) / float64(e.params.MistakeRecurrence) / float64(max(len(e.watched), 1)) / mistakeMargin
 		s.due = max(s.gaps.deadline(share), time.Duration(e.params.MinSilence*float64(interval)))
+		if s.kind == signBeat && e.fleet.n >= fleetEnough {
+			// What the fleet has shown, one sender may do, though it has not
+			// yet: a pause that each has once a month is daily in a fleet.
+			s.due = max(s.due, time.Duration(float64(e.fleet.deadline(share))/float64(e.fleet.interval)*float64(interval)))
+		}
 	}
 	if s.kind == signTelemetry {
 		s.due *= telemetrySlack
 	}
 }
+
+// fleetEnough is the number of gaps from which on the fleet's tail is believed.
+const fleetEnough = 1000
 
 // mistakeMargin: the fitted tail asks for fewer mistakes than are wanted,
 // because it gets up to five times as many on links that pause (measured on

@@ -23,6 +23,9 @@ type Params struct {
 	// reaches the one for the other. Facts that prove need no waiting.
 	EnterProbability float64
 	EnterFor         time.Duration
+	// UnknownFor is how long callers or probes must fail without a class before
+	// that is called `unknown`.
+	UnknownFor time.Duration
 	// UnknownMass is the posterior of all failures together from which on an
 	// entity without a class is `unknown`.
 	UnknownMass float64
@@ -77,6 +80,7 @@ func DefaultParams() Params {
 		ColdGaps:          20,
 		EnterProbability:  0.70,
 		EnterFor:          500 * time.Millisecond,
+		UnknownFor:        4 * time.Second,
 		UnknownMass:       0.5,
 		LeaveFor:          5 * time.Minute,
 		RecoveryBeats:     3,

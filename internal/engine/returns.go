@@ -11,7 +11,7 @@ import (
 // returned is called when a sender is heard again after an absence, or in a new
 // incarnation. How it comes back is the strongest evidence there is of what the
 // absence was.
-func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64, sentAt Time) {
+func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64) {
 	n := s.entity
 	restarted := token != 0 && s.token != 0 && token != s.token
 	if restarted && n.service != nil {
@@ -43,11 +43,15 @@ func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64, sentA
 	case counted >= 0.5*expected:
 		ep.note(evReturnCounted, 1, e.now,
 			fmt.Sprintf("the same process came back after %s and had counted on: %.0f of %.0f beats", inWords(gap), counted, expected))
-	case counted >= 0 && counted <= max(2, 0.2*expected):
+	case counted >= 0 && counted <= max(2, 0.2*expected) && (gap >= frozenFor || ep.hurts()):
 		ep.note(evReturnFrozen, 1, e.now, fmt.Sprintf("the same process came back after %s and had stood still", inWords(gap)))
 	}
 	e.mark(n)
 }
+
+// frozenFor is the pause below which a process that stood still is none of
+// anybody's business, if nobody was hurt: garbage collectors and hosts do that.
+const frozenFor = 15 * time.Second
 
 // maxRestart bounds what is learned as the usual absence over a restart.
 const maxRestart = 2 * time.Minute

@@ -41,7 +41,7 @@ type (
 		Token    uint64         `json:"token,omitempty"`
 		Seq      uint64         `json:"seq,omitempty"`
 		Seen     uint32         `json:"seen"`
-		Gaps     map[int]uint16 `json:"gaps,omitempty"`
+		Gaps     map[int]uint32 `json:"gaps,omitempty"`
 	}
 )
 
@@ -79,7 +79,7 @@ func (n *entity) store() storedInstance {
 	for _, s := range n.streams {
 		t := storedStream{
 			Observer: s.observer.id, Kind: uint8(s.kind), Interval: s.gaps.interval, Declared: s.declared,
-			Token: s.token, Seq: s.seq, Seen: s.seen, Gaps: map[int]uint16{},
+			Token: s.token, Seq: s.seq, Seen: s.seen, Gaps: map[int]uint32{},
 		}
 		for i, c := range s.gaps.counts {
 			if c > 0 {
@@ -131,9 +131,9 @@ func (e *Engine) restore(in *storedInstance) {
 		s.gaps.interval, s.declared, s.token, s.seq, s.seen = t.Interval, t.Declared, t.Token, t.Seq, max(t.Seen, 1)
 		s.last = o.awake()
 		for i, c := range t.Gaps {
-			if i >= 0 && i < gapBuckets {
+			if i >= 0 && i < gapBuckets && c <= gapMemory {
 				s.gaps.counts[i] = c
-				s.gaps.n += uint32(c)
+				s.gaps.n += c
 			}
 		}
 		s.deadline(e)

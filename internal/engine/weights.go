@@ -78,7 +78,7 @@ const (
 )
 
 var groupCap = [numGroups]float64{
-	groupHeartbeat: 13, groupProbe: 15, groupCallers: 17, groupOwn: 10, groupSaturation: 16, groupLogs: 16,
+	groupHeartbeat: 13, groupProbe: 15, groupCallers: 15, groupOwn: 10, groupSaturation: 16, groupLogs: 16,
 	groupChange: 20, groupReach: 18, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65,
 }
 
@@ -156,12 +156,12 @@ var weights = [numEvidence]row{
 	evSilent:          {groupHeartbeat, 15 * time.Second, false, dB{pl: 13, de: 13, ha: 9, pa: 12, ex: 5, ob: 8}},
 	evTelemetrySilent: {groupHeartbeat, 15 * time.Second, false, dB{pl: 10, de: 10, ha: 8, pa: 9, ex: 4, ob: 8}},
 
-	evBeating:        {groupGood, 0, false, dB{pl: -15, de: -15, pa: -8, ob: -5}},
+	evBeating:        {groupGood, 0, false, dB{pl: -15, de: -15, nl: 6, pa: -8, ob: -5}},
 	evCallersSucceed: {groupGood, 0, false, dB{pl: -12, de: -12, ha: -14, nl: -14, pa: -6}},
 	evProgress:       {groupGood, 0, false, dB{pl: -8, de: -14, ha: -16, nl: -6, pa: -4}},
 	evProbeOK:        {groupGood, 0, false, dB{pl: -12, de: -12, ha: -12, nl: -12, pa: -6}},
 
-	evProbeRefused:     {groupProbe, 0, false, dB{pl: 6, de: 12, ha: -6, nl: 14, pa: -10, ex: 1, ob: -5}},
+	evProbeRefused:     {groupProbe, 0, false, dB{pl: 6, de: 12, ha: -6, nl: 10, pa: -10, ex: 1, ob: -5}},
 	evProbeTimeout:     {groupProbe, 0, false, dB{pl: 2, de: 6, ha: 2, nl: -4, pa: 9, ex: 5, ob: 2}},
 	evProbeUnreachable: {groupProbe, 0, false, dB{pl: 2, de: 4, nl: -6, pa: 12, ob: 3}},
 	evProbeNoAnswer:    {groupProbe, 0, false, dB{pl: -6, de: -8, ha: 15, nl: -8, pa: -4, ex: 6, vi: 3}},
@@ -170,7 +170,7 @@ var weights = [numEvidence]row{
 	evProbeName:        {groupProbe, 0, false, dB{pl: 2, de: 1, pa: 8, ob: 3}},
 	evProbeTLS:         {groupProbe, 0, false, dB{de: -8, ha: -6, nl: -10, pa: 10, by: 2}},
 
-	evCallersRefused:        {groupCallers, 15 * time.Second, false, dB{pl: 2, de: 12, ha: -6, nl: 17, pa: -6, ex: 1, vi: -3}},
+	evCallersRefused:        {groupCallers, 15 * time.Second, false, dB{pl: 2, de: 12, ha: -6, nl: 12, pa: -6, ex: 1, vi: -3}},
 	evCallersReset:          {groupCallers, 15 * time.Second, false, dB{pl: 3, de: 8, ha: -2, nl: 2, pa: 3, ex: 3, vi: 1}},
 	evCallersConnectTimeout: {groupCallers, 15 * time.Second, false, dB{de: 4, nl: -4, pa: 9, ex: 5}},
 	evCallersTimeout:        {groupCallers, 15 * time.Second, false, dB{pl: -2, de: -2, ha: 11, nl: -6, pa: 4, ex: 7, vi: 8}},

@@ -29,7 +29,12 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 	v.RuledOut = p.against(b, class)
 	v.Reason = strings.Join(v.Evidence[:min(len(v.Evidence), maxInReason)], "; ")
 	if len(v.RuledOut) > 0 {
-		v.Reason += "; " + v.RuledOut[0]
+		rival, why, _ := strings.Cut(v.RuledOut[0], ": ")
+		if strings.Contains(v.Reason, why) {
+			v.Reason += "; so " + rival
+		} else {
+			v.Reason += "; " + why + ", so " + rival
+		}
 	}
 	return v
 }

@@ -1,0 +1,271 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// fleet drives an engine in virtual time: processes that beat, probes that look
+// at them and callers that call them, at one observer beside the engine.
+type fleet struct {
+	t       *testing.T
+	e       *Engine
+	now     Time
+	began   Time
+	procs   []*proc
+	events  []Event
+	rand    *rand.Rand
+	loss    float64
+	obsSeq  uint64
+	asleep  bool // the Collector's process is stopped
+	backlog []func(*Batch)
+	hopID   uint64
+}
+
+const (
+	step      = 50 * time.Millisecond
+	tickEvery = 250 * time.Millisecond
+	observer1 = "node-1"
+)
+
+// proc is one process of the fleet.
+type proc struct {
+	src         *Source
+	addr        string
+	beats       bool
+	interval    time.Duration
+	probe       time.Duration // interval of a TCP-and-HTTP probe; 0 for none
+	watch       bool          // a process target looks at it
+	callers     []*proc
+	callEvery   time.Duration
+	timeout     time.Duration
+	phase       time.Duration
+	incarnation uint64
+	seq         uint64
+	state       string // up, dead, frozen, deadlock, closed, cut
+	served      int
+	frozenAt    Time
+}
+
+func newFleet(t *testing.T) *fleet {
+	t.Helper()
+	f := &fleet{t: t, e: New(DefaultParams()), rand: rand.New(rand.NewPCG(1, 2))}
+	f.now = Time(time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC).UnixNano())
+	f.began = f.now
+	return f
+}
+
+func (f *fleet) add(service, instance string) *proc {
+	p := &proc{
+		src:  NewSource(Source{Service: ServiceID{Name: service, Namespace: "shop"}, Instance: instance, Host: "host-" + instance}),
+		addr: instance + ":8080", beats: true, interval: time.Second, callEvery: 100 * time.Millisecond, timeout: 1500 * time.Millisecond,
+		incarnation: uint64(len(f.procs) + 1), state: "up", phase: time.Duration(f.rand.Int64N(int64(time.Second))),
+	}
+	f.procs = append(f.procs, p)
+	return p
+}
+
+func (f *fleet) calls(caller, callee *proc) { callee.callers = append(callee.callers, caller) }
+
+// due says whether something with a period happens in this step.
+func (f *fleet) due(period, phase time.Duration) bool {
+	at := f.now.Sub(f.began)
+	return (at+phase)/period != (at+phase-step)/period
+}
+
+func (f *fleet) stamp() Stamp {
+	f.obsSeq++
+	return Stamp{Observer: observer1, At: f.now, Uptime: f.now.Sub(f.began) + time.Hour, Seq: f.obsSeq}
+}
+
+func (f *fleet) run(d time.Duration) {
+	f.t.Helper()
+	for end := f.now.Add(d); f.now < end; {
+		f.now = f.now.Add(step)
+		b := &Batch{Arrived: f.now}
+		for _, p := range f.procs {
+			f.live(p, b)
+		}
+		if f.asleep {
+			continue
+		}
+		if f.due(time.Second, 0) {
+			b.Observers = append(b.Observers, ObserverBeat{Stamp: f.stamp(), Interval: time.Second, Host: "agent-host"})
+		}
+		waiting := f.backlog
+		f.backlog = nil
+		for _, deliver := range waiting {
+			deliver(b)
+		}
+		if !b.Empty() {
+			f.e.Observe(b)
+		}
+		if f.due(tickEvery, 0) {
+			f.e.Tick(f.now)
+		}
+		f.events = append(f.events, f.e.Events()...)
+	}
+}
+
+func (f *fleet) live(p *proc, b *Batch) {
+	if f.due(p.interval, p.phase) && p.state != "dead" && p.state != "frozen" {
+		p.seq++
+		if p.beats && p.state != "cut" && !f.asleep && f.rand.Float64() >= f.loss {
+			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now})
+		}
+	}
+	if p.probe > 0 && f.due(p.probe, p.phase) && !f.asleep {
+		outcome := map[string]Outcome{
+			"up": OutcomeOK, "dead": OutcomeRefused, "closed": OutcomeRefused, "cut": OutcomeConnectTimeout, "frozen": OutcomeNoAnswer, "deadlock": OutcomeNoAnswer,
+		}[p.state]
+		b.Probes = append(b.Probes, Probe{Stamp: f.stamp(), Source: p.src, Target: "http://" + p.addr, Outcome: outcome, Interval: p.probe, Direct: true})
+	}
+	if p.watch && f.due(2*time.Second, p.phase) && !f.asleep {
+		state, outcome := ProcessRunning, OutcomeOK
+		switch p.state {
+		case "dead":
+			state, outcome = ProcessGone, OutcomeOther
+		case "frozen":
+			state, outcome = ProcessStopped, OutcomeOther
+		}
+		b.Probes = append(b.Probes, Probe{Stamp: f.stamp(), Source: p.src, Target: "process:" + p.src.Instance, Outcome: outcome, Interval: 2 * time.Second,
+			Process: &Process{State: state, PID: int64(p.incarnation), OOMKills: -1}})
+	}
+	for _, c := range p.callers {
+		if f.due(p.callEvery, p.phase) && c.state == "up" {
+			f.call(c, p)
+		}
+	}
+}
+
+// call makes one call; its spans arrive half a second after its end.
+func (f *fleet) call(c, p *proc) {
+	start := f.now
+	outcome, took := OutcomeOK, 5*time.Millisecond
+	switch p.state {
+	case "dead", "closed":
+		outcome, took = OutcomeRefused, time.Millisecond
+	case "frozen", "deadlock":
+		outcome, took = OutcomeTimeout, p.timeout
+	case "cut":
+		outcome, took = OutcomeConnectTimeout, p.timeout
+	}
+	f.hopID++
+	id, end := f.hopID, start.Add(took)
+	callee := Callee{Address: p.addr, Direct: true}
+	deliver := func(b *Batch) {
+		b.Calls = append(b.Calls, Calls{Caller: c.src, Callee: callee, Outcome: outcome, Count: 1, First: start, Last: end})
+		if outcome == OutcomeOK {
+			b.Hops = append(b.Hops, Hop{Span: id, Source: c.src, Callee: callee}, Hop{Span: id, Server: true, Source: p.src})
+			b.Served = append(b.Served, Served{Source: p.src, OK: 1, Last: end})
+		}
+	}
+	at := end.Add(500 * time.Millisecond)
+	var wait func(b *Batch)
+	wait = func(b *Batch) {
+		if f.now < at {
+			f.later(wait)
+			return
+		}
+		deliver(b)
+	}
+	f.later(wait)
+}
+
+func (f *fleet) later(d func(*Batch)) { f.backlog = append(f.backlog, d) }
+
+func (p *proc) restart() {
+	p.state = "up"
+	p.incarnation += 1000
+	p.seq = 0
+}
+
+// announce sends a last heartbeat that says the process stops.
+func (f *fleet) announce(p *proc, s Status) {
+	p.seq++
+	f.e.Observe(&Batch{Arrived: f.now, Beats: []Beat{{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, Status: s}}})
+}
+
+// verdicts returns the failure events so far, one string each.
+func (f *fleet) verdicts() []string {
+	var out []string
+	for _, ev := range f.events {
+		if !strings.HasPrefix(ev.Kind, "failure.") {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s %s %s/%s", ev.Kind, ev.Verdict.Culprit.Name, ev.Verdict.Class, ev.Verdict.Subclass))
+	}
+	return out
+}
+
+func (f *fleet) first(kind string) *Event {
+	for i := range f.events {
+		if f.events[i].Kind == kind {
+			return &f.events[i]
+		}
+	}
+	return nil
+}
+
+// accused fails the test unless the first verdict is this one, within a time
+// after from.
+func (f *fleet) accused(from Time, within time.Duration, class Class, subclass, culprit string) *Verdict {
+	f.t.Helper()
+	for i := range f.events {
+		ev := &f.events[i]
+		if (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) && ev.Verdict.Class != ClassUnknown {
+			v := ev.Verdict
+			if v.Class != class || v.Subclass != subclass || v.Culprit.Name != culprit {
+				f.t.Errorf("said %s/%s of %s (%s), want %s/%s of %s", v.Class, v.Subclass, v.Culprit.Name, v.Reason, class, subclass, culprit)
+			}
+			if d := ev.At.Sub(from); d > within {
+				f.t.Errorf("said after %v, want at most %v", d, within)
+			}
+			f.t.Logf("after %v, %.2f: %s", ev.At.Sub(from), v.Confidence, ev.Body)
+			return v
+		}
+	}
+	f.t.Fatalf("nobody accused, want %s/%s of %s; events %v; beliefs %s", class, subclass, culprit, f.verdicts(), f.dump())
+	return nil
+}
+
+// nobodyAccused fails the test if any class was given, unknown included unless
+// allowed.
+func (f *fleet) nobodyAccused(unknownAllowed bool) {
+	f.t.Helper()
+	for _, ev := range f.events {
+		if ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised {
+			if ev.Verdict.Class != ClassUnknown || !unknownAllowed {
+				f.t.Errorf("at %v said %s", ev.At.Sub(f.began), ev.Body)
+			}
+		}
+	}
+}
+
+// dump shows what is believed of whom, to explain a failed test.
+func (f *fleet) dump() string {
+	var sb strings.Builder
+	for _, n := range f.e.suspects {
+		b := f.e.find(n)
+		fmt.Fprintf(&sb, "\n%s:", n.name())
+		for c, p := range b.p {
+			if p >= 0.02 {
+				fmt.Fprintf(&sb, " %s %.2f", causeNames[c], p)
+			}
+		}
+		for k := range n.episode.found {
+			if fd := &n.episode.found[k]; fd.strength > 0 {
+				fmt.Fprintf(&sb, "\n   %.2f %s", fd.strength, fd.text)
+			}
+		}
+	}
+	return sb.String()
+}
