@@ -32,6 +32,8 @@ type Engine struct {
 	readings  map[readingKey]*readingState
 
 	kinds        map[uint64]*spanKind
+	kindRing     []uint64 // keys of kinds, for eviction
+	kindHand     int
 	kindsChanged bool
 
 	events      []Event

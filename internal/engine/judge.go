@@ -298,7 +298,7 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 	c := b.likeliest(class)
 	v := e.words(n, p, b, class, c)
 	if old != nil {
-		if old.Class == v.Class && old.Subclass == v.Subclass && !worthTelling(old, v) {
+		if len(v.Evidence) == 0 || old.Class == v.Class && old.Subclass == v.Subclass && !worthTelling(old, v) {
 			return
 		}
 		v.Revision, v.Previous, v.Incident, v.Since = old.Revision+1, old.Class, old.Incident, min(old.Since, v.Since)
@@ -325,12 +325,10 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 		Body: fmt.Sprintf("%s: %s: %s", n.name(), classWords(v), v.Reason)})
 }
 
-// worthTelling says whether the same class is held with a clearly different
-// confidence, so that the tags should change.
-func worthTelling(old, v *Verdict) bool {
-	d := v.Confidence - old.Confidence
-	return d >= 0.1 || d <= -0.1
-}
+// worthTelling says whether the same class is held with clearly more
+// confidence, so that the tags should change. A verdict does not lose confidence
+// because its evidence ages.
+func worthTelling(old, v *Verdict) bool { return v.Confidence-old.Confidence >= 0.1 }
 
 // clear ends a verdict.
 func (e *Engine) clear(n *entity, why string) {

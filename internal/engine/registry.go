@@ -104,6 +104,9 @@ func (e *Engine) add(n *entity) {
 	if v := e.reg.victim(); v != nil {
 		e.forget(v)
 		e.stats.ForgottenInstances++
+		if s := n.service; s != nil && e.reg.services[s.key] != s {
+			e.reg.keep(s) // the one who went was its only instance
+		}
 	}
 	e.reg.byKey[n.key] = n
 	e.reg.passersBy.push(n)
@@ -151,6 +154,11 @@ func (e *Engine) forget(n *entity) {
 			e.forgetService(s)
 		}
 	}
+}
+
+func (r *registry) keep(s *service) {
+	r.services[s.key] = s
+	r.byName[s.id.Name] = append(r.byName[s.id.Name], s)
 }
 
 func (e *Engine) forgetService(s *service) {

@@ -82,8 +82,7 @@ func (e *Engine) serviceOf(id ServiceID) *service {
 			}
 		}
 	}
-	e.reg.services[key] = s
-	e.reg.byName[id.Name] = append(e.reg.byName[id.Name], s)
+	e.reg.keep(s)
 	return s
 }
 

@@ -49,7 +49,9 @@ func (e *Engine) span(s *SpanSample) {
 	k := e.kinds[s.Key]
 	if k == nil {
 		if len(e.kinds) >= e.params.MaxSpanKinds {
-			e.evictKind()
+			e.kindRing[e.evictKind()] = s.Key
+		} else {
+			e.kindRing = append(e.kindRing, s.Key)
 		}
 		k = &spanKind{tail: &atomic.Pointer[Tail]{}}
 		e.kinds[s.Key] = k
@@ -98,22 +100,23 @@ func (k *spanKind) describe() *Tail {
 	return t
 }
 
-// evictKind forgets a kind of span that was not used lately, out of a few.
-func (e *Engine) evictKind() {
-	var victim uint64
-	oldest, looked := Time(math.MaxInt64), 0
-	for key, k := range e.kinds {
-		if k.used < oldest {
-			victim, oldest = key, k.used
-		}
-		if looked++; looked == 32 {
-			break
+// evictKind forgets the kind of span that was not used for longest among the
+// next few in a ring, and returns its place there.
+func (e *Engine) evictKind() int {
+	victim := e.kindHand
+	for i := range min(evictAmong, len(e.kindRing)) {
+		at := (e.kindHand + i) % len(e.kindRing)
+		if e.kinds[e.kindRing[at]].used < e.kinds[e.kindRing[victim]].used {
+			victim = at
 		}
 	}
-	delete(e.kinds, victim)
-	e.kindsChanged = true
+	e.kindHand = (e.kindHand + evictAmong) % len(e.kindRing)
+	delete(e.kinds, e.kindRing[victim])
 	e.stats.ForgottenSpanKinds++
+	return victim
 }
+
+const evictAmong = 32
 
 // publishBaselines replaces the table that readers use, if kinds came or went.
 func (e *Engine) publishBaselines() {

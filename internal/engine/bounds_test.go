@@ -1,0 +1,268 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+func TestFloodOfNamesDisplacesItself(t *testing.T) {
+	params := DefaultParams()
+	params.MaxInstances, params.MaxAddresses, params.MaxSpanKinds, params.MaxHops = 1000, 500, 200, 256
+	s := newShop(t)
+	s.e = New(params)
+	s.run(time.Minute)
+	made := 0
+	for range 200 { // 200 × 50 ms with 500 new names each: 100,000 identities while the shop lives on
+		b := &Batch{Arrived: s.now}
+		for range 500 {
+			made++
+			src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("made-up-", made)}, Instance: fmt.Sprint(made)})
+			b.Beats = append(b.Beats, Beat{Stamp: s.stamp(), Source: src, Interval: time.Second, Seq: 1})
+			b.Calls = append(b.Calls, Calls{Caller: src, Callee: Callee{Address: fmt.Sprint("10.0.0.1:", made)}, Outcome: OutcomeRefused, Count: 1, First: s.now, Last: s.now})
+			b.Hops = append(b.Hops, Hop{Span: uint64(made), Source: src, Callee: Callee{Address: fmt.Sprint("x:", made)}}, Hop{Span: uint64(made), Server: true, Source: src})
+			b.Spans = append(b.Spans, SpanSample{Key: uint64(made), Duration: time.Millisecond})
+		}
+		s.e.Observe(b)
+		s.run(step)
+	}
+	st := s.e.Stats()
+	if st.Instances > params.MaxInstances || st.Addresses > params.MaxAddresses || st.SpanKinds > params.MaxSpanKinds || len(s.e.book.hops) > params.MaxHops {
+		t.Errorf("grew beyond its caps: %+v, %d hops", st, len(s.e.book.hops))
+	}
+	if st.ForgottenInstances == 0 || st.ForgottenSpanKinds == 0 {
+		t.Errorf("what was dropped is not counted: %+v", st)
+	}
+	if n := len(s.e.watched); n > params.MaxInstances*maxStreamsEach {
+		t.Errorf("%d streams", n)
+	}
+	s.events = nil
+	s.payment1.state = "dead"
+	at := s.now
+	s.run(15 * time.Second)
+	found := false
+	for _, ev := range s.events {
+		if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Name == "payment-1" && ev.Verdict.Class == ClassCrash {
+			found = ev.At.Sub(at) < 6*time.Second
+		}
+	}
+	if !found {
+		t.Errorf("a real crash after the flood was missed: %v", s.verdicts())
+	}
+}
+
+func TestStateSurvivesARestart(t *testing.T) {
+	s := newShop(t)
+	s.run(2 * time.Minute)
+	s.payment1.state = "dead"
+	s.run(10 * time.Second)
+	state, err := s.e.Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := s.first(contract.EventFailureDetected)
+
+	s.events = nil
+	s.e = New(DefaultParams())
+	s.now = s.now.Add(20 * time.Second)
+	if err := s.e.Restore(state, s.now); err != nil {
+		t.Fatal(err)
+	}
+	s.e.Thaw(s.now)
+	if v := s.e.Snapshot().Verdict(s.payment1.src, s.now); v == nil || v.Class != ClassCrash || v.Incident != held.Verdict.Incident {
+		t.Fatalf("the open verdict was lost: %+v", v)
+	}
+	if e := s.e.callee(Callee{Address: s.ledger.addr, Direct: true}); e == nil || e.name() != "ledger-1" {
+		t.Errorf("the address of ledger was forgotten: %v", e)
+	}
+	s.run(4 * time.Second)
+	for _, ev := range s.events {
+		if ev.Kind == contract.EventFailureDetected {
+			t.Errorf("accused anew after the restart: %s", ev.Body)
+		}
+	}
+	s.payment1.restart()
+	s.run(20 * time.Second)
+	if s.first(contract.EventFailureCleared) == nil {
+		t.Errorf("not cleared after the restart: %v %s", s.verdicts(), s.dump())
+	}
+}
+
+func TestRestoreRefusesWhatItCannotRead(t *testing.T) {
+	for _, state := range []string{"", "{", "[]", `{"version":99}`, `{"version":1,"instances":[{"source":7}]}`} {
+		e := New(DefaultParams())
+		if err := e.Restore([]byte(state), 1); err == nil {
+			t.Errorf("took %q", state)
+		}
+		if e.Stats().Instances != 0 {
+			t.Errorf("%q changed the engine", state)
+		}
+	}
+}
+
+func TestLessSpecificIdentityStandsForTheOnlyOneThatAgrees(t *testing.T) {
+	full := NewSource(Source{Service: ServiceID{Name: "payment", Namespace: "shop", Environment: "prod"}, Instance: "p-1"})
+	bare := NewSource(Source{Service: ServiceID{Name: "payment"}, Instance: "p-1"})
+	staging := NewSource(Source{Service: ServiceID{Name: "payment", Namespace: "shop", Environment: "staging"}, Instance: "p-1"})
+
+	e := New(DefaultParams())
+	e.advance(1)
+	before := e.instance(bare)
+	if e.instance(full) == before {
+		t.Fatal("the full identity was taken for the bare one")
+	}
+	if e.instance(bare) != e.instance(full) {
+		t.Error("the bare identity does not stand for the only full one")
+	}
+	if e.instance(staging) == e.instance(full) {
+		t.Error("staging is taken for production")
+	}
+	other := NewSource(Source{Service: ServiceID{Name: "payment"}, Instance: "p-2"})
+	if n := e.instance(other); n.service.id != other.Service {
+		t.Error("an ambiguous identity was guessed")
+	}
+}
+
+func TestRepeatedBeatsCountOnce(t *testing.T) {
+	f := newFleet(t)
+	a := f.add("device", "a")
+	f.run(10 * time.Second)
+	st := Stamp{Observer: observer1, At: f.now, Uptime: f.now.Sub(f.began) + time.Hour, Seq: f.obsSeq + 1}
+	seen := f.e.instance(a.src).streams[0].seen
+	for range 5 {
+		f.e.Observe(&Batch{Arrived: f.now, Beats: []Beat{{Stamp: st, Source: a.src, Interval: time.Second, Incarnation: a.incarnation, Seq: 99}}})
+	}
+	if got := f.e.instance(a.src).streams[0].seen; got != seen+1 {
+		t.Errorf("five copies of a beat counted %d times", got-seen)
+	}
+}
+
+func TestRestartedObserverAccusesNobody(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.asleep = true
+	s.run(20 * time.Second)
+	s.asleep = false
+	s.began = s.now.Add(-2 * time.Second).Add(time.Hour) // its uptime starts anew, see stamp
+	s.obsSeq = 0
+	s.run(time.Minute)
+	s.nobodyAccused(false)
+	for _, p := range s.procs {
+		if n := s.e.instance(p.src); !n.streams[0].fresh() {
+			t.Errorf("%s is not followed after the observer's restart", n.name())
+		}
+	}
+}
+
+func TestTwoProcessesWithOneIdentityAreAConflict(t *testing.T) {
+	f := newFleet(t)
+	a := f.add("device", "a")
+	twin := f.add("device", "b")
+	twin.src = a.src
+	f.add("device", "c")
+	f.run(time.Minute)
+	if f.first(contract.EventIdentityConflict) == nil {
+		t.Error("no identity.conflict")
+	}
+	f.nobodyAccused(false)
+}
+
+// FuzzObserve feeds batches of arbitrary values: nothing may panic, and what is
+// published must be well formed.
+func FuzzObserve(f *testing.F) {
+	f.Add(uint64(1), uint16(50))
+	f.Add(uint64(99), uint16(500))
+	f.Fuzz(func(t *testing.T, seed uint64, n uint16) {
+		params := DefaultParams()
+		params.MaxInstances, params.MaxAddresses, params.MaxObservers, params.MaxHops, params.MaxSpanKinds, params.MaxIncidents = 30, 20, 5, 8, 10, 4
+		e := New(params)
+		g := &garbage{rand: rand.New(rand.NewPCG(seed, 3))}
+		for range n % 1000 {
+			e.Observe(g.batch())
+			e.Tick(Time(g.int()))
+			if g.rand.IntN(50) == 0 {
+				state, err := e.Save()
+				if err != nil {
+					t.Fatal(err)
+				}
+				fresh := New(params)
+				if err := fresh.Restore(state, e.now); err != nil {
+					t.Fatal(err)
+				}
+				e = fresh
+			}
+			for _, ev := range e.Events() {
+				if ev.Body == "" || ev.Kind == "" {
+					t.Fatalf("empty event %+v", ev)
+				}
+				if v := ev.Verdict; v != nil && (v.Confidence < 0 || v.Confidence > 1 || math.IsNaN(v.Confidence) || v.Reason == "" || v.Culprit.Type == "") {
+					t.Fatalf("malformed verdict %+v", v)
+				}
+			}
+		}
+		st := e.Stats()
+		if st.Instances > params.MaxInstances || st.Addresses > params.MaxAddresses || st.Observers > params.MaxObservers || st.SpanKinds > params.MaxSpanKinds {
+			t.Fatalf("caps exceeded: %+v", st)
+		}
+		if _, err := json.Marshal(e.Snapshot()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// garbage makes observations of anything, from a few names so that they meet.
+type garbage struct{ rand *rand.Rand }
+
+func (g *garbage) int() int64 {
+	switch g.rand.IntN(5) {
+	case 0:
+		return g.rand.Int64() - g.rand.Int64()
+	case 1:
+		return 0
+	case 2:
+		return math.MaxInt64
+	}
+	return 1_700_000_000_000_000_000 + g.rand.Int64N(int64(time.Hour))
+}
+
+func (g *garbage) source() *Source {
+	if g.rand.IntN(10) == 0 {
+		return nil
+	}
+	n := g.rand.IntN(60)
+	return NewSource(Source{
+		Service:  ServiceID{Name: fmt.Sprint("s", n%7), Namespace: []string{"", "x"}[n%2], Environment: []string{"", "", "p"}[n%3]},
+		Instance: fmt.Sprint("i", n), Host: fmt.Sprint("h", n%5), Volatile: n%4 == 0, Incarnation: uint64(g.rand.IntN(4)),
+	})
+}
+
+func (g *garbage) stamp() Stamp {
+	return Stamp{Observer: fmt.Sprint("o", g.rand.IntN(8)), At: Time(g.int()), Uptime: time.Duration(g.int()), Seq: uint64(g.int())}
+}
+
+func (g *garbage) batch() *Batch {
+	b := &Batch{Arrived: Time(g.int())}
+	b.Observers = append(b.Observers, ObserverBeat{Stamp: g.stamp(), Interval: time.Duration(g.int()), Late: time.Duration(g.int())})
+	for range 3 {
+		callee := Callee{Address: fmt.Sprint("a", g.rand.IntN(40)), Named: []string{"", "n:1"}[g.rand.IntN(2)], Service: fmt.Sprint("s", g.rand.IntN(9))}
+		b.Beats = append(b.Beats, Beat{Stamp: g.stamp(), Source: g.source(), Interval: time.Duration(g.int()), Incarnation: uint64(g.rand.IntN(3)), Seq: uint64(g.int()),
+			Status: Status(g.rand.IntN(9)), HasExitCode: g.rand.IntN(3) == 0, ExitCode: int(g.int()), Due: Time(g.int()), Grace: time.Duration(g.int())})
+		b.Probes = append(b.Probes, Probe{Stamp: g.stamp(), Source: g.source(), Target: "process:x"[g.rand.IntN(8):], Outcome: Outcome(g.rand.IntN(int(numOutcomes) + 2)), Interval: time.Duration(g.int()),
+			Process: &Process{State: ProcessState(g.rand.IntN(7)), OOMKills: g.int(), StartTime: Time(g.int()), HasExitCode: true, ExitCode: int(g.int())}})
+		b.Signs = append(b.Signs, Sign{Source: g.source(), At: Time(g.int())})
+		b.Calls = append(b.Calls, Calls{Caller: g.source(), Callee: callee, Outcome: Outcome(g.rand.IntN(int(numOutcomes))), Count: g.rand.IntN(5) - 1, First: Time(g.int()), Last: Time(g.int())})
+		b.Served = append(b.Served, Served{Source: g.source(), OK: g.rand.IntN(3), Failed: g.rand.IntN(3), Last: Time(g.int())})
+		b.Facts = append(b.Facts, Fact{Source: g.source(), Kind: FactKind(g.rand.IntN(int(numFacts) + 1)), Value: g.int(), At: Time(g.int()), Text: "x"})
+		b.Hops = append(b.Hops, Hop{Span: uint64(g.rand.IntN(20)), Server: g.rand.IntN(2) == 0, Source: g.source(), Callee: callee})
+		b.Spans = append(b.Spans, SpanSample{Key: uint64(g.rand.IntN(20)), Duration: time.Duration(g.int())})
+	}
+	return b
+}
