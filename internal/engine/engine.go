@@ -154,11 +154,22 @@ func (e *Engine) settle() {
 // sweepEvery is how often those who left or fell idle long ago are forgotten.
 const sweepEvery = time.Minute
 
+// replacedFor is how long one whose place was taken is remembered.
+const replacedFor = 10 * time.Minute
+
 func (e *Engine) sweep() {
 	e.swept = e.now
 	for _, q := range [...]*lru{&e.reg.passersBy, &e.reg.settled} {
-		for n := q.tail; n != nil && e.now.Sub(n.touched) > e.params.ForgetAfter; n = q.tail {
-			e.forget(n)
+		for n := q.tail; n != nil; {
+			older := n
+			n = n.prev
+			idle := e.now.Sub(older.touched)
+			if idle <= replacedFor {
+				break
+			}
+			if idle > e.params.ForgetAfter || older.left && e.successor(older) != nil {
+				e.forget(older)
+			}
 		}
 	}
 }

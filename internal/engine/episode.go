@@ -17,7 +17,8 @@ type episode struct {
 	dirty   bool // in Engine.pending
 	index   int  // in Engine.suspects
 	bad     [numGroups]bool
-	planned bool // told as a planned stop
+	planned bool    // told as a planned stop
+	failing float64 // probability at the last evaluation that it is a failure of the entity
 
 	incident *Incident
 }

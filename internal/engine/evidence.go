@@ -7,15 +7,16 @@ package engine
 // episode. It keeps no state of its own.
 type detector func(e *Engine, n *entity, p *episode)
 
-// detectors run at each evaluation of an entity under suspicion. A new kind of
+// detectors run in this order at each evaluation of an entity under suspicion. A new kind of
 // evidence is one file with its detector, named here, and its rows in the table
 // of weights.
 var detectors = []detector{
 	detectSilence,
+	detectDependence,
 	detectProbes,
+	detectProcess,
 	detectCallers,
 	detectProgress,
-	detectProcess,
 	detectFacts,
 	detectStop,
 	detectSurroundings,
@@ -34,7 +35,9 @@ func (e *Engine) find(n *entity) belief {
 	if n.verdict != nil {
 		held = n.heldCause
 	}
-	return weigh(p, held, e.params.Temperature, e.now)
+	b := weigh(p, held, e.params.Temperature, e.now)
+	p.failing = b.failure()
+	return b
 }
 
 // blame notes evidence against the entity: it keeps the episode alive, and the

@@ -86,13 +86,21 @@ func (e *Engine) callersSay(s *callStats, weight float64, p *episode) {
 			p.startedBy(s.firstFail)
 		}
 	}
+	if f := &p.found[evCallersRefused]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.lastFail.Sub(s.firstFail) > stillRefusedFor {
+		p.note(evStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.lastFail.Sub(s.firstFail))))
+	}
 	if s.lastOK != 0 && s.okEnd > s.failEnd && s.lastOK > p.began && e.now.Sub(s.lastOK) < window && weight == 1 {
 		strength := ok / (ok + failed)
 		p.note(evCallersSucceed, strength, e.now, fmt.Sprintf("calls to it succeed (%.0f %% of late)", 100*strength))
 	}
 }
 
-const refusedFor = 2 * time.Second
+const (
+	refusedFor = 2 * time.Second
+	// stillRefusedFor: who stops in order is taken out of its callers' lists
+	// sooner than this.
+	stillRefusedFor = 4 * time.Second
+)
 
 func (s *callStats) text(says string, o Outcome, e *Engine) string {
 	text := fmt.Sprintf("%s ×%d", says, max(int(s.byOutcome[o].total()), 1))
@@ -133,7 +141,8 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 	case n.served.last > n.calls.failEnd || e.now.Sub(n.served.seen) < window(e) && n.served.last > n.calls.firstFail.Add(time.Second):
 		p.note(evProgress, 1, e.now, fmt.Sprintf("it goes on answering calls (last ended %s ago)", inWords(e.now.Sub(n.served.last))))
 	case n.served.last <= n.calls.firstFail.Add(time.Second) && n.served.total >= enoughServed:
-		p.note(evNoProgress, clamp(float64(waiting)/float64(stillFor), 0, 1), e.now,
+		excused := p.found[evCalleeFailing].strength // it waits itself
+		p.note(evNoProgress, clamp(float64(waiting)/float64(stillFor), 0, 1)*(1-excused), e.now,
 			fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))
 	}
 }

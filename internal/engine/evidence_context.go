@@ -70,7 +70,7 @@ func (e *Engine) onHost(name string) []*entity {
 }
 
 // detectSurroundings: what the neighbourhood says. Others on the same host live
-// on; somebody it calls failed first; those who watch it are not well.
+// on, or those who watch it are not well.
 func detectSurroundings(e *Engine, n *entity, p *episode) {
 	if p.silent() && n.kind == kindInstance && p.onset != 0 {
 		if h := e.hosts[n.src.Host]; h != nil {
@@ -78,18 +78,6 @@ func detectSurroundings(e *Engine, n *entity, p *episode) {
 				p.note(evHostAlive, 1, e.now, fmt.Sprintf("%s on the same host %s is heard", other.name(), h.name))
 			}
 		}
-	}
-	for _, ed := range n.callees {
-		v := ed.callee.failing()
-		if v == nil || e.now.Sub(ed.used) > e.params.LeaveFor {
-			continue
-		}
-		strength := 0.6
-		if e.now.Sub(ed.lastFail) < 2*e.params.CallWindow && ed.lastFail != 0 {
-			strength = 1
-		}
-		p.note(evCalleeFailing, strength, e.now, fmt.Sprintf("it depends on %s, which failed", v.Culprit.Name))
-		break
 	}
 	sick := 0
 	for _, s := range n.streams {
@@ -101,6 +89,27 @@ func detectSurroundings(e *Engine, n *entity, p *episode) {
 		p.note(evObserverSick, 1, e.now, "those who watch it are not well themselves")
 	}
 }
+
+// detectDependence: somebody that it calls failed first. What it does to its own
+// callers is then no failure of its own.
+func detectDependence(e *Engine, n *entity, p *episode) {
+	for _, ed := range n.callees {
+		if e.now.Sub(ed.used) > e.params.LeaveFor {
+			continue
+		}
+		if v := ed.callee.failing(); v != nil {
+			p.note(evCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which failed", v.Culprit.Name))
+			return
+		}
+		if c := ed.callee.episode; c != nil && c.failing > suspectFrom && c.onset != 0 && (p.onset == 0 || c.onset < p.onset.Add(time.Second)) {
+			p.note(evCalleeFailing, c.failing, e.now, fmt.Sprintf("it depends on %s, which was in trouble first", ed.callee.name()))
+		}
+	}
+}
+
+// suspectFrom is the probability of a failure from which on an entity without a
+// verdict excuses those that depend on it.
+const suspectFrom = 0.4
 
 // failing is the verdict on n, or on one of its instances if n is a service.
 func (n *entity) failing() *Verdict {

@@ -51,8 +51,8 @@ type proc struct {
 	incarnation uint64
 	seq         uint64
 	state       string // up, dead, frozen, deadlock, closed, cut
-	served      int
-	frozenAt    Time
+	drawn       bool   // draws a new id at each start
+	mute        bool   // sends no telemetry
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -121,6 +121,9 @@ func (f *fleet) live(p *proc, b *Batch) {
 		if p.beats && p.state != "cut" && !f.asleep && f.rand.Float64() >= f.loss {
 			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now})
 		}
+		if !p.beats && p.drawn && p.state != "cut" && !f.asleep {
+			b.Signs = append(b.Signs, Sign{Source: p.src, At: f.now})
+		}
 	}
 	if p.probe > 0 && f.due(p.probe, p.phase) && !f.asleep {
 		outcome := map[string]Outcome{
@@ -160,12 +163,12 @@ func (f *fleet) call(c, p *proc) {
 	}
 	f.hopID++
 	id, end := f.hopID, start.Add(took)
-	callee := Callee{Address: p.addr, Direct: true}
+	callee, server := Callee{Address: p.addr, Direct: true}, p.src
 	deliver := func(b *Batch) {
 		b.Calls = append(b.Calls, Calls{Caller: c.src, Callee: callee, Outcome: outcome, Count: 1, First: start, Last: end})
-		if outcome == OutcomeOK {
-			b.Hops = append(b.Hops, Hop{Span: id, Source: c.src, Callee: callee}, Hop{Span: id, Server: true, Source: p.src})
-			b.Served = append(b.Served, Served{Source: p.src, OK: 1, Last: end})
+		if outcome == OutcomeOK && !p.mute {
+			b.Hops = append(b.Hops, Hop{Span: id, Source: c.src, Callee: callee}, Hop{Span: id, Server: true, Source: server})
+			b.Served = append(b.Served, Served{Source: server, OK: 1, Last: end})
 		}
 	}
 	at := end.Add(500 * time.Millisecond)
@@ -186,6 +189,9 @@ func (p *proc) restart() {
 	p.state = "up"
 	p.incarnation += 1000
 	p.seq = 0
+	if p.drawn {
+		p.draw()
+	}
 }
 
 // announce sends a last heartbeat that says the process stops.

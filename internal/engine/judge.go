@@ -160,23 +160,24 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if e.now.Sub(p.latest) >= e.params.LeaveFor {
 		return true
 	}
-	if p.bad[groupHeartbeat] && !e.beatsAgain(n, p) {
+	replaced := e.successor(n) != nil
+	if p.bad[groupHeartbeat] && !replaced && !e.beatsAgain(n, p) {
 		return false
 	}
-	if p.bad[groupProbe] && !e.probesAgain(n) {
+	if p.bad[groupProbe] && !replaced && !e.probesAgain(n) {
 		return false
 	}
 	if p.bad[groupCallers] && !e.callersAgain(n) {
 		return false
 	}
-	if p.bad[groupRuntime] && !e.runsAgain(n, p) {
+	if p.bad[groupRuntime] && !replaced && !e.runsAgain(n, p) {
 		return false
 	}
 	if n.verdict == nil && !p.bad[groupHeartbeat] && !p.bad[groupProbe] && !p.bad[groupCallers] && !p.bad[groupRuntime] {
 		// A hint, such as a panic in a log or a restart, that led nowhere.
 		return e.now.Sub(p.latest) >= hintFor && e.now.Sub(p.began) >= hintFor
 	}
-	return e.now.Sub(p.latest) >= settleFor
+	return replaced || e.now.Sub(p.latest) >= settleFor
 }
 
 const (
@@ -289,6 +290,9 @@ func (e *Engine) conclude(n *entity, b *belief) {
 	}
 	if n.episode != nil {
 		e.endEpisode(n)
+	}
+	if e.successor(n) != nil {
+		n.left = true
 	}
 }
 

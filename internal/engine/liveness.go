@@ -277,6 +277,10 @@ func (e *Engine) checkSilence() {
 		if n.left || s.dueAt != 0 && s.strength(e) == 0 {
 			continue
 		}
+		if n.episode == nil && e.successor(n) != nil {
+			n.left = true // its place is taken, and nobody was hurt
+			continue
+		}
 		s.overdue = true
 		e.overdue[s.observer]++
 		e.suspect(n)

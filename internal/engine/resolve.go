@@ -53,6 +53,26 @@ func (e *Engine) newInstance(src *Source) *entity {
 	return n
 }
 
+// successor is the instance that took n's place, or nil: born after n was last
+// heard, on the same host with an id drawn anew, or as another pod of the
+// service.
+func (e *Engine) successor(n *entity) *entity {
+	if n.kind != kindInstance {
+		return nil
+	}
+	for i := len(n.service.instances) - 1; i >= 0; i-- {
+		m := n.service.instances[i]
+		if m == n || !m.alive || m.born <= n.born || m.born < n.touched {
+			continue
+		}
+		if n.src.Volatile && m.src.Volatile && n.src.PodUID == "" && n.src.Host == m.src.Host ||
+			n.src.PodUID != "" && m.src.PodUID != "" && n.src.PodUID != m.src.PodUID {
+			return m
+		}
+	}
+	return nil
+}
+
 // serviceOf returns the service that id names, new if need be.
 func (e *Engine) serviceOf(id ServiceID) *service {
 	key := id.key()

@@ -120,6 +120,7 @@ const (
 	evCallersUnavailable
 	evCallersName
 	evCallersTLS
+	evStillRefused
 	evNoProgress
 	evCalleeFailing
 	evProcessGone
@@ -179,6 +180,7 @@ var weights = [numEvidence]row{
 	evCallersName:           {groupCallers, 15 * time.Second, false, dB{pl: 2, de: 1, nl: -6, pa: 8}},
 	evCallersTLS:            {groupCallers, 15 * time.Second, false, dB{de: -8, ha: -6, nl: -10, pa: 11, by: 2}},
 
+	evStillRefused:  {groupOwn, 0, false, dB{pl: -3, de: 4, nl: 4, pa: -3}},
 	evNoProgress:    {groupOwn, 0, false, dB{de: 3, ha: 10, pa: 2, ex: -3, vi: -8}},
 	evCalleeFailing: {groupChange, 0, false, dB{de: -4, ha: -12, nl: -4, pa: -2, ex: -5, by: -3, vi: 14}},
 

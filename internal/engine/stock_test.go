@@ -1,0 +1,135 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// stock makes p a process of which only a stock SDK tells: no heartbeat, a new
+// id at each start, its metrics exported every ten seconds.
+func (f *fleet) stock(p *proc) {
+	p.beats = false
+	p.interval = 10 * time.Second
+	p.drawn = true
+	p.draw()
+}
+
+func (p *proc) draw() {
+	p.src = NewSource(Source{Service: p.src.Service, Host: p.src.Host, Volatile: true,
+		Instance: fmt.Sprintf("%08x-0000-4000-8000-000000000000", p.incarnation)})
+}
+
+func TestEngineJudgesStockSDKs(t *testing.T) {
+	stockShop := func(t *testing.T) *shop {
+		s := newShop(t)
+		for _, p := range s.procs {
+			s.stock(p)
+		}
+		return s
+	}
+	t.Run("healthy", func(t *testing.T) {
+		s := stockShop(t)
+		s.run(10 * time.Minute)
+		s.nobodyAccused(false)
+	})
+	t.Run("killed", func(t *testing.T) {
+		s := stockShop(t)
+		s.run(3 * time.Minute)
+		s.ledger.state = "dead"
+		at := s.now
+		s.run(time.Minute)
+		s.accused(at, 8*time.Second, ClassCrash, "process_exit", s.ledger.src.Name())
+	})
+	t.Run("hangs", func(t *testing.T) {
+		s := stockShop(t)
+		s.run(3 * time.Minute)
+		s.ledger.state = "frozen"
+		at := s.now
+		s.run(time.Minute)
+		s.accused(at, s.ledger.timeout+2*time.Second, ClassCrash, "hang", s.ledger.src.Name())
+	})
+	t.Run("restarted_within_two_seconds_with_a_new_id", func(t *testing.T) {
+		s := stockShop(t)
+		s.run(3 * time.Minute)
+		s.ledger.state = "dead"
+		s.run(2 * time.Second)
+		s.ledger.restart()
+		s.run(5 * time.Minute)
+		s.nobodyAccused(true)
+		if n := len(s.e.suspects); n != 0 {
+			t.Errorf("%d still under suspicion: %s", n, s.dump())
+		}
+	})
+	t.Run("idle_service_that_is_never_called", func(t *testing.T) {
+		s := stockShop(t)
+		idle := s.add("idle", "idle-1")
+		s.stock(idle)
+		s.run(10 * time.Minute)
+		s.nobodyAccused(false)
+	})
+}
+
+func TestEngineJudgesWhatIsNotInstrumented(t *testing.T) {
+	database := func(t *testing.T) (*shop, *proc) {
+		s := newShop(t)
+		db := s.add("", "db")
+		db.src, db.mute = &Source{}, true
+		db.beats = false
+		s.calls(s.payment1, db)
+		s.calls(s.payment2, db)
+		return s, db
+	}
+	t.Run("database_refuses", func(t *testing.T) {
+		s, db := database(t)
+		s.run(time.Minute)
+		db.state = "dead"
+		at := s.now
+		s.run(30 * time.Second)
+		v := s.accused(at, 8*time.Second, ClassCrash, "process_exit", "db:8080")
+		if v.Culprit.Type != CulpritExternal {
+			t.Errorf("culprit type %s", v.Culprit.Type)
+		}
+	})
+	t.Run("an_address_that_never_worked_is_no_crash", func(t *testing.T) {
+		s, db := database(t)
+		db.state = "dead"
+		s.run(time.Minute)
+		s.nobodyAccused(true)
+	})
+}
+
+func TestEngineNamesTheOneBehindAVirtualAddress(t *testing.T) {
+	s := newShop(t)
+	s.payment1.addr, s.payment2.addr = "payment:80", "payment:80"
+	s.run(time.Minute)
+	s.payment2.state = "dead"
+	at := s.now
+	s.run(30 * time.Second)
+	s.accused(at, 8*time.Second, ClassCrash, "process_exit", "payment-2")
+}
+
+func TestEngineBlamesTheDeepest(t *testing.T) {
+	t.Run("caller_without_time_out_waits_on_the_one_that_hangs", func(t *testing.T) {
+		s := newShop(t)
+		s.ledger.probe = 2 * time.Second
+		s.run(time.Minute)
+		s.ledger.state = "frozen"
+		s.ledger.timeout = time.Hour // payment waits for ever …
+		at := s.now
+		s.run(time.Second)
+		s.payment1.state, s.payment2.state = "deadlock", "deadlock" // … and so answers nobody
+		s.run(30 * time.Second)
+		s.accused(at, 8*time.Second, ClassCrash, "hang", "ledger-1")
+		for _, ev := range s.events {
+			if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Service.Name == "payment" && ev.Verdict.Class != ClassUnknown {
+				t.Errorf("blamed the victim: %s", ev.Body)
+			}
+		}
+	})
+}
