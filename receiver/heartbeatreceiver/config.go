@@ -1,0 +1,129 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package heartbeatreceiver
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
+
+	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/probe"
+)
+
+// Config is what a user writes under `receivers: heartbeat:`.
+type Config struct {
+	// HTTP is the server for pings, JSON and OTLP heartbeats. With an empty
+	// endpoint there is none, and only targets are probed.
+	HTTP confighttp.ServerConfig `mapstructure:"http"`
+
+	// Observer is the id of this receiver as an observer; default: the host's name.
+	Observer string `mapstructure:"observer"`
+	// ObserverInterval is the time between this observer's own heartbeats, 100ms to 1m.
+	ObserverInterval time.Duration `mapstructure:"observer_interval"`
+
+	// Checks say what ping ids stand for.
+	Checks []CheckConfig `mapstructure:"checks"`
+	// AutoCreate accepts pings of unknown ids: the id becomes the service's name.
+	AutoCreate bool `mapstructure:"auto_create"`
+	// MaxAutoCreated is how many auto-created checks are remembered; the one
+	// that was silent for longest goes first.
+	MaxAutoCreated int `mapstructure:"max_auto_created"`
+
+	// Keys are the secrets of senders that sign their heartbeats.
+	Keys []KeyConfig `mapstructure:"keys"`
+
+	// Targets are probed.
+	Targets []probe.Config `mapstructure:"targets"`
+
+	// MaxSenders is how many senders have metrics; the one that was silent for
+	// longest goes first. Their heartbeats are handed on all the same.
+	MaxSenders int `mapstructure:"max_senders"`
+	// QueueSize is how many records may wait for the pipeline; beyond it
+	// senders get 503. At least maxElements, so that a full array fits.
+	QueueSize int `mapstructure:"queue_size"`
+	// MetricsInterval is the time between metric exports, at least 100ms.
+	MetricsInterval time.Duration `mapstructure:"metrics_interval"`
+}
+
+const (
+	defaultEndpoint = "localhost:8321"
+	maxTargets      = 1000
+	maxNameRunes    = 256
+	maxInterval     = 366 * 24 * time.Hour
+	minInterval     = 10 * time.Millisecond
+)
+
+func createDefaultConfig() component.Config {
+	server := confighttp.NewDefaultServerConfig()
+	server.NetAddr.Endpoint = defaultEndpoint
+	server.MaxRequestBodySize = 1 << 20
+	server.ReadHeaderTimeout = 5 * time.Second
+	server.ReadTimeout = 10 * time.Second
+	server.WriteTimeout = 10 * time.Second
+	// Snappy is left out: it lets the client choose how much is allocated.
+	server.CompressionAlgorithms = []string{"", "gzip", "zstd"}
+	return &Config{
+		HTTP:             server,
+		ObserverInterval: time.Second,
+		MaxAutoCreated:   1000,
+		MaxSenders:       50_000,
+		QueueSize:        50_000,
+		MetricsInterval:  10 * time.Second,
+	}
+}
+
+// Validate reports all that is wrong, each with its key. The parts that have a
+// Validate of their own are checked by the Collector.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+
+	if c.HTTP.NetAddr.Endpoint == "" && len(c.Targets) == 0 {
+		bad("http::endpoint: must not be empty while there are no targets: write %s", defaultEndpoint)
+	}
+	if c.HTTP.NetAddr.Endpoint == "" && len(c.Checks) > 0 {
+		bad("checks: nobody can ping them without http::endpoint: write %s there", defaultEndpoint)
+	}
+	if err := checkName(c.Observer); err != nil {
+		bad("observer: %w", err)
+	}
+	if c.ObserverInterval < 100*time.Millisecond || c.ObserverInterval > time.Minute {
+		bad("observer_interval: %v is not between 100ms and 1m: write 1s", c.ObserverInterval)
+	}
+	if c.MaxAutoCreated < 1 {
+		bad("max_auto_created: must be at least 1, not %d", c.MaxAutoCreated)
+	}
+	if c.MaxSenders < 1 {
+		bad("max_senders: must be at least 1, not %d", c.MaxSenders)
+	}
+	if c.QueueSize < maxElements {
+		bad("queue_size: must be at least %d, as many as one request may hold, not %d", maxElements, c.QueueSize)
+	}
+	if c.MetricsInterval < 100*time.Millisecond {
+		bad("metrics_interval: must be at least 100ms, not %v: write 10s", c.MetricsInterval)
+	}
+	if len(c.Targets) > maxTargets {
+		bad("targets: %d are more than the %d that one receiver probes: spread them over several", len(c.Targets), maxTargets)
+	}
+	errs = append(errs, checkUnique(c.Checks)...)
+	return errors.Join(errs...)
+}
+
+// checkUnique finds checks that one ping would mean both of.
+func checkUnique(checks []CheckConfig) []error {
+	var errs []error
+	ids := map[string]int{}
+	for i := range checks {
+		id := checks[i].id()
+		if j, twice := ids[id]; twice {
+			errs = append(errs, fmt.Errorf("checks::%d: has the same uuid or slug as checks::%d: a ping must mean one check", i, j))
+			continue
+		}
+		ids[id] = i
+	}
+	return errs
+}
