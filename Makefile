@@ -1,0 +1,112 @@
+# The doors of the house. `make help` lists them.
+SHELL := /bin/bash -euo pipefail
+GO ?= go
+TOOLS := $(CURDIR)/.cache/tools
+BACKENDS := $(CURDIR)/.cache/backends
+GOSOURCES = $(shell git ls-files '*.go')
+ELASTICSEARCH := 9.2.0
+# Modules without an entry in the public checksum database; go.sum pins them.
+NOSUM := GONOSUMDB=*
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: bin/otelcol-faultline bin/faultline ## build the Collector and the command into bin/ (the first time takes minutes)
+
+.PHONY: FORCE
+FORCE:
+
+bin/otelcol-faultline: FORCE
+	@[ -f $@ ] || echo "building the Collector; with cold caches this takes 5 to 10 minutes on two cores" >&2
+	$(GO) build -C distribution -trimpath -ldflags '-s -w' -o ../$@ .
+
+bin/faultline: FORCE
+	$(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/faultline
+
+.PHONY: demo
+demo: build ## start a small payment platform, break it, and see what Faultline says in Jaeger
+	./bin/faultline demo $(DEMO)
+
+.PHONY: test
+test: bin/otelcol-faultline ## run all tests; those that need a backend that is not here say so and skip
+	$(GO) test ./...
+
+.PHONY: test-race
+test-race: bin/otelcol-faultline $(TOOLS)/gotestsum ## the same with the race detector, every backend required
+	CI=true $(TOOLS)/gotestsum --format pkgname -- -race -timeout 20m ./...
+
+.PHONY: quiet
+quiet: ## 500 virtual hours of a healthy fleet: nobody may be accused
+	FAULTLINE_QUIET_HOURS=500 $(GO) test -run TestHealthyFleetIsLeftInPeace -v ./internal/engine
+
+.PHONY: bench
+bench: ## benchmarks of the hot paths
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./processor/... ./receiver/...
+
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## fuzz every decoder for FUZZTIME (default 20s) each
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## golangci-lint
+	$(TOOLS)/golangci-lint run ./...
+
+.PHONY: vulncheck
+vulncheck: ## known vulnerabilities (needs the open network)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+
+.PHONY: generate
+generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## remake the generated sources
+	$(NOSUM) $(TOOLS)/builder --config builder-config.yaml --skip-compilation >/dev/null 2>&1 || \
+	  $(NOSUM) $(TOOLS)/builder --config builder-config.yaml --skip-compilation
+	@for m in $$(git ls-files '*/metadata.yaml'); do (cd $$(dirname $$m) && $(TOOLS)/mdatagen metadata.yaml); done
+	gofmt -w $$(git ls-files '*generated_*.go')
+
+.PHONY: check-generate
+check-generate: generate ## fail if the generated sources differ from the committed ones
+	@git diff --exit-code --stat -- distribution '*generated_*' '*documentation.md' || \
+	  { echo "generated sources drifted: run 'make generate' and commit" >&2; exit 1; }
+
+.PHONY: tidy
+tidy: ## tidy all modules
+	$(NOSUM) $(GO) mod tidy
+	cd tools && $(NOSUM) $(GO) mod tidy
+	cd tools/lint && $(NOSUM) $(GO) mod tidy
+	cd tools/jaeger && $(NOSUM) $(GO) mod tidy
+
+.PHONY: backends
+backends: $(BACKENDS)/jaeger $(BACKENDS)/elasticsearch/bin/elasticsearch ## fetch real Jaeger and Elasticsearch for the end-to-end tests (Prometheus: your package manager)
+
+$(BACKENDS)/jaeger: tools/jaeger/go.mod
+	@echo "building Jaeger; with cold caches this takes some minutes" >&2
+	@mkdir -p $(@D)
+	cd tools/jaeger && $(GO) build -ldflags '-s -w' -o $@ github.com/jaegertracing/jaeger/cmd/jaeger
+
+$(BACKENDS)/elasticsearch/bin/elasticsearch:
+	@mkdir -p $(BACKENDS)
+	cd $(BACKENDS) && mvn -q -B dependency:copy -DoutputDirectory=. -Dmdep.overWriteReleases=true \
+	  -Dartifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:$(ELASTICSEARCH):zip
+	cd $(BACKENDS) && rm -rf elasticsearch && unzip -q elasticsearch-$(ELASTICSEARCH).zip && \
+	  mv elasticsearch-$(ELASTICSEARCH) elasticsearch && rm elasticsearch-$(ELASTICSEARCH).zip
+	@touch $@
+
+$(TOOLS)/golangci-lint: tools/lint/go.mod
+	@mkdir -p $(@D)
+	cd tools/lint && $(GO) build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(TOOLS)/gotestsum: tools/go.mod
+	@mkdir -p $(@D)
+	cd tools && $(GO) build -o $@ gotest.tools/gotestsum
+
+$(TOOLS)/builder $(TOOLS)/mdatagen: tools/go.mod
+	@mkdir -p $(@D)
+	cd tools && $(GO) build -o $@ go.opentelemetry.io/collector/cmd/$(@F)
