@@ -38,7 +38,7 @@ type Extractor struct {
 	observer string
 	sources  *cache[sourceID, engine.Source]
 	callees  *cache[calleeID, callee]
-	pods     *cache[string, engine.Source] // by pod uid or container id
+	pods     *cache[podKey, engine.Source] // who runs in a pod or container
 	states   *cache[stateID, int64]        // what a supervisor said last
 	gate     hopGate
 	skips    skips
@@ -57,10 +57,10 @@ func New(s Settings) *Extractor {
 		observer: s.Observer,
 		sources:  newCache[sourceID, engine.Source](s.MaxSources),
 		callees:  newCache[calleeID, callee](maxCallees),
-		pods:     newCache[string, engine.Source](s.MaxSources),
+		pods:     newCache[podKey, engine.Source](s.MaxSources),
 		states:   newCache[stateID, int64](maxSupervised),
 	}
-	x.gate.init(s.MaxHops)
+	x.gate.open(s.MaxHops)
 	x.scratch.New = func() any { return newScratch() }
 	return x
 }

@@ -1,0 +1,207 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// Span is a full look at one span.
+type Span struct {
+	// Failed: its status is an error, or its status code is one of those that
+	// are (HTTP 5xx, gRPC's failing codes). What a client did wrong itself (4xx)
+	// is no failure, whatever the status says.
+	Failed  bool
+	Client  bool // client or producer: it speaks of a callee
+	Outcome engine.Outcome
+	Callee  engine.Callee // of a client; empty if it tells none
+	// Surprise is −log10 of the probability that a span of its kind takes so
+	// long; 0 while too few are known.
+	Surprise float64
+	// Slow: rarer than 1 in 10 000 of its kind, and so much longer than its P99
+	// that a person would call it slow. The probability alone is not enough: a
+	// kind that always takes the same time is surprised by a tenth more.
+	Slow bool
+}
+
+const (
+	slowSurprise = 4
+	slowFactor   = 2                // times P99
+	slowMargin   = time.Millisecond // over P99: below, it is scheduling
+)
+
+// slow says whether d is anomalously long for a kind of span.
+func slow(t *engine.Tail, d time.Duration) bool {
+	return t != nil && d > slowFactor*t.P99 && d-t.P99 > slowMargin && t.Surprise(d) >= slowSurprise
+}
+
+// Look reads everything that there is to say of one span. src is who its
+// resource is, or nil.
+func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baselines) Span {
+	var v view
+	kind := span.Kind()
+	errored := span.Status().Code() == ptrace.StatusCodeError
+	s := Span{Client: kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer, Outcome: engine.OutcomeOK}
+	peer := ""
+	if hasCodes(kind) || errored {
+		v.read(span.Attributes())
+		id := v.calleeID(src)
+		if v.odd(errored) {
+			var t texts
+			s.Outcome, s.Failed, t = v.judge(span, kind, errored)
+			if s.Client {
+				s.Outcome = v.aim(&id, src, s.Outcome, &t)
+			}
+		}
+		if s.Client {
+			c := x.callee(id.sum(), &id)
+			s.Callee, peer = c.Callee, c.peer
+		}
+	}
+	if d, ok := duration(span); ok {
+		tail := bl.Of(spanKey(src, span, peer))
+		s.Surprise = tail.Surprise(d)
+		s.Slow = !s.Failed && slow(tail, d)
+	}
+	return s
+}
+
+// hasCodes says whether spans of a kind carry status codes or a callee; the
+// others are looked at only if their status is an error.
+func hasCodes(kind ptrace.SpanKind) bool {
+	return kind == ptrace.SpanKindClient || kind == ptrace.SpanKindServer || kind == ptrace.SpanKindProducer
+}
+
+// odd says whether a span is worth a second look: cheap, and false for the
+// healthy.
+func (v *view) odd(errored bool) bool {
+	return errored || v.http >= 400 || v.grpc > 0 || v.flags != "" && v.flags != "-"
+}
+
+// judge says how an odd span ended and whether it failed.
+func (v *view) judge(span ptrace.Span, kind ptrace.SpanKind, errored bool) (o engine.Outcome, failed bool, t texts) {
+	t.status, t.grpc = -1, -1
+	if errored || v.grpc > 0 {
+		t = v.texts(span)
+	}
+	o = v.outcome(errored, &t)
+	switch kind {
+	case ptrace.SpanKindServer:
+		failed = v.http >= 500 || v.grpc > 0 && v.grpc < numGRPC && grpcServerFails>>v.grpc&1 != 0 ||
+			errored && o != engine.OutcomeClientError && !(v.http >= 400 && v.http < 500)
+	case ptrace.SpanKindClient, ptrace.SpanKindProducer:
+		failed = o.Failed()
+	default:
+		failed = errored
+	}
+	return o, failed, t
+}
+
+// outcome reads, in this order: proxy flags, gRPC's code, HTTP's, and words.
+// Codes come before words, because the callee sent them; only where the
+// caller's own library makes up the code do its words tell more.
+func (v *view) outcome(errored bool, t *texts) engine.Outcome {
+	http, grpc := v.http, v.grpc
+	if http < 0 && t.status >= 400 && t.status < 600 {
+		http = t.status
+	}
+	if grpc < 0 {
+		grpc = t.grpc
+	}
+	if o := flagged(v.flags); o != engine.OutcomeUnset && (errored || http < 100 || http >= 400) {
+		if words := t.says.outcome(); o == engine.OutcomeRefused && phase(words) {
+			return words
+		}
+		return o
+	}
+	if grpc > 0 && grpc < numGRPC {
+		o := grpcOutcomes[grpc]
+		words := t.says.outcome()
+		switch {
+		case grpc == grpcUnavailable && words != engine.OutcomeOther && words != engine.OutcomeCanceled:
+			return words
+		case grpc == grpcDeadlineExceeded && phase(words):
+			return words
+		}
+		return o
+	}
+	if o := httpOutcome(http, v.retryAfter); o.Failed() || o == engine.OutcomeClientError {
+		return o
+	}
+	if !errored {
+		return engine.OutcomeOK
+	}
+	return t.says.outcome()
+}
+
+// phase says whether an outcome is one of setting up the connection: only the
+// caller's own side can tell it.
+func phase(o engine.Outcome) bool {
+	switch o {
+	case engine.OutcomeRefused, engine.OutcomeConnectTimeout, engine.OutcomeUnreachable, engine.OutcomeDNS, engine.OutcomeTLS:
+		return true
+	}
+	return false
+}
+
+// aim points a failed call at the address that its message names: a client that
+// could not connect has no peer to tell. It returns the outcome, changed where
+// the message turns out to be about somebody else.
+func (v *view) aim(id *calleeID, src *engine.Source, o engine.Outcome, t *texts) engine.Outcome {
+	m := &t.mention
+	if m.host == "" || !(phase(o) || o == engine.OutcomeReset || o == engine.OutcomeTimeout || o == engine.OutcomeNoAnswer) ||
+		o == engine.OutcomeDNS || v.http >= 400 {
+		return o // a failed look-up names the name server
+	}
+	if !m.ip {
+		if id.server == "" && id.peer == "" {
+			id.server, id.serverPort = clip(m.host), m.port
+		}
+		return o
+	}
+	if known := id.knownIP(); v.grpc > 0 && known != "" && known != canonicalIP(m.host) {
+		// A status that the callee passed on: the callee itself answered, and
+		// its own client span tells of the one behind it.
+		return engine.OutcomeServerError
+	}
+	id.peer, id.peerPort = m.host, m.port
+	if loopback(id.peer) {
+		id.place = placeOf(src)
+	}
+	return o
+}
+
+// knownIP is the callee's IP address as the span tells it, "" if it tells none.
+func (id *calleeID) knownIP() string {
+	if id.peer != "" {
+		return canonicalIP(id.peer)
+	}
+	return canonicalIP(id.server)
+}
+
+func canonicalIP(host string) string {
+	if s, ip := canonical(host, 0, 0, ""); ip {
+		if h, _, ok := splitPort(s); ok {
+			return h
+		}
+		return s
+	}
+	return ""
+}
+
+// duration is how long a span took; not ok if its times make no sense.
+func duration(span ptrace.Span) (time.Duration, bool) {
+	start, end := span.StartTimestamp(), span.EndTimestamp()
+	if start == 0 || end < start || end-start > maxDuration {
+		return 0, false
+	}
+	return time.Duration(end - start), true
+}
+
+const maxDuration = pcommon.Timestamp(30 * 24 * time.Hour)

@@ -1,0 +1,307 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"encoding/binary"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// scratch is what reading one batch of spans needs; it is reused, so that
+// nothing is allocated for the healthy. Its memories of callees and kinds of
+// spans outlive a batch and make the next one cheaper.
+type scratch struct {
+	x   *Extractor
+	now engine.Time
+	bl  *engine.Baselines
+	out *engine.Batch
+	v   view
+
+	src    *engine.Source // of the current resource
+	served engine.Served
+	facts  uint32 // kinds of facts already told of the current resource
+
+	callees [memoSize]*callee
+	kinds   [memoSize]kindMemo
+	batch   uint32 // counts batches, to tell what is of this one
+
+	calls     [callSlots]callSlot
+	threshold uint64 // hops of traces below it are told
+	hops      int
+	samples   int
+}
+
+const (
+	memoSize  = 512
+	callSlots = 1024
+	callProbe = 8
+	// Beyond so many spans in a batch only every sampleEvery-th trace teaches
+	// the baselines: the shape of a distribution is known by then.
+	samplesInFull = 1024
+	sampleEvery   = 8
+)
+
+// kindMemo remembers the key of one kind of span.
+type kindMemo struct {
+	name    string
+	peer    *callee
+	service uint64
+	kind    ptrace.SpanKind
+	batch   uint32
+	key     uint64
+	tail    *engine.Tail
+}
+
+// callSlot remembers where in the batch calls of one kind are counted.
+type callSlot struct {
+	src     *engine.Source
+	callee  *callee
+	outcome engine.Outcome
+	batch   uint32
+	at      int32
+}
+
+// Traces adds to b what spans show: calls, served calls, durations, and ends of
+// calls to be joined. now is the time on the engine's clock. It returns how many
+// spans failed or are anomalously slow; spans that Faultline itself emitted do
+// not count. td is only read and not kept.
+func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselines, b *engine.Batch) (odd int) {
+	sc := x.scratch.Get().(*scratch)
+	sc.begin(x, now, bl, b)
+	resources := td.ResourceSpans()
+	for i := 0; i < resources.Len(); i++ {
+		rs := resources.At(i)
+		sc.resource(x.Source(rs.Resource()))
+		scopes := rs.ScopeSpans()
+		for j := 0; j < scopes.Len(); j++ {
+			ss := scopes.At(j)
+			if Own(ss.Scope()) {
+				continue
+			}
+			spans := ss.Spans()
+			for k := 0; k < spans.Len(); k++ {
+				if sc.span(spans.At(k)) {
+					odd++
+				}
+			}
+		}
+		if sc.served.OK+sc.served.Failed > 0 {
+			b.Served = append(b.Served, sc.served)
+		}
+	}
+	sc.end()
+	x.scratch.Put(sc)
+	return odd
+}
+
+func newScratch() *scratch { return &scratch{} }
+
+func (sc *scratch) begin(x *Extractor, now engine.Time, bl *engine.Baselines, b *engine.Batch) {
+	sc.x, sc.now, sc.bl, sc.out = x, now, bl, b
+	sc.batch++
+	sc.threshold, sc.hops, sc.samples = x.gate.threshold(now), 0, 0
+}
+
+func (sc *scratch) end() {
+	sc.x.gate.told(sc.hops, sc.threshold)
+	sc.bl, sc.out, sc.src, sc.served = nil, nil, nil, engine.Served{}
+	sc.v = view{}
+}
+
+func (sc *scratch) resource(src *engine.Source) {
+	sc.src, sc.facts = src, 0
+	sc.served = engine.Served{Source: src}
+}
+
+// span takes in one span and says whether it failed or is anomalously slow.
+func (sc *scratch) span(span ptrace.Span) (odd bool) {
+	kind := span.Kind()
+	errored := span.Status().Code() == ptrace.StatusCodeError
+	client := kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer
+	outcome, failed := engine.OutcomeOK, errored
+	var peer *callee
+	if hasCodes(kind) || errored {
+		v := &sc.v
+		*v = view{}
+		v.read(span.Attributes())
+		var id calleeID
+		if client {
+			id = v.calleeID(sc.src)
+		}
+		if v.odd(errored) {
+			var t texts
+			outcome, failed, t = v.judge(span, kind, errored)
+			if client {
+				outcome = v.aim(&id, sc.src, outcome, &t)
+			}
+			sc.ownWant(span, &t)
+		}
+		if client {
+			peer = sc.callee(&id)
+		}
+	}
+	trace := traceHash(span.TraceID())
+	last := sc.past(span.EndTimestamp())
+	switch kind {
+	case ptrace.SpanKindClient, ptrace.SpanKindProducer:
+		if !peer.none {
+			sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)
+			// Messaging is no request and response, and databases send no spans.
+			if trace <= sc.threshold && kind == ptrace.SpanKindClient && peer.Address != "" && sc.v.system == "" &&
+				(outcome.Answered() || outcome == engine.OutcomeOther) {
+				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee})
+			}
+		}
+	case ptrace.SpanKindServer:
+		if failed {
+			sc.served.Failed++
+		} else {
+			sc.served.OK++
+		}
+		sc.served.Last = max(sc.served.Last, last)
+		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil {
+			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src})
+		}
+	}
+	if failed {
+		return true
+	}
+	d, ok := duration(span)
+	if !ok {
+		return false
+	}
+	key, tail := sc.kind(span, kind, peer)
+	if sc.samples < samplesInFull || trace%sampleEvery == 0 {
+		sc.samples++
+		sc.out.Spans = append(sc.out.Spans, engine.SpanSample{Key: key, Duration: d})
+	}
+	return slow(tail, d)
+}
+
+// past is a span's time on the engine's scale. A sender whose clock is ahead
+// must not make its calls the latest for ever.
+func (sc *scratch) past(t pcommon.Timestamp) engine.Time {
+	if t > pcommon.Timestamp(sc.now) {
+		return sc.now
+	}
+	return engine.Time(t)
+}
+
+// callee finds the callee in the scratch's own memory, else in the shared one.
+func (sc *scratch) callee(id *calleeID) *callee {
+	h := id.sum()
+	slot := &sc.callees[h%memoSize]
+	if c := *slot; c != nil && c.hash == h && c.id == *id {
+		return c
+	}
+	*slot = sc.x.callee(h, id)
+	return *slot
+}
+
+// kind returns the key of the kind of span, and what is known of it.
+func (sc *scratch) kind(span ptrace.Span, kind ptrace.SpanKind, peer *callee) (uint64, *engine.Tail) {
+	name := span.Name()
+	service := serviceKey(sc.src)
+	h := mix(service, uint64(kind))
+	if peer != nil {
+		h ^= peer.hash
+	}
+	h = mixString(h, name)
+	m := &sc.kinds[h%memoSize]
+	if m.service != service || m.kind != kind || m.peer != peer || m.name != name || m.batch == 0 {
+		peerName := ""
+		if peer != nil {
+			peerName = peer.peer
+		}
+		key := engine.SpanKey(service, cut(name, maxName), int32(kind), peerName)
+		if len(name) > maxName {
+			return key, sc.bl.Of(key) // not worth its memory
+		}
+		*m = kindMemo{name: name, peer: peer, service: service, kind: kind, key: key}
+	}
+	if m.batch != sc.batch {
+		m.tail, m.batch = sc.bl.Of(m.key), sc.batch
+	}
+	return m.key, m.tail
+}
+
+// spanKey is the key of the kind of span, as kind has it.
+func spanKey(src *engine.Source, span ptrace.Span, peer string) uint64 {
+	return engine.SpanKey(serviceKey(src), cut(span.Name(), maxName), int32(span.Kind()), peer)
+}
+
+func serviceKey(src *engine.Source) uint64 {
+	if src == nil {
+		return 0
+	}
+	return src.ServiceKey
+}
+
+// call counts a call. In a batch that calls very many callees some are not
+// added up: they cost room and are not lost.
+func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Time) {
+	h := mix(c.hash, serviceKey(sc.src)+uint64(outcome))
+	if sc.src != nil {
+		h = mix(h, sc.src.Key)
+	}
+	var free *callSlot
+	for i := uint64(0); i < callProbe; i++ {
+		s := &sc.calls[(h+i)%callSlots]
+		if s.batch != sc.batch {
+			free = s
+			break
+		}
+		if s.src == sc.src && s.callee == c && s.outcome == outcome {
+			sum := &sc.out.Calls[s.at]
+			sum.Count++
+			sum.First = min(sum.First, first)
+			sum.Last = max(sum.Last, last)
+			return
+		}
+	}
+	if free != nil {
+		*free = callSlot{src: sc.src, callee: c, outcome: outcome, batch: sc.batch, at: int32(len(sc.out.Calls))}
+	}
+	sc.out.Calls = append(sc.out.Calls, engine.Calls{
+		Caller: sc.src, Callee: c.Callee, Outcome: outcome, Count: 1, First: first, Last: last,
+	})
+}
+
+// ownWant tells, once for each resource and kind, what a failed call says of
+// the caller's own process: it has no descriptor, thread or pooled connection
+// left.
+func (sc *scratch) ownWant(span ptrace.Span, t *texts) {
+	if t.says&(saysDescriptors|saysThreads|saysPool) == 0 || sc.src == nil || sc.src.Key == 0 {
+		return
+	}
+	for _, want := range [...]struct {
+		says meaning
+		kind engine.FactKind
+	}{
+		{saysDescriptors, engine.FactNoDescriptor},
+		{saysThreads, engine.FactNoThread},
+		{saysPool, engine.FactPoolEmpty},
+	} {
+		if t.says&want.says == 0 || sc.facts>>want.kind&1 != 0 {
+			continue
+		}
+		sc.facts |= 1 << want.kind
+		sc.out.Facts = append(sc.out.Facts, engine.Fact{
+			Source: sc.src, Kind: want.kind, At: sc.past(span.EndTimestamp()), Text: line(t.said),
+		})
+	}
+}
+
+func traceHash(id pcommon.TraceID) uint64 {
+	return mix(mix(0, binary.LittleEndian.Uint64(id[:8])), binary.LittleEndian.Uint64(id[8:]))
+}
+
+// hopKey names a call: both its ends know the trace and the client's span.
+func hopKey(trace uint64, client pcommon.SpanID) uint64 {
+	return mix(trace, binary.LittleEndian.Uint64(client[:]))
+}

@@ -1,0 +1,221 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// view is what one walk over a span's attributes gathers: the names of today's
+// semantic conventions, the older ones that SDKs still send, and Envoy's.
+type view struct {
+	http, grpc                  int32 // -1 if absent
+	retryAfter                  bool
+	errorType, flags, errorText string
+
+	peer, server, oldPeer, oldServer           string
+	peerPort, serverPort, oldPeerPort, oldPort int32
+	url, oldURL, oldHost                       string
+	peerService, rpcService, system, rpcSystem string
+	database, destination                      string
+}
+
+func (v *view) read(attrs pcommon.Map) {
+	v.http, v.grpc = -1, -1
+	for k, val := range attrs.All() {
+		if len(k) < 7 {
+			continue // shorter than any of these
+		}
+		switch k {
+		case "http.response.status_code", "http.status_code":
+			v.http = number(val)
+		case "rpc.grpc.status_code", "grpc.status_code":
+			v.grpc = number(val)
+		case "rpc.response.status_code", "rpc.connect_rpc.error_code":
+			v.grpc = int32(grpcCode(text(val)))
+		case "http.response.header.retry-after":
+			v.retryAfter = true
+		case "error.type":
+			v.errorType = val.Str()
+		case "error.message":
+			v.errorText = val.Str()
+		case "response_flags":
+			v.flags = val.Str()
+
+		case "network.peer.address":
+			v.peer = clip(val.Str())
+		case "network.peer.port":
+			v.peerPort = number(val)
+		case "server.address":
+			v.server = clip(val.Str())
+		case "server.port":
+			v.serverPort = number(val)
+		case "net.sock.peer.addr", "net.peer.ip", "upstream_address":
+			v.oldPeer = clip(val.Str())
+		case "net.sock.peer.port":
+			v.oldPeerPort = number(val)
+		case "net.peer.name", "peer.hostname":
+			v.oldServer = clip(val.Str())
+		case "net.peer.port", "peer.port":
+			v.oldPort = number(val)
+		case "url.full":
+			v.url = val.Str()
+		case "http.url":
+			v.oldURL = val.Str()
+		case "http.host":
+			v.oldHost = clip(val.Str())
+
+		case "peer.service":
+			v.peerService = clip(val.Str())
+		case "rpc.service":
+			v.rpcService = clip(val.Str())
+		case "rpc.system", "rpc.system.name":
+			v.rpcSystem = val.Str()
+		case "db.system", "db.system.name", "messaging.system":
+			v.system = clip(val.Str())
+		case "db.namespace", "db.name":
+			v.database = clip(val.Str())
+		case "messaging.destination.name", "messaging.destination":
+			v.destination = clip(val.Str())
+		}
+	}
+}
+
+// calleeID puts together whom the span calls. Nothing is allocated in the
+// common case: both strings are the span's own.
+func (v *view) calleeID(src *engine.Source) calleeID {
+	id := calleeID{peer: v.peer, server: v.server, peerPort: max(v.peerPort, 0), serverPort: max(v.serverPort, 0)}
+	if id.peer == "" {
+		id.peer, id.peerPort = v.oldPeer, max(v.oldPeerPort, 0)
+	}
+	if id.server == "" {
+		id.server, id.serverPort = v.oldServer, max(v.oldPort, 0)
+	}
+	if id.server == "" && id.peer == "" {
+		url := v.url
+		if url == "" {
+			url = v.oldURL
+		}
+		if id.server, id.serverPort, id.usualPort = hostOfURL(url); id.server == "" {
+			id.server = v.oldHost
+		}
+	} else if id.serverPort == 0 {
+		id.usualPort = v.usualPort()
+	}
+	id.service = v.peerService
+	if id.service == "" && id.server == "" && id.peer == "" {
+		id.service = v.calleeName()
+	}
+	if loopback(id.peer) || loopback(id.server) {
+		id.place = placeOf(src)
+	}
+	return id
+}
+
+// usualPort is the port of the scheme in the span's URL, or of its database.
+func (v *view) usualPort() int32 {
+	url := v.url
+	if url == "" {
+		url = v.oldURL
+	}
+	switch {
+	case strings.HasPrefix(url, "https:"):
+		return 443
+	case strings.HasPrefix(url, "http:"):
+		return 80
+	case v.system != "":
+		return usualPort(v.system)
+	}
+	return 0
+}
+
+// calleeName names a callee of which no address is told.
+func (v *view) calleeName() string {
+	switch {
+	case v.rpcService != "":
+		return v.rpcService
+	case v.system != "" && v.database != "":
+		return v.system + "/" + v.database
+	case v.system != "" && v.destination != "":
+		return v.system + "/" + v.destination
+	}
+	return v.system
+}
+
+// texts are all that a failed span has to say in words: error.type, its last
+// exceptions and the status message.
+type texts struct {
+	says    meaning
+	said    string // the text that said most of late, for people
+	mention mention
+	status  int32 // error.type as a status code of HTTP; -1 if it is none
+	grpc    int32 // error.type as a code of gRPC; -1 if it is none
+}
+
+const (
+	maxExceptions  = 3 // the last ones of a span
+	maxEventsRead  = 32
+	maxStackTraces = 2 << 10
+)
+
+func (v *view) texts(span ptrace.Span) texts {
+	t := texts{status: -1, grpc: -1}
+	if v.errorType != "" {
+		if n, ok := portNumber(v.errorType); ok {
+			t.status = n
+		} else if v.grpc < 0 && v.http < 0 {
+			t.grpc = int32(grpcCode(v.errorType))
+		}
+		t.take(v.errorType)
+	}
+	t.take(v.errorText)
+	events := span.Events()
+	for i, n := events.Len()-1, 0; i >= 0 && n < maxExceptions && i >= events.Len()-maxEventsRead; i-- {
+		if events.At(i).Name() == "exception" {
+			t.exception(events.At(i).Attributes())
+			n++
+		}
+	}
+	t.take(span.Status().Message())
+	return t
+}
+
+func (t *texts) take(s string) {
+	if s == "" {
+		return
+	}
+	if says := words().read(s); says != 0 {
+		t.says |= says
+		t.said = s
+	}
+	if t.mention.port == 0 {
+		if m := mentioned(s); m.host != "" && (m.port != 0 || t.mention.host == "") {
+			t.mention = m
+		}
+	}
+}
+
+// exception reads type and message. Where they tell nothing, the last cause in
+// the stack trace may: Java wraps.
+func (t *texts) exception(attrs pcommon.Map) {
+	stack := ""
+	for k, val := range attrs.All() {
+		switch k {
+		case "exception.type", "exception.message":
+			t.take(val.Str())
+		case "exception.stacktrace":
+			stack = val.Str()
+		}
+	}
+	if t.says == 0 && stack != "" {
+		if i := strings.LastIndex(cut(stack, 64<<10), "Caused by: "); i >= 0 {
+			t.take(cut(stack[i:], maxStackTraces))
+		}
+	}
+}
