@@ -15,6 +15,7 @@ type callStats struct {
 	ok        fading // answered, well or not
 	firstFail Time   // start of the first failed call of the current run
 	lastFail  Time   // engine time of the latest failed call
+	lastFull  Time   // engine time of the latest call that was turned away for overload
 	lastOK    Time   // engine time of the latest answered call
 	failEnd   Time   // event time at which the latest failed call ended
 	okEnd     Time   // event time at which the latest answered call ended
@@ -49,9 +50,10 @@ func (f *fading) value(now Time, halfLife time.Duration) float64 {
 // servedStats is what an instance says of calls that it answered itself.
 type servedStats struct {
 	total  uint64
-	failed uint64
 	last   Time // event time of the latest end
 	seen   Time // engine time
+	ok     fading
+	failed fading
 }
 
 // edge is a caller that calls a callee.
@@ -88,6 +90,10 @@ func (e *Engine) called(c *Calls) {
 		s.ok.add(float64(c.Count), e.now, e.params.CallWindow)
 		if c.Outcome != OutcomeOK {
 			s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
+		}
+		if c.Outcome == OutcomeOverloaded {
+			s.lastFull = e.now
+			e.suspect(n)
 		}
 		s.lastOK, s.okEnd = e.now, max(s.okEnd, c.Last)
 		n.alive = true
@@ -174,7 +180,8 @@ func (e *Engine) serving(v *Served) {
 	}
 	n.alive = true
 	n.served.total += uint64(v.OK + v.Failed)
-	n.served.failed += uint64(v.Failed)
+	n.served.ok.add(float64(v.OK), e.now, e.params.CallWindow)
+	n.served.failed.add(float64(v.Failed), e.now, e.params.CallWindow)
 	n.served.last = max(n.served.last, v.Last)
 	n.served.seen = e.now
 	if n.episode != nil {

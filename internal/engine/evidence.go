@@ -18,6 +18,7 @@ var detectors = []detector{
 	detectCallers,
 	detectProgress,
 	detectFacts,
+	detectSaturation,
 	detectStop,
 	detectSurroundings,
 }

@@ -59,7 +59,8 @@ func (e *Engine) addFact(n *entity, f Fact) {
 		e.suspect(n)
 	case FactRestarts:
 		e.restartCounted(n, f)
-	case FactPanic, FactOOMKill, FactOutOfMemory, FactCrashLoop, FactNodeDown:
+	case FactPanic, FactOOMKill, FactOutOfMemory, FactCrashLoop, FactNodeDown,
+		FactDiskFull, FactNoDescriptor, FactNoThread, FactPoolEmpty:
 		e.suspect(n)
 	default:
 		e.mark(n)

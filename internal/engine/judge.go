@@ -81,6 +81,9 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 		if !n.alive {
 			return ClassUnknown // it was never seen to work
 		}
+		if first == ClassExhaustion && !p.harms() && !p.proof() {
+			return ClassNone
+		}
 		return first
 	case n.verdict != nil && n.verdict.Class != ClassUnknown && b.class(n.verdict.Class) >= leaveProbability:
 		return n.verdict.Class
@@ -115,6 +118,11 @@ func (p *episode) corroborated() bool {
 
 // hurts says whether callers or probes fail.
 func (p *episode) hurts() bool { return p.bad[groupCallers] || p.bad[groupProbe] }
+
+// harms says whether somebody feels it: utilisation alone is no exhaustion.
+func (p *episode) harms() bool {
+	return p.hurts() || p.silent() || p.found[evServesErrors].strength > 0 || p.found[evCallersOverloaded].strength > 0
+}
 
 // oneOfIt says whether an instance of the service is itself under suspicion, so
 // that the service need not be.

@@ -142,6 +142,15 @@ const (
 	evReturnFrozen
 	evReturnNew
 	evObserverSick
+	evServesErrors
+	evDiskFull
+	evNoDescriptor
+	evNoThread
+	evPoolEmpty
+	evThrottled
+	evMemoryPressure
+	evAtLimit
+	evCallersOverloaded
 	numEvidence
 )
 
@@ -182,7 +191,7 @@ var weights = [numEvidence]row{
 
 	evStillRefused:  {groupOwn, 0, false, dB{pl: -3, de: 4, nl: 4, pa: -3}},
 	evNoProgress:    {groupOwn, 0, false, dB{de: 3, ha: 10, pa: 2, ex: -3, vi: -8}},
-	evCalleeFailing: {groupChange, 0, false, dB{de: -4, ha: -12, nl: -4, pa: -2, ex: -5, by: -3, vi: 14}},
+	evCalleeFailing: {groupChange, 0, false, dB{de: -4, ha: -12, nl: -4, pa: -2, ex: -8, by: -4, vi: 14}},
 
 	evProcessGone:    {groupRuntime, 0, false, dB{pl: 12, de: 22, ha: -15, nl: -15, pa: -12, ex: 2, vi: -6, ob: -8}},
 	evProcessStopped: {groupRuntime, 0, false, dB{pl: -6, de: -10, ha: 24, nl: -10, pa: -12, ex: -6, vi: -8, ob: -8}},
@@ -204,6 +213,16 @@ var weights = [numEvidence]row{
 	evReturnCounted: {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: -14, nl: -4, pa: 18, vi: -4, ob: 8}},
 	evReturnFrozen:  {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: 20, nl: -10, pa: -15, ob: -6}},
 	evReturnNew:     {groupReturn, 15 * time.Minute, false, dB{pl: 8, de: 8, ha: -8, nl: -8, pa: -15, ex: 2, vi: -6}},
+
+	evServesErrors:      {groupOwn, 0, false, dB{pl: -6, de: -8, ha: -8, nl: -8, pa: -2, ex: 5, by: 5, vi: 6}},
+	evDiskFull:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -4, pa: -8, ex: 16, by: -4, vi: -6}},
+	evNoDescriptor:      {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 16, by: -4, vi: -4}},
+	evNoThread:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 16, by: -4, vi: -4}},
+	evPoolEmpty:         {groupLogs, time.Minute, false, dB{de: -6, ha: -2, nl: -4, pa: -4, ex: 16, by: -4}},
+	evThrottled:         {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
+	evMemoryPressure:    {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
+	evAtLimit:           {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 10, vi: -3}},
+	evCallersOverloaded: {groupCallers, 15 * time.Second, false, dB{pl: -4, de: -8, ha: -8, nl: -8, pa: -6, ex: 9, vi: 3}},
 
 	evObserverSick: {groupReach, 0, false, dB{pl: -10, de: -14, ha: -8, pa: -12, ex: -3, ob: 18}},
 }

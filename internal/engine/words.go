@@ -107,8 +107,20 @@ func subclass(p *episode, c cause) string {
 		switch {
 		case has(evOOMKill):
 			return "oom_kill"
-		case has(evOutOfMemory):
+		case has(evDiskFull):
+			return "disk"
+		case has(evNoDescriptor):
+			return "file_descriptors"
+		case has(evNoThread):
+			return "threads"
+		case has(evOutOfMemory) || has(evMemoryPressure):
 			return "memory"
+		case has(evPoolEmpty):
+			return "connection_pool"
+		case has(evThrottled):
+			return "cpu"
+		case has(evCallersOverloaded):
+			return "overload"
 		}
 	}
 	return ""

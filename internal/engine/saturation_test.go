@@ -1,0 +1,65 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// says has p write a line that means kind, each second for d, while a share of
+// its answers fails.
+func (f *fleet) says(p *proc, kind FactKind, text string, failing bool, d time.Duration) {
+	for end := f.now.Add(d); f.now < end; {
+		b := &Batch{Arrived: f.now, Facts: []Fact{{Source: p.src, Kind: kind, At: f.now, Text: text}}}
+		if failing {
+			b.Served = []Served{{Source: p.src, Failed: 12, Last: f.now}}
+		}
+		f.e.Observe(b)
+		f.run(time.Second)
+	}
+}
+
+func TestEngineNamesTheLimitThatRefused(t *testing.T) {
+	for sub, c := range map[string]struct {
+		kind FactKind
+		text string
+	}{
+		"disk":             {FactDiskFull, "write /data/wal: no space left on device"},
+		"file_descriptors": {FactNoDescriptor, "accept: too many open files"},
+		"threads":          {FactNoThread, "unable to create native thread"},
+		"connection_pool":  {FactPoolEmpty, "timed out waiting for a connection from the pool"},
+	} {
+		t.Run(sub, func(t *testing.T) {
+			s := newShop(t)
+			s.run(time.Minute)
+			at := s.now
+			s.says(s.ledger, c.kind, c.text, true, 15*time.Second)
+			s.accused(at, 10*time.Second, ClassExhaustion, sub, "ledger-1")
+			s.run(time.Minute)
+			if n := len(s.e.suspects); n != 0 {
+				t.Errorf("%d still under suspicion a minute after: %s", n, s.dump())
+			}
+		})
+	}
+}
+
+func TestEngineTakesNoBusyResourceForAnExhaustedOne(t *testing.T) {
+	t.Run("a_line_that_hurts_nobody", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		s.says(s.ledger, FactDiskFull, "no space left on device (old report)", false, 15*time.Second)
+		s.nobodyAccused(false)
+	})
+	t.Run("throttled_batch_job", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		for range 30 {
+			s.e.Observe(&Batch{Arrived: s.now, Probes: []Probe{{Stamp: s.stamp(), Source: s.ledger.src, Target: "process:ledger", Outcome: OutcomeOK, Interval: 2 * time.Second,
+				Process: &Process{State: ProcessRunning, Throttled: 0.9, MemoryUsed: 99, MemoryLimit: 100, OOMKills: -1}}}})
+			s.run(2 * time.Second)
+		}
+		s.nobodyAccused(false)
+	})
+}
