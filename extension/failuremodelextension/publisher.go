@@ -1,0 +1,109 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failuremodelextension
+
+import (
+	"sync"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/enginehost"
+)
+
+// publisher tells subscribers what is new, in a goroutine of its own, so that a
+// slow one delays the others but never the engine.
+type publisher struct {
+	dropped func(events int64)
+
+	mu      sync.Mutex // guards pending, now, wake
+	pending []engine.Event
+	now     engine.Time
+	wake    chan struct{} // holds one token when there is something to tell
+
+	calls       sync.Mutex // held while subscribers are called
+	subscribers []*subscriber
+
+	stop, stopped chan struct{}
+}
+
+type subscriber struct{ f func(enginehost.Update) }
+
+// maxPending is how many events wait for slow subscribers; older ones go.
+const maxPending = 10_000
+
+func newPublisher(dropped func(int64)) *publisher {
+	return &publisher{dropped: dropped, wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
+}
+
+// tick tells that time passed, with events if there are any.
+func (p *publisher) tick(now engine.Time, events []engine.Event) { p.tell(now, events) }
+
+// events tells events, if there are any.
+func (p *publisher) events(now engine.Time, events []engine.Event) {
+	if len(events) > 0 {
+		p.tell(now, events)
+	}
+}
+
+func (p *publisher) tell(now engine.Time, events []engine.Event) {
+	p.mu.Lock()
+	p.now = now
+	p.pending = append(p.pending, events...)
+	if over := len(p.pending) - maxPending; over > 0 {
+		p.pending = append(p.pending[:0:0], p.pending[over:]...)
+		p.dropped(int64(over))
+	}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *publisher) run() {
+	defer close(p.stopped)
+	for {
+		select {
+		case <-p.wake:
+			p.call()
+		case <-p.stop:
+			p.call() // what happened last
+			return
+		}
+	}
+}
+
+func (p *publisher) call() {
+	p.mu.Lock()
+	u := enginehost.Update{Now: p.now, Events: p.pending}
+	p.pending = nil
+	p.mu.Unlock()
+	p.calls.Lock()
+	defer p.calls.Unlock()
+	for _, s := range p.subscribers {
+		s.f(u)
+	}
+}
+
+// close ends the publisher after a last call. It must have been run.
+func (p *publisher) close() {
+	close(p.stop)
+	<-p.stopped
+}
+
+func (p *publisher) subscribe(f func(enginehost.Update)) (cancel func()) {
+	s := &subscriber{f}
+	p.calls.Lock()
+	defer p.calls.Unlock()
+	p.subscribers = append(p.subscribers, s)
+	return func() {
+		p.calls.Lock()
+		defer p.calls.Unlock()
+		for i, x := range p.subscribers {
+			if x == s {
+				p.subscribers = append(p.subscribers[:i:i], p.subscribers[i+1:]...)
+				return
+			}
+		}
+	}
+}

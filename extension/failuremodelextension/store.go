@@ -1,0 +1,71 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failuremodelextension
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+)
+
+// store keeps the engine's state, compressed, under one key of a storage
+// extension.
+type store struct{ client storage.Client }
+
+const (
+	stateKey = "engine"
+	// maxState bounds what is read back, in bytes after decompression.
+	maxState = 1 << 30
+)
+
+func openStore(ctx context.Context, host component.Host, id, owner component.ID) (*store, error) {
+	ext, ok := host.GetExtensions()[id]
+	if !ok {
+		return nil, fmt.Errorf("storage: extension %q is not started: add it under `extensions:` and to `service::extensions`", id)
+	}
+	s, ok := ext.(storage.Extension)
+	if !ok {
+		return nil, fmt.Errorf("storage: extension %q keeps nothing: name a storage extension, such as file_storage", id)
+	}
+	client, err := s.GetClient(ctx, component.KindExtension, owner, "")
+	if err != nil {
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	return &store{client}, nil
+}
+
+// load returns the stored state, or nil if there is none.
+func (s *store) load(ctx context.Context) ([]byte, error) {
+	packed, err := s.client.Get(ctx, stateKey)
+	if err != nil || len(packed) == 0 {
+		return nil, err
+	}
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, maxState))
+}
+
+func (s *store) save(ctx context.Context, state []byte) error {
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(state); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return s.client.Set(ctx, stateKey, packed.Bytes())
+}
+
+func (s *store) close(ctx context.Context) error { return s.client.Close(ctx) }

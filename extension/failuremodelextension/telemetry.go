@@ -1,0 +1,51 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failuremodelextension
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// registerGauges has the engine's sizes and losses read when they are exported.
+func (x *failureModel) registerGauges() error {
+	t := x.telemetry
+	return errors.Join(
+		t.RegisterExtensionFailureModelQueueLengthCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(len(x.queue)))
+			return nil
+		}),
+		t.RegisterExtensionFailureModelEntitiesCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(x.stats.Load().Instances))
+			return nil
+		}),
+		t.RegisterExtensionFailureModelSuspectsCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(x.stats.Load().Suspects))
+			return nil
+		}),
+		t.RegisterExtensionFailureModelVerdictsCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(x.stats.Load().Verdicts))
+			return nil
+		}),
+		t.RegisterExtensionFailureModelTickLatenessCallback(func(_ context.Context, o metric.Float64Observer) error {
+			o.Observe(time.Duration(x.lateness.Load()).Seconds())
+			return nil
+		}),
+		t.RegisterExtensionFailureModelForgottenCallback(func(_ context.Context, o metric.Int64Observer) error {
+			s := x.stats.Load()
+			for kind, n := range map[string]uint64{
+				"instance": s.ForgottenInstances, "address": s.ForgottenAddresses,
+				"edge": s.ForgottenEdges, "span_kind": s.ForgottenSpanKinds,
+				"observer": s.ForgottenObservers,
+			} {
+				o.Observe(int64(n), metric.WithAttributes(attribute.String("kind", kind)))
+			}
+			return nil
+		}),
+	)
+}
