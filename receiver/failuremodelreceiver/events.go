@@ -1,0 +1,131 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failuremodelreceiver
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// scopeName marks what the engine itself says, so that it is never evidence.
+const scopeName = contract.ScopePrefix + "/receiver/failuremodelreceiver"
+
+// eventLogs writes events as log records, in order.
+func (r *failureModel) eventLogs(events []engine.Event) plog.Logs {
+	ld := plog.NewLogs()
+	rl := ld.ResourceLogs().AppendEmpty()
+	r.settings.Resource.CopyTo(rl.Resource())
+	sl := rl.ScopeLogs().AppendEmpty()
+	sl.Scope().SetName(scopeName)
+	sl.Scope().SetVersion(r.settings.BuildInfo.Version)
+	now := pcommon.NewTimestampFromTime(time.Now())
+	for i := range events {
+		putEvent(&events[i], now, sl.LogRecords().AppendEmpty())
+	}
+	return ld
+}
+
+func putEvent(ev *engine.Event, observed pcommon.Timestamp, lr plog.LogRecord) {
+	lr.SetEventName(ev.Kind)
+	lr.SetTimestamp(pcommon.Timestamp(ev.At))
+	lr.SetObservedTimestamp(observed)
+	severity := severityOf(ev)
+	lr.SetSeverityNumber(severity)
+	lr.SetSeverityText(severity.String())
+	lr.Body().SetStr(ev.Body)
+	attrs := lr.Attributes()
+	attrs.EnsureCapacity(24)
+	attrs.PutStr(contract.EventName, ev.Kind)
+	if ev.Incident != nil {
+		attrs.PutStr(contract.IncidentID, ev.Incident.ID)
+		putStrings(attrs, "incident.members", ev.Incident.Members)
+	}
+	if ev.Verdict != nil {
+		putVerdict(ev.Verdict, attrs)
+	} else if ev.Incident != nil {
+		attrs.PutStr(contract.FailureClass, string(ev.Incident.Class))
+		attrs.PutStr(contract.FailureReason, ev.Incident.Reason)
+		putCulprit(ev.Incident.Culprit, attrs)
+	}
+	if ev.Source != nil {
+		putSource(ev.Source, attrs)
+	}
+}
+
+// severityOf: a failure is an error; what is over, planned or about ourselves is
+// not.
+func severityOf(ev *engine.Event) plog.SeverityNumber {
+	switch ev.Kind {
+	case contract.EventFailureDetected, contract.EventFailureRevised, contract.EventIncidentOpened, contract.EventIncidentUpdated:
+		if ev.Verdict != nil && ev.Verdict.Class == engine.ClassUnknown {
+			return plog.SeverityNumberWarn
+		}
+		return plog.SeverityNumberError
+	case contract.EventObserverDegraded, contract.EventIdentityConflict, contract.EventClockStepped, contract.EventFailurePredicted:
+		return plog.SeverityNumberWarn
+	}
+	return plog.SeverityNumberInfo
+}
+
+func putVerdict(v *engine.Verdict, attrs pcommon.Map) {
+	attrs.PutStr(contract.FailureClass, string(v.Class))
+	if v.Subclass != "" {
+		attrs.PutStr(contract.FailureSubclass, v.Subclass)
+	}
+	attrs.PutDouble(contract.FailureConfidence, v.Confidence)
+	putCulprit(v.Culprit, attrs)
+	attrs.PutStr(contract.FailureReason, v.Reason)
+	putStrings(attrs, contract.FailureEvidence, v.Evidence)
+	putStrings(attrs, contract.FailureRuledOut, v.RuledOut)
+	attrs.PutStr(contract.FailureStartTime, v.Since.UTC().Format(time.RFC3339Nano))
+	attrs.PutInt(contract.FailureRevision, int64(v.Revision))
+	if v.Previous != engine.ClassNone {
+		attrs.PutStr(contract.FailurePreviousClass, string(v.Previous))
+	}
+	if v.Incident != "" {
+		attrs.PutStr(contract.IncidentID, v.Incident)
+	}
+}
+
+func putCulprit(c engine.Culprit, attrs pcommon.Map) {
+	attrs.PutStr(contract.FailureCulpritType, string(c.Type))
+	attrs.PutStr(contract.FailureCulpritName, c.Name)
+	putUnlessEmpty(attrs, contract.FailureCulpritService, c.Service.Name)
+	putUnlessEmpty(attrs, contract.FailureCulpritNamespace, c.Service.Namespace)
+	putUnlessEmpty(attrs, contract.FailureCulpritInstanceID, c.Instance)
+}
+
+// putSource writes whom the event is about.
+func putSource(s *engine.Source, attrs pcommon.Map) {
+	putUnlessEmpty(attrs, "service.name", s.Service.Name)
+	putUnlessEmpty(attrs, "service.namespace", s.Service.Namespace)
+	putUnlessEmpty(attrs, "service.instance.id", s.Instance)
+	putUnlessEmpty(attrs, "service.version", s.Version)
+	putUnlessEmpty(attrs, "deployment.environment.name", s.Service.Environment)
+	putUnlessEmpty(attrs, "k8s.cluster.name", s.Service.Cluster)
+	putUnlessEmpty(attrs, "k8s.pod.uid", s.PodUID)
+	putUnlessEmpty(attrs, "host.name", s.Host)
+}
+
+func putUnlessEmpty(attrs pcommon.Map, key, value string) {
+	if value != "" {
+		attrs.PutStr(key, value)
+	}
+}
+
+func putStrings(attrs pcommon.Map, key string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	s := attrs.PutEmptySlice(key)
+	s.EnsureCapacity(len(values))
+	for _, v := range values {
+		s.AppendEmpty().SetStr(v)
+	}
+}
