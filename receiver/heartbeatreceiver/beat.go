@@ -127,7 +127,7 @@ func parseInto(dst *int64, text string, parse func(string) (int64, error)) error
 // parseTime reads nanoseconds since 1970 or RFC 3339. Any time that fits is
 // taken, however wrong: devices without a battery begin in 1970.
 func parseTime(text string) (int64, error) {
-	if v, err := strconv.ParseInt(text, 10, 64); err == nil {
+	if v, err := parseInt(text); err == nil {
 		if v < 0 {
 			return 0, errors.New("is before 1970")
 		}
@@ -143,13 +143,30 @@ func parseTime(text string) (int64, error) {
 	return t.UnixNano(), nil
 }
 
+// parseInt is strconv.ParseInt with a short way for what heartbeats hold: up to
+// 18 digits, or the 19 of nanoseconds until 2033.
+func parseInt(text string) (int64, error) {
+	if len(text) == 0 || len(text) > 19 || len(text) == 19 && text[0] != '1' {
+		return strconv.ParseInt(text, 10, 64)
+	}
+	var v int64
+	for i := range len(text) {
+		d := text[i] - '0'
+		if d > 9 {
+			return strconv.ParseInt(text, 10, 64)
+		}
+		v = 10*v + int64(d)
+	}
+	return v, nil
+}
+
 var (
 	epoch     = time.Unix(0, 0)
 	endOfTime = time.Unix(0, 1<<63-1)
 )
 
 func parseSeq(text string) (int64, error) {
-	v, err := strconv.ParseInt(text, 10, 64)
+	v, err := parseInt(text)
 	if err != nil || v < 0 {
 		return 0, fmt.Errorf("%s is no whole number between 0 and 2^63-1", quote(text))
 	}

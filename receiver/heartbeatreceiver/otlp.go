@@ -233,8 +233,10 @@ func eventName(lr plog.LogRecord) string {
 	if name := lr.EventName(); name != "" {
 		return name
 	}
-	v, _ := lr.Attributes().Get(contract.EventName)
-	return v.AsString()
+	if v, ok := lr.Attributes().Get(contract.EventName); ok && v.Type() == pcommon.ValueTypeStr {
+		return v.Str()
+	}
+	return ""
 }
 
 // resourceBeat reads who beats.

@@ -4,6 +4,7 @@
 package heartbeatreceiver
 
 import (
+	"math/bits"
 	"strings"
 	"time"
 
@@ -38,6 +39,9 @@ type stamper struct {
 	seq      int64
 }
 
+// stampAttrs is how many attributes put writes.
+const stampAttrs = 4
+
 func (st *stamper) put(lr plog.LogRecord, at stamp) {
 	lr.SetEventName(contract.EventHeartbeat)
 	lr.SetObservedTimestamp(pcommon.NewTimestampFromTime(at.now))
@@ -57,6 +61,10 @@ func newRecord(dst plog.ResourceLogsSlice) (pcommon.Map, plog.LogRecord) {
 	sl.Scope().SetName(metadata.ScopeName)
 	return rl.Resource().Attributes(), sl.LogRecords().AppendEmpty()
 }
+
+// recordFields are those of a beat that stand in the record, not the resource.
+const recordFields = 1<<fSeq | 1<<fIncarnation | 1<<fInterval | 1<<fSentAt | 1<<fExitCode | 1<<fStatus |
+	1<<fDigest | 1<<fBootID | 1<<fGroup | 1<<fZone
 
 func (id *identity) putTo(attrs pcommon.Map) {
 	attrs.EnsureCapacity(4)
@@ -81,7 +89,7 @@ func (st *stamper) writeBeat(dst plog.ResourceLogsSlice, b *beat, id *identity, 
 	res, lr := newRecord(dst)
 	id.putTo(res)
 	attrs := lr.Attributes()
-	attrs.EnsureCapacity(12)
+	attrs.EnsureCapacity(stampAttrs + 1 + bits.OnesCount32(b.has&recordFields))
 	st.put(lr, at)
 	if b.given(fSeq) {
 		attrs.PutInt(contract.HeartbeatSeq, b.seq)
@@ -116,20 +124,5 @@ func (st *stamper) writeBeat(dst plog.ResourceLogsSlice, b *beat, id *identity, 
 	if b.runTime > 0 {
 		attrs.PutDouble(contract.HeartbeatRunTime, b.runTime.Seconds())
 	}
-	lr.Body().SetStr(id.sentence(b.text[fStatus]))
-}
-
-// sentence is the record's line for a person.
-func (id *identity) sentence(status string) string {
-	who := id.instance
-	if who == "" {
-		who = id.host
-	}
-	if status == "" {
-		status = "alive"
-	}
-	if who == "" {
-		return id.service + " is " + status
-	}
-	return id.service + " " + who + " is " + status
+	lr.Body().SetStr(id.sentence)
 }

@@ -15,6 +15,8 @@ import (
 // identity is who beats. It is never changed once it stands.
 type identity struct {
 	service, instance, namespace, environment, host, zone, group, version string
+
+	status, sentence string // the record's line for a person, for the status of the latest beat
 }
 
 // sender is what the receiver knows of one who beats, for its metrics.
@@ -102,7 +104,7 @@ func (t *senders) touch(b *beat, now time.Time, check string) *identity {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.find(b, now, check)
-	if !s.id.fits(b) {
+	if !s.id.fits(b) || s.id.status != b.text[fStatus] {
 		s.id = newIdentity(b)
 	}
 	s.missed += s.overdue(now)
@@ -205,9 +207,26 @@ func (id *identity) fits(b *beat) bool {
 // which must not stay in memory for the sake of a name.
 func newIdentity(b *beat) *identity {
 	c := strings.Clone
-	return &identity{
+	id := &identity{
 		service: c(b.text[fService]), instance: c(b.text[fInstance]), namespace: c(b.text[fNamespace]),
 		environment: c(b.text[fEnvironment]), host: c(b.text[fHost]), zone: c(b.text[fZone]),
-		group: c(b.text[fGroup]), version: c(b.text[fVersion]),
+		group: c(b.text[fGroup]), version: c(b.text[fVersion]), status: b.text[fStatus],
 	}
+	id.sentence = id.say()
+	return id
+}
+
+// say makes the line for a person.
+func (id *identity) say() string {
+	who, what := id.instance, id.status
+	if who == "" {
+		who = id.host
+	}
+	if what == "" {
+		what = "alive"
+	}
+	if who == "" {
+		return id.service + " is " + what
+	}
+	return id.service + " " + who + " is " + what
 }
