@@ -1,0 +1,113 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failuremodelprocessor
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/enginehost"
+	"github.com/faultline-otel/faultline/internal/observation"
+	"github.com/faultline-otel/faultline/processor/failuremodelprocessor/internal/metadata"
+)
+
+// core is what the pipelines of one ID share.
+type core struct {
+	config    *Config
+	logger    *zap.Logger
+	telemetry *metadata.TelemetryBuilder
+	extractor *observation.Extractor
+	memory    *memory
+	leave     func() (last bool)
+	users     int // guarded by the factory
+
+	mu     sync.Mutex // guards engine while pipelines start
+	engine enginehost.Engine
+
+	waitingSpans, waitingBytes atomic.Int64
+	scratch                    sync.Pool // *engine.Batch, of those who only look
+}
+
+func newCore(set processor.Settings, cfg *Config) (*core, error) {
+	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	c := &core{
+		config: cfg, logger: set.Logger, telemetry: telemetry,
+		extractor: observation.New(observation.Settings{}),
+		memory:    newMemory(cfg.TraceMemory.MaxTraces, cfg.TraceMemory.TTL),
+	}
+	c.scratch.New = func() any { return &engine.Batch{} }
+	c.memory.forgotten = func(n int64) {
+		telemetry.ProcessorFailureModelTracesForgotten.Add(context.Background(), n)
+	}
+	for _, err := range []error{
+		telemetry.RegisterProcessorFailureModelWaitingSpansCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(c.waitingSpans.Load())
+			return nil
+		}),
+		telemetry.RegisterProcessorFailureModelWaitingBytesCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(c.waitingBytes.Load())
+			return nil
+		}),
+		telemetry.RegisterProcessorFailureModelTracesRememberedCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(c.memory.len()))
+			return nil
+		}),
+	} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// look counts the odd spans of td without showing them to the engine.
+func (c *core) look(td ptrace.Traces, now engine.Time) int {
+	b := c.scratch.Get().(*engine.Batch)
+	odd := c.extractor.Traces(td, now, c.engine.Baselines(), b)
+	b.Reset()
+	c.scratch.Put(b)
+	return odd
+}
+
+// member is what the processors of the three signals have in common.
+type member struct {
+	*core
+	left bool // guarded by the service: start and shutdown do not overlap
+}
+
+// Start finds the engine.
+func (m *member) Start(_ context.Context, host component.Host) error {
+	e, err := enginehost.Find(host, m.config.Engine)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.engine = e
+	return nil
+}
+
+// Shutdown leaves the core; the last one closes it. It is safe without Start,
+// and twice.
+func (m *member) Shutdown(context.Context) error {
+	if m.left {
+		return nil
+	}
+	m.left = true
+	if m.leave() {
+		m.telemetry.Shutdown()
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failuremodelprocessor
+
+import (
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/observation"
+)
+
+// decision is on whose account a span failed.
+type decision struct {
+	verdict *engine.Verdict // nil if nobody's that is known
+	role    string
+}
+
+// final says whether there is nothing to wait for: `unknown` may still become a
+// class.
+func (d decision) final() bool { return d.verdict != nil && d.verdict.Class != engine.ClassUnknown }
+
+// decide finds the verdict that an odd span belongs to: a call to a culprit, a
+// span of the culprit itself, or one above such a call in its trace.
+func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now engine.Time) decision {
+	if !look.Failed && !look.Slow {
+		return decision{}
+	}
+	end := engine.Time(span.EndTimestamp())
+	if look.Client {
+		outcome := look.Outcome
+		if !look.Failed {
+			outcome = engine.OutcomeTimeout // it was served, and late
+		}
+		if v := snapshot.Blame(look.Callee, outcome, end); v != nil {
+			c.memory.remember(span, v, now)
+			return decision{v, roleOf(v, src)}
+		}
+	}
+	if v := snapshot.Verdict(src, end); v != nil {
+		c.memory.remember(span, v, now)
+		return decision{v, contract.RoleCulprit}
+	}
+	if v := c.memory.above(span); v != nil {
+		c.memory.remember(span, v, now)
+		return decision{v, roleOf(v, src)}
+	}
+	return decision{}
+}
+
+// roleOf is the part that a source plays in a verdict.
+func roleOf(v *engine.Verdict, src *engine.Source) string {
+	if src != nil && v.Culprit.Service.Name != "" && v.Culprit.Service == src.Service &&
+		(v.Culprit.Type == engine.CulpritService || v.Culprit.Instance == src.Instance) {
+		return contract.RoleCulprit
+	}
+	return contract.RoleVictim
+}

@@ -1,0 +1,139 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failuremodelprocessor
+
+import (
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// memory remembers in which traces a call to a culprit failed. Children end,
+// and are sent, before their parents: the failed spans above such a call are
+// its victims too. It holds two generations; the older one goes as a whole.
+type memory struct {
+	max       int
+	ttl       time.Duration
+	forgotten func(n int64) // traces that went early
+
+	mu         sync.Mutex // guards all below
+	young, old map[pcommon.TraceID][]blame
+	turned     engine.Time // when young was begun
+}
+
+// blame is a span that failed because of a culprit.
+type blame struct {
+	span, parent pcommon.SpanID
+	start, end   pcommon.Timestamp
+	verdict      *engine.Verdict
+}
+
+const (
+	// maxBlames bounds what one trace holds.
+	maxBlames = 32
+	// enclosing is how far clocks of two hosts may be apart for one span to
+	// count as enclosing another.
+	enclosing = pcommon.Timestamp(20 * time.Millisecond)
+)
+
+func newMemory(maxTraces int, ttl time.Duration) *memory {
+	return &memory{max: maxTraces, ttl: ttl, young: map[pcommon.TraceID][]blame{}, old: map[pcommon.TraceID][]blame{}, forgotten: func(int64) {}}
+}
+
+func (m *memory) len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.young) + len(m.old)
+}
+
+// remember notes that a span is blamed on v's culprit.
+func (m *memory) remember(span ptrace.Span, v *engine.Verdict, now engine.Time) {
+	id := span.TraceID()
+	if id.IsEmpty() {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turn(now)
+	blames := m.young[id]
+	if blames == nil {
+		blames = m.old[id]
+	}
+	for i := range blames {
+		if blames[i].span == span.SpanID() {
+			blames[i].verdict = v
+			m.young[id] = blames
+			return
+		}
+	}
+	if len(blames) < maxBlames {
+		blames = append(blames, blame{span.SpanID(), span.ParentSpanID(), span.StartTimestamp(), span.EndTimestamp(), v})
+	}
+	m.young[id] = blames
+}
+
+// turn drops the older generation when it has lived long enough or there is no
+// more room.
+func (m *memory) turn(now engine.Time) {
+	if m.turned == 0 {
+		m.turned = now
+	}
+	full := len(m.young) >= max(m.max/2, 1)
+	if !full && now.Sub(m.turned) < m.ttl {
+		return
+	}
+	if full && now.Sub(m.turned) < m.ttl && len(m.old) > 0 {
+		m.forgotten(int64(len(m.old)))
+	}
+	m.old, m.young = m.young, map[pcommon.TraceID][]blame{}
+	m.turned = now
+}
+
+// above returns the verdict on which a failed span is to be blamed because it
+// stands above a blamed call in its trace: it is the parent of one, or encloses
+// one in time where a span between them is missing.
+func (m *memory) above(span ptrace.Span) *engine.Verdict {
+	for _, b := range m.blames(span.TraceID()) {
+		if b.span == span.SpanID() {
+			return b.verdict
+		}
+		if b.parent == span.SpanID() || span.StartTimestamp() <= b.start+enclosing && span.EndTimestamp()+enclosing >= b.end &&
+			span.EndTimestamp()-span.StartTimestamp() >= b.end-b.start {
+			return b.verdict
+		}
+	}
+	return nil
+}
+
+// trace returns a verdict on which something in a trace is blamed, or nil.
+func (m *memory) trace(id pcommon.TraceID) *engine.Verdict {
+	if blames := m.blames(id); len(blames) > 0 {
+		return blames[len(blames)-1].verdict
+	}
+	return nil
+}
+
+func (m *memory) blames(id pcommon.TraceID) []blame {
+	if id.IsEmpty() {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	blames := m.young[id]
+	if blames == nil {
+		blames = m.old[id]
+	}
+	return append([]blame(nil), blames...)
+}
+
+// empty says whether nothing is remembered, at the price of a lock only.
+func (m *memory) empty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.young)+len(m.old) == 0
+}

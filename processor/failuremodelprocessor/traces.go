@@ -1,0 +1,169 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failuremodelprocessor
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/observation"
+)
+
+// traces is the processor of one traces pipeline.
+type traces struct {
+	member
+	next consumer.Traces
+	room *waitingRoom // nil if nothing waits
+}
+
+func newTraces(c *core, next consumer.Traces) *traces {
+	t := &traces{member: member{core: c}, next: next}
+	if a := &c.config.Annotate; a.Enabled && a.Wait > 0 && a.MaxWaiting > 0 {
+		t.room = newWaitingRoom(t)
+	}
+	return t
+}
+
+// Capabilities says that spans may be written to and held back.
+func (t *traces) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: t.config.Annotate.Enabled}
+}
+
+// Start finds the engine and opens the waiting room.
+func (t *traces) Start(ctx context.Context, host component.Host) error {
+	if err := t.member.Start(ctx, host); err != nil {
+		return err
+	}
+	if t.room != nil {
+		t.room.open()
+	}
+	return nil
+}
+
+// Shutdown lets go of all who wait.
+func (t *traces) Shutdown(ctx context.Context) error {
+	if t.room != nil {
+		t.room.close()
+	}
+	return t.member.Shutdown(ctx)
+}
+
+// ConsumeTraces shows the engine what passes and tags what failed. Spans without
+// anything odd pass as they are.
+func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	now := t.engine.Now()
+	odd := 0
+	if t.config.Observe {
+		b := t.engine.NewBatch()
+		b.Arrived = now
+		odd = t.extractor.Traces(td, now, t.engine.Baselines(), b)
+		t.engine.Observe(b)
+	} else if t.config.Annotate.Enabled {
+		odd = t.look(td, now)
+	}
+	a := &t.config.Annotate
+	if !a.Enabled || odd == 0 && a.Score != scoreAlways {
+		return t.next.ConsumeTraces(ctx, td)
+	}
+	held := t.annotate(td, t.room != nil)
+	if t.room != nil && held.SpanCount() > 0 {
+		t.room.enter(held, client.FromContext(ctx), now)
+	}
+	if td.SpanCount() == 0 {
+		return nil
+	}
+	return t.next.ConsumeTraces(ctx, td)
+}
+
+// annotate tags the odd spans of td. Those for which it is too early to tell are
+// moved to the traces that it returns, if they may wait.
+func (t *traces) annotate(td ptrace.Traces, mayWait bool) (held ptrace.Traces) {
+	snapshot, baselines, now := t.engine.Snapshot(), t.engine.Baselines(), t.engine.Now()
+	t.rememberCalls(td, snapshot, baselines, now)
+	held = ptrace.NewTraces()
+	rss := td.ResourceSpans()
+	rss.RemoveIf(func(rs ptrace.ResourceSpans) bool {
+		src := t.extractor.Source(rs.Resource())
+		var heldResource ptrace.ResourceSpans
+		resourceHeld := false
+		rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool {
+			if observation.Own(ss.Scope()) {
+				return false
+			}
+			var heldScope ptrace.ScopeSpans
+			scopeHeld := false
+			before := ss.Spans().Len()
+			ss.Spans().RemoveIf(func(span ptrace.Span) bool {
+				look := t.extractor.Look(src, span, baselines)
+				d := t.decide(src, span, &look, snapshot, now)
+				if mayWait && look.Failed && !d.final() && t.room.hasSpace() {
+					if !resourceHeld {
+						heldResource, resourceHeld = held.ResourceSpans().AppendEmpty(), true
+						rs.Resource().CopyTo(heldResource.Resource())
+						heldResource.SetSchemaUrl(rs.SchemaUrl())
+					}
+					if !scopeHeld {
+						heldScope, scopeHeld = heldResource.ScopeSpans().AppendEmpty(), true
+						ss.Scope().CopyTo(heldScope.Scope())
+						heldScope.SetSchemaUrl(ss.SchemaUrl())
+					}
+					span.MoveTo(heldScope.Spans().AppendEmpty())
+					return true
+				}
+				t.write(span, &look, d)
+				return false
+			})
+			return before > 0 && ss.Spans().Len() == 0
+		})
+		return resourceHeld && rs.ScopeSpans().Len() == 0
+	})
+	return held
+}
+
+// rememberCalls first looks for calls to culprits, so that the spans above them
+// are found in the same batch, whatever its order.
+func (t *traces) rememberCalls(td ptrace.Traces, snapshot *engine.Snapshot, baselines *engine.Baselines, now engine.Time) {
+	if snapshot.Empty() {
+		return
+	}
+	for _, rs := range td.ResourceSpans().All() {
+		src := t.extractor.Source(rs.Resource())
+		for _, ss := range rs.ScopeSpans().All() {
+			if observation.Own(ss.Scope()) {
+				continue
+			}
+			for _, span := range ss.Spans().All() {
+				if look := t.extractor.Look(src, span, baselines); look.Failed && look.Client {
+					t.decide(src, span, &look, snapshot, now)
+				}
+			}
+		}
+	}
+}
+
+// write tags a span as decided and scores it as configured.
+func (t *traces) write(span ptrace.Span, look *observation.Span, d decision) {
+	a := &t.config.Annotate
+	if d.verdict != nil {
+		tag(span.Attributes(), d)
+		if a.JaegerWarnings {
+			warn(span.Attributes(), d.verdict)
+		}
+		t.telemetry.ProcessorFailureModelSpansTagged.Add(context.Background(), 1, metric.WithAttributeSet(attribute.NewSet(
+			attribute.String("class", string(d.verdict.Class)), attribute.String("role", d.role))))
+	}
+	odd := look.Failed || look.Slow
+	score := engine.Score(look.Surprise)
+	if a.Score == scoreAlways || a.Score == scoreThreshold && odd && score >= a.ScoreThreshold {
+		span.Attributes().PutDouble(contract.AnomalyScore, score)
+	}
+}
