@@ -56,11 +56,11 @@ func (a *automaton) read(s string) (m meaning) {
 // standsAt says whether w, which ends before s[end], is where it must be.
 func (w *wording) standsAt(s string, end int) bool {
 	start := end - len(w.text)
-	if w.place == lineStart {
-		for start > 0 && (s[start-1] == ' ' || s[start-1] == '\t') {
+	if w.place == atStart {
+		for start > 0 && s[start-1] <= ' ' {
 			start--
 		}
-		return start == 0 || s[start-1] == '\n'
+		return start == 0
 	}
 	return (start == 0 || !inWord(s[start-1])) &&
 		(end == len(s) || !inWord(s[end]) || !inWord(s[end-1]))

@@ -183,10 +183,10 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	return slow(tail, d)
 }
 
-// past is a span's time on the engine's scale. A sender whose clock is ahead
+// past is an event's time on the engine's scale; now if it tells none. A sender whose clock is ahead
 // must not make its calls the latest for ever.
 func (sc *scratch) past(t pcommon.Timestamp) engine.Time {
-	if t > pcommon.Timestamp(sc.now) {
+	if t == 0 || t > pcommon.Timestamp(sc.now) {
 		return sc.now
 	}
 	return engine.Time(t)

@@ -54,7 +54,7 @@ type place uint8
 const (
 	anywhere  place = iota
 	wholeWord       // not inside a longer word
-	lineStart       // at the start of the text or of a line in it
+	atStart         // at the start of the text
 )
 
 // wording is text, in lower case, and what it says. Matching folds case.
@@ -355,19 +355,18 @@ var wordings = []wording{
 	{"enomem", saysMemory, wholeWord},
 	{"java heap space", saysMemory, anywhere},
 	{"gc overhead limit exceeded", saysMemory, anywhere},
-	{"oomkilled", saysOOMKill, anywhere},
 	{"oom-kill", saysOOMKill, anywhere},
-	{"oom_kill", saysOOMKill, anywhere},
+	{"killed by the oom", saysOOMKill, anywhere},
 	{"out of memory: kill", saysOOMKill, anywhere},
 
-	{"panic: ", saysPanic, lineStart},
-	{"fatal error: ", saysPanic, lineStart},
-	{"unhandled exception", saysPanic, lineStart},
-	{"uncaught exception", saysPanic, lineStart},
+	{"panic: ", saysPanic, atStart},
+	{"fatal error: ", saysPanic, atStart},
+	{"unhandled exception", saysPanic, atStart},
+	{"uncaught exception", saysPanic, atStart},
 	{"uncaughtexception", saysPanic, anywhere},
-	{"exception in thread", saysPanic, lineStart},
-	{"traceback (most recent call last)", saysPanic, lineStart},
-	{"terminate called", saysPanic, lineStart},
+	{"exception in thread", saysPanic, atStart},
+	{"traceback (most recent call last)", saysPanic, atStart},
+	{"terminate called", saysPanic, atStart},
 	{"fatal python error", saysPanic, anywhere},
 	{"' panicked at", saysPanic, anywhere},
 	{"error has been detected by the java runtime", saysPanic, anywhere},

@@ -1,0 +1,368 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"math"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// IsHeartbeat says whether a log record is a heartbeat: a sign of life, the
+// result of a probe, or an observer's word of itself. The event's name is
+// taken from EventName, else from the attribute event.name.
+func IsHeartbeat(lr plog.LogRecord) bool {
+	if name := lr.EventName(); name != "" {
+		return name == contract.EventHeartbeat
+	}
+	v, ok := lr.Attributes().Get(contract.EventName)
+	return ok && v.Str() == contract.EventHeartbeat
+}
+
+// Reasons for which evidence was not taken in.
+const (
+	skipNobody     = "heartbeat_names_nobody" // neither service nor target nor observer
+	skipType       = "heartbeat_wrong_type"   // the attribute was taken as absent
+	skipRange      = "heartbeat_out_of_range" // the attribute was taken as absent
+	skipWord       = "heartbeat_unknown_word" // the status, outcome or state was taken as absent
+	skipUnknownPod = "unknown_pod"            // an event or metric of a pod from which nothing has been heard
+)
+
+var skipReasons = [...]string{skipNobody, skipType, skipRange, skipWord, skipUnknownPod}
+
+type skips [len(skipReasons)]atomic.Uint64
+
+func (s *skips) add(reason string) {
+	for i, r := range skipReasons {
+		if r == reason {
+			s[i].Add(1)
+			return
+		}
+	}
+}
+
+// Skipped returns how often evidence was not taken in so far, by reason. Of a
+// heartbeat with a bad attribute only that attribute is skipped.
+func (x *Extractor) Skipped() map[string]uint64 {
+	m := make(map[string]uint64, len(skipReasons))
+	for i, r := range skipReasons {
+		m[r] = x.skips[i].Load()
+	}
+	return m
+}
+
+// Forgotten returns how many interned sources and callees made room for others
+// so far.
+func (x *Extractor) Forgotten() (sources, callees uint64) {
+	return x.sources.evicted.Load(), x.callees.evicted.Load()
+}
+
+const (
+	maxInterval = 366 * 24 * time.Hour
+	maxUptime   = 100 * 366 * 24 * time.Hour
+	maxAhead    = 24 * time.Hour // of an observer's clock before the engine's
+)
+
+var statuses = map[string]engine.Status{
+	contract.StatusStarting: engine.StatusStarting,
+	contract.StatusReady:    engine.StatusReady,
+	contract.StatusDegraded: engine.StatusDegraded,
+	contract.StatusDraining: engine.StatusDraining,
+	contract.StatusStopping: engine.StatusStopping,
+	contract.StatusLastGasp: engine.StatusLastGasp,
+	contract.StatusFailed:   engine.StatusFailed,
+}
+
+var probeOutcomes = map[string]engine.Outcome{
+	contract.OutcomeOK:          engine.OutcomeOK,
+	contract.OutcomeRefused:     engine.OutcomeRefused,
+	contract.OutcomeTimeout:     engine.OutcomeTimeout,
+	contract.OutcomeNoAnswer:    engine.OutcomeNoAnswer,
+	contract.OutcomeUnreachable: engine.OutcomeUnreachable,
+	contract.OutcomeReset:       engine.OutcomeReset,
+	contract.OutcomeTLS:         engine.OutcomeTLS,
+	contract.OutcomeDNS:         engine.OutcomeDNS,
+	contract.OutcomeWrongAnswer: engine.OutcomeWrongAnswer,
+	contract.OutcomeError:       engine.OutcomeOther,
+}
+
+var processStates = map[string]engine.ProcessState{
+	contract.ProcessRunning:  engine.ProcessRunning,
+	contract.ProcessStopped:  engine.ProcessStopped,
+	contract.ProcessZombie:   engine.ProcessZombie,
+	contract.ProcessDiskWait: engine.ProcessDiskWait,
+	contract.ProcessGone:     engine.ProcessGone,
+}
+
+// processTarget begins the target of a look at a process.
+const processTarget = "process:"
+
+// pulse is a heartbeat record, read.
+type pulse struct {
+	x       *Extractor
+	stamp   engine.Stamp
+	beat    engine.Beat
+	probe   engine.Probe
+	process engine.Process
+
+	group, zone string
+	late        time.Duration
+	refused     uint64
+	hasObserver bool
+	aboutItself bool // it carries what only an observer tells of itself
+	hasOutcome  bool
+	hasProcess  bool
+}
+
+// heartbeat takes in one heartbeat record. id is who its resource is.
+func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now engine.Time, b *engine.Batch) {
+	p := pulse{x: x}
+	p.process = engine.Process{
+		PID: -1, OOMKills: -1, Throttled: -1, MemoryUsed: -1, MemoryLimit: -1, FDs: -1, FDLimit: -1,
+		Threads: -1, ThreadLimit: -1, PressureCPU: -1, PressureMem: -1, PressureIO: -1,
+	}
+	for k, v := range lr.Attributes().All() {
+		p.attribute(k, v, now)
+	}
+	if p.hasObserver {
+		p.stamp.At = engine.Time(lr.ObservedTimestamp())
+		if p.stamp.At <= 0 || p.stamp.At.Sub(now) > maxAhead {
+			p.stamp.At = now
+		}
+	} else {
+		// Nobody on the way has seen it before: it is observed here and now.
+		p.stamp = engine.Stamp{Observer: x.observer, At: now}
+	}
+
+	who := *id
+	if p.group != "" {
+		who.group = p.group
+	}
+	if p.zone != "" {
+		who.zone = p.zone
+	}
+	switch {
+	case p.probe.Target != "":
+		p.putProbe(x.source(&who), b)
+	case who.name != "":
+		p.beat.Stamp, p.beat.Source = p.stamp, x.source(&who)
+		b.Beats = append(b.Beats, p.beat)
+	case p.hasObserver && (p.aboutItself || p.beat.Interval > 0):
+		b.Observers = append(b.Observers, engine.ObserverBeat{
+			Stamp: p.stamp, Host: own(who.host), Interval: p.beat.Interval, Late: p.late, Refused: p.refused,
+		})
+	default:
+		x.skips.add(skipNobody)
+	}
+}
+
+func (p *pulse) putProbe(src *engine.Source, b *engine.Batch) {
+	q := &p.probe
+	if src != nil && src.Key == 0 {
+		src = nil // the host that the probe ran on, not whom it is about
+	}
+	q.Stamp, q.Source, q.Interval, q.Digest = p.stamp, src, p.beat.Interval, p.beat.Digest
+	process := strings.HasPrefix(q.Target, processTarget)
+	if p.hasProcess {
+		p.process.HasExitCode, p.process.ExitCode = p.beat.HasExitCode, p.beat.ExitCode
+		state := p.process
+		q.Process = &state
+		if !p.hasOutcome {
+			q.Outcome = engine.OutcomeDown
+			if p.process.State == engine.ProcessRunning {
+				q.Outcome = engine.OutcomeOK
+			}
+		}
+	} else if !p.hasOutcome {
+		p.x.skips.add(skipWord)
+		return
+	}
+	q.Direct = process || src != nil && src.Instance != "" || directTarget(q.Target)
+	b.Probes = append(b.Probes, *q)
+}
+
+// directTarget says whether a target names an IP address.
+func directTarget(target string) bool {
+	host, _, _ := hostOfURL(target)
+	return canonicalIP(host) != ""
+}
+
+// attribute takes in one attribute. What is not as the contract has it is
+// counted and otherwise ignored: one bad field does not cost a sign of life.
+func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
+	switch k {
+	case contract.HeartbeatObserver:
+		if s := p.word(v); s != "" {
+			p.stamp.Observer, p.hasObserver = own(s), true
+		}
+	case contract.HeartbeatObserverUptime:
+		p.stamp.Uptime = time.Duration(p.integer(v, 0, int64(maxUptime), 0))
+	case contract.HeartbeatObserverSeq:
+		p.stamp.Seq = uint64(p.integer(v, 0, math.MaxInt64, 0))
+	case contract.HeartbeatObserverLate:
+		p.late, p.aboutItself = p.seconds(v, maxInterval), true
+	case contract.HeartbeatObserverRefused:
+		p.refused, p.aboutItself = uint64(p.integer(v, 0, math.MaxInt64, 0)), true
+
+	case contract.HeartbeatIncarnation:
+		p.beat.Incarnation = uint64(p.integer(v, 0, math.MaxInt64, 0))
+	case contract.HeartbeatSeq:
+		p.beat.Seq = uint64(p.integer(v, 0, math.MaxInt64, 0))
+	case contract.HeartbeatInterval:
+		p.beat.Interval = p.seconds(v, maxInterval)
+	case contract.HeartbeatSentAt:
+		p.beat.SentAt = engine.Time(p.integer(v, 0, math.MaxInt64, 0))
+	case contract.HeartbeatStatus:
+		p.beat.Status = lookup(p, v, statuses)
+	case contract.HeartbeatExitCode: // of a process, too
+		if n := p.integer(v, math.MinInt32, math.MaxUint32, math.MinInt64); n != math.MinInt64 {
+			p.beat.ExitCode, p.beat.HasExitCode = int(n), true
+		}
+	case contract.HeartbeatBootID:
+		p.beat.BootID = own(p.word(v))
+	case contract.HeartbeatDigest:
+		p.beat.Digest = own(p.word(v))
+	case contract.HeartbeatRemoteAddress:
+		p.beat.Remote = own(p.word(v))
+	case contract.HeartbeatAuthenticated:
+		if v.Type() != pcommon.ValueTypeBool {
+			p.x.skips.add(skipType)
+		}
+		p.beat.Authenticated = v.Bool()
+	case contract.HeartbeatGroup:
+		p.group = p.word(v)
+	case contract.HeartbeatZone:
+		p.zone = p.word(v)
+	case contract.HeartbeatDue:
+		// A check that is due in the past is late, one in a far future never is.
+		p.beat.Due = engine.Time(p.integer(v, 0, int64(now)+int64(maxInterval), 0))
+	case contract.HeartbeatGrace:
+		p.beat.Grace = p.seconds(v, maxInterval)
+
+	case contract.HeartbeatTarget:
+		p.probe.Target = own(p.word(v))
+	case contract.HeartbeatOutcome:
+		p.probe.Outcome = lookup(p, v, probeOutcomes)
+		p.hasOutcome = p.probe.Outcome != engine.OutcomeUnset
+	case contract.HeartbeatRTT:
+		p.probe.RTT = p.seconds(v, maxInterval)
+	case contract.HeartbeatMessage:
+		p.probe.Message = line(v.Str())
+
+	case contract.ProcessState:
+		p.process.State = lookup(p, v, processStates)
+		p.hasProcess = p.hasProcess || p.process.State != engine.ProcessUnknown
+	case contract.ProcessPID:
+		p.process.PID = p.integer(v, 0, math.MaxInt64, -1)
+	case contract.ProcessStartTime:
+		p.process.StartTime = engine.Time(p.integer(v, 0, math.MaxInt64, 0))
+	case contract.ProcessOOMKills:
+		p.process.OOMKills = p.integer(v, 0, math.MaxInt64, -1)
+	case contract.ProcessMemoryUsed:
+		p.process.MemoryUsed = p.integer(v, 0, math.MaxInt64, -1)
+	case contract.ProcessMemoryLimit:
+		p.process.MemoryLimit = p.integer(v, 0, math.MaxInt64, -1)
+	case contract.ProcessFDs:
+		p.process.FDs = p.integer(v, 0, math.MaxInt64, -1)
+	case contract.ProcessFDLimit:
+		p.process.FDLimit = p.integer(v, 0, math.MaxInt64, -1)
+	case contract.ProcessThreads:
+		p.process.Threads = p.integer(v, 0, math.MaxInt64, -1)
+	case contract.ProcessThreadLimit:
+		p.process.ThreadLimit = p.integer(v, 0, math.MaxInt64, -1)
+	case contract.ProcessThrottled:
+		p.process.Throttled = p.share(v)
+	case contract.ProcessPressureCPU:
+		p.process.PressureCPU = p.share(v)
+	case contract.ProcessPressureMem:
+		p.process.PressureMem = p.share(v)
+	case contract.ProcessPressureIO:
+		p.process.PressureIO = p.share(v)
+	}
+}
+
+func (p *pulse) word(v pcommon.Value) string {
+	if v.Type() != pcommon.ValueTypeStr {
+		p.x.skips.add(skipType)
+		return ""
+	}
+	return clip(v.Str())
+}
+
+// integer reads a whole number from lo to hi; otherwise is what stands for none.
+func (p *pulse) integer(v pcommon.Value, lo, hi, otherwise int64) int64 {
+	var n int64
+	switch v.Type() {
+	case pcommon.ValueTypeInt:
+		n = v.Int()
+	case pcommon.ValueTypeDouble: // JSON knows no integers
+		d := v.Double()
+		if d != math.Trunc(d) || math.Abs(d) > 1<<53 { // NaN is not equal to itself
+			p.x.skips.add(skipRange)
+			return otherwise
+		}
+		n = int64(d)
+	default:
+		p.x.skips.add(skipType)
+		return otherwise
+	}
+	if n < lo || n > hi {
+		p.x.skips.add(skipRange)
+		return otherwise
+	}
+	return n
+}
+
+// seconds reads a duration from 0 to most; 0 is none.
+func (p *pulse) seconds(v pcommon.Value, most time.Duration) time.Duration {
+	d, ok := p.float(v)
+	if !ok {
+		return 0
+	}
+	if !(d >= 0 && d <= most.Seconds()) {
+		p.x.skips.add(skipRange)
+		return 0
+	}
+	return time.Duration(d * float64(time.Second))
+}
+
+// share reads a ratio, 0-1; -1 is none.
+func (p *pulse) share(v pcommon.Value) float64 {
+	d, ok := p.float(v)
+	if !ok {
+		return -1
+	}
+	if !(d >= 0 && d <= 1) {
+		p.x.skips.add(skipRange)
+		return -1
+	}
+	return d
+}
+
+func (p *pulse) float(v pcommon.Value) (float64, bool) {
+	switch v.Type() {
+	case pcommon.ValueTypeDouble:
+		return v.Double(), true
+	case pcommon.ValueTypeInt:
+		return float64(v.Int()), true
+	}
+	p.x.skips.add(skipType)
+	return 0, false
+}
+
+// lookup finds a word of the contract; zero for any other.
+func lookup[T any](p *pulse, v pcommon.Value, words map[string]T) (value T) {
+	value, ok := words[v.Str()]
+	if !ok {
+		p.x.skips.add(skipWord)
+	}
+	return value
+}

@@ -1,0 +1,76 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// Logs adds to b what log records show: heartbeats, Kubernetes events, and lines
+// that say outright what happened. now is the time on the engine's clock. ld is
+// only read and not kept.
+func (x *Extractor) Logs(ld plog.Logs, now engine.Time, b *engine.Batch) {
+	sc := x.scratch.Get().(*scratch)
+	sc.begin(x, now, nil, b)
+	resources := ld.ResourceLogs()
+	for i := 0; i < resources.Len(); i++ {
+		rl := resources.At(i)
+		r := logResource{sc: sc, attrs: rl.Resource().Attributes()}
+		sc.resource(nil)
+		event := false
+		if _, ok := r.attrs.Get("k8s.object.kind"); ok {
+			event = true
+		}
+		scopes := rl.ScopeLogs()
+		for j := 0; j < scopes.Len(); j++ {
+			sl := scopes.At(j)
+			ours := Own(sl.Scope())
+			records := sl.LogRecords()
+			for k := 0; k < records.Len(); k++ {
+				lr := records.At(k)
+				switch {
+				case IsHeartbeat(lr):
+					r.identify()
+					x.heartbeat(&r.id, lr, now, b)
+				case ours:
+				case event:
+					sc.kubernetes(r.attrs, lr)
+				default:
+					r.line(lr)
+				}
+			}
+		}
+	}
+	sc.end()
+	x.scratch.Put(sc)
+}
+
+// logResource is a resource whose identity is read only when a record needs it:
+// most lines say nothing.
+type logResource struct {
+	sc    *scratch
+	attrs pcommon.Map
+	id    sourceID
+	known bool
+}
+
+func (r *logResource) identify() {
+	if !r.known {
+		r.id, r.known = identify(r.attrs), true
+	}
+}
+
+// source returns who writes, nil unless it is a service.
+func (r *logResource) source() *engine.Source {
+	if r.sc.src == nil {
+		r.identify()
+		if r.id.name != "" {
+			r.sc.src = r.sc.x.source(&r.id)
+		}
+	}
+	return r.sc.src
+}

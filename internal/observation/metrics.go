@@ -1,0 +1,184 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// Who is alive when a metric's point arrives? Whoever sent it: the SDK inside
+// the process, or the agent that looked at it from outside. Only the first is a
+// sign of the resource's own life. An agent's points about others (kubelet,
+// Docker, host) go on when the others are dead, and so do those that a connector
+// makes of past spans under the name of the service that sent them. A scrape is
+// the target's own answer, unless `up` says that it failed: then all other
+// points of it are markers without a value.
+
+const contribScope = "github.com/open-telemetry/opentelemetry-collector-contrib/"
+
+// secondHand says whether a scope's metrics are about others than their sender.
+func secondHand(scope string) bool {
+	switch {
+	case scraped(scope):
+		return false
+	case strings.HasPrefix(scope, contribScope), strings.HasPrefix(scope, "otelcol/"),
+		strings.HasPrefix(scope, "go.opentelemetry.io/obi"), strings.HasPrefix(scope, "github.com/grafana/beyla"),
+		strings.HasSuffix(scope, "connector"), scope == "traces_service_graph":
+		return true
+	}
+	return false
+}
+
+// scraped says whether a scope is the prometheus receiver's.
+func scraped(scope string) bool {
+	return scope == contribScope+"receiver/prometheusreceiver" || scope == "otelcol/prometheusreceiver"
+}
+
+// metricResource is one resource of a batch of metrics.
+type metricResource struct {
+	x     *Extractor
+	now   engine.Time
+	out   *engine.Batch
+	attrs pcommon.Map
+	id    sourceID
+	src   *engine.Source // nil if the resource names neither service nor host
+
+	scope   string
+	down    bool // a scrape of it failed
+	alive   bool // it has sent a point of its own
+	firstUp int  // index of its first scrape result in out.Probes
+	took    time.Duration
+	checks  []httpCheck
+}
+
+// Metrics adds to b what metrics show: signs of life, results of scrapes and
+// checks, and what supervisors count. now is the time on the engine's clock. md
+// is only read and not kept.
+func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, b *engine.Batch) {
+	resources := md.ResourceMetrics()
+	firstSign := len(b.Signs)
+	var r metricResource
+	for i := 0; i < resources.Len(); i++ {
+		rm := resources.At(i)
+		attrs := rm.Resource().Attributes()
+		r = metricResource{x: x, now: now, out: b, attrs: attrs, id: identify(attrs), firstUp: len(b.Probes), checks: r.checks[:0]}
+		r.src = x.source(&r.id)
+		scopes := rm.ScopeMetrics()
+		for j := 0; j < scopes.Len(); j++ {
+			sm := scopes.At(j)
+			if Own(sm.Scope()) {
+				continue
+			}
+			r.scope = sm.Scope().Name()
+			own := r.src != nil && r.src.Key != 0 && !secondHand(r.scope)
+			metrics := sm.Metrics()
+			for k := 0; k < metrics.Len(); k++ {
+				m := metrics.At(k)
+				if read := metricReaders[m.Name()]; read != nil {
+					read(&r, m)
+				} else if own && !r.alive && !strings.HasPrefix(m.Name(), "scrape_") {
+					r.alive = hasValue(m)
+				}
+			}
+		}
+		r.finish(firstSign)
+	}
+}
+
+// finish adds what needed all of the resource's metrics.
+func (r *metricResource) finish(firstSign int) {
+	if r.took > 0 {
+		for i := r.firstUp; i < len(r.out.Probes); i++ {
+			r.out.Probes[i].RTT = r.took
+		}
+	}
+	for i := range r.checks {
+		r.checked(&r.checks[i])
+	}
+	if !r.alive || r.down {
+		return
+	}
+	// The resources of one source mostly stand side by side.
+	for i := len(r.out.Signs) - 1; i >= firstSign && i >= len(r.out.Signs)-8; i-- {
+		if r.out.Signs[i].Source == r.src {
+			return
+		}
+	}
+	r.out.Signs = append(r.out.Signs, engine.Sign{Source: r.src, At: r.now})
+}
+
+// hasValue says whether a metric's first few points hold a value, and are not
+// mere markers of its absence.
+func hasValue(m pmetric.Metric) bool {
+	const few = 8
+	found := false
+	look := func(n int, flags func(int) pmetric.DataPointFlags) {
+		for i := 0; i < min(n, few) && !found; i++ {
+			found = !flags(i).NoRecordedValue()
+		}
+	}
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		p := m.Gauge().DataPoints()
+		look(p.Len(), func(i int) pmetric.DataPointFlags { return p.At(i).Flags() })
+	case pmetric.MetricTypeSum:
+		p := m.Sum().DataPoints()
+		look(p.Len(), func(i int) pmetric.DataPointFlags { return p.At(i).Flags() })
+	case pmetric.MetricTypeHistogram:
+		p := m.Histogram().DataPoints()
+		look(p.Len(), func(i int) pmetric.DataPointFlags { return p.At(i).Flags() })
+	case pmetric.MetricTypeExponentialHistogram:
+		p := m.ExponentialHistogram().DataPoints()
+		look(p.Len(), func(i int) pmetric.DataPointFlags { return p.At(i).Flags() })
+	case pmetric.MetricTypeSummary:
+		p := m.Summary().DataPoints()
+		look(p.Len(), func(i int) pmetric.DataPointFlags { return p.At(i).Flags() })
+	}
+	return found
+}
+
+// points calls f for the points of a gauge or sum that hold a value.
+func points(m pmetric.Metric, f func(p pmetric.NumberDataPoint, value float64)) {
+	var ps pmetric.NumberDataPointSlice
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		ps = m.Gauge().DataPoints()
+	case pmetric.MetricTypeSum:
+		ps = m.Sum().DataPoints()
+	default:
+		return
+	}
+	for i := 0; i < ps.Len(); i++ {
+		p := ps.At(i)
+		switch {
+		case p.Flags().NoRecordedValue():
+		case p.ValueType() == pmetric.NumberDataPointValueTypeInt:
+			f(p, float64(p.IntValue()))
+		case p.ValueType() == pmetric.NumberDataPointValueTypeDouble:
+			f(p, p.DoubleValue())
+		}
+	}
+}
+
+// past is a point's time, never after now.
+func (r *metricResource) past(t pcommon.Timestamp) engine.Time {
+	if t == 0 || t > pcommon.Timestamp(r.now) {
+		return r.now
+	}
+	return engine.Time(t)
+}
+
+// attribute is a string attribute of a point, "" if it has none.
+func attribute(p pmetric.NumberDataPoint, name string) string {
+	if v, ok := p.Attributes().Get(name); ok {
+		return clip(v.Str())
+	}
+	return ""
+}

@@ -1,0 +1,283 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// metricReaders is what single metrics say outright, by name. All others are at
+// most a sign of life.
+var metricReaders = map[string]func(*metricResource, pmetric.Metric){
+	"up":                      (*metricResource).up,
+	"scrape_duration_seconds": (*metricResource).scrapeDuration,
+
+	"httpcheck.status":            (*metricResource).checkStatus,
+	"httpcheck.error":             (*metricResource).checkError,
+	"httpcheck.duration":          (*metricResource).checkDuration,
+	"httpcheck.validation.failed": (*metricResource).checkValidation,
+
+	// Receivers k8s_cluster and docker_stats.
+	"k8s.container.restarts":      (*metricResource).restarts,
+	"container.restarts":          (*metricResource).restarts,
+	"k8s.container.status.reason": (*metricResource).containerStatus,
+	"k8s.node.condition_ready":    (*metricResource).nodeReady,
+	// kube-state-metrics, scraped.
+	"kube_pod_container_status_restarts_total": (*metricResource).restarts,
+	"kube_pod_container_status_waiting_reason": (*metricResource).containerStatus,
+}
+
+// up is what the prometheus receiver says of each scrape. The target is the
+// resource, or where a relay has dropped that, the labels job and instance.
+func (r *metricResource) up(m pmetric.Metric) {
+	points(m, func(p pmetric.NumberDataPoint, value float64) {
+		src, instance := r.src, r.id.instance
+		if job := attribute(p, "job"); job != "" {
+			instance = attribute(p, "instance")
+			src = r.x.source(&sourceID{
+				name: job, instance: instance, namespace: r.id.namespace,
+				environment: r.id.environment, cluster: r.id.cluster,
+			})
+		} else if src == nil || src.Key == 0 || !scraped(r.scope) && !hostAndPort(instance) {
+			return // an application's own metric of that name
+		}
+		o := engine.OutcomeOK
+		if value == 0 {
+			o = engine.OutcomeDown
+			r.down = r.down || src == r.src
+		}
+		r.out.Probes = append(r.out.Probes, engine.Probe{
+			Stamp: engine.Stamp{Observer: r.x.observer, At: r.now}, Source: src,
+			Target: own(instance), Outcome: o, Direct: hostAndPort(instance),
+		})
+	})
+}
+
+func hostAndPort(s string) bool {
+	_, _, ok := splitPort(s)
+	return ok
+}
+
+func (r *metricResource) scrapeDuration(m pmetric.Metric) {
+	points(m, func(_ pmetric.NumberDataPoint, value float64) {
+		if value > 0 && value < 3600 {
+			r.took = time.Duration(value * float64(time.Second))
+		}
+	})
+}
+
+// httpCheck is what the httpcheck receiver says of one URL.
+type httpCheck struct {
+	url     string
+	status  int32
+	err     string
+	took    time.Duration
+	invalid bool
+}
+
+// maxChecks is how many URLs of one resource are read.
+const maxChecks = 1024
+
+func (r *metricResource) check(p pmetric.NumberDataPoint) *httpCheck {
+	url := attribute(p, "http.url")
+	for i := range r.checks {
+		if r.checks[i].url == url {
+			return &r.checks[i]
+		}
+	}
+	if url == "" || len(r.checks) == maxChecks {
+		return &httpCheck{}
+	}
+	r.checks = append(r.checks, httpCheck{url: url})
+	return &r.checks[len(r.checks)-1]
+}
+
+// checkStatus: one point for each class of status codes, 1 for the one that came.
+func (r *metricResource) checkStatus(m pmetric.Metric) {
+	points(m, func(p pmetric.NumberDataPoint, value float64) {
+		c := r.check(p)
+		if value != 1 {
+			return
+		}
+		if v, ok := p.Attributes().Get("http.status_code"); ok {
+			c.status = number(v)
+		}
+		if class := attribute(p, "http.status_class"); c.status < 100 && len(class) == 3 {
+			c.status = int32(class[0]-'0') * 100
+		}
+	})
+}
+
+func (r *metricResource) checkError(m pmetric.Metric) {
+	points(m, func(p pmetric.NumberDataPoint, value float64) {
+		if value > 0 {
+			r.check(p).err = attribute(p, "error.message")
+		}
+	})
+}
+
+func (r *metricResource) checkDuration(m pmetric.Metric) {
+	points(m, func(p pmetric.NumberDataPoint, value float64) {
+		if value > 0 && value < 3_600_000 {
+			r.check(p).took = time.Duration(value * float64(time.Millisecond))
+		}
+	})
+}
+
+func (r *metricResource) checkValidation(m pmetric.Metric) {
+	points(m, func(p pmetric.NumberDataPoint, value float64) {
+		if value > 0 {
+			r.check(p).invalid = true
+		}
+	})
+}
+
+// checked adds the result of one check. The resource is a service only where
+// the user made it one; else the target is known by its address, written as
+// callers write it.
+func (r *metricResource) checked(c *httpCheck) {
+	host, port, usual := hostOfURL(c.url)
+	address, ip := canonical(host, port, usual, "")
+	p := engine.Probe{
+		Stamp: engine.Stamp{Observer: r.x.observer, At: r.now}, Target: address, RTT: c.took, Direct: ip,
+	}
+	if r.src != nil && r.src.Key != 0 {
+		p.Source, p.Target = r.src, own(c.url)
+	}
+	switch o := httpOutcome(c.status, false); {
+	case c.err != "":
+		p.Message = line(c.err)
+		if p.Outcome = words().read(c.err).outcome(); p.Outcome == engine.OutcomeOther {
+			p.Outcome = engine.OutcomeDown
+		}
+	case o == engine.OutcomeUnset || p.Target == "":
+		return
+	case o == engine.OutcomeOK && c.invalid:
+		p.Outcome = engine.OutcomeWrongAnswer
+	default:
+		p.Outcome = o
+	}
+	r.out.Probes = append(r.out.Probes, p)
+}
+
+// stateID names something that a supervisor repeats at every export: only a
+// change of it is news.
+type stateID struct {
+	pod  podKey
+	what string
+}
+
+// supervised is the container that a point is about, and who runs in it.
+func (r *metricResource) supervised(p pmetric.NumberDataPoint) (stateID, *engine.Source) {
+	id := r.id
+	if uid := attribute(p, "uid"); uid != "" { // kube-state-metrics
+		id = sourceID{podUID: uid, container: attribute(p, "container")}
+	}
+	src := r.x.inPod(&id)
+	if src == nil && r.src != nil && r.src.Key != 0 && id == r.id && !scraped(r.scope) {
+		src = r.src
+	}
+	key := podKey{id.podUID, id.container}
+	if key.uid == "" {
+		key.container = id.containerID
+	}
+	if key.uid == "" && key.container == "" || src == nil {
+		r.x.skips.add(skipUnknownPod)
+		return stateID{}, nil
+	}
+	return stateID{pod: key}, src
+}
+
+// changed remembers a state and returns the one before; known is false if there
+// is none.
+func (x *Extractor) changed(id stateID, value int64) (before int64, known bool) {
+	h := mixString(id.pod.hash(), id.what)
+	if p := x.states.get(h, &id); p != nil {
+		before, known = *p, true
+	}
+	if !known || before != value {
+		id.pod.uid, id.pod.container, id.what = strings.Clone(id.pod.uid), strings.Clone(id.pod.container), strings.Clone(id.what)
+		x.states.set(h, id, &value)
+	}
+	return before, known
+}
+
+// restarts follows how often a container was restarted. Why its last run ended
+// stands on the resource and stays there: it is told once for each restart.
+func (r *metricResource) restarts(m pmetric.Metric) {
+	points(m, func(p pmetric.NumberDataPoint, value float64) {
+		id, src := r.supervised(p)
+		if src == nil || value < 0 || value > 1<<40 {
+			return
+		}
+		id.what = "restarts"
+		before, known := r.x.changed(id, int64(value))
+		if known && before == int64(value) {
+			return
+		}
+		at := r.past(p.Timestamp())
+		r.out.Facts = append(r.out.Facts, engine.Fact{Source: src, Kind: engine.FactRestarts, Value: int64(value), At: at})
+		reason, _ := r.attrs.Get("k8s.container.status.last_terminated_reason")
+		if known && int64(value) > before && reason.Str() == "OOMKilled" {
+			r.out.Facts = append(r.out.Facts, engine.Fact{
+				Source: src, Kind: engine.FactOOMKill, At: at, Text: "Kubernetes says that its container was OOMKilled",
+			})
+		}
+	})
+}
+
+// containerStatus: one point for each reason for which a container can be as it
+// is, 1 for the one that holds.
+func (r *metricResource) containerStatus(m pmetric.Metric) {
+	points(m, func(p pmetric.NumberDataPoint, value float64) {
+		reason := attribute(p, "k8s.container.status.reason")
+		if reason == "" {
+			reason = attribute(p, "reason")
+		}
+		var kind engine.FactKind
+		switch reason {
+		case "CrashLoopBackOff":
+			kind = engine.FactCrashLoop
+		case "OOMKilled":
+			kind = engine.FactOOMKill
+		default:
+			return
+		}
+		id, src := r.supervised(p)
+		if src == nil {
+			return
+		}
+		id.what = reason
+		if before, _ := r.x.changed(id, int64(value)); value != 1 || before == 1 {
+			return
+		}
+		r.out.Facts = append(r.out.Facts, engine.Fact{
+			Source: src, Kind: kind, At: r.past(p.Timestamp()), Text: "Kubernetes says that its container is in " + reason,
+		})
+	})
+}
+
+// nodeReady: 1 is ready, 0 is not, −1 is that nobody has heard of the node.
+func (r *metricResource) nodeReady(m pmetric.Metric) {
+	points(m, func(p pmetric.NumberDataPoint, value float64) {
+		node, _ := r.attrs.Get("k8s.node.name")
+		name := clip(node.Str())
+		if name == "" {
+			return
+		}
+		id := stateID{pod: podKey{container: name}, what: "ready"}
+		if before, known := r.x.changed(id, int64(value)); value >= 1 || known && before < 1 {
+			return
+		}
+		r.out.Facts = append(r.out.Facts, engine.Fact{
+			Source: r.x.source(&sourceID{host: name, cluster: r.id.cluster}), Kind: engine.FactNodeDown,
+			At: r.past(p.Timestamp()), Text: "Kubernetes says that node " + own(name) + " is not ready",
+		})
+	})
+}

@@ -1,0 +1,190 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// What lines of a log say outright. The words are those of wording.go; here
+// stands at which severity they are believed and whom they are about.
+
+// ordinaryText is how much of a line below WARN is read, in bytes: stops, starts
+// and panics are told at its beginning.
+const ordinaryText = 256
+
+// told by a line: facts about its own writer. The first that fits is taken.
+var signatures = [...]struct {
+	says, unless meaning
+	least, most  plog.SeverityNumber // severities at which it is believed; unset always is
+	kind         engine.FactKind
+}{
+	{saysOOMKill, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOOMKill},
+	{saysThreads, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoThread},
+	{saysMemory, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOutOfMemory},
+	{saysDescriptors, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoDescriptor},
+	{saysDisk, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactDiskFull},
+	{saysPool, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactPoolEmpty},
+	{saysIntegrity, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactIntegrity},
+	// A server that recovers from panics writes them, too, and lives on; so does
+	// one that installs a handler for SIGSEGV.
+	{saysPanic, saysRecovered | saysNotStopping, plog.SeverityNumberInfo, plog.SeverityNumberFatal4, engine.FactPanic},
+	// "the server is shutting down" in an error is somebody else's word.
+	{saysStopping, saysNotStopping | aboutCall | saysPanic, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStopping},
+	{saysStarted, saysNotStopping | aboutCall | saysStopping, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStarted},
+}
+
+const aboutItself = saysOOMKill | saysThreads | saysMemory | saysDescriptors | saysDisk | saysPool | saysIntegrity |
+	saysPanic | saysStopping | saysStarted
+
+// line takes in one log record that is neither a heartbeat nor an event.
+func (r *logResource) line(lr plog.LogRecord) {
+	severity := lr.SeverityNumber()
+	if severity == plog.SeverityNumberUnspecified {
+		severity = severityOf(lr.SeverityText())
+	}
+	if severity > plog.SeverityNumberUnspecified && severity < plog.SeverityNumberInfo {
+		return
+	}
+	body := lr.Body()
+	s := message(body)
+	grave := severity == plog.SeverityNumberUnspecified || severity >= plog.SeverityNumberWarn
+	if !grave {
+		s = s[:min(len(s), ordinaryText)]
+	}
+	says := words().read(s)
+	detail := ""
+	if severity >= plog.SeverityNumberWarn {
+		var more meaning
+		if more, detail = details(lr.Attributes()); says == 0 {
+			s = detail
+		}
+		says |= more
+	}
+	if says&(aboutItself|aboutCall) == 0 || r.source() == nil {
+		return
+	}
+	at := r.sc.past(when(lr))
+	if says&aboutItself != 0 {
+		r.tell(says, severity, at, s)
+	}
+	if grave && says&aboutCall != 0 {
+		r.sc.mentionedPeer(says, at, s, detail)
+	}
+}
+
+// tell adds the fact that a line states, once for each kind and resource in a
+// batch: a flood of lines says no more than one.
+func (r *logResource) tell(says meaning, severity plog.SeverityNumber, at engine.Time, s string) {
+	for i := range signatures {
+		g := &signatures[i]
+		if says&g.says == 0 || says&g.unless != 0 ||
+			severity != plog.SeverityNumberUnspecified && (severity < g.least || severity > g.most) {
+			continue
+		}
+		sc := r.sc
+		if sc.facts>>g.kind&1 == 0 {
+			sc.facts |= 1 << g.kind
+			sc.out.Facts = append(sc.out.Facts, engine.Fact{Source: sc.src, Kind: g.kind, At: at, Text: line(s)})
+		}
+		return
+	}
+}
+
+// firstEphemeral is the lowest port that systems hand out to callers: an error
+// about such a port at the far end is a server's about its client.
+const firstEphemeral = 32768
+
+// mentionedPeer counts a call of which only a line tells that it failed, if the
+// line names the address. What such a line says of the state of a connection is
+// told by both of its ends, so the callee's port must be one to listen at.
+func (sc *scratch) mentionedPeer(says meaning, at engine.Time, texts ...string) {
+	o := says.outcome()
+	if !(phase(o) || o == engine.OutcomeReset || o == engine.OutcomeTimeout || o == engine.OutcomeNoAnswer) || o == engine.OutcomeDNS {
+		return
+	}
+	for _, s := range texts {
+		m := mentioned(s)
+		if m.port == 0 || m.port >= firstEphemeral {
+			continue
+		}
+		id := calleeID{server: clip(m.host), serverPort: m.port}
+		if m.ip {
+			id = calleeID{peer: clip(m.host), peerPort: m.port}
+		}
+		if loopback(m.host) {
+			id.place = placeOf(sc.src)
+		}
+		sc.call(sc.callee(&id), o, at, at)
+		return
+	}
+}
+
+// message returns the text of a body: itself, or the field of a structured one
+// that holds it.
+func message(body pcommon.Value) string {
+	switch body.Type() {
+	case pcommon.ValueTypeStr:
+		return body.Str()
+	case pcommon.ValueTypeMap:
+		for k, v := range body.Map().All() {
+			switch k {
+			case "message", "msg", "log", "MESSAGE":
+				return v.Str()
+			}
+		}
+	}
+	return ""
+}
+
+// details reads the attributes in which libraries keep the error of a line.
+func details(attrs pcommon.Map) (says meaning, text string) {
+	for k, v := range attrs.All() {
+		switch k {
+		case "exception.message", "exception.type", "error", "err", "error.message", "error.type", "log.exception":
+			if s := v.Str(); s != "" {
+				more := words().read(s)
+				if says |= more; more != 0 && len(s) > len(text) {
+					text = s
+				}
+			}
+		}
+	}
+	// A logged error is no uncaught one.
+	return says &^ saysPanic, text
+}
+
+// when is the time of a record; 0 if it tells none.
+func when(lr plog.LogRecord) pcommon.Timestamp {
+	if t := lr.Timestamp(); t != 0 {
+		return t
+	}
+	return lr.ObservedTimestamp()
+}
+
+// severityOf reads a severity's name where the number is not set.
+func severityOf(name string) plog.SeverityNumber {
+	if len(name) < 3 || len(name) > 16 {
+		return plog.SeverityNumberUnspecified
+	}
+	for _, s := range [...]struct {
+		prefix string
+		number plog.SeverityNumber
+	}{
+		{"inf", plog.SeverityNumberInfo}, {"not", plog.SeverityNumberInfo2}, {"war", plog.SeverityNumberWarn},
+		{"err", plog.SeverityNumberError}, {"sev", plog.SeverityNumberError}, {"cri", plog.SeverityNumberError3},
+		{"fat", plog.SeverityNumberFatal}, {"pan", plog.SeverityNumberFatal}, {"eme", plog.SeverityNumberFatal},
+		{"ale", plog.SeverityNumberFatal}, {"deb", plog.SeverityNumberDebug}, {"tra", plog.SeverityNumberTrace},
+	} {
+		if strings.EqualFold(name[:3], s.prefix) {
+			return s.number
+		}
+	}
+	return plog.SeverityNumberUnspecified
+}

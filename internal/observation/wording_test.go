@@ -1,0 +1,245 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// messages are real error messages, by language.
+var messages = map[string][]struct {
+	text    string
+	outcome engine.Outcome
+	host    string
+	port    int32
+}{
+	"go": {
+		{`Post "http://payment:8080/charge": dial tcp 10.0.0.7:8080: connect: connection refused`, engine.OutcomeRefused, "10.0.0.7", 8080},
+		{`Get "http://[fd00::7]:8080/": dial tcp [fd00::7]:8080: connect: connection refused`, engine.OutcomeRefused, "fd00::7", 8080},
+		{`dial tcp 10.0.0.7:8080: i/o timeout`, engine.OutcomeConnectTimeout, "10.0.0.7", 8080},
+		{`dial tcp 10.0.0.7:8080: connect: connection timed out`, engine.OutcomeConnectTimeout, "10.0.0.7", 8080},
+		{`dial tcp 10.0.0.7:8080: connect: no route to host`, engine.OutcomeUnreachable, "10.0.0.7", 8080},
+		{`dial tcp 10.0.0.7:8080: connect: network is unreachable`, engine.OutcomeUnreachable, "10.0.0.7", 8080},
+		{`dial tcp: lookup payment on 10.96.0.10:53: no such host`, engine.OutcomeDNS, "10.96.0.10", 53},
+		{`dial tcp: lookup payment on 10.96.0.10:53: read udp 10.0.0.5:39321->10.96.0.10:53: i/o timeout`, engine.OutcomeDNS, "10.96.0.10", 53},
+		{`dial tcp: lookup payment: Temporary failure in name resolution`, engine.OutcomeDNS, "", 0},
+		{`read tcp 10.0.0.5:41234->10.0.0.7:8080: read: connection reset by peer`, engine.OutcomeReset, "10.0.0.7", 8080},
+		{`read tcp 10.0.0.5:41234->10.0.0.7:8080: i/o timeout`, engine.OutcomeTimeout, "10.0.0.7", 8080},
+		{`write tcp 10.0.0.5:41234->10.0.0.7:8080: write: broken pipe`, engine.OutcomeReset, "10.0.0.7", 8080},
+		{`Post "http://payment:8080/charge": EOF`, engine.OutcomeReset, "", 0},
+		{`unexpected EOF`, engine.OutcomeReset, "", 0},
+		{`context deadline exceeded (Client.Timeout exceeded while awaiting headers)`, engine.OutcomeTimeout, "", 0},
+		{`net/http: timeout awaiting response headers`, engine.OutcomeTimeout, "", 0},
+		{`net/http: TLS handshake timeout`, engine.OutcomeNoAnswer, "", 0},
+		{`context canceled`, engine.OutcomeCanceled, "", 0},
+		{`tls: failed to verify certificate: x509: certificate has expired or is not yet valid`, engine.OutcomeTLS, "", 0},
+		{`remote error: tls: bad certificate`, engine.OutcomeTLS, "", 0},
+		{`dial tcp 10.0.0.7:8080: socket: too many open files`, engine.OutcomeOther, "10.0.0.7", 8080},
+		{`circuit breaker is open`, engine.OutcomeCircuitOpen, "", 0},
+		{`redis: connection pool timeout`, engine.OutcomeOverloaded, "", 0},
+		{`invalid character '<' looking for beginning of value`, engine.OutcomeWrongAnswer, "", 0},
+		{`connection error: desc = "transport: Error while dialing: dial tcp 10.0.0.7:50051: connect: connection refused"`, engine.OutcomeRefused, "10.0.0.7", 50051},
+		{`error reading from server: EOF`, engine.OutcomeReset, "", 0},
+		{`name resolver error: produced zero addresses`, engine.OutcomeDNS, "", 0},
+	},
+	"java": {
+		{`io.netty.channel.AbstractChannel$AnnotatedConnectException: Connection refused: payment/10.0.0.7:8080`, engine.OutcomeRefused, "10.0.0.7", 8080},
+		{`Connection refused: /10.0.0.7:8080`, engine.OutcomeRefused, "10.0.0.7", 8080},
+		{`java.net.ConnectException: Connection refused (Connection refused)`, engine.OutcomeRefused, "", 0},
+		{`java.net.ConnectException`, engine.OutcomeRefused, "", 0},
+		{`Connect to payment:8080 [payment/10.0.0.7] failed: Connection refused`, engine.OutcomeRefused, "payment", 8080},
+		{`Failed to connect to payment/10.0.0.7:8080`, engine.OutcomeRefused, "10.0.0.7", 8080},
+		{`java.net.SocketTimeoutException: Read timed out`, engine.OutcomeTimeout, "", 0},
+		{`java.net.SocketTimeoutException: connect timed out`, engine.OutcomeConnectTimeout, "", 0},
+		{`io.netty.channel.ConnectTimeoutException: connection timed out: payment/10.0.0.7:8080`, engine.OutcomeConnectTimeout, "10.0.0.7", 8080},
+		{`java.net.SocketException: Connection reset`, engine.OutcomeReset, "", 0},
+		{`java.io.IOException: Broken pipe`, engine.OutcomeReset, "", 0},
+		{`reactor.netty.http.client.PrematureCloseException: Connection prematurely closed BEFORE response`, engine.OutcomeReset, "", 0},
+		{`org.apache.http.NoHttpResponseException: payment:8080 failed to respond`, engine.OutcomeReset, "", 0},
+		{`java.net.NoRouteToHostException: No route to host`, engine.OutcomeUnreachable, "", 0},
+		{`java.net.UnknownHostException: payment`, engine.OutcomeDNS, "", 0},
+		{`javax.net.ssl.SSLHandshakeException: PKIX path building failed`, engine.OutcomeTLS, "", 0},
+		{`HikariPool-1 - Connection is not available, request timed out after 30000ms.`, engine.OutcomeOverloaded, "", 0},
+		{`CircuitBreaker 'payment' is OPEN and does not permit further calls`, engine.OutcomeCircuitOpen, "", 0},
+		{`java.lang.OutOfMemoryError: unable to create new native thread`, engine.OutcomeOther, "", 0},
+	},
+	"python": {
+		{`HTTPConnectionPool(host='payment', port=8080): Max retries exceeded with url: / (Caused by NewConnectionError('<urllib3.connection.HTTPConnection object at 0x7f8>: Failed to establish a new connection: [Errno 111] Connection refused'))`, engine.OutcomeRefused, "payment", 8080},
+		{`HTTPConnectionPool(host='10.0.0.7', port=8080): Read timed out. (read timeout=2)`, engine.OutcomeTimeout, "10.0.0.7", 8080},
+		{`HTTPConnectionPool(host='10.0.0.7', port=8080): Max retries exceeded with url: / (Caused by ConnectTimeoutError(<urllib3.connection.HTTPConnection object>, 'Connection to 10.0.0.7 timed out. (connect timeout=2)'))`, engine.OutcomeConnectTimeout, "10.0.0.7", 8080},
+		{`[Errno 111] Connect call failed ('10.0.0.7', 8080)`, engine.OutcomeRefused, "10.0.0.7", 8080},
+		{`Multiple exceptions: [Errno 111] Connect call failed ('::1', 8080, 0, 0), [Errno 111] Connect call failed ('127.0.0.1', 8080)`, engine.OutcomeRefused, "127.0.0.1", 8080},
+		{`ConnectionRefusedError`, engine.OutcomeRefused, "", 0},
+		{`('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))`, engine.OutcomeReset, "", 0},
+		{`ConnectionResetError: [Errno 104] Connection reset by peer`, engine.OutcomeReset, "", 0},
+		{`httpx.ConnectTimeout`, engine.OutcomeConnectTimeout, "", 0},
+		{`httpx.ReadTimeout`, engine.OutcomeTimeout, "", 0},
+		{`httpx.PoolTimeout`, engine.OutcomeOverloaded, "", 0},
+		{`aiohttp.client_exceptions.ServerDisconnectedError: Server disconnected`, engine.OutcomeReset, "", 0},
+		{`asyncio.exceptions.CancelledError`, engine.OutcomeCanceled, "", 0},
+		{`socket.gaierror: [Errno -2] Name or service not known`, engine.OutcomeDNS, "", 0},
+		{`[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)`, engine.OutcomeTLS, "", 0},
+		{`[Errno 113] No route to host`, engine.OutcomeUnreachable, "", 0},
+		{`failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.7:50051: Failed to connect to remote host: Connection refused`, engine.OutcomeRefused, "10.0.0.7", 50051},
+		{`connection to server at "10.0.0.7", port 5432 failed: Connection refused`, engine.OutcomeRefused, "10.0.0.7", 5432},
+		{`connection to server at "db", port 5432 failed: timeout expired`, engine.OutcomeConnectTimeout, "db", 5432},
+		{`Error 111 connecting to redis:6379. Connection refused.`, engine.OutcomeRefused, "redis", 6379},
+		{`QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00`, engine.OutcomeOverloaded, "", 0},
+		{`json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)`, engine.OutcomeWrongAnswer, "", 0},
+	},
+	"node": {
+		{`connect ECONNREFUSED 10.0.0.7:8080`, engine.OutcomeRefused, "10.0.0.7", 8080},
+		{`connect ECONNREFUSED ::1:8080`, engine.OutcomeRefused, "::1", 8080},
+		{`connect ETIMEDOUT 10.0.0.7:8080`, engine.OutcomeConnectTimeout, "10.0.0.7", 8080},
+		{`read ECONNRESET`, engine.OutcomeReset, "", 0},
+		{`socket hang up`, engine.OutcomeReset, "", 0},
+		{`write EPIPE`, engine.OutcomeReset, "", 0},
+		{`getaddrinfo ENOTFOUND payment`, engine.OutcomeDNS, "", 0},
+		{`getaddrinfo EAI_AGAIN payment`, engine.OutcomeDNS, "", 0},
+		{`connect EHOSTUNREACH 10.0.0.7:8080`, engine.OutcomeUnreachable, "10.0.0.7", 8080},
+		{`timeout of 2000ms exceeded`, engine.OutcomeTimeout, "", 0},
+		{`UND_ERR_CONNECT_TIMEOUT`, engine.OutcomeConnectTimeout, "", 0},
+		{`UND_ERR_HEADERS_TIMEOUT`, engine.OutcomeTimeout, "", 0},
+		{`CERT_HAS_EXPIRED`, engine.OutcomeTLS, "", 0},
+		{`DEPTH_ZERO_SELF_SIGNED_CERT`, engine.OutcomeTLS, "", 0},
+		{`AbortError: The operation was aborted`, engine.OutcomeCanceled, "", 0},
+		{`Knex: Timeout acquiring a connection. The pool is probably full.`, engine.OutcomeOverloaded, "", 0},
+		{`Breaker is open`, engine.OutcomeCircuitOpen, "", 0},
+		{`EMFILE: too many open files, open '/tmp/x'`, engine.OutcomeOther, "", 0},
+	},
+	"dotnet": {
+		{`System.Net.Http.HttpRequestException: Connection refused (10.0.0.7:8080)`, engine.OutcomeRefused, "10.0.0.7", 8080},
+		{`No connection could be made because the target machine actively refused it. [::ffff:10.0.0.7]:8080`, engine.OutcomeRefused, "::ffff:10.0.0.7", 8080},
+		{`System.Net.Sockets.SocketException (111): Connection refused`, engine.OutcomeRefused, "", 0},
+		{`System.Net.Sockets.SocketException`, engine.OutcomeOther, "", 0},
+		{`A connection attempt failed because the connected party did not properly respond after a period of time`, engine.OutcomeConnectTimeout, "", 0},
+		{`The request was canceled due to the configured HttpClient.Timeout of 2 seconds elapsing.`, engine.OutcomeTimeout, "", 0},
+		{`System.Threading.Tasks.TaskCanceledException: A task was canceled.`, engine.OutcomeCanceled, "", 0},
+		{`An existing connection was forcibly closed by the remote host.`, engine.OutcomeReset, "", 0},
+		{`The response ended prematurely.`, engine.OutcomeReset, "", 0},
+		{`Name or service not known (payment:8080)`, engine.OutcomeDNS, "", 0},
+		{`The SSL connection could not be established, see inner exception.`, engine.OutcomeTLS, "", 0},
+		{`Timeout expired. The timeout period elapsed prior to obtaining a connection from the pool.`, engine.OutcomeOverloaded, "", 0},
+		{`The circuit is now open and is not allowing calls.`, engine.OutcomeCircuitOpen, "", 0},
+	},
+	"envoy": {
+		{`upstream connect error or disconnect/reset before headers. reset reason: connection failure, transport failure reason: delayed connect error: 111`, engine.OutcomeRefused, "", 0},
+		{`upstream connect error or disconnect/reset before headers. reset reason: connection timeout`, engine.OutcomeConnectTimeout, "", 0},
+		{`upstream connect error or disconnect/reset before headers. reset reason: connection termination`, engine.OutcomeReset, "", 0},
+		{`upstream connect error or disconnect/reset before headers. reset reason: overflow`, engine.OutcomeOverloaded, "", 0},
+		{`no healthy upstream`, engine.OutcomeUnavailable, "", 0},
+		{`upstream request timeout`, engine.OutcomeTimeout, "", 0},
+	},
+	"tells nothing": {
+		{``, engine.OutcomeOther, "", 0},
+		{`insufficient funds`, engine.OutcomeOther, "", 0},
+		{`geofence violated`, engine.OutcomeOther, "", 0}, // no EOF in it
+		{`panic at Main.java:123 after 12:30:45`, engine.OutcomeOther, "", 0},
+		{`version 1.2.3.4.5 of the schema`, engine.OutcomeOther, "", 0},
+		{`*net.OpError`, engine.OutcomeOther, "", 0},
+	},
+}
+
+func TestWordings(t *testing.T) {
+	for language, cases := range messages {
+		t.Run(language, func(t *testing.T) {
+			for _, c := range cases {
+				if got := words().read(c.text).outcome(); got != c.outcome {
+					t.Errorf("%q: outcome %q, want %q", c.text, got, c.outcome)
+				}
+				if m := mentioned(c.text); m.host != c.host || m.port != c.port {
+					t.Errorf("%q: address %q port %d, want %q port %d", c.text, m.host, m.port, c.host, c.port)
+				}
+			}
+		})
+	}
+}
+
+func TestWordings_case_does_not_matter(t *testing.T) {
+	if got := words().read("CONNECTION Refused").outcome(); got != engine.OutcomeRefused {
+		t.Errorf("outcome %q", got)
+	}
+}
+
+func TestWordings_long_text_is_read_to_a_bound(t *testing.T) {
+	if m := words().read(strings.Repeat("x", maxText) + " connection refused"); m != 0 {
+		t.Errorf("read beyond the bound: %b", m)
+	}
+	if m := words().read(strings.Repeat(" ", maxText-18) + "connection refused"); m != saysRefused {
+		t.Errorf("did not read up to the bound: %b", m)
+	}
+}
+
+// The automaton must find exactly what a search for each wording finds.
+func TestWordings_automaton_agrees_with_plain_search(t *testing.T) {
+	var texts []string
+	for _, cases := range messages {
+		for _, c := range cases {
+			texts = append(texts, c.text)
+		}
+	}
+	for _, w := range wordings {
+		texts = append(texts, w.text, "a "+w.text+" b", "x"+w.text+"x", w.text+w.text)
+	}
+	for _, s := range texts {
+		if got, want := words().read(s), plainSearch(s); got != want {
+			t.Errorf("%q: automaton %b, search %b", s, got, want)
+		}
+	}
+}
+
+// plainSearch looks for each wording by itself.
+func plainSearch(s string) (m meaning) {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	lower := []byte(s)
+	for i, c := range lower {
+		if 'A' <= c && c <= 'Z' {
+			lower[i] = c | 0x20
+		}
+	}
+	for i := range wordings {
+		w := &wordings[i]
+		for from := 0; ; {
+			at := strings.Index(string(lower[from:]), w.text)
+			if at < 0 {
+				break
+			}
+			if end := from + at + len(w.text); w.place == anywhere || w.standsAt(s, end) {
+				m |= w.says
+			}
+			from += at + 1
+		}
+	}
+	return m
+}
+
+func FuzzWording(f *testing.F) {
+	for _, cases := range messages {
+		for _, c := range cases {
+			f.Add(c.text)
+		}
+	}
+	f.Add("[::1]:")
+	f.Add("1.2.3.4:99999->")
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, want := words().read(s), plainSearch(s); got != want {
+			t.Errorf("automaton %b, search %b", got, want)
+		}
+		m := mentioned(s)
+		if m.port < 0 || m.port > 65535 || !strings.Contains(s, m.host) {
+			t.Errorf("address %+v is not in %q", m, s)
+		}
+		canonical(m.host, m.port, 0, "")
+		canonical(s, 80, 0, s)
+		hostOfURL(s)
+		if l := line(s); len(l) > 200 || strings.ContainsAny(l, "\n\r") {
+			t.Errorf("line %q", l)
+		}
+	})
+}
