@@ -48,7 +48,7 @@ func newGRPC(ctx context.Context, cfg *Config, ep endpoint) (*grpcTarget, error)
 func (t *grpcTarget) probe(ctx context.Context) Result {
 	// grpc-go makes every failure to connect one status, Unavailable. So the
 	// connection is watched from below, where errors still have their types.
-	w := &grpcWatch{}
+	w := &grpcWatch{readFailed: make(chan struct{})}
 	conn, err := grpc.NewClient("passthrough:///"+t.address,
 		grpc.WithTransportCredentials(&watchedCreds{t.creds, w}),
 		grpc.WithContextDialer(func(dialCtx context.Context, addr string) (net.Conn, error) {
@@ -95,6 +95,9 @@ type grpcWatch struct {
 	tracker
 	answered atomic.Bool // trailers came: the status is the server's own
 
+	readFailed chan struct{} // closed when there is nothing more to read
+	readOnce   sync.Once
+
 	mu    sync.Mutex
 	first error // the first that went wrong on the wire
 }
@@ -106,7 +109,7 @@ func (w *grpcWatch) dial(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, err
 	}
 	w.reach(phaseHandshake)
-	return &watchedConn{c, w}, nil
+	return c, nil
 }
 
 func (w *grpcWatch) failed(err error) {
@@ -149,19 +152,28 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil {
 		c.watch.failed(err)
+		c.watch.readOnce.Do(func() { close(c.watch.readFailed) })
 	}
 	return n, err
 }
 
+// lastWords is how long a failed write waits for what the other end said before
+// it hung up: a broken pipe does not tell, a TLS alert does.
+const lastWords = 100 * time.Millisecond
+
 func (c *watchedConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {
+		select {
+		case <-c.watch.readFailed:
+		case <-time.After(lastWords):
+		}
 		c.watch.failed(err)
 	}
 	return n, err
 }
 
-// watchedCreds notes why a handshake failed, and when it was done.
+// watchedCreds notes why a handshake failed, and watches the connection after it.
 type watchedCreds struct {
 	credentials.TransportCredentials
 	watch *grpcWatch
@@ -174,7 +186,7 @@ func (c *watchedCreds) ClientHandshake(ctx context.Context, authority string, ra
 		return nil, nil, err
 	}
 	c.watch.reach(phaseWait)
-	return conn, info, nil
+	return &watchedConn{conn, c.watch}, info, nil
 }
 
 func (c *watchedCreds) Clone() credentials.TransportCredentials {
