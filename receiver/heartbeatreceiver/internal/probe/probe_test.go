@@ -29,7 +29,16 @@ import (
 	"github.com/faultline-otel/faultline/internal/contract"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A test starts this binary again as the process that it looks at.
+	if mode := os.Getenv(childMode); mode != "" {
+		child(mode)
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+const childMode = "FAULTLINE_PROBE_TEST_CHILD"
 
 // quick is a time-out for targets that never answer.
 const quick = 300 * time.Millisecond
