@@ -74,7 +74,9 @@ func (r *heartbeatReceiver) watch(ctx context.Context, t *target) {
 		if ctx.Err() != nil {
 			return // the shutdown broke it off: it says nothing about the target
 		}
-		r.probed(t, result)
+		if result.Outcome != "" {
+			r.probed(t, result)
+		}
 		due = due.Add(t.interval)
 		if behind := time.Since(due); behind >= 0 {
 			missed := behind/t.interval + 1
