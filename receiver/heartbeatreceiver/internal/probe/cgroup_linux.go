@@ -47,8 +47,8 @@ func (c cgroupfs) v1Root(controllers, controller string) string {
 	return ""
 }
 
-// used are the controllers that are read here.
-var used = []string{"memory", "cpu", "pids"}
+// readControllers are those of version 1 that are read here.
+var readControllers = []string{"memory", "cpu", "pids"}
 
 // dirs finds the folders of a process.
 func (c cgroupfs) dirs(paths []cgroupPath) dirsOf {
@@ -58,7 +58,7 @@ func (c cgroupfs) dirs(paths []cgroupPath) dirsOf {
 			found.add("", c.unified(), p.path)
 			continue
 		}
-		for _, controller := range used {
+		for _, controller := range readControllers {
 			if strings.Contains(","+p.controllers+",", ","+controller+",") {
 				found.add(controller, c.v1Root(p.controllers, controller), p.path)
 			}
@@ -71,7 +71,7 @@ func (c cgroupfs) dirs(paths []cgroupPath) dirsOf {
 func (c cgroupfs) dirsAt(path string) dirsOf {
 	found := dirsOf{}
 	found.add("", c.unified(), path)
-	for _, controller := range used {
+	for _, controller := range readControllers {
 		found.add(controller, c.v1Root(controller, controller), path)
 	}
 	return found
@@ -89,7 +89,7 @@ func (c cgroupfs) find(path string) []string {
 	if root := c.unified(); root != "" {
 		dirs = append(dirs, filepath.Join(root, path))
 	}
-	for _, name := range append([]string{"systemd"}, used...) {
+	for _, name := range append([]string{"systemd"}, readControllers...) {
 		if root := c.v1Root(name, name); root != "" {
 			dirs = append(dirs, filepath.Join(root, path))
 		}

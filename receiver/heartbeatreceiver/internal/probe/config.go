@@ -182,12 +182,14 @@ func (c *Config) checkFit(kind string) []error {
 		if kind == "http" && (!isToken(name) || strings.ContainsAny(string(value), "\r\n\x00")) {
 			errs = append(errs, fmt.Errorf("headers: %q is no valid header: write a name of letters, digits and hyphens, and a value of one line", name))
 		}
-		if kind == "grpc" && (!isToken(name) || strings.HasPrefix(strings.ToLower(name), "grpc-")) {
-			errs = append(errs, fmt.Errorf("headers: %q is no valid metadata key: write one of letters, digits and hyphens that does not begin with grpc-", name))
+		if kind == "grpc" && (!isToken(name) || strings.HasPrefix(strings.ToLower(name), "grpc-") || strings.ContainsFunc(string(value), notPrintable)) {
+			errs = append(errs, fmt.Errorf("headers: %q is no valid metadata: write a key of letters, digits and hyphens that does not begin with grpc-, and a value of printable ASCII", name))
 		}
 	}
 	return errs
 }
+
+func notPrintable(r rune) bool { return r < 0x20 || r > 0x7e }
 
 // isToken says whether s can be a header's name (RFC 9110, without the rarer signs).
 func isToken(s string) bool {

@@ -108,6 +108,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 		{"headers_of_dns", Config{Endpoint: "dns:///a", Headers: configopaque.MapList{{Name: "A", Value: "b"}}}, []string{"headers: has a meaning only for http, grpc"}},
 		{"header_with_a_newline", Config{Endpoint: ok, Headers: configopaque.MapList{{Name: "A", Value: "b\r\nc"}}}, []string{"headers:"}},
 		{"header_that_is_grpcs_own", Config{Endpoint: "grpc://a:1", Headers: configopaque.MapList{{Name: "grpc-timeout", Value: "1"}}}, []string{"headers:"}},
+		{"metadata_that_is_no_ascii", Config{Endpoint: "grpc://a:1", Headers: configopaque.MapList{{Name: "who", Value: "jörg"}}}, []string{"headers:", "printable ASCII"}},
 		{"redirects_of_a_process", Config{Process: ProcessConfig{Executable: "x"}, FollowRedirects: true}, []string{"follow_redirects: has a meaning only for http"}},
 		{"status_of_grpc", Config{Endpoint: "grpc://a:1", Expect: ExpectConfig{Status: []int{200}}}, []string{"expect::status: has a meaning only for http"}},
 		{"no_status", Config{Endpoint: ok, Expect: ExpectConfig{Status: []int{2000}}}, []string{"expect::status: 2000"}},

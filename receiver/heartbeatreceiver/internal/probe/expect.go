@@ -4,6 +4,7 @@
 package probe
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -20,13 +21,13 @@ const maxBody = 1 << 20
 // expectation is an ExpectConfig that is ready for use.
 type expectation struct {
 	status   []int
-	contains string
+	contains []byte
 	regex    *regexp.Regexp
 	digest   string // lower case
 }
 
 func newExpectation(cfg ExpectConfig) (expectation, error) {
-	e := expectation{status: cfg.Status, contains: cfg.BodyContains, digest: strings.ToLower(cfg.Digest)}
+	e := expectation{status: cfg.Status, contains: []byte(cfg.BodyContains), digest: strings.ToLower(cfg.Digest)}
 	if cfg.BodyRegex != "" {
 		var err error
 		if e.regex, err = regexp.Compile(cfg.BodyRegex); err != nil {
@@ -38,7 +39,7 @@ func newExpectation(cfg ExpectConfig) (expectation, error) {
 
 // ofBody says whether anything is expected of the body.
 func (e *expectation) ofBody() bool {
-	return e.contains != "" || e.regex != nil || e.digest != ""
+	return len(e.contains) > 0 || e.regex != nil || e.digest != ""
 }
 
 // checkStatus judges an HTTP status. One that nobody listed is a wrong answer
@@ -79,7 +80,7 @@ func (e *expectation) checkBody(body []byte, truncated bool) Result {
 
 // matches says whether the text is there; it may be in a part of the body.
 func (e *expectation) matches(body []byte) bool {
-	return strings.Contains(string(body), e.contains) && (e.regex == nil || e.regex.Match(body))
+	return bytes.Contains(body, e.contains) && (e.regex == nil || e.regex.Match(body))
 }
 
 func (e *expectation) missing() string {

@@ -4,6 +4,7 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -91,14 +92,20 @@ func (t *httpTarget) probe(ctx context.Context) Result {
 	}
 	defer resp.Body.Close()
 	at.reach(phaseAnswer)
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	// It is read even if nothing is expected of it: an answer that never ends is none.
+	var body bytes.Buffer
+	sink := io.Discard
+	if t.expect.ofBody() {
+		sink = &body
+	}
+	n, err := io.Copy(sink, io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
 		return failure(err, phaseAnswer)
 	}
 	rtt := time.Since(start)
 	r := Result{}
 	if r.Outcome, r.Message = t.expect.checkStatus(resp.StatusCode); r.Outcome == contract.OutcomeOK && t.expect.ofBody() {
-		r = t.expect.checkBody(body[:min(len(body), maxBody)], len(body) > maxBody)
+		r = t.expect.checkBody(body.Bytes()[:min(n, maxBody)], n > maxBody)
 	}
 	r.RTT = rtt
 	if loc := resp.Header.Get("Location"); r.Message != "" && loc != "" && !t.follow {
@@ -110,51 +117,3 @@ func (t *httpTarget) probe(ctx context.Context) Result {
 var errTooManyRedirects = fmt.Errorf("more than %d redirects", maxRedirects)
 
 func (t *httpTarget) close() { t.transport.CloseIdleConnections() }
-
-// tcpTarget connects and, where something is expected, listens to what the
-// server says first. A stopped process still accepts: only a greeting shows it.
-type tcpTarget struct {
-	address string
-	expect  expectation
-	dialer  net.Dialer
-}
-
-func (t *tcpTarget) probe(ctx context.Context) Result {
-	var at tracker
-	start := time.Now()
-	conn, err := t.dialer.DialContext(at.watch(ctx), "tcp", t.address)
-	if err != nil {
-		return failure(err, at.phase())
-	}
-	defer conn.Close()
-	if !t.expect.ofBody() {
-		return Result{Outcome: contract.OutcomeOK, RTT: time.Since(start)}
-	}
-	// Cancelling must interrupt the read, as the deadline does.
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	return t.listen(conn, start)
-}
-
-// maxGreeting is how much of a greeting is looked at, in bytes.
-const maxGreeting = 64 << 10
-
-func (t *tcpTarget) listen(conn net.Conn, start time.Time) Result {
-	var said []byte
-	buf := make([]byte, 4096)
-	for {
-		n, err := conn.Read(buf)
-		said = append(said, buf[:n]...)
-		if t.expect.matches(said) && len(said) > 0 {
-			return Result{Outcome: contract.OutcomeOK, RTT: time.Since(start)}
-		}
-		switch {
-		case err != nil && len(said) == 0:
-			return failure(err, phaseWait)
-		case err != nil, len(said) > maxGreeting:
-			// It spoke, and what it said was not it.
-			return Result{Outcome: contract.OutcomeWrongAnswer, RTT: time.Since(start), Message: t.expect.missing()}
-		}
-	}
-}
-
-func (t *tcpTarget) close() {}

@@ -218,7 +218,7 @@ func (t *processTarget) describe(state string) *Process {
 	dirs := t.folders(i)
 	t.oom.see(dirs, t.ofCgroup())
 	if t.oom.known {
-		p.OOMKills = ptr(t.oom.total)
+		p.OOMKills, t.oom.told = ptr(t.oom.total), true
 	}
 	if i.ended {
 		p.ExitCode = i.exit

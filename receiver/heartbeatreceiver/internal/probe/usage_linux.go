@@ -205,6 +205,7 @@ func parsePressure(s, kind string) *float64 {
 type oomCount struct {
 	total int64
 	known bool
+	told  bool // somebody was told the total, so that a jump would be news
 	dir   string
 	inode uint64
 	last  int64
@@ -224,7 +225,7 @@ func (o *oomCount) see(d dirsOf, below bool) bool {
 		}
 	}
 	switch {
-	case !o.known:
+	case !o.told:
 		o.total = *n
 	case dir != o.dir:
 		// What another folder counted before we came is no news.
