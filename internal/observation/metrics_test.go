@@ -1,0 +1,266 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+const promScope = contribScope + "receiver/prometheusreceiver"
+
+func TestMetrics_sign_of_life(t *testing.T) {
+	svc := attrs{"service.name": "payment", "service.instance.id": "payment-1"}
+	gone := func(p pmetric.NumberDataPoint) {
+		p.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
+	}
+	cases := map[string]struct {
+		res   attrs
+		scope string
+		fill  func(t *testing.T, ms pmetric.MetricSlice)
+		want  bool
+	}{
+		"own_export":       {svc, "go.opentelemetry.io/otel/sdk", func(t *testing.T, ms pmetric.MetricSlice) { gauge(t, ms, "queue", 1, nil) }, true},
+		"export_of_a_node": {attrs{"host.name": "node-1"}, "x", func(t *testing.T, ms pmetric.MetricSlice) { gauge(t, ms, "queue", 1, nil) }, false},
+		"nobody":           {attrs{}, "x", func(t *testing.T, ms pmetric.MetricSlice) { gauge(t, ms, "queue", 1, nil) }, false},
+		"faultlines_own":   {svc, contract.ScopePrefix + "/receiver/failuremodelreceiver", func(t *testing.T, ms pmetric.MetricSlice) { gauge(t, ms, "failure.state", 1, nil) }, false},
+		"made_of_spans":    {svc, "spanmetricsconnector", func(t *testing.T, ms pmetric.MetricSlice) { gauge(t, ms, "calls", 1, nil) }, false},
+		"service_graph":    {svc, "traces_service_graph", func(t *testing.T, ms pmetric.MetricSlice) { gauge(t, ms, "calls", 1, nil) }, false},
+		"an_agent_says": {svc, contribScope + "receiver/hostmetricsreceiver/internal/scraper/cpuscraper",
+			func(t *testing.T, ms pmetric.MetricSlice) { gauge(t, ms, "system.cpu.time", 1, nil) }, false},
+		"scrape": {svc, promScope, func(t *testing.T, ms pmetric.MetricSlice) {
+			gauge(t, ms, "up", 1, nil)
+			gauge(t, ms, "go_goroutines", 7, nil)
+		}, true},
+		"failed_scrape": {svc, promScope, func(t *testing.T, ms pmetric.MetricSlice) {
+			gauge(t, ms, "up", 0, nil)
+			gauge(t, ms, "scrape_samples_scraped", 0, nil)
+			gone(gauge(t, ms, "go_goroutines", 0, nil))
+		}, false},
+		"failed_scrape_with_a_late_point": {svc, promScope, func(t *testing.T, ms pmetric.MetricSlice) {
+			gauge(t, ms, "go_goroutines", 7, nil)
+			gauge(t, ms, "up", 0, nil)
+		}, false},
+		"scrape_split_from_its_up": {svc, promScope, func(t *testing.T, ms pmetric.MetricSlice) { gauge(t, ms, "go_goroutines", 7, nil) }, true},
+		"only_markers_of_absence":  {svc, "x", func(t *testing.T, ms pmetric.MetricSlice) { gone(gauge(t, ms, "queue", 0, nil)) }, false},
+		"empty_metric":             {svc, "x", func(t *testing.T, ms pmetric.MetricSlice) { ms.AppendEmpty().SetName("queue") }, false},
+		"histogram": {svc, "x", func(t *testing.T, ms pmetric.MetricSlice) {
+			ms.AppendEmpty().SetEmptyHistogram().DataPoints().AppendEmpty()
+		}, true},
+		"summary": {svc, "x", func(t *testing.T, ms pmetric.MetricSlice) {
+			ms.AppendEmpty().SetEmptySummary().DataPoints().AppendEmpty()
+		}, true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			md, ms := metricsOf(t, c.res, c.scope)
+			c.fill(t, ms)
+			var b engine.Batch
+			New(Settings{}).Metrics(md, testNow, &b)
+			if got := len(b.Signs) == 1; got != c.want || len(b.Signs) > 1 {
+				t.Errorf("signs %+v, want %v", b.Signs, c.want)
+			}
+		})
+	}
+}
+
+func TestMetrics_one_sign_a_source_and_batch(t *testing.T) {
+	svc := attrs{"service.name": "payment"}
+	md := pmetric.NewMetrics()
+	for range 3 {
+		one, ms := metricsOf(t, svc, "x")
+		gauge(t, ms, "queue", 1, nil)
+		gauge(t, ms, "depth", 1, nil)
+		one.ResourceMetrics().MoveAndAppendTo(md.ResourceMetrics())
+	}
+	var b engine.Batch
+	New(Settings{}).Metrics(md, testNow, &b)
+	if len(b.Signs) != 1 || b.Signs[0].At != testNow {
+		t.Errorf("%+v", b.Signs)
+	}
+}
+
+func TestMetrics_up(t *testing.T) {
+	target := attrs{"service.name": "payment", "service.instance.id": "10.0.0.7:9090"}
+	cases := map[string]struct {
+		res     attrs
+		scope   string
+		labels  attrs
+		value   float64
+		want    int
+		outcome engine.Outcome
+	}{
+		"scraped":                {target, promScope, nil, 1, 1, engine.OutcomeOK},
+		"scrape_failed":          {target, promScope, nil, 0, 1, engine.OutcomeDown},
+		"relayed_without_scope":  {target, "", nil, 0, 1, engine.OutcomeDown},
+		"labels_name_the_target": {attrs{}, "", attrs{"job": "payment", "instance": "10.0.0.7:9090"}, 0, 1, engine.OutcomeDown},
+		"an_applications_own_up": {attrs{"service.name": "router"}, "router", nil, 0, 0, 0},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			md, ms := metricsOf(t, c.res, c.scope)
+			gauge(t, ms, "up", c.value, c.labels)
+			gauge(t, ms, "scrape_duration_seconds", 0.25, nil)
+			var b engine.Batch
+			New(Settings{Observer: "gateway-1"}).Metrics(md, testNow, &b)
+			if len(b.Probes) != c.want {
+				t.Fatalf("%+v", b.Probes)
+			}
+			if c.want == 0 {
+				return
+			}
+			p := b.Probes[0]
+			if p.Outcome != c.outcome || p.Source.Service.Name != "payment" || p.Target != "10.0.0.7:9090" || !p.Direct ||
+				p.RTT != 250*time.Millisecond || p.Observer != "gateway-1" || p.At != testNow {
+				t.Errorf("%+v", p)
+			}
+		})
+	}
+}
+
+func TestMetrics_httpcheck(t *testing.T) {
+	const url = "http://10.0.0.7:8080/health"
+	cases := map[string]struct {
+		res     attrs
+		code    int
+		err     string
+		invalid bool
+		outcome engine.Outcome
+		target  string
+	}{
+		"ok":               {attrs{}, 204, "", false, engine.OutcomeOK, "10.0.0.7:8080"},
+		"of_a_service":     {attrs{"service.name": "payment"}, 204, "", false, engine.OutcomeOK, url},
+		"agents_host_only": {attrs{"host.name": "agent"}, 204, "", false, engine.OutcomeOK, "10.0.0.7:8080"},
+		"failing":          {attrs{}, 500, "", false, engine.OutcomeServerError, "10.0.0.7:8080"},
+		"wrong_answer":     {attrs{}, 200, "", true, engine.OutcomeWrongAnswer, "10.0.0.7:8080"},
+		"refused":          {attrs{}, 0, `Get "` + url + `": dial tcp 10.0.0.7:8080: connect: connection refused`, false, engine.OutcomeRefused, "10.0.0.7:8080"},
+		"mute":             {attrs{}, 0, `context deadline exceeded (Client.Timeout exceeded while awaiting headers)`, false, engine.OutcomeTimeout, "10.0.0.7:8080"},
+		"who_knows":        {attrs{}, 0, `odd`, false, engine.OutcomeDown, "10.0.0.7:8080"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			md, ms := metricsOf(t, c.res, contribScope+"receiver/httpcheckreceiver")
+			for class, digit := range map[string]int{"2xx": 2, "4xx": 4, "5xx": 5} {
+				value, code := 0.0, 0
+				if c.err == "" && c.code/100 == digit {
+					value, code = 1, c.code
+				}
+				gauge(t, ms, "httpcheck.status", value, attrs{"http.url": url, "http.status_class": class, "http.status_code": code})
+			}
+			gauge(t, ms, "httpcheck.duration", 12, attrs{"http.url": url})
+			if c.err != "" {
+				gauge(t, ms, "httpcheck.error", 1, attrs{"http.url": url, "error.message": c.err})
+			}
+			if c.invalid {
+				gauge(t, ms, "httpcheck.validation.failed", 1, attrs{"http.url": url, "validation.type": "contains"})
+			}
+			var b engine.Batch
+			New(Settings{}).Metrics(md, testNow, &b)
+			if len(b.Probes) != 1 || len(b.Signs) != 0 {
+				t.Fatalf("probes %+v, signs %+v", b.Probes, b.Signs)
+			}
+			p := b.Probes[0]
+			if p.Outcome != c.outcome || p.Target != c.target || p.RTT != 12*time.Millisecond || !p.Direct && p.Source == nil {
+				t.Errorf("%+v", p)
+			}
+			if isService := c.res["service.name"] != nil; (p.Source != nil) != isService {
+				t.Errorf("source %+v", p.Source)
+			}
+		})
+	}
+}
+
+// heardOf makes an extractor that knows who runs in a pod.
+func heardOf(t *testing.T) *Extractor {
+	x := New(Settings{})
+	x.Source(resource(t, attrs{"service.name": "payment", "k8s.pod.uid": "pod-1", "container.id": "c-1"}))
+	return x
+}
+
+func TestMetrics_container_restarts(t *testing.T) {
+	x := heardOf(t)
+	see := func(restarts float64, reason string, pod string) *engine.Batch {
+		md, ms := metricsOf(t, attrs{"k8s.pod.uid": pod, "k8s.container.name": "app", "k8s.container.status.last_terminated_reason": reason},
+			contribScope+"receiver/k8sclusterreceiver")
+		gauge(t, ms, "k8s.container.restarts", restarts, nil)
+		b := &engine.Batch{}
+		x.Metrics(md, testNow, b)
+		return b
+	}
+	for i, step := range []struct {
+		restarts float64
+		reason   string
+		want     []engine.FactKind
+	}{
+		{2, "OOMKilled", []engine.FactKind{engine.FactRestarts}}, // long ago, for all we know
+		{2, "OOMKilled", nil}, // repeated at each export
+		{3, "OOMKilled", []engine.FactKind{engine.FactRestarts, engine.FactOOMKill}},
+		{3, "OOMKilled", nil},
+		{4, "Error", []engine.FactKind{engine.FactRestarts}},
+		{0, "Error", []engine.FactKind{engine.FactRestarts}},
+	} {
+		b := see(step.restarts, step.reason, "pod-1")
+		if got := kinds(b); !equalKinds(got, step.want) {
+			t.Errorf("step %d: facts %v, want %v", i, got, step.want)
+		}
+		for _, f := range b.Facts {
+			if f.Source.Service.Name != "payment" || f.Kind == engine.FactRestarts && f.Value != int64(step.restarts) {
+				t.Errorf("step %d: %+v", i, f)
+			}
+		}
+	}
+	if b := see(5, "OOMKilled", "pod-2"); !b.Empty() || x.Skipped()[skipUnknownPod] == 0 {
+		t.Errorf("a pod that nobody knows: %+v", b)
+	}
+}
+
+func TestMetrics_supervisors(t *testing.T) {
+	cases := map[string]struct {
+		res    attrs
+		scope  string
+		metric string
+		value  float64
+		attrs  attrs
+		want   []engine.FactKind
+	}{
+		"docker":          {attrs{"container.id": "c-1"}, contribScope + "receiver/dockerstatsreceiver", "container.restarts", 3, nil, []engine.FactKind{engine.FactRestarts}},
+		"crash_loop":      {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "CrashLoopBackOff"}, []engine.FactKind{engine.FactCrashLoop}},
+		"no_crash_loop":   {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 0, attrs{"k8s.container.status.reason": "CrashLoopBackOff"}, nil},
+		"pulling":         {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "ImagePullBackOff"}, nil},
+		"oom":             {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "OOMKilled"}, []engine.FactKind{engine.FactOOMKill}},
+		"kube_state":      {attrs{"service.name": "kube-state-metrics"}, promScope, "kube_pod_container_status_waiting_reason", 1, attrs{"uid": "pod-1", "container": "app", "reason": "CrashLoopBackOff"}, []engine.FactKind{engine.FactCrashLoop}},
+		"kube_state_else": {attrs{"service.name": "kube-state-metrics"}, promScope, "kube_pod_container_status_waiting_reason", 1, attrs{"uid": "pod-9", "container": "app", "reason": "CrashLoopBackOff"}, nil},
+		"node_ready":      {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", 1, nil, nil},
+		"node_not_ready":  {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", 0, nil, []engine.FactKind{engine.FactNodeDown}},
+		"node_unheard_of": {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", -1, nil, []engine.FactKind{engine.FactNodeDown}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			x := heardOf(t)
+			for round, want := range [][]engine.FactKind{c.want, nil} { // a state that lasts is told once
+				md, ms := metricsOf(t, c.res, c.scope)
+				gauge(t, ms, c.metric, c.value, c.attrs)
+				var b engine.Batch
+				x.Metrics(md, testNow, &b)
+				if got := kinds(&b); !equalKinds(got, want) {
+					t.Errorf("round %d: facts %v, want %v", round, got, want)
+				}
+				for _, f := range b.Facts {
+					if f.Kind == engine.FactNodeDown {
+						if f.Source.Host != "node-1" || f.Source.Key != 0 {
+							t.Errorf("node %+v", f.Source)
+						}
+					} else if f.Source.Service.Name != "payment" {
+						t.Errorf("source %+v", f.Source)
+					}
+				}
+			}
+		})
+	}
+}
