@@ -99,3 +99,63 @@ func BenchmarkTraces(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/span")
 }
+
+func BenchmarkLook(b *testing.B) {
+	td := healthyTraces(30)
+	x := New(Settings{})
+	rs := td.ResourceSpans().At(0)
+	src := x.Source(rs.Resource())
+	span := rs.ScopeSpans().At(0).Spans().At(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		x.Look(src, span, nil)
+	}
+}
+
+func BenchmarkLookFailed(b *testing.B) {
+	_, span := spanOf(b, checkout, client, failed, `Post "http://payment:8080/charge": dial tcp 10.0.0.7:8080: connect: connection refused`,
+		attrs{"server.address": "payment", "server.port": 8080, "error.type": "*net.OpError", "http.request.method": "POST"})
+	x := New(Settings{})
+	src := x.Source(resource(b, checkout))
+	b.ReportAllocs()
+	for b.Loop() {
+		x.Look(src, span, nil)
+	}
+}
+
+// BenchmarkLogLine reads ordinary INFO lines, of usual length and of the length
+// up to which they are read.
+func BenchmarkLogLine(b *testing.B) {
+	const usual = `charged 12.50 EUR to card ending 4711 for order 6ba7b810 in 12.3 ms (attempt 1, provider acme, region eu-1)`
+	for name, body := range map[string]string{"usual": usual, "long": usual + usual + usual} {
+		b.Run(name, func(b *testing.B) {
+			ld := logOf(b, checkout, info, body, attrs{"logger": "payment", "thread": "worker-7", "order.id": "6ba7b810"})
+			records := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
+			for range 999 {
+				records.At(0).CopyTo(records.AppendEmpty())
+			}
+			x := New(Settings{})
+			var batch engine.Batch
+			b.ReportAllocs()
+			for b.Loop() {
+				batch.Reset()
+				x.Logs(ld, testNow, &batch)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/line")
+		})
+	}
+}
+
+func BenchmarkMetrics(b *testing.B) {
+	md, ms := metricsOf(b, checkout, "go.opentelemetry.io/otel/sdk")
+	for i := range 100 {
+		gauge(b, ms, fmt.Sprintf("app.metric.%d", i), 1, attrs{"a": "b"})
+	}
+	x := New(Settings{})
+	var batch engine.Batch
+	b.ReportAllocs()
+	for b.Loop() {
+		batch.Reset()
+		x.Metrics(md, testNow, &batch)
+	}
+}

@@ -1,0 +1,175 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// sane checks what must hold for every batch, whatever it was read from, and
+// that the engine can take it.
+func sane(t *testing.T, b *engine.Batch, items int) {
+	t.Helper()
+	if n := b.Len(); n > 4*items+16 {
+		t.Errorf("%d observations of %d items", n, items)
+	}
+	name := func(what, s string) {
+		if len(s) > maxName+64 || !utf8.ValidString(s) {
+			t.Errorf("%s %q", what, s)
+		}
+	}
+	source := func(s *engine.Source) {
+		if s != nil {
+			name("service", s.Service.Name)
+			name("instance", s.Instance)
+			name("host", s.Host)
+		}
+	}
+	for _, f := range b.Facts {
+		source(f.Source)
+		if f.Source == nil || len(f.Text) > 200 || !utf8.ValidString(f.Text) || f.At > testNow {
+			t.Errorf("fact %+v", f)
+		}
+	}
+	for _, c := range b.Calls {
+		source(c.Caller)
+		name("address", c.Callee.Address)
+		if c.Count < 1 || c.Last > testNow || c.First > testNow || c.Callee == (engine.Callee{}) {
+			t.Errorf("calls %+v", c)
+		}
+	}
+	for _, s := range b.Spans {
+		if s.Duration < 0 {
+			t.Errorf("duration %v", s.Duration)
+		}
+	}
+	for _, p := range b.Probes {
+		source(p.Source)
+		name("target", p.Target)
+		if p.Interval < 0 || p.Outcome == engine.OutcomeUnset {
+			t.Errorf("probe %+v", p)
+		}
+	}
+	for _, x := range b.Beats {
+		if x.Source == nil || x.Source.Key == 0 || x.Interval < 0 || x.Grace < 0 {
+			t.Errorf("beat %+v", x)
+		}
+	}
+	b.Arrived = testNow
+	e := engine.New(engine.DefaultParams())
+	e.Observe(b)
+	e.Tick(testNow.Add(time.Second))
+}
+
+func FuzzTraces(f *testing.F) {
+	m := ptrace.ProtoMarshaler{}
+	add := func(td ptrace.Traces) {
+		raw, err := m.MarshalTraces(td)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	add(healthyTraces(30))
+	td, s := spanOf(f, checkout, client, failed, "dial tcp 10.0.0.7:8080: connect: connection refused", attrs{
+		"server.address": long(1 << 12), "server.port": -1, "url.full": "://", "rpc.grpc.status_code": 1 << 40, "error.type": "\xff", "response_flags": ",,UF,",
+	})
+	s.Events().AppendEmpty().SetName("exception")
+	add(td)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		u := ptrace.ProtoUnmarshaler{}
+		td, err := u.UnmarshalTraces(raw)
+		if err != nil {
+			return
+		}
+		x := New(Settings{MaxSources: 16})
+		var b engine.Batch
+		odd := x.Traces(td, testNow, nil, &b)
+		if odd > td.SpanCount() {
+			t.Errorf("%d odd of %d", odd, td.SpanCount())
+		}
+		// Look must agree with Traces on what failed.
+		looked := 0
+		for i := 0; i < td.ResourceSpans().Len(); i++ {
+			rs := td.ResourceSpans().At(i)
+			src := x.Source(rs.Resource())
+			for j := 0; j < rs.ScopeSpans().Len(); j++ {
+				if Own(rs.ScopeSpans().At(j).Scope()) {
+					continue
+				}
+				for k := 0; k < rs.ScopeSpans().At(j).Spans().Len(); k++ {
+					if look := x.Look(src, rs.ScopeSpans().At(j).Spans().At(k), nil); look.Failed || look.Slow {
+						looked++
+					}
+				}
+			}
+		}
+		if looked != odd {
+			t.Errorf("Look finds %d odd spans, Traces %d", looked, odd)
+		}
+		sane(t, &b, td.SpanCount())
+	})
+}
+
+func FuzzMetrics(f *testing.F) {
+	m := pmetric.ProtoMarshaler{}
+	for name := range metricReaders {
+		md, ms := metricsOf(f, attrs{"service.name": "payment", "service.instance.id": "10.0.0.7:9090", "k8s.pod.uid": "p", "k8s.node.name": "n"}, promScope)
+		gauge(f, ms, name, 1, attrs{"http.url": "http://a:1/", "reason": "CrashLoopBackOff", "http.status_class": "2xx", "error.message": "eof", "uid": "p"})
+		raw, err := m.MarshalMetrics(md)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		u := pmetric.ProtoUnmarshaler{}
+		md, err := u.UnmarshalMetrics(raw)
+		if err != nil {
+			return
+		}
+		var b engine.Batch
+		New(Settings{MaxSources: 16}).Metrics(md, testNow, &b)
+		sane(t, &b, md.DataPointCount()+md.ResourceMetrics().Len())
+	})
+}
+
+func FuzzLogs(f *testing.F) {
+	m := plog.ProtoMarshaler{}
+	for _, ld := range []plog.Logs{
+		heartbeatOf(f, checkout, attrs{contract.HeartbeatSeq: 1, contract.HeartbeatInterval: 1.0, contract.HeartbeatObserver: "o"}),
+		heartbeatOf(f, checkout, attrs{contract.HeartbeatTarget: "process:x", contract.ProcessState: "gone", contract.ProcessPID: 1}),
+		logOf(f, checkout, errorLevel, "dial tcp 10.0.0.7:8080: connection refused", attrs{"error": "no space left on device"}),
+		logOf(f, attrs{"service.name": "s", "k8s.pod.uid": "p"}, noSeverity, "panic: boom", nil),
+		logOf(f, attrs{"k8s.object.kind": "Node", "k8s.object.name": "n"}, warn, "gone", attrs{"k8s.event.reason": "NodeNotReady"}),
+		logOf(f, attrs{"k8s.object.kind": "Pod", "k8s.object.uid": "p"}, warn, "Liveness probe failed", attrs{"k8s.event.reason": "Unhealthy"}),
+	} {
+		raw, err := m.MarshalLogs(ld)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		u := plog.ProtoUnmarshaler{}
+		ld, err := u.UnmarshalLogs(raw)
+		if err != nil {
+			return
+		}
+		x := New(Settings{MaxSources: 16})
+		x.Source(resource(t, attrs{"service.name": "payment", "k8s.pod.uid": "p"}))
+		var b engine.Batch
+		x.Logs(ld, testNow, &b)
+		sane(t, &b, ld.LogRecordCount())
+	})
+}

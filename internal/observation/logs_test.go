@@ -1,0 +1,263 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+const (
+	noSeverity = plog.SeverityNumberUnspecified
+	debug      = plog.SeverityNumberDebug
+	info       = plog.SeverityNumberInfo
+	warn       = plog.SeverityNumberWarn
+	errorLevel = plog.SeverityNumberError
+)
+
+func TestLogs_signatures(t *testing.T) {
+	cases := map[string]struct {
+		severity plog.SeverityNumber
+		body     string
+		attrs    attrs
+		want     engine.FactKind
+	}{
+		"ordinary":                        {info, "charged 12.50 EUR to card 4711", nil, 0},
+		"go_panic":                        {noSeverity, "panic: runtime error: invalid memory address or nil pointer dereference", nil, engine.FactPanic},
+		"go_panic_recovered_by_net_http":  {errorLevel, "http: panic serving 10.0.0.5:4711: boom", nil, 0},
+		"panic_inside_a_line":             {info, "what to do in a panic: breathe", nil, 0},
+		"go_fatal_error":                  {noSeverity, "fatal error: all goroutines are asleep - deadlock!", nil, engine.FactPanic},
+		"segv":                            {errorLevel, "[signal SIGSEGV: segmentation violation code=0x1]", nil, engine.FactPanic},
+		"java_uncaught":                   {noSeverity, `Exception in thread "main" java.lang.NullPointerException`, nil, engine.FactPanic},
+		"python_uncaught":                 {noSeverity, "Traceback (most recent call last):\n  File \"a.py\"", nil, engine.FactPanic},
+		"python_logged":                   {errorLevel, "charge failed\nTraceback (most recent call last):\n  File \"a.py\"", nil, 0},
+		"dotnet_uncaught":                 {noSeverity, "Unhandled exception. System.Exception: boom", nil, engine.FactPanic},
+		"rust":                            {noSeverity, "thread 'main' panicked at src/main.rs:2:5", nil, engine.FactPanic},
+		"logged_exception_is_no_panic":    {errorLevel, "charge failed", attrs{"exception.message": "panic: oops"}, 0},
+		"signal_handler_is_no_crash":      {info, "installed handler for SIGSEGV", nil, 0},
+		"kernel_kill":                     {warn, "Memory cgroup out of memory: Killed process 4711 (payment)", nil, engine.FactOOMKill},
+		"java_heap":                       {errorLevel, "java.lang.OutOfMemoryError: Java heap space", nil, engine.FactOutOfMemory},
+		"node_heap":                       {noSeverity, "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", nil, engine.FactOutOfMemory},
+		"memory_in_an_attribute":          {errorLevel, "charge failed", attrs{"exception.type": "java.lang.OutOfMemoryError"}, engine.FactOutOfMemory},
+		"memory_talk":                     {info, "tuned to never run out of memory", nil, 0},
+		"java_threads":                    {errorLevel, "java.lang.OutOfMemoryError: unable to create native thread", nil, engine.FactNoThread},
+		"fork":                            {errorLevel, "bash: fork: Resource temporarily unavailable", nil, engine.FactNoThread},
+		"descriptors":                     {errorLevel, "accept tcp [::]:8080: accept4: too many open files", nil, engine.FactNoDescriptor},
+		"disk":                            {errorLevel, "write /data/wal: no space left on device", nil, engine.FactDiskFull},
+		"read_only":                       {errorLevel, "open /data/wal: read-only file system", nil, engine.FactDiskFull},
+		"pool":                            {errorLevel, "HikariPool-1 - Connection is not available, request timed out after 30000ms.", nil, engine.FactPoolEmpty},
+		"integrity":                       {errorLevel, "segment 7: checksum mismatch", nil, engine.FactIntegrity},
+		"sigterm":                         {info, "received SIGTERM, draining", nil, engine.FactStopping},
+		"shutting_down":                   {info, "INFO:     Shutting down", nil, engine.FactStopping},
+		"stop_with_no_severity":           {noSeverity, "signal: terminated", nil, engine.FactStopping},
+		"stop_of_a_part":                  {info, "shutting down idle connections", nil, 0},
+		"waits_for_a_signal":              {info, "waiting for SIGTERM", nil, 0},
+		"another_says_that_it_stops":      {errorLevel, "rpc error: server is shutting down", nil, 0},
+		"another_stops_while_one_dials":   {warn, "dial tcp 10.0.0.7:80: connection refused, shutting down?", nil, 0},
+		"stop_far_inside_an_ordinary_one": {info, strings.Repeat("x", 300) + " shutting down", nil, 0},
+		"debug_is_not_read":               {debug, "shutting down", nil, 0},
+		"started":                         {info, "listening on :8080", nil, engine.FactStarted},
+		"started_spring":                  {info, "Started Payment in 3.2 seconds (process running for 3.9)", nil, engine.FactStarted},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			x := New(Settings{})
+			var b engine.Batch
+			x.Logs(logOf(t, attrs{"service.name": "payment"}, c.severity, c.body, c.attrs), testNow, &b)
+			var want []engine.FactKind
+			if c.want != 0 {
+				want = []engine.FactKind{c.want}
+			}
+			if got := kinds(&b); !equalKinds(got, want) {
+				t.Fatalf("facts %v, want %v", got, want)
+			}
+			for _, f := range b.Facts {
+				if f.Source.Service.Name != "payment" || f.At != testNow.Add(-1e9) || f.Text == "" || len(f.Text) > 200 || strings.Contains(f.Text, "\n") {
+					t.Errorf("%+v", f)
+				}
+			}
+		})
+	}
+}
+
+func TestLogs_lines_without_a_service_accuse_nobody(t *testing.T) {
+	var b engine.Batch
+	x := New(Settings{})
+	// A node's fact would fall on all that run there.
+	x.Logs(logOf(t, attrs{"host.name": "node-1"}, warn, "Out of memory: Killed process 4711 (java)", nil), testNow, &b)
+	x.Logs(logOf(t, attrs{}, errorLevel, "dial tcp 10.0.0.7:80: connection refused", nil), testNow, &b)
+	if !b.Empty() {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestLogs_flood_of_lines_is_one_fact(t *testing.T) {
+	ld := logOf(t, attrs{"service.name": "payment"}, errorLevel, "no space left on device", nil)
+	records := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
+	for range 1000 {
+		records.At(0).CopyTo(records.AppendEmpty())
+	}
+	var b engine.Batch
+	New(Settings{}).Logs(ld, testNow, &b)
+	if len(b.Facts) != 1 {
+		t.Errorf("%d facts", len(b.Facts))
+	}
+}
+
+func TestLogs_severity_by_name(t *testing.T) {
+	for name, want := range map[string]int{"ERROR": 1, "Warning": 1, "crit": 1, "INFO": 0, "debug": 0, "": 1, "???": 1} {
+		ld := logOf(t, attrs{"service.name": "payment"}, noSeverity, "no space left on device", nil)
+		ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).SetSeverityText(name)
+		var b engine.Batch
+		New(Settings{}).Logs(ld, testNow, &b)
+		if len(b.Facts) != want {
+			t.Errorf("%q: %d facts, want %d", name, len(b.Facts), want)
+		}
+	}
+}
+
+func TestLogs_structured_body(t *testing.T) {
+	ld := logOf(t, attrs{"service.name": "payment"}, errorLevel, "", nil)
+	body := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Body().SetEmptyMap()
+	body.PutStr("logger", "main")
+	body.PutStr("msg", "no space left on device")
+	var b engine.Batch
+	New(Settings{}).Logs(ld, testNow, &b)
+	if !equalKinds(kinds(&b), []engine.FactKind{engine.FactDiskFull}) {
+		t.Errorf("%+v", b.Facts)
+	}
+}
+
+func TestLogs_about_a_peer(t *testing.T) {
+	type call struct {
+		address string
+		outcome engine.Outcome
+		direct  bool
+	}
+	cases := map[string]struct {
+		severity plog.SeverityNumber
+		body     string
+		attrs    attrs
+		want     call
+	}{
+		"refused":              {errorLevel, "charge: dial tcp 10.0.0.7:8080: connect: connection refused", nil, call{"10.0.0.7:8080", engine.OutcomeRefused, true}},
+		"in_an_attribute":      {errorLevel, "charge failed", attrs{"error": "dial tcp 10.0.0.7:8080: i/o timeout"}, call{"10.0.0.7:8080", engine.OutcomeConnectTimeout, true}},
+		"by_name":              {warn, "Error 111 connecting to redis:6379. Connection refused.", nil, call{"redis:6379", engine.OutcomeRefused, false}},
+		"no_address":           {errorLevel, "connection refused", nil, call{}},
+		"at_info":              {info, "retry: dial tcp 10.0.0.7:8080: connect: connection refused", nil, call{}},
+		"a_server_on_a_client": {errorLevel, "read tcp 10.0.0.7:8080->10.0.0.5:41234: read: connection reset by peer", nil, call{}},
+		"look_up":              {errorLevel, "dial tcp: lookup payment on 10.96.0.10:53: no such host", nil, call{}},
+		"loopback":             {errorLevel, "dial tcp 127.0.0.1:8080: connect: connection refused", nil, call{"127.0.0.1:8080@node-1", engine.OutcomeRefused, true}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var b engine.Batch
+			New(Settings{}).Logs(logOf(t, checkout, c.severity, c.body, c.attrs), testNow, &b)
+			if c.want.address == "" {
+				if len(b.Calls) != 0 {
+					t.Errorf("%+v", b.Calls)
+				}
+				return
+			}
+			if len(b.Calls) != 1 || len(b.Facts) != 0 {
+				t.Fatalf("calls %+v facts %+v", b.Calls, b.Facts)
+			}
+			k := b.Calls[0]
+			if got := (call{k.Callee.Address, k.Outcome, k.Callee.Direct}); got != c.want || k.Count != 1 || k.Caller.Service.Name != "checkout" {
+				t.Errorf("%+v", k)
+			}
+		})
+	}
+}
+
+func TestLogs_own_events_are_no_evidence(t *testing.T) {
+	ld := logOf(t, attrs{"service.name": "payment"}, errorLevel, "panic: no space left on device", nil)
+	sl := ld.ResourceLogs().At(0).ScopeLogs().At(0)
+	sl.Scope().SetName(contract.ScopePrefix + "/receiver/failuremodelreceiver")
+	sl.LogRecords().At(0).SetEventName(contract.EventFailureDetected)
+	var b engine.Batch
+	New(Settings{}).Logs(ld, testNow, &b)
+	if !b.Empty() {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestLogs_kubernetes(t *testing.T) {
+	pod := attrs{"k8s.object.kind": "Pod", "k8s.object.uid": "pod-1", "k8s.object.name": "payment-7d9f", "k8s.object.fieldpath": "spec.containers{app}", "k8s.node.name": "node-1"}
+	stranger := attrs{"k8s.object.kind": "Pod", "k8s.object.uid": "pod-9", "k8s.node.name": "node-1"}
+	node := attrs{"k8s.object.kind": "Node", "k8s.object.name": "node-1", "k8s.object.uid": "node-1"}
+	cases := map[string]struct {
+		res             attrs
+		reason, message string
+		want            engine.FactKind
+		probe           engine.Outcome
+	}{
+		"crash_loop":       {pod, "BackOff", "Back-off restarting failed container app in pod payment-7d9f", engine.FactCrashLoop, 0},
+		"image_back_off":   {pod, "BackOff", "Back-off pulling image \"payment:2\"", 0, 0},
+		"stopped":          {pod, "Killing", "Stopping container app", engine.FactStopping, 0},
+		"killed_for_cause": {pod, "Killing", "Container app failed liveness probe, will be restarted", 0, 0},
+		"evicted_memory":   {pod, "Evicted", "The node was low on resource: memory.", engine.FactOutOfMemory, 0},
+		"evicted_disk":     {pod, "Evicted", "The node was low on resource: ephemeral-storage.", engine.FactDiskFull, 0},
+		"evicted":          {pod, "Evicted", "by the descheduler", engine.FactStopping, 0},
+		"drained":          {pod, "TaintManagerEviction", "Marking for deletion Pod", engine.FactStopping, 0},
+		"started":          {pod, "Started", "Started container app", engine.FactStarted, 0},
+		"scheduled":        {pod, "Scheduled", "Successfully assigned", 0, 0},
+		"unhealthy":        {pod, "Unhealthy", "Liveness probe failed: Get \"http://10.1.2.3:8080/\": dial tcp 10.1.2.3:8080: connect: connection refused", 0, engine.OutcomeRefused},
+		"unhealthy_mute":   {pod, "Unhealthy", "Readiness probe failed: Get \"http://10.1.2.3:8080/\": context deadline exceeded", 0, engine.OutcomeTimeout},
+		"unhealthy_500":    {pod, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 500", 0, engine.OutcomeServerError},
+		"unknown_pod":      {stranger, "Killing", "Stopping container app", 0, 0},
+		"node_not_ready":   {node, "NodeNotReady", "Node node-1 status is now: NodeNotReady", engine.FactNodeDown, 0},
+		"node_oom_of_one":  {node, "OOMKilling", "Memory cgroup out of memory: Killed process 4711 (java)", 0, 0},
+		"something_else":   {attrs{"k8s.object.kind": "Deployment"}, "ScalingReplicaSet", "Scaled up", 0, 0},
+		"lines_no_matter":  {pod, "Pulled", "panic: no space left on device", 0, 0},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			x := heardOf(t)
+			var b engine.Batch
+			x.Logs(logOf(t, c.res, warn, c.message, attrs{"k8s.event.reason": c.reason}), testNow, &b)
+			var want []engine.FactKind
+			if c.want != 0 {
+				want = []engine.FactKind{c.want}
+			}
+			if got := kinds(&b); !equalKinds(got, want) {
+				t.Fatalf("facts %v, want %v", got, want)
+			}
+			for _, f := range b.Facts {
+				if c.want == engine.FactNodeDown && (f.Source.Host != "node-1" || f.Source.Key != 0) ||
+					c.want != engine.FactNodeDown && f.Source.Service.Name != "payment" {
+					t.Errorf("%+v", f)
+				}
+			}
+			if c.probe == 0 {
+				if len(b.Probes) != 0 {
+					t.Errorf("%+v", b.Probes)
+				}
+			} else if len(b.Probes) != 1 || b.Probes[0].Outcome != c.probe || !strings.HasPrefix(b.Probes[0].Target, "kubelet:") {
+				t.Errorf("%+v", b.Probes)
+			}
+		})
+	}
+}
+
+func TestLine(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                             "",
+		"  one \n two":                 "one",
+		"\x00a\tb\xff":                 "a b\uFFFD",
+		strings.Repeat("ä", 100):       strings.Repeat("ä", 100),
+		strings.Repeat("ä", 101):       strings.Repeat("ä", 98) + "…",
+		"x" + strings.Repeat("ä", 200): "x" + strings.Repeat("ä", 98) + "…",
+	} {
+		if got := line(in); got != want || !utf8.ValidString(got) {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
