@@ -48,7 +48,7 @@ func (c cgroupfs) v1Root(controllers, controller string) string {
 }
 
 // readControllers are those of version 1 that are read here.
-var readControllers = []string{"memory", "cpu", "pids"}
+var readControllers = []string{"memory", "cpu", "pids", "freezer"}
 
 // dirs finds the folders of a process.
 func (c cgroupfs) dirs(paths []cgroupPath) dirsOf {

@@ -60,12 +60,16 @@ func TestRealOutOfMemoryKill(t *testing.T) {
 	dir := filepath.Join("/sys/fs/cgroup/memory", path)
 	put(t, 32<<20, dir, "memory.limit_in_bytes")
 
-	// The child is killed twice: once its cgroup stays and tells, once it goes
-	// with the process and only the kernel's log is left.
+	// Where the cgroup goes with the process only the kernel's log is left.
 	for _, tt := range []struct {
 		name   string
 		remove bool
-	}{{"cgroup_counts_it", false}, {"kernel_log_tells_when_the_cgroup_is_gone", true}} {
+		anew   bool
+	}{
+		{"cgroup_counts_it", false, false},
+		{"kernel_log_tells_when_the_cgroup_was_made_anew", true, true},
+		{"kernel_log_tells_when_the_cgroup_is_gone", true, false},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := start(t, "eat")
 			put(t, c.pid(), dir, "cgroup.procs")
@@ -84,6 +88,10 @@ func TestRealOutOfMemoryKill(t *testing.T) {
 			require.Equal(t, syscall.SIGKILL, c.ProcessState.Sys().(syscall.WaitStatus).Signal())
 			if tt.remove {
 				removeCgroup(t, dir)
+			}
+			if tt.anew {
+				require.NoError(t, os.Mkdir(dir, 0o755))
+				put(t, 32<<20, dir, "memory.limit_in_bytes")
 			}
 			for range 2 {
 				r = p.Probe(t.Context())
@@ -131,6 +139,23 @@ func TestRealThrottlingAndThreadLimit(t *testing.T) {
 		throttled := p.Probe(t.Context()).Process.Throttled
 		return throttled != nil && *throttled > 0.5 && *throttled <= 1
 	}, 10*time.Second, 100*time.Millisecond, "never throttled")
+}
+
+func TestFrozenCgroupIsStopped(t *testing.T) {
+	path := realCgroup(t, "freezer")
+	state := filepath.Join("/sys/fs/cgroup/freezer", path, "freezer.state")
+	c := start(t, "wait")
+	put(t, c.pid(), filepath.Dir(state), "cgroup.procs")
+	p := newProber(t, Config{Process: ProcessConfig{Cgroup: path}})
+	until(t, p, contract.ProcessRunning)
+	// A frozen process cannot be killed: it must thaw whatever happens.
+	t.Cleanup(func() { put(t, "THAWED", state) })
+	put(t, "FROZEN", state)
+	r := until(t, p, contract.ProcessStopped)
+	assert.Equal(t, contract.OutcomeError, r.Outcome)
+	assert.Contains(t, r.Message, "frozen")
+	put(t, "THAWED", state)
+	until(t, p, contract.ProcessRunning)
 }
 
 func TestCgroupTargetFollowsItsProcesses(t *testing.T) {
@@ -238,6 +263,15 @@ func TestVersion2(t *testing.T) {
 		put(t, "nr_periods 100\nnr_throttled 10\n", cgroup, unit, "cpu.stat")
 	})
 
+	t.Run("frozen", func(t *testing.T) {
+		p, err := newProcessAt(ProcessConfig{Cgroup: unit}, at)
+		require.NoError(t, err)
+		put(t, "populated 1\nfrozen 1\n", cgroup, unit, "cgroup.events")
+		assert.Equal(t, contract.ProcessStopped, p.probe(t.Context()).Process.State)
+		put(t, "populated 1\nfrozen 0\n", cgroup, unit, "cgroup.events")
+		assert.Equal(t, contract.ProcessDiskWait, p.probe(t.Context()).Process.State)
+	})
+
 	t.Run("by_unit", func(t *testing.T) {
 		p, err := newProcessAt(ProcessConfig{SystemdUnit: "web"}, at)
 		require.NoError(t, err)
@@ -309,7 +343,7 @@ func TestVersion1UsageLeavesTheNodeOut(t *testing.T) {
 	assert.Nil(t, d.throttled(map[string]cpuSeen{}), "no quota is in force")
 	assert.Nil(t, d.pressure("memory.pressure", "full"), "that of the node")
 	var o oomCount
-	require.True(t, o.see(d, false))
+	o.see(d, false)
 	assert.EqualValues(t, 1, o.total)
 	_, below := d.oomKills(true)
 	assert.EqualValues(t, 3, *below)
@@ -326,12 +360,15 @@ func TestKillsNeverFall(t *testing.T) {
 	})
 	c := cgroupfs{root}
 	var o oomCount
+	goesOn := false
 	see := func(path string) int64 {
-		require.True(t, o.see(c.dirsAt(path), false))
+		goesOn = o.see(c.dirsAt(path), false)
 		o.told = true
 		return o.total
 	}
 	assert.EqualValues(t, 5, see("a"))
+	assert.EqualValues(t, 5, see("a"))
+	assert.True(t, goesOn)
 	put(t, "oom_kill 7\n", root, "a/memory.events")
 	assert.EqualValues(t, 7, see("a"))
 	// The old folder stays under another name, or its number would be given anew.
@@ -340,6 +377,7 @@ func TestKillsNeverFall(t *testing.T) {
 	put(t, "", root, "a/cgroup.events")
 	put(t, "oom_kill 1\n", root, "a/memory.events")
 	assert.EqualValues(t, 8, see("a"), "made anew, it began at 0")
+	assert.False(t, goesOn, "and what the old one counted last is not known")
 	assert.EqualValues(t, 8, see("b"), "what another folder counted before is no news")
 	put(t, "oom_kill 10\n", root, "b/memory.events")
 	assert.EqualValues(t, 9, see("b"))

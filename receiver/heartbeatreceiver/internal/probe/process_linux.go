@@ -89,15 +89,22 @@ func (t *processTarget) probe(context.Context) Result {
 		}
 		t.cur = t.begin(f)
 	}
-	state := contract.ProcessGone
+	state, frozen := contract.ProcessGone, false
+	var dirs dirsOf
 	if f.found {
 		t.cur.procStat = f.stat
 		state = stateOf(f.stat)
+		dirs = t.folders(t.cur)
+		if frozen = alive(f.stat) && dirs.frozen(); frozen {
+			state = contract.ProcessStopped
+		}
 	}
-	if t.cur != nil && (state == contract.ProcessGone || state == contract.ProcessZombie) {
+	// What is no longer meant may run on: under another program's name, in
+	// another cgroup, beside a newer pid file.
+	if s, there := t.same(); t.cur != nil && (!there || !alive(s)) {
 		t.end(t.cur)
 	}
-	r := Result{Outcome: contract.OutcomeError, Process: t.describe(state)}
+	r := Result{Outcome: contract.OutcomeError, Process: t.describe(state, dirs)}
 	switch state {
 	case contract.ProcessRunning, contract.ProcessDiskWait:
 		r.Outcome, r.Message = contract.OutcomeOK, f.note
@@ -110,11 +117,14 @@ func (t *processTarget) probe(context.Context) Result {
 		}
 	case contract.ProcessStopped:
 		r.Message = fmt.Sprintf("pid %d is stopped by a signal or a debugger", t.cur.pid)
+		if frozen {
+			r.Message = fmt.Sprintf("pid %d is frozen with its cgroup", t.cur.pid)
+		}
 	case contract.ProcessZombie:
 		r.Message = fmt.Sprintf("pid %d is a zombie, %s", t.cur.pid, t.cur.ending())
 	default:
 		r.Message = f.why
-		if t.cur != nil {
+		if t.cur != nil && t.cur.ended {
 			r.Message = fmt.Sprintf("pid %d is gone, %s: %s", t.cur.pid, t.cur.ending(), f.why)
 		}
 	}
@@ -166,7 +176,7 @@ func (t *processTarget) end(i *incarnation) {
 		return
 	}
 	i.ended = true
-	// The cgroup tells of a kill if it is still there; a container's or a unit's
+	// The cgroup tells of a kill if it is still there. A container's or a unit's
 	// goes with its last process, and then the kernel's log must tell.
 	const killed = 128 + int64(unix.SIGKILL)
 	if t.oom.see(t.folders(i), t.ofCgroup()) || i.exit != nil && *i.exit != killed {
@@ -195,7 +205,7 @@ func (i *incarnation) ending() string {
 // ofCgroup says whether the target is a cgroup and not one process in it.
 func (t *processTarget) ofCgroup() bool { return t.cfg.Cgroup != "" || t.cfg.SystemdUnit != "" }
 
-// folders are the cgroup's that the target's usage is read from. A zombie is
+// folders are those of the cgroup that the target's usage is read from. A zombie is
 // already moved to the root in version 1: then those from its life count.
 func (t *processTarget) folders(i *incarnation) dirsOf {
 	if t.ofCgroup() {
@@ -207,20 +217,20 @@ func (t *processTarget) folders(i *incarnation) dirsOf {
 	return i.dirs
 }
 
-// describe reads what the kernel tells of the current incarnation.
-func (t *processTarget) describe(state string) *Process {
+// describe reads what the kernel tells of the current incarnation, and of its
+// folders if it is there.
+func (t *processTarget) describe(state string, dirs dirsOf) *Process {
 	p := &Process{State: state}
 	i := t.cur
 	if i == nil {
 		return p
 	}
 	p.PID, p.StartTime = ptr(int64(i.pid)), ptr(t.proc.startTime(i.start))
-	dirs := t.folders(i)
 	t.oom.see(dirs, t.ofCgroup())
 	if t.oom.known {
 		p.OOMKills, t.oom.told = ptr(t.oom.total), true
 	}
-	if i.ended {
+	if i.ended || state == contract.ProcessGone {
 		p.ExitCode = i.exit
 		return p
 	}

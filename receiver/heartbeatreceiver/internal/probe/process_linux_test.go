@@ -261,6 +261,25 @@ func TestExecutableIsTheOldestOfSeveral(t *testing.T) {
 	assert.Equal(t, contract.ProcessGone, byPath.Probe(t.Context()).Process.State)
 }
 
+func TestProcessThatIsNoLongerMeantIsNotSaidToHaveExited(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "app.pid")
+	c, ended := start(t, "wait"), start(t, "wait")
+	ended.send("0")
+	ended.reap()
+	writePID(t, file, c.pid())
+	p := newProber(t, Config{Process: ProcessConfig{PIDFile: file}})
+	until(t, p, contract.ProcessRunning)
+	writePID(t, file, ended.pid())
+	r := p.Probe(t.Context())
+	assert.Equal(t, contract.ProcessGone, r.Process.State)
+	assert.Contains(t, r.Message, "which does not run")
+	assert.NotContains(t, r.Message, "exit status")
+	writePID(t, file, c.pid())
+	r = p.Probe(t.Context())
+	assert.Equal(t, contract.ProcessRunning, r.Process.State)
+	assert.NotNil(t, r.Process.FDs, "all is read again")
+}
+
 func TestDescriptorsAgainstTheirLimit(t *testing.T) {
 	c := start(t, "wait")
 	file := filepath.Join(t.TempDir(), "app.pid")
@@ -272,4 +291,20 @@ func TestDescriptorsAgainstTheirLimit(t *testing.T) {
 	limit := syscall.Rlimit{Cur: 64, Max: 64}
 	require.NoError(t, setLimit(c.pid(), syscall.RLIMIT_NOFILE, &limit))
 	assert.EqualValues(t, 64, *p.Probe(t.Context()).Process.FDLimit)
+}
+
+func BenchmarkProcessProbe(b *testing.B) {
+	file := filepath.Join(b.TempDir(), "app.pid")
+	if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	p, err := newProcess(ProcessConfig{PIDFile: file})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(p.close)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.probe(b.Context())
+	}
 }

@@ -132,6 +132,21 @@ func (c cgroupDir) tightest(read func(dir string) (usage, limit *int64)) (usage,
 	return usage, limit
 }
 
+// frozen says whether the cgroup is held still, as `docker pause` does: the
+// process then looks as if it slept (version 2) or waited for a disk (version 1).
+func (d dirsOf) frozen() bool {
+	if c, ok := d[""]; ok {
+		if n := field(c.dir, "cgroup.events", "frozen"); n != nil && *n == 1 {
+			return true
+		}
+	}
+	if c, ok := d["freezer"]; ok {
+		b, err := readSmall(filepath.Join(c.dir, "freezer.state"))
+		return err == nil && strings.TrimSpace(string(b)) == "FROZEN"
+	}
+	return false
+}
+
 // cpuSeen are counts of CPU periods at the last probe.
 type cpuSeen struct{ periods, throttled int64 }
 
@@ -211,8 +226,9 @@ type oomCount struct {
 	last  int64
 }
 
-// see reads the folder's count and says whether there was one to read. Below
-// adds up the folders below, which version 1 counts apart.
+// see reads the folder's count and says whether it goes on from the last one
+// read: else there may have been kills that it does not tell of. Below adds up
+// the folders below, which version 1 counts apart.
 func (o *oomCount) see(d dirsOf, below bool) bool {
 	dir, n := d.oomKills(below)
 	if n == nil {
@@ -224,18 +240,19 @@ func (o *oomCount) see(d dirsOf, below bool) bool {
 			inode = st.Ino
 		}
 	}
+	same := dir == o.dir && inode == o.inode
 	switch {
 	case !o.told:
 		o.total = *n
 	case dir != o.dir:
 		// What another folder counted before we came is no news.
-	case inode != o.inode:
+	case !same:
 		o.total += *n // made anew at the same place: it began at 0
 	default:
 		o.total += max(*n-o.last, 0)
 	}
 	o.known, o.dir, o.inode, o.last = true, dir, inode, *n
-	return true
+	return same
 }
 
 func (d dirsOf) oomKills(below bool) (dir string, kills *int64) {
