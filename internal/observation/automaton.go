@@ -28,8 +28,20 @@ type finding struct {
 
 const classBits = 6
 
-// words is built at the first use, in about a millisecond.
+// words finds all wordings. It is built at the first use, in a few milliseconds.
 var words = sync.OnceValue(func() *automaton { return newAutomaton(wordings) })
+
+// endings finds only the wordings that count in ordinary lines, too: it is an
+// order of magnitude smaller and stays in the cache.
+var endings = sync.OnceValue(func() *automaton {
+	var list []wording
+	for _, w := range wordings {
+		if w.says&anySeverity != 0 {
+			list = append(list, w)
+		}
+	}
+	return newAutomaton(list)
+})
 
 // read returns what the first maxText bytes of s say.
 func (a *automaton) read(s string) (m meaning) {
@@ -128,17 +140,20 @@ func newAutomaton(list []wording) *automaton {
 			}
 		}
 	}
-	// Accepting states are numbered last, so that one comparison tells them.
+	// States are numbered by depth, because ordinary text keeps to the shallow
+	// ones and their rows then share the cache; accepting ones come last, so that
+	// one comparison tells them.
+	order := append([]uint16{0}, queue...)
 	number := make([]uint16, len(trie))
 	states := uint16(0)
-	for i := range trie {
+	for _, i := range order {
 		if len(trie[i].ends) == 0 {
 			number[i] = states
 			states++
 		}
 	}
 	a.accepting = states
-	for i := range trie {
+	for _, i := range order {
 		if len(trie[i].ends) == 0 {
 			continue
 		}

@@ -56,7 +56,9 @@ func (r *logResource) line(lr plog.LogRecord) {
 	s := message(body)
 	grave := severity == plog.SeverityNumberUnspecified || severity >= plog.SeverityNumberWarn
 	if !grave {
-		s = s[:min(len(s), ordinaryText)]
+		if s = s[:min(len(s), ordinaryText)]; endings().read(s) == 0 {
+			return
+		}
 	}
 	says := words().read(s)
 	detail := ""

@@ -48,6 +48,9 @@ const (
 const aboutCall = saysRefused | saysReset | saysTimeout | saysConnectTimeout | saysTimedOut | saysConnectFailed |
 	saysUnreachable | saysName | saysTLS | saysTLSTimeout
 
+// anySeverity are the meanings that are looked for in ordinary lines, too.
+const anySeverity = saysPanic | saysStopping | saysStarted
+
 // where a wording must stand to count.
 type place uint8
 
