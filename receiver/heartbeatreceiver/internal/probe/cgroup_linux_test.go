@@ -293,6 +293,8 @@ func TestVersion2(t *testing.T) {
 		p, err := newProcessAt(ProcessConfig{PIDFile: file}, at)
 		require.NoError(t, err)
 		require.Equal(t, contract.ProcessRunning, p.probe(t.Context()).Process.State)
+		writePID(t, file, 43) // as some do now and then
+		require.Equal(t, contract.ProcessRunning, p.probe(t.Context()).Process.State)
 		put(t, statLine(43, "stranger", "S", 9000), proc, "43/stat")
 		r := p.probe(t.Context())
 		assert.Equal(t, contract.ProcessGone, r.Process.State, "%+v", r)

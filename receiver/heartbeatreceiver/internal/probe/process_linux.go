@@ -92,7 +92,7 @@ func (t *processTarget) probe(context.Context) Result {
 	state, frozen := contract.ProcessGone, false
 	var dirs dirsOf
 	if f.found {
-		t.cur.procStat = f.stat
+		t.cur.procStat, t.cur.pidFile = f.stat, f.pidFile
 		state = stateOf(f.stat)
 		dirs = t.folders(t.cur)
 		if frozen = alive(f.stat) && dirs.frozen(); frozen {
