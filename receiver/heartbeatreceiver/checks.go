@@ -5,6 +5,7 @@ package heartbeatreceiver
 
 import (
 	"container/list"
+	"strings"
 	"sync"
 	"time"
 
@@ -195,4 +196,15 @@ func (c *check) senderKey() string {
 		return ""
 	}
 	return c.id
+}
+
+// checkLabel tells the checks of one service apart in metrics: its slug, or the
+// first part of its UUID. The whole UUID, or the key, would let who reads the
+// metrics send pings.
+func checkLabel(id string) string {
+	if i := strings.LastIndexByte(id, '/'); i >= 0 {
+		return "check:" + id[i+1:]
+	}
+	first, _, _ := strings.Cut(id, "-")
+	return "check:" + first
 }

@@ -110,7 +110,7 @@ func (c *Config) Validate() error {
 		bad("targets: %d are more than the %d that one receiver probes: spread them over several", len(c.Targets), maxTargets)
 	}
 	errs = append(errs, checkUnique(c.Checks)...)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, targetsUnique(c.Targets)...)...)
 }
 
 // checkUnique finds checks that one ping would mean both of.
@@ -124,6 +124,23 @@ func checkUnique(checks []CheckConfig) []error {
 			continue
 		}
 		ids[id] = i
+	}
+	return errs
+}
+
+// targetsUnique finds targets whose metrics could not be told apart.
+func targetsUnique(targets []probe.Config) []error {
+	type series struct{ target, service, namespace, instance, environment string }
+	var errs []error
+	seen := map[series]int{}
+	for i := range targets {
+		c := &targets[i]
+		id := series{c.Target(), c.Service, c.Namespace, c.Instance, c.Environment}
+		if j, twice := seen[id]; twice {
+			errs = append(errs, fmt.Errorf("targets::%d: is called %s for the same service as targets::%d: write a name for one of them", i, c.Target(), j))
+			continue
+		}
+		seen[id] = i
 	}
 	return errs
 }

@@ -77,6 +77,7 @@ func TestWrongConfigNamesTheKey(t *testing.T) {
 		"bad_service":           {"checks::0: ", "service: "},
 		"bad_key":               {"keys::0: ", "key: "},
 		"bad_target":            {"targets::0: ", "endpoint: "},
+		"bad_targets_alike":     {"targets::1: ", "targets::0", "write a name"},
 		"bad_unknown":           {"endpoint"},
 	} {
 		t.Run(id, func(t *testing.T) {

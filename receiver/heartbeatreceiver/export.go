@@ -139,14 +139,14 @@ func (p *page) point(dst pmetric.NumberDataPointSlice, id *identity, target stri
 func (p *page) senders(all []sender) {
 	for i := range all {
 		s := &all[i]
-		p.point(p.up, s.id, "").SetIntValue(oneIf(s.up(p.now)))
+		p.point(p.up, s.id, s.label).SetIntValue(oneIf(s.up(p.now)))
 		if usual := s.interval(); usual > 0 {
-			p.point(p.interval, s.id, "").SetDoubleValue(usual.Seconds())
+			p.point(p.interval, s.id, s.label).SetDoubleValue(usual.Seconds())
 		}
 		if s.hasSkew {
-			p.point(p.skew, s.id, "").SetDoubleValue(s.skew.Seconds())
+			p.point(p.skew, s.id, s.label).SetDoubleValue(s.skew.Seconds())
 		}
-		dp := p.point(p.missed, s.id, "")
+		dp := p.point(p.missed, s.id, s.label)
 		dp.SetStartTimestamp(pcommon.NewTimestampFromTime(s.since))
 		dp.SetIntValue(s.missed + s.overdue(p.now))
 	}

@@ -246,11 +246,11 @@ func TestFloodOfNamesCostsNoMemory(t *testing.T) {
 	assert.Less(t, heap(), base+16<<20, "memory is flat")
 	assert.LessOrEqual(t, g.senders.len(), limit+3, "the configured checks come on top")
 	assert.GreaterOrEqual(t, g.count("otelcol_receiver_heartbeat_senders_evicted", "", ""), int64(names-limit))
-	real := 0
+	kept := 0
 	for _, s := range g.senders.snapshot(time.Now(), nil) {
 		if s.id.service == "real" || s.id.service == "backup" {
-			real++
+			kept++
 		}
 	}
-	assert.Equal(t, 2, real, "who beats on, and what is configured, stays")
+	assert.Equal(t, 2, kept, "who beats on, and what is configured, stays")
 }

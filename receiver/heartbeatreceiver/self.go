@@ -71,7 +71,7 @@ func ownSentence(observer string, late time.Duration, refused int64) string {
 		s += fmt.Sprintf(", its tick was %v late", late.Round(time.Millisecond))
 	}
 	if refused > 0 {
-		s += fmt.Sprintf(", it refused %d heartbeats", refused)
+		s += fmt.Sprintf(", heartbeats refused: %d", refused)
 	}
 	return s
 }

@@ -24,6 +24,7 @@ type sender struct {
 	key   string
 	id    *identity
 	place *list.Element // nil: a configured check, which stays; their number is the user's, not the network's
+	label string        // of a configured check: what it is called in metrics
 
 	since    time.Time
 	last     time.Time     // of its latest beat; zero: configured and never seen
@@ -152,6 +153,8 @@ func (t *senders) find(b *beat, now time.Time, check string) *sender {
 			t.evicted()
 		}
 		s.place = t.order.PushFront(s)
+	} else {
+		s.label = checkLabel(check)
 	}
 	t.byKey[s.key] = s
 	return s
@@ -218,15 +221,20 @@ func newIdentity(b *beat) *identity {
 
 // say makes the line for a person.
 func (id *identity) say() string {
-	who, what := id.instance, id.status
+	who, what := id.instance, "is "+id.status
 	if who == "" {
 		who = id.host
 	}
-	if what == "" {
-		what = "alive"
+	switch id.status {
+	case "":
+		what = "is alive"
+	case contract.StatusFailed:
+		what = "has failed"
+	case contract.StatusLastGasp:
+		what = "says its last word"
 	}
 	if who == "" {
-		return id.service + " is " + what
+		return id.service + " " + what
 	}
-	return id.service + " " + who + " is " + what
+	return id.service + " " + who + " " + what
 }

@@ -167,8 +167,28 @@ func TestSentences(t *testing.T) {
 	for want, b := range map[string]*beat{
 		"a is alive":       beatOf("a", nil),
 		"a i1 is stopping": beatOf("a", func(b *beat) { b.text[fInstance] = "i1"; b.markStatus(contract.StatusStopping) }),
+		"a has failed":     beatOf("a", func(b *beat) { b.markStatus(contract.StatusFailed) }),
 		"a h1 is ready":    beatOf("a", func(b *beat) { b.text[fHost] = "h1"; b.markStatus(contract.StatusReady) }),
 	} {
 		assert.Equal(t, want, newIdentity(b).sentence)
 	}
+}
+
+func TestChecksOfOneServiceHaveSeriesOfTheirOwn(t *testing.T) {
+	for id, want := range map[string]string{
+		nightly:                     "check:5bf66975",
+		slugID("secret", "reindex"): "check:reindex",
+		slugID("", "reindex"):       "check:reindex",
+	} {
+		assert.Equal(t, want, checkLabel(id))
+	}
+	s := newSenders(10, func() {})
+	for _, id := range []string{nightly, slugID("secret", "reindex"), ""} {
+		s.touch(beatOf("db", nil), t0, id)
+	}
+	labels := map[string]bool{}
+	for _, x := range s.snapshot(t0, nil) {
+		labels[x.label] = true
+	}
+	assert.Equal(t, map[string]bool{"check:5bf66975": true, "check:reindex": true, "": true}, labels)
 }
