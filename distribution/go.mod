@@ -2,9 +2,10 @@
 
 module github.com/faultline-otel/faultline/distribution
 
-go 1.24.0
+go 1.26.8
 
 require (
+	github.com/faultline-otel/faultline v0.0.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/failoverconnector v0.145.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/routingconnector v0.145.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/servicegraphconnector v0.145.0
@@ -313,6 +314,7 @@ require (
 	github.com/puzpuzpuz/xsync/v3 v3.5.1 // indirect
 	github.com/rcrowley/go-metrics v0.0.0-20250401214520-65e299d6c5c9 // indirect
 	github.com/relvacode/iso8601 v1.7.0 // indirect
+	github.com/robfig/cron/v3 v3.0.1 // indirect
 	github.com/rs/cors v1.11.1 // indirect
 	github.com/scaleway/scaleway-sdk-go v1.0.0-beta.36 // indirect
 	github.com/shirou/gopsutil/v4 v4.26.1 // indirect
@@ -476,3 +478,5 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.0 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
+
+replace github.com/faultline-otel/faultline => ../
