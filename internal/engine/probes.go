@@ -132,7 +132,7 @@ func (e *Engine) processSeen(n *entity, ps *probeState, b *Probe) {
 	if p.OOMKills >= 0 {
 		f.oomKills = p.OOMKills
 	}
-	if p.HasExitCode && (ps.run == 1 || p.State == ProcessGone || p.State == ProcessZombie) && f.pid != 0 {
+	if ended := p.State == ProcessGone || p.State == ProcessZombie || p.StartTime != f.start; p.HasExitCode && ended && f.pid != 0 {
 		e.addFact(n, Fact{Kind: FactExit, Value: int64(p.ExitCode), At: e.now})
 		f.pid = 0
 	}
