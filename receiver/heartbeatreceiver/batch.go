@@ -49,12 +49,19 @@ type batcher struct {
 func newBatcher(next consumer.Logs, obs *receiverhelper.ObsReport, limit int, lost func(int, error)) *batcher {
 	return &batcher{
 		next: next, obs: obs, max: limit, lost: lost,
-		current: plog.NewLogs(),
+		current: newLogs(),
 		first:   make(chan struct{}, 1),
 		ready:   make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
+}
+
+// newLogs makes room for a full batch at once.
+func newLogs() plog.Logs {
+	ld := plog.NewLogs()
+	ld.ResourceLogs().EnsureCapacity(batchRecords)
+	return ld
 }
 
 // reserve keeps n places, or none if there are not as many.
@@ -98,7 +105,7 @@ func (q *batcher) added() {
 		wake(q.first)
 	case batchRecords:
 		q.full = append(q.full, q.current)
-		q.current, q.count = plog.NewLogs(), 0
+		q.current, q.count = newLogs(), 0
 		wake(q.ready)
 	}
 }
@@ -144,7 +151,7 @@ func (q *batcher) handOn() {
 	q.full = nil
 	if q.count > 0 {
 		batches = append(batches, q.current)
-		q.current, q.count = plog.NewLogs(), 0
+		q.current, q.count = newLogs(), 0
 	}
 	q.mu.Unlock()
 	for _, ld := range batches {

@@ -67,8 +67,8 @@ const recordFields = 1<<fSeq | 1<<fIncarnation | 1<<fInterval | 1<<fSentAt | 1<<
 	1<<fDigest | 1<<fBootID | 1<<fGroup | 1<<fZone
 
 func (id *identity) putTo(attrs pcommon.Map) {
-	attrs.EnsureCapacity(4)
-	attrs.PutStr(attrService, id.service)
+	attrs.EnsureCapacity(id.resourceAttrs)
+	putStr(attrs, attrService, id.service)
 	putStr(attrs, attrNamespace, id.namespace)
 	putStr(attrs, attrInstance, id.instance)
 	putStr(attrs, attrVersion, id.version)

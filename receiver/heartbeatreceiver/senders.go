@@ -16,6 +16,7 @@ import (
 type identity struct {
 	service, instance, namespace, environment, host, zone, group, version string
 
+	resourceAttrs    int    // how many of them stand in the resource
 	status, sentence string // the record's line for a person, for the status of the latest beat
 }
 
@@ -216,6 +217,11 @@ func newIdentity(b *beat) *identity {
 		group: c(b.text[fGroup]), version: c(b.text[fVersion]), status: b.text[fStatus],
 	}
 	id.sentence = id.say()
+	for _, v := range [...]string{id.service, id.instance, id.namespace, id.environment, id.host, id.zone, id.version} {
+		if v != "" {
+			id.resourceAttrs++
+		}
+	}
 	return id
 }
 
