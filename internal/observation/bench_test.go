@@ -159,3 +159,12 @@ func BenchmarkMetrics(b *testing.B) {
 		x.Metrics(md, testNow, &batch)
 	}
 }
+
+func BenchmarkSource(b *testing.B) {
+	x := New(Settings{})
+	res := healthyTraces(10).ResourceSpans().At(0).Resource()
+	b.ReportAllocs()
+	for b.Loop() {
+		x.Source(res)
+	}
+}

@@ -177,6 +177,14 @@ func TestLogs_about_a_peer(t *testing.T) {
 	}
 }
 
+func TestLogs_loopback_of_an_unknown_host_is_nobodys(t *testing.T) {
+	var b engine.Batch
+	New(Settings{}).Logs(logOf(t, attrs{"service.name": "checkout"}, errorLevel, "dial tcp 127.0.0.1:8080: connect: connection refused", nil), testNow, &b)
+	if !b.Empty() {
+		t.Errorf("%+v", b.Calls)
+	}
+}
+
 func TestLogs_own_events_are_no_evidence(t *testing.T) {
 	ld := logOf(t, attrs{"service.name": "payment"}, errorLevel, "panic: no space left on device", nil)
 	sl := ld.ResourceLogs().At(0).ScopeLogs().At(0)

@@ -81,8 +81,9 @@ type httpCheck struct {
 	invalid bool
 }
 
-// maxChecks is how many URLs of one resource are read.
-const maxChecks = 1024
+// maxChecks is how many URLs of one resource are read: finding one's earlier
+// points takes a step for each.
+const maxChecks = 256
 
 func (r *metricResource) check(p pmetric.NumberDataPoint) *httpCheck {
 	url := attribute(p, "http.url")

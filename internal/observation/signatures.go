@@ -121,7 +121,11 @@ func (sc *scratch) mentionedPeer(says meaning, at engine.Time, texts ...string) 
 			id = calleeID{peer: clip(m.host), peerPort: m.port}
 		}
 		if loopback(m.host) {
-			id.place = placeOf(sc.src)
+			// Spans of the same process may tell the host: without it, this
+			// would be somebody else's address.
+			if id.place = placeOf(sc.src); id.place == "" {
+				continue
+			}
 		}
 		sc.call(sc.callee(&id), o, at, at)
 		return

@@ -20,7 +20,6 @@ type sourceID struct {
 	containerID                           string
 	host, zone, group, version            string
 	created                               string // process.creation.time
-	pid                                   int64
 }
 
 // text returns the string of an attribute that ought to be one; numbers are
@@ -72,8 +71,6 @@ func identify(attrs pcommon.Map) sourceID {
 			id.zone = text(v)
 		case "process.creation.time":
 			id.created = text(v)
-		case "process.pid":
-			id.pid = v.Int()
 		}
 	}
 	if id.environment == "" {
@@ -91,7 +88,7 @@ func identify(attrs pcommon.Map) sourceID {
 }
 
 func (id *sourceID) hash() uint64 {
-	h := mixString(uint64(id.pid), id.name)
+	h := mixString(1, id.name)
 	for _, s := range [...]string{
 		id.namespace, id.environment, id.cluster, id.instance, id.podUID, id.container,
 		id.containerID, id.host, id.zone, id.group, id.version, id.created,
@@ -153,16 +150,17 @@ func (x *Extractor) newSource(h uint64, seen *sourceID) *engine.Source {
 	return stored
 }
 
-// incarnation tells one start of the process from the next, by its start time.
-// A pid alone does not: in containers it is the same at each start.
+// incarnation tells one start of the process from the next: its start time in
+// Unix ns, as heartbeats have it. A pid does not tell: in containers it is the
+// same at each start.
 func incarnation(id *sourceID) uint64 {
 	if id.created == "" {
 		return 0
 	}
-	if t, err := time.Parse(time.RFC3339Nano, id.created); err == nil && t.Unix() > 0 {
-		return mix(uint64(t.UnixNano()), uint64(id.pid)) | 1
+	if t, err := time.Parse(time.RFC3339Nano, id.created); err == nil && t.Unix() > 0 && t.Year() < 2262 {
+		return uint64(t.UnixNano())
 	}
-	return mixString(uint64(id.pid), id.created) | 1
+	return mixString(1, id.created)
 }
 
 // drawn says whether an instance id was drawn at the start of the process: it
