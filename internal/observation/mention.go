@@ -32,7 +32,7 @@ func mentioned(s string) mention {
 	if len(s) > maxText {
 		s = s[:maxText]
 	}
-	var bare, v6 mention
+	var bare, v6, url mention
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if c != '[' && (c-'0' > 9 || i > 0 && inAddress(s[i-1])) {
@@ -47,9 +47,12 @@ func mentioned(s string) mention {
 			}
 			continue
 		}
+		start := i
 		i = end - 1
 		switch {
 		case strings.HasPrefix(s[end:], "->"): // the caller's own end
+		case m.port != 0 && start >= 2 && s[start-1] == '/' && s[start-2] == '/':
+			url = m // what was asked for; the rest of the message tells what failed
 		case m.port != 0 && c == '[' && strings.HasPrefix(m.host, "::1"):
 			v6 = m // "localhost" tries both: prefer the other, if it is named too
 		case m.port != 0:
@@ -60,6 +63,9 @@ func mentioned(s string) mention {
 	}
 	if v6.host != "" {
 		return v6
+	}
+	if url.host != "" {
+		return url
 	}
 	if m := introduced(s); m.host != "" {
 		return m

@@ -31,6 +31,8 @@ var messages = map[string][]struct {
 		{`read tcp 10.0.0.5:41234->10.0.0.7:8080: i/o timeout`, engine.OutcomeTimeout, "10.0.0.7", 8080},
 		{`write tcp 10.0.0.5:41234->10.0.0.7:8080: write: broken pipe`, engine.OutcomeReset, "10.0.0.7", 8080},
 		{`Post "http://payment:8080/charge": EOF`, engine.OutcomeReset, "", 0},
+		{`Get "http://10.0.0.7:8080/": proxyconnect tcp: dial tcp 10.0.0.1:3128: connect: connection refused`, engine.OutcomeRefused, "10.0.0.1", 3128},
+		{`Get "http://10.0.0.7:8080/": EOF`, engine.OutcomeReset, "10.0.0.7", 8080},
 		{`unexpected EOF`, engine.OutcomeReset, "", 0},
 		{`context deadline exceeded (Client.Timeout exceeded while awaiting headers)`, engine.OutcomeTimeout, "", 0},
 		{`net/http: timeout awaiting response headers`, engine.OutcomeTimeout, "", 0},
