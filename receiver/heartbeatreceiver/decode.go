@@ -165,7 +165,7 @@ func (sc *scanner) field(b *beat, name, odd string) (flaw *elementError, err err
 		}
 	case c == 'n':
 		// Clients that write every member of a struct mean: not given.
-		_, err = sc.literal()
+		err = sc.literal()
 		return nil, err
 	default:
 		if err := sc.skip(); err != nil {

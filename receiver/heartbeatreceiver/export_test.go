@@ -40,7 +40,7 @@ func points(all []pmetric.Metrics, name string) (out []point, m pmetric.Metric, 
 	if !found {
 		return nil, m, false
 	}
-	dps := pmetric.NewNumberDataPointSlice()
+	var dps pmetric.NumberDataPointSlice
 	if m.Type() == pmetric.MetricTypeSum {
 		dps = m.Sum().DataPoints()
 	} else {
@@ -95,7 +95,7 @@ func TestMetricsOfTheContract(t *testing.T) {
 			{Endpoint: dead, Service: "ledger", CollectionInterval: 100 * time.Millisecond, Timeout: time.Second},
 		}
 	})
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	status, text := g.postJSON(`[{"service":"payment","instance":"p-1","namespace":"shop","environment":"prod","interval":"2s","sent_at":"2020-01-01T00:00:00Z"},{"service":""}]`)
 	require.Equal(t, http.StatusAccepted, status, text)
 
@@ -179,7 +179,7 @@ func closedPort(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	return ln.Addr().String()
 }
 

@@ -89,7 +89,7 @@ func (g *rig) do(method, path, body string, headers ...string) (int, string, htt
 	}
 	resp, err := g.client.Do(req)
 	require.NoError(g.t, err)
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(g.t, err)
 	return resp.StatusCode, string(text), resp.Header

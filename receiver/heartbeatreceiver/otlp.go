@@ -109,7 +109,7 @@ func decodeOTLP(body []byte, kind string) (plog.Logs, *problem) {
 // What is malformed counts as nothing: the decoder will say so.
 func countMessages(b []byte, path ...protowire.Number) int {
 	n := 0
-	for len(b) > 0 {
+	for len(b) > 0 && len(path) > 0 {
 		num, typ, used := protowire.ConsumeTag(b)
 		if used < 0 {
 			return n

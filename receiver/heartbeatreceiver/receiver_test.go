@@ -51,7 +51,7 @@ func TestPipelinesOfOneIDShareOneReceiver(t *testing.T) {
 func TestEndpointInUseIsAnErrorThatNamesTheKey(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	cfg := createDefaultConfig().(*Config)
 	cfg.HTTP.NetAddr.Endpoint = ln.Addr().String()
 	r, err := NewFactory().CreateLogs(t.Context(), receivertest.NewNopSettings(metadata.Type), cfg, consumertest.NewNop())
@@ -191,7 +191,7 @@ func TestSlowSendersAreCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			conn, err := net.Dial("tcp", g.addr.String())
 			require.NoError(t, err)
-			defer conn.Close()
+			defer func() { _ = conn.Close() }()
 			_, err = io.WriteString(conn, begin)
 			require.NoError(t, err)
 			require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))

@@ -228,22 +228,22 @@ func (sc *scanner) digits() int {
 }
 
 // literal reads true, false or null.
-func (sc *scanner) literal() (string, error) {
+func (sc *scanner) literal() error {
 	for _, l := range [...]string{"null", "true", "false"} {
 		if strings.HasPrefix(sc.s[sc.i:], l) {
 			sc.i += len(l)
-			return l, nil
+			return nil
 		}
 	}
-	return "", sc.unexpected("want a value")
+	return sc.unexpected("want a value")
 }
 
-const maxDepth = 64
+const maxDepth = 64 // the bits of skip's objects
 
 // skip reads a value of any kind and throws it away. It does not recurse, and
 // gives up below maxDepth.
 func (sc *scanner) skip() error {
-	var objects [maxDepth]bool // whether the container at that depth is an object
+	var objects uint64 // a bit for each open container, the innermost lowest: is it an object?
 	depth := 0
 	for {
 		// A value begins here.
@@ -254,7 +254,10 @@ func (sc *scanner) skip() error {
 				return sc.fail(fmt.Sprintf("nested deeper than %d", maxDepth))
 			}
 			sc.i++
-			objects[depth] = c == '{'
+			objects <<= 1
+			if c == '{' {
+				objects |= 1
+			}
 			depth++
 			if sc.peek() == c+2 { // '}' follows '{', and ']' '[', at a distance of two
 				break
@@ -268,7 +271,7 @@ func (sc *scanner) skip() error {
 		case '"':
 			_, _, err = sc.str()
 		case 't', 'f', 'n':
-			_, err = sc.literal()
+			err = sc.literal()
 		default:
 			_, err = sc.num()
 		}
@@ -283,7 +286,7 @@ func (sc *scanner) skip() error {
 			c := sc.peek()
 			if c == ',' {
 				sc.i++
-				if objects[depth-1] {
+				if objects&1 != 0 {
 					if err = sc.key(); err != nil {
 						return err
 					}
@@ -291,13 +294,14 @@ func (sc *scanner) skip() error {
 				break
 			}
 			want := byte(']')
-			if objects[depth-1] {
+			if objects&1 != 0 {
 				want = '}'
 			}
 			if c != want {
 				return sc.unexpected(fmt.Sprintf("want , or %c", want))
 			}
 			sc.i++
+			objects >>= 1
 			depth--
 		}
 	}
