@@ -6,7 +6,6 @@ package observation
 import (
 	"math"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -25,44 +24,6 @@ func IsHeartbeat(lr plog.LogRecord) bool {
 	}
 	v, ok := lr.Attributes().Get(contract.EventName)
 	return ok && v.Str() == contract.EventHeartbeat
-}
-
-// Reasons for which evidence was not taken in.
-const (
-	skipNobody     = "heartbeat_names_nobody" // neither service nor target nor observer
-	skipType       = "heartbeat_wrong_type"   // the attribute was taken as absent
-	skipRange      = "heartbeat_out_of_range" // the attribute was taken as absent
-	skipWord       = "heartbeat_unknown_word" // the status, outcome or state was taken as absent
-	skipUnknownPod = "unknown_pod"            // an event or metric of a pod from which nothing has been heard
-)
-
-var skipReasons = [...]string{skipNobody, skipType, skipRange, skipWord, skipUnknownPod}
-
-type skips [len(skipReasons)]atomic.Uint64
-
-func (s *skips) add(reason string) {
-	for i, r := range skipReasons {
-		if r == reason {
-			s[i].Add(1)
-			return
-		}
-	}
-}
-
-// Skipped returns how often evidence was not taken in so far, by reason. Of a
-// heartbeat with a bad attribute only that attribute is skipped.
-func (x *Extractor) Skipped() map[string]uint64 {
-	m := make(map[string]uint64, len(skipReasons))
-	for i, r := range skipReasons {
-		m[r] = x.skips[i].Load()
-	}
-	return m
-}
-
-// Forgotten returns how many interned sources and callees made room for others
-// so far.
-func (x *Extractor) Forgotten() (sources, callees uint64) {
-	return x.sources.evicted.Load(), x.callees.evicted.Load()
 }
 
 const (

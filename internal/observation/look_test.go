@@ -140,6 +140,7 @@ func TestLook_callee(t *testing.T) {
 		"loopback_is_of_the_callers_host": {unset, "", attrs{"network.peer.address": "127.0.0.1", "network.peer.port": 8080, "server.address": "localhost", "server.port": 8080},
 			engine.Callee{Address: "127.0.0.1:8080@node-1", Direct: true, Named: "localhost:8080@node-1"}},
 		"unspecified_address_is_none": {unset, "", attrs{"network.peer.address": "0.0.0.0", "network.peer.port": 8080}, engine.Callee{}},
+		"white_space_is_no_address":   {unset, "", attrs{"server.address": "pay\nment"}, engine.Callee{}},
 		"socket":                      {unset, "", attrs{"network.peer.address": "/var/run/pay.sock"}, engine.Callee{Address: "unix:/var/run/pay.sock@node-1"}},
 		"nothing":                     {unset, "", attrs{}, engine.Callee{}},
 		"message_names_the_instance": {failed, "dial tcp 10.0.0.7:8080: connect: connection refused", attrs{"server.address": "payment", "server.port": 80},

@@ -91,8 +91,8 @@ func (x *Extractor) callee(h uint64, id *calleeID) *callee {
 // those who stand behind it can tell.
 func canonical(host string, port, usual int32, place string) (address string, ip bool) {
 	host = strings.ToLower(strings.TrimSpace(own(host)))
-	if host == "" {
-		return "", false
+	if host == "" || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return "", false // no address holds white space, and people will read this one
 	}
 	if host[0] == '/' || host[0] == '@' { // a socket in the file system
 		return "unix:" + host + at(place), false

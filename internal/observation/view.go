@@ -22,7 +22,7 @@ type view struct {
 	peer, server, oldPeer, oldServer           string
 	peerPort, serverPort, oldPeerPort, oldPort int32
 	url, oldURL, oldHost                       string
-	peerService, rpcService, system, rpcSystem string
+	peerService, rpcService, system            string
 	database, destination                      string
 }
 
@@ -75,8 +75,6 @@ func (v *view) read(attrs pcommon.Map) {
 			v.peerService = clip(val.Str())
 		case "rpc.service":
 			v.rpcService = clip(val.Str())
-		case "rpc.system", "rpc.system.name":
-			v.rpcSystem = val.Str()
 		case "db.system", "db.system.name", "messaging.system":
 			v.system = clip(val.Str())
 		case "db.namespace", "db.name":

@@ -432,7 +432,7 @@ var wordings = []wording{
 // breaker in the caller is no word about the callee, so they come before what
 // the rest of the text says.
 func (m meaning) outcome() engine.Outcome {
-	has := func(any meaning) bool { return m&any != 0 }
+	has := func(one meaning) bool { return m&one != 0 }
 	switch {
 	case has(saysCircuit):
 		return engine.OutcomeCircuitOpen
