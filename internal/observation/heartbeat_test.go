@@ -194,6 +194,8 @@ func TestHeartbeat_bad_attributes(t *testing.T) {
 		"observer_number":      {attrs{contract.HeartbeatObserver: 5}, skipType},
 		"uptime_of_ages":       {attrs{contract.HeartbeatObserverUptime: int64(math.MaxInt64)}, skipRange},
 		"group_is_a_map":       {attrs{contract.HeartbeatGroup: map[string]any{}}, skipType},
+		"pressure_over_one":    {attrs{contract.ProcessPressureCPU: 1.5}, skipRange},
+		"pressure_text":        {attrs{contract.ProcessPressureIO: "high"}, skipType},
 		"grace_before_its_due": {attrs{contract.HeartbeatGrace: -0.1}, skipRange},
 	}
 	for name, c := range cases {
