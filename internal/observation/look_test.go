@@ -141,6 +141,7 @@ func TestLook_callee(t *testing.T) {
 			engine.Callee{Address: "127.0.0.1:8080@node-1", Direct: true, Named: "localhost:8080@node-1"}},
 		"unspecified_address_is_none": {unset, "", attrs{"network.peer.address": "0.0.0.0", "network.peer.port": 8080}, engine.Callee{}},
 		"white_space_is_no_address":   {unset, "", attrs{"server.address": "pay\nment"}, engine.Callee{}},
+		"unspecified_peer_of_a_name":  {unset, "", attrs{"network.peer.address": "0.0.0.0", "server.address": "payment", "server.port": 80}, engine.Callee{Address: "payment:80"}},
 		"socket":                      {unset, "", attrs{"network.peer.address": "/var/run/pay.sock"}, engine.Callee{Address: "unix:/var/run/pay.sock@node-1"}},
 		"nothing":                     {unset, "", attrs{}, engine.Callee{}},
 		"message_names_the_instance": {failed, "dial tcp 10.0.0.7:8080: connect: connection refused", attrs{"server.address": "payment", "server.port": 80},

@@ -68,11 +68,11 @@ func (x *Extractor) callee(h uint64, id *calleeID) *callee {
 			port = kept.serverPort
 		}
 		c.Address, c.Direct = canonical(kept.peer, port, kept.usualPort, kept.place)
-		if named != c.Address {
-			c.Named = named
-		}
-	} else {
+	}
+	if c.Address == "" {
 		c.Address, c.Direct = named, namedIP
+	} else if named != c.Address {
+		c.Named = named
 	}
 	c.Service = own(kept.service)
 	c.peer = named
