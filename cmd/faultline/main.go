@@ -1,0 +1,37 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command faultline is for people: it shows, replays and explains what the
+// Collector distribution otelcol-faultline says.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/faultline-otel/faultline/cmd/faultline/internal/demo"
+	"github.com/faultline-otel/faultline/cmd/faultline/internal/shop"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := &cobra.Command{
+		Use:           "faultline",
+		Short:         "See, replay and explain what Faultline says about failures",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(demo.Command(), shop.ServiceCommand(), shop.LoadCommand())
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "faultline:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop was called
+	}
+}
