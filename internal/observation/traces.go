@@ -90,7 +90,7 @@ func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselin
 				}
 			}
 		}
-		if sc.served.OK+sc.served.Failed > 0 {
+		if sc.served.OK+sc.served.Failed > 0 && sc.src != nil && sc.src.Key != 0 {
 			b.Served = append(b.Served, sc.served)
 		}
 	}
@@ -164,7 +164,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			sc.served.OK++
 		}
 		sc.served.Last = max(sc.served.Last, last)
-		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil {
+		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil && sc.src.Key != 0 {
 			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src})
 		}
 	}
@@ -183,8 +183,8 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	return slow(tail, d)
 }
 
-// past is an event's time on the engine's scale; now if it tells none. A sender whose clock is ahead
-// must not make its calls the latest for ever.
+// past is an event's time on the engine's scale; now if it tells none. A sender
+// whose clock is ahead must not make its calls the latest for ever.
 func (sc *scratch) past(t pcommon.Timestamp) engine.Time {
 	if t == 0 || t > pcommon.Timestamp(sc.now) {
 		return sc.now

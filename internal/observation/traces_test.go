@@ -275,7 +275,7 @@ func TestTraces_without_a_source(t *testing.T) {
 	s, _ := spanOf(t, attrs{}, server, unset, "", attrs{})
 	s.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
 	b := engine.Batch{Arrived: testNow}
-	if odd := x.Traces(td, testNow, nil, &b); odd != 1 || len(b.Calls) != 1 || b.Calls[0].Caller != nil {
+	if odd := x.Traces(td, testNow, nil, &b); odd != 1 || len(b.Calls) != 1 || b.Calls[0].Caller != nil || len(b.Served) != 0 {
 		t.Errorf("odd %d, calls %+v", odd, b.Calls)
 	}
 	engine.New(engine.DefaultParams()).Observe(&b) // must not mind
