@@ -19,7 +19,7 @@ import (
 
 // What this Go's own libraries say of real failures on real sockets.
 func TestWordings_of_real_failures(t *testing.T) {
-	patient, hasty := &http.Client{Timeout: time.Minute}, &http.Client{Timeout: 50 * time.Millisecond}
+	patient, hasty := &http.Client{Timeout: time.Minute}, &http.Client{Timeout: 500 * time.Millisecond}
 	get := func(c *http.Client, url string) func() error {
 		return func() error {
 			resp, err := c.Get(url)
