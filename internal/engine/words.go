@@ -19,7 +19,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 		v.Since = p.began
 	}
 	if class == ClassUnknown {
-		v.Confidence = roundTo(min(b.failure()/(b.failure()+b.p[causeHealthy]+1e-9), ceilingOneSided), confidenceStep)
+		v.Confidence = rounded(min(b.failure()/(b.failure()+b.p[causeHealthy]+1e-9), ceilingOneSided))
 		e.unknownWords(p, b, v)
 		return v
 	}
@@ -42,7 +42,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 const (
 	maxInReason     = 3
 	maxEvidence     = 8
-	confidenceStep  = 0.05
+	confidenceSteps = 20 // of confidence between 0 and 1: more would feign precision
 	ceilingOneSided = 0.75
 )
 
@@ -51,10 +51,10 @@ var ceilings = [...]float64{0.75, 0.90, 0.97, 0.99}
 
 func confidence(b *belief, class Class, c cause) float64 {
 	ceiling := ceilings[min(b.independent(c), len(ceilings)-1)]
-	return min(roundTo(b.class(class), confidenceStep), ceiling)
+	return min(rounded(b.class(class)), ceiling)
 }
 
-func roundTo(x, step float64) float64 { return math.Round(x/step) * step }
+func rounded(x float64) float64 { return math.Round(x*confidenceSteps) / confidenceSteps }
 
 func (e *Engine) unknownWords(p *episode, b *belief, v *Verdict) {
 	first, second := b.best()

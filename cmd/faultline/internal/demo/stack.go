@@ -171,7 +171,7 @@ func (s *stack) awaitTraces(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		traces, err := s.traces(ctx, "ledger", nil, time.Now().Add(-time.Minute), 1)
+		traces, err := s.traces(ctx, "ledger", time.Now().Add(-time.Minute), 1)
 		if err == nil && len(traces) > 0 {
 			return nil
 		}
