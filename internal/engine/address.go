@@ -152,14 +152,16 @@ func (k *addressBook) drop(address string, n *entity) {
 func (e *Engine) callee(c Callee) *entity {
 	for _, address := range [2]string{c.Address, c.Named} {
 		entry := e.book.entries[address]
-		if entry == nil || address == "" {
-			continue
+		if entry == nil || address == "" || address == c.Address && c.Named != "" && entry.only() == nil && entry.service() == nil {
+			continue // the name says more than the address of a proxy
 		}
-		one := entry.only()
-		if one != nil {
+		if one := entry.only(); one != nil {
 			return one
 		}
-		return e.wholeService(entry.behind[0].entity.service)
+		if s := entry.service(); s != nil {
+			return e.wholeService(s)
+		}
+		return e.external(address) // a proxy of several services
 	}
 	if s := e.serviceNamed(c.Service); s != nil {
 		return e.wholeService(s)
@@ -210,6 +212,17 @@ func (a *addressEntry) only() *entity {
 		one = b.entity
 	}
 	return one
+}
+
+// service is the one that all behind the address belong to, or nil.
+func (a *addressEntry) service() *service {
+	s := a.behind[0].entity.service
+	for _, b := range a.behind {
+		if b.entity.service != s {
+			return nil
+		}
+	}
+	return s
 }
 
 // sameSlot says whether two instances with drawn ids can be one that restarted:

@@ -175,6 +175,51 @@ func TestTwoProcessesWithOneIdentityAreAConflict(t *testing.T) {
 	f.nobodyAccused(false)
 }
 
+func TestBeatsAndTelemetryOfOneProcessAreOneInstance(t *testing.T) {
+	for name, beat := range map[string]Source{
+		"same_drawn_id":    {Service: ServiceID{Name: "a"}, Host: "h", Instance: "u-1", Volatile: true},
+		"service_and_host": {Service: ServiceID{Name: "a"}, Host: "h"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			f.add("other", "x")
+			telemetry := NewSource(Source{Service: ServiceID{Name: "a", Namespace: "n"}, Host: "h", Instance: "u-1", Volatile: true})
+			src := NewSource(beat)
+			for i := range 60 {
+				b := &Batch{Arrived: f.now, Beats: []Beat{{Stamp: f.stamp(), Source: src, Interval: time.Second, Incarnation: 77, Seq: uint64(i + 1)}}}
+				if i%5 == 0 {
+					b.Signs = []Sign{{Source: telemetry, At: f.now}}
+				}
+				f.e.Observe(b)
+				f.run(time.Second)
+			}
+			if n := len(f.e.reg.byKey); n != 2 {
+				t.Errorf("%d entities, want the process and the other", n)
+			}
+			if ev := f.first(contract.EventIdentityConflict); ev != nil {
+				t.Error(ev.Body)
+			}
+			f.nobodyAccused(false)
+		})
+	}
+}
+
+func TestProxyOfSeveralServicesIsNoneOfThem(t *testing.T) {
+	e := New(DefaultParams())
+	e.advance(1)
+	a, b := NewSource(Source{Service: ServiceID{Name: "a"}, Instance: "a-1"}), NewSource(Source{Service: ServiceID{Name: "b"}, Instance: "b-1"})
+	proxy := Callee{Address: "10.0.0.1:80"}
+	e.learn(proxy, a)
+	e.learn(proxy, b)
+	if n := e.callee(proxy); n.kind != kindExternal {
+		t.Errorf("a proxy was taken for %s", n.name())
+	}
+	e.learn(Callee{Address: "10.0.0.1:80", Named: "a:80"}, a)
+	if n := e.callee(Callee{Address: "10.0.0.1:80", Named: "a:80"}); n.name() != "a-1" {
+		t.Errorf("the name was not preferred: %s", n.name())
+	}
+}
+
 // FuzzObserve feeds batches of arbitrary values: nothing may panic, and what is
 // published must be well formed.
 func FuzzObserve(f *testing.F) {

@@ -108,11 +108,8 @@ func (e *Engine) called(c *Calls) {
 	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther {
 		return
 	}
-	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls {
-		s.firstFail = c.First
-		if s.firstFail == 0 {
-			s.firstFail = e.now
-		}
+	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls || s.lastOK.Sub(s.lastFail) > newRunAfter {
+		s.newRun(c.First, e.now)
 	}
 	s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
 	s.lastFail, s.failEnd = e.now, max(s.failEnd, c.Last)
@@ -128,6 +125,19 @@ func (e *Engine) called(c *Calls) {
 		}
 	}
 }
+
+// newRun forgets how earlier failures looked: these are others.
+func (s *callStats) newRun(first, now Time) {
+	s.byOutcome, s.ok = [numOutcomes]fading{}, fading{}
+	s.firstFail = first
+	if first == 0 {
+		s.firstFail = now
+	}
+}
+
+// newRunAfter: when calls have gone well for so long, the next failure is
+// another one.
+const newRunAfter = 2 * time.Second
 
 // staleCalls is the age from which on failed calls are history.
 const staleCalls = 2 * time.Minute

@@ -77,7 +77,9 @@ func (e *Engine) restartCounted(n *entity, f Fact) {
 		return
 	}
 	n.restartSeen = e.now
-	e.begin(n, hashString(fnvOffset, fmt.Sprint("restart ", f.Value)))
+	if !n.beatsTell() {
+		e.begin(n, hashString(fnvOffset, fmt.Sprint("restart ", f.Value)))
+	}
 	e.suspect(n)
 }
 

@@ -22,11 +22,12 @@ const (
 	// saidWithin is how long such a line counts.
 	saidWithin = 30 * time.Second
 
-	throttledFrom = 0.25 // share of CPU periods in which it was throttled
-	pressureFrom  = 0.10 // share of time in which all tasks waited for memory
-	limitFrom     = 0.97 // of a limit that is used
-	errorsFrom    = 0.10 // share of failed calls that counts
-	errorsFull    = 0.50 // and that counts in full
+	throttledFrom = 0.25            // share of CPU periods in which it was throttled
+	pressureFrom  = 0.10            // share of time in which all tasks waited for memory
+	limitFrom     = 0.97            // of a limit that is used
+	servedLately  = 3 * time.Second // answers older than this say nothing of now
+	errorsFrom    = 0.10            // share of failed calls that counts
+	errorsFull    = 0.50            // and that counts in full
 )
 
 // detectSaturation: a limit refused, or demand waits. A resource that is merely
@@ -90,7 +91,7 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 func detectServedErrors(e *Engine, n *entity, p *episode) {
 	window := e.params.CallWindow
 	failed, ok := n.served.failed.value(e.now, window), n.served.ok.value(e.now, window)
-	if failed < 1 {
+	if failed < 1 || e.now.Sub(n.served.seen) > servedLately {
 		return
 	}
 	if share := failed / (failed + ok); share >= errorsFrom {

@@ -114,10 +114,24 @@ func (e *Engine) telemetry(g *Sign) {
 	}
 	s := e.stream(n, e.self, signTelemetry)
 	at := e.self.awake()
+	token := g.Source.Incarnation
+	if n.beatsTell() {
+		token = 0 // its heartbeats tell one start from the next, in their own terms
+	}
 	if s.seen > 0 && at-s.last < max(shortestExport, time.Duration(sameExport*float64(s.gaps.interval))) {
 		return
 	}
-	e.sign(s, at, g.Source.Incarnation, 0)
+	e.sign(s, at, token, 0)
+}
+
+// beatsTell says whether n's heartbeats carry incarnations.
+func (n *entity) beatsTell() bool {
+	for _, s := range n.streams {
+		if s.kind == signBeat && s.token != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // place puts a stamp on its observer's clock. What carries none was seen by the

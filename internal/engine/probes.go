@@ -42,7 +42,7 @@ func (e *Engine) probed(b *Probe) {
 	n := e.instance(b.Source)
 	o := e.observer(b.Observer)
 	if n == nil && b.Source == nil && b.Target != "" {
-		n = e.external(b.Target)
+		n = e.callee(Callee{Address: b.Target})
 	}
 	if n == nil || o == nil {
 		return

@@ -17,7 +17,7 @@ func (e *Engine) instance(src *Source) *entity {
 	n := e.reg.byKey[src.Key]
 	if n == nil {
 		n = e.reg.aliases[src.Key]
-		if n != nil && e.reg.byKey[n.key] != n {
+		if n != nil && (e.reg.byKey[n.key] != n || n.left && e.successor(n) != nil) {
 			delete(e.reg.aliases, src.Key)
 			n = nil
 		}
@@ -25,7 +25,7 @@ func (e *Engine) instance(src *Source) *entity {
 	if n == nil {
 		n = e.newInstance(src)
 	}
-	if n.src != src && src.ServiceKey == n.src.ServiceKey {
+	if n.src != src && src.Key == n.src.Key {
 		n.src = src
 	}
 	e.reg.touch(n, e.now)
@@ -42,15 +42,57 @@ func (e *Engine) newInstance(src *Source) *entity {
 		if n == nil {
 			n = e.instance(canon)
 		}
-		if len(e.reg.aliases) >= e.params.MaxInstances {
-			clear(e.reg.aliases) // they are found again at the next sign
-		}
-		e.reg.aliases[src.Key] = n
+		e.alias(src, n)
+		return n
+	}
+	if n := s.onlyAt(src); n != nil {
+		e.alias(src, n)
 		return n
 	}
 	n := &entity{kind: kindInstance, key: src.Key, src: src, service: s, born: e.now, touched: e.now}
 	e.add(n)
+	// Who told less until now meant this one.
+	if src.Volatile && src.PodUID == "" {
+		for _, less := range append([]*entity(nil), s.instances...) {
+			if less != n && less.src.Instance == "" && less.src.PodUID == "" && less.src.Host == src.Host && less.verdict == nil {
+				e.forget(less)
+			}
+		}
+	}
 	return n
+}
+
+// onlyAt returns the one instance that a source without an id of its own can
+// mean: the only one of the service on its host, whose id is drawn at each
+// start.
+func (s *service) onlyAt(src *Source) *entity {
+	if src.Instance != "" || src.PodUID != "" {
+		return nil
+	}
+	var only *entity
+	for _, n := range s.instances {
+		if !n.src.Volatile || n.src.PodUID != "" || n.src.Host != src.Host || n.left {
+			continue
+		}
+		if only != nil {
+			if only.sameSlot(n) { // the younger took the older's place
+				if n.born > only.born {
+					only = n
+				}
+				continue
+			}
+			return nil
+		}
+		only = n
+	}
+	return only
+}
+
+func (e *Engine) alias(src *Source, n *entity) {
+	if len(e.reg.aliases) >= e.params.MaxInstances {
+		clear(e.reg.aliases) // they are found again at the next sign
+	}
+	e.reg.aliases[src.Key] = n
 }
 
 // successor is the instance that took n's place, or nil: born after n was last

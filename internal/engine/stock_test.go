@@ -133,3 +133,29 @@ func TestEngineBlamesTheDeepest(t *testing.T) {
 		}
 	})
 }
+
+func TestEngineSeesACrashSoonAfterAnotherFailureHadPassedThrough(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.ledger.state = "frozen"
+	for range 100 { // payment and checkout hand the failure on, as 502
+		s.passOn(s.gateway, s.checkout)
+		s.passOn(s.checkout, s.payment1)
+		s.run(100 * time.Millisecond)
+	}
+	s.ledger.state = "up"
+	s.run(12 * time.Second)
+	s.events = nil
+	s.checkout.state = "dead"
+	at := s.now
+	s.run(15 * time.Second)
+	s.accused(at, 6*time.Second, ClassCrash, "process_exit", "checkout-1")
+}
+
+// passOn has callee answer caller with a 502.
+func (f *fleet) passOn(caller, callee *proc) {
+	f.e.Observe(&Batch{Arrived: f.now,
+		Calls:  []Calls{{Caller: caller.src, Callee: Callee{Address: callee.addr, Direct: true}, Outcome: OutcomeUnavailable, Count: 2, First: f.now.Add(-time.Second), Last: f.now}},
+		Served: []Served{{Source: callee.src, Failed: 2, Last: f.now}},
+	})
+}
