@@ -82,8 +82,8 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// params maps the configuration onto the engine's thresholds.
-func (c *Config) params() engine.Params {
+// EngineParams maps the configuration onto the thresholds of the engine.
+func (c *Config) EngineParams() engine.Params {
 	p := engine.DefaultParams()
 	p.MistakeRecurrence = c.Heartbeat.MistakeRecurrence
 	p.MaxInstances, p.MaxAddresses = c.Limits.MaxInstances, c.Limits.MaxAddresses

@@ -62,7 +62,7 @@ func newExtension(set extension.Settings, cfg *Config) (*failureModel, error) {
 	}
 	x := &failureModel{
 		config: cfg, settings: set, telemetry: telemetry,
-		engine: engine.New(cfg.params()),
+		engine: engine.New(cfg.EngineParams()),
 		began:  time.Now(),
 		queue:  make(chan *engine.Batch, cfg.QueueSize),
 		orders: make(chan func()),
