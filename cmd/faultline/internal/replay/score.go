@@ -1,0 +1,195 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package replay
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// fault is one entry of a labels file.
+type fault struct {
+	Start    time.Time `json:"start"`
+	End      time.Time `json:"end"`
+	Service  string    `json:"service"`
+	Instance string    `json:"instance"`
+	Class    string    `json:"class"`
+	Type     string    `json:"type"`
+}
+
+func parseLabels(name string, text []byte) ([]fault, error) {
+	var labels struct {
+		Faults []fault `json:"faults"`
+	}
+	if err := json.Unmarshal(text, &labels); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	for i, f := range labels.Faults {
+		switch {
+		case f.Class == "":
+			return nil, fmt.Errorf("%s: faults[%d].class: is missing", name, i)
+		case f.Start.IsZero() || f.End.Before(f.Start):
+			return nil, fmt.Errorf("%s: faults[%d]: start and end must be RFC 3339 times, the end not before the start", name, i)
+		}
+	}
+	return labels.Faults, nil
+}
+
+// after is how long after its end a fault may still be named.
+const after = time.Minute
+
+// Score says how right the verdicts were. `unknown` is neither right nor false:
+// it costs recall only.
+type Score struct {
+	Faults        int          `json:"faults"`
+	Hours         float64      `json:"hours"`
+	FalseVerdicts int          `json:"false_verdicts"` // a class while no fault was there
+	FalsePerHour  float64      `json:"false_verdicts_per_hour"`
+	Classes       []ClassScore `json:"classes"`
+}
+
+// ClassScore is the score of one class. Rates are 0 to 1, delays seconds.
+type ClassScore struct {
+	Class       string  `json:"class"`
+	Faults      int     `json:"faults"`
+	Precision   float64 `json:"precision"`
+	Recall      float64 `json:"recall"`
+	F1          float64 `json:"f1"`
+	DelayMedian float64 `json:"delay_median"`
+	DelayP95    float64 `json:"delay_p95"`
+	Top1        float64 `json:"culprit_top1"`
+	Top3        float64 `json:"culprit_top3"`
+	Top5        float64 `json:"culprit_top5"`
+}
+
+// score holds verdicts against faults. A fault is found if a verdict of its
+// class came between its start and a minute after its end; a verdict is right if
+// a fault of its class was there then.
+func score(faults []fault, events []engine.Event, covered time.Duration) Score {
+	s := Score{Faults: len(faults), Hours: covered.Hours()}
+	said := map[string]int{}
+	right := map[string]int{}
+	var verdicts []engine.Event
+	for _, ev := range events {
+		if ev.Kind != contract.EventFailureDetected && ev.Kind != contract.EventFailureRevised || ev.Verdict.Class == engine.ClassUnknown {
+			continue
+		}
+		verdicts = append(verdicts, ev)
+		class := string(ev.Verdict.Class)
+		said[class]++
+		during := false
+		for _, f := range faults {
+			if f.during(ev.At) {
+				during = true
+				if f.Class == class {
+					right[class]++
+					break
+				}
+			}
+		}
+		if !during {
+			s.FalseVerdicts++
+		}
+	}
+	if s.Hours > 0 {
+		s.FalsePerHour = float64(s.FalseVerdicts) / s.Hours
+	}
+	byClass := map[string][]fault{}
+	for _, f := range faults {
+		byClass[f.Class] = append(byClass[f.Class], f)
+	}
+	for class := range said {
+		byClass[class] = append([]fault(nil), byClass[class]...)
+	}
+	for class, fs := range byClass {
+		s.Classes = append(s.Classes, scoreClass(class, fs, verdicts, said[class], right[class]))
+	}
+	sort.Slice(s.Classes, func(i, j int) bool { return s.Classes[i].Class < s.Classes[j].Class })
+	return s
+}
+
+func (f *fault) during(t engine.Time) bool {
+	at := t.UTC()
+	return !at.Before(f.Start) && !at.After(f.End.Add(after))
+}
+
+func scoreClass(class string, faults []fault, verdicts []engine.Event, said, right int) ClassScore {
+	c := ClassScore{Class: class, Faults: len(faults)}
+	var delays []float64
+	found, top1, top3, top5 := 0, 0, 0, 0
+	for i := range faults {
+		f := &faults[i]
+		delay := -1.0
+		var named []engine.Event
+		for _, ev := range verdicts {
+			if !f.during(ev.At) {
+				continue
+			}
+			named = append(named, ev)
+			if delay < 0 && string(ev.Verdict.Class) == class {
+				delay = ev.At.UTC().Sub(f.Start).Seconds()
+			}
+		}
+		if delay >= 0 {
+			found++
+			delays = append(delays, delay)
+		}
+		switch rank := f.rank(named); {
+		case rank == 1:
+			top1++
+			fallthrough
+		case rank > 0 && rank <= 3:
+			top3++
+			fallthrough
+		case rank > 0 && rank <= 5:
+			top5++
+		}
+	}
+	if said > 0 {
+		c.Precision = float64(right) / float64(said)
+	}
+	if n := float64(len(faults)); n > 0 {
+		c.Recall, c.Top1, c.Top3, c.Top5 = float64(found)/n, float64(top1)/n, float64(top3)/n, float64(top5)/n
+	}
+	if c.Precision+c.Recall > 0 {
+		c.F1 = 2 * c.Precision * c.Recall / (c.Precision + c.Recall)
+	}
+	sort.Float64s(delays)
+	if n := len(delays); n > 0 {
+		c.DelayMedian, c.DelayP95 = delays[n/2], delays[min(n*95/100, n-1)]
+	}
+	return c
+}
+
+// rank is the place of the true culprit among those named, surest first; 0 if
+// it is not among them.
+func (f *fault) rank(named []engine.Event) int {
+	sort.SliceStable(named, func(i, j int) bool { return named[i].Verdict.Confidence > named[j].Verdict.Confidence })
+	seen := map[engine.Culprit]bool{}
+	rank := 0
+	for _, ev := range named {
+		if c := ev.Verdict.Culprit; !seen[c] {
+			seen[c] = true
+			rank++
+			if f.is(c) {
+				return rank
+			}
+		}
+	}
+	return 0
+}
+
+// is says whether c is who the label names.
+func (f *fault) is(c engine.Culprit) bool {
+	if f.Instance != "" && c.Instance != "" && f.Instance != c.Instance && f.Instance != c.Name {
+		return false
+	}
+	return f.Service == "" || f.Service == c.Service.Name || strings.EqualFold(f.Service, c.Name) || f.Instance == c.Name
+}
