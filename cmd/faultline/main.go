@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/faultline-otel/faultline/cmd/faultline/internal/demo"
+	"github.com/faultline-otel/faultline/cmd/faultline/internal/explain"
 	"github.com/faultline-otel/faultline/cmd/faultline/internal/replay"
 	"github.com/faultline-otel/faultline/cmd/faultline/internal/shop"
 )
@@ -29,7 +30,7 @@ func main() {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(demo.Command(), replay.Command(), shop.ServiceCommand(), shop.LoadCommand())
+	root.AddCommand(demo.Command(), explain.Command(), replay.Command(), shop.ServiceCommand(), shop.LoadCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "faultline:", err)
 		stop()

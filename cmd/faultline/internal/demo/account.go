@@ -1,6 +1,8 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package demo
 
 import (
@@ -8,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +18,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
 	"github.com/faultline-otel/faultline/internal/contract"
 )
@@ -23,34 +28,48 @@ import (
 type said struct {
 	at         time.Time // when it reached us
 	event      string
+	entity     string // whom it is about: service/instance, or the culprit's name
 	class      string
 	subclass   string
-	service    string
 	culprit    string
 	instance   string
 	confidence float64
 	reason     string
-	incident   string
 	body       string
 }
 
-// failure says whether somebody is accused.
-func (s *said) failure() bool {
+// accuses says whether the event puts the blame on somebody.
+func (s *said) accuses() bool {
 	return s.event == contract.EventFailureDetected || s.event == contract.EventFailureRevised
 }
 
-// account listens for the events that the Collector sends by OTLP/HTTP.
+// failedCall is a failed span that reached the Collector: what a verdict may be
+// based on.
+type failedCall struct {
+	ended   time.Time // by the service's clock
+	arrived time.Time // when the Collector passed it on to us, at once
+}
+
+// maxKept bounds what an account keeps of each kind: far more than a demo makes,
+// far less than memory holds if it is left running.
+const maxKept = 20_000
+
+// account listens for what the Collector sends by OTLP/HTTP: the events, and the
+// failed spans at the moment they arrive there.
 type account struct {
 	server *http.Server
+	news   chan struct{} // holds a token when an event was added
+
 	mu     sync.Mutex
-	all    []said
-	news   chan struct{} // holds a token when something was added
+	events []said
+	failed []failedCall
 }
 
 func listen(address string) (*account, error) {
 	a := &account{news: make(chan struct{}, 1)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/logs", a.take)
+	mux.HandleFunc("POST /v1/logs", a.takeLogs)
+	mux.HandleFunc("POST /v1/traces", a.takeTraces)
 	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	l, err := net.Listen("tcp", address) //nolint:noctx // a listener on loopback
 	if err != nil {
@@ -60,26 +79,23 @@ func listen(address string) (*account, error) {
 	return a, nil
 }
 
-func (a *account) close() { _ = a.server.Shutdown(context.Background()) }
+func (a *account) close() { _ = a.server.Close() }
 
-func (a *account) take(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 8<<20))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
+func (a *account) takeLogs(w http.ResponseWriter, r *http.Request) {
 	req := plogotlp.NewExportRequest()
-	if err := req.UnmarshalProto(body); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+	if !readRequest(w, r, req.UnmarshalProto) {
 		return
 	}
 	now := time.Now()
 	a.mu.Lock()
 	for _, rl := range req.Logs().ResourceLogs().All() {
 		for _, sl := range rl.ScopeLogs().All() {
+			if !strings.HasPrefix(sl.Scope().Name(), contract.ScopePrefix) {
+				continue
+			}
 			for _, lr := range sl.LogRecords().All() {
-				if strings.HasPrefix(sl.Scope().Name(), contract.ScopePrefix) {
-					a.all = append(a.all, read(lr, now))
+				if lr.EventName() != contract.EventHeartbeat && len(a.events) < maxKept {
+					a.events = append(a.events, read(lr, now))
 				}
 			}
 		}
@@ -89,9 +105,48 @@ func (a *account) take(w http.ResponseWriter, r *http.Request) {
 	case a.news <- struct{}{}:
 	default:
 	}
+	answer(w, plogotlp.NewExportResponse().MarshalProto)
+}
+
+func (a *account) takeTraces(w http.ResponseWriter, r *http.Request) {
+	req := ptraceotlp.NewExportRequest()
+	if !readRequest(w, r, req.UnmarshalProto) {
+		return
+	}
+	now := time.Now()
+	a.mu.Lock()
+	for _, rs := range req.Traces().ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, sp := range ss.Spans().All() {
+				if sp.Status().Code() == ptrace.StatusCodeError && len(a.failed) < maxKept {
+					a.failed = append(a.failed, failedCall{sp.EndTimestamp().AsTime(), now})
+				}
+			}
+		}
+	}
+	a.mu.Unlock()
+	answer(w, ptraceotlp.NewExportResponse().MarshalProto)
+}
+
+func readRequest(w http.ResponseWriter, r *http.Request, decode func([]byte) error) bool {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 8<<20))
+	if err == nil {
+		err = decode(body)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+	return err == nil
+}
+
+func answer(w http.ResponseWriter, encode func() ([]byte, error)) {
+	body, err := encode()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/x-protobuf")
-	answer, _ := plogotlp.NewExportResponse().MarshalProto()
-	_, _ = w.Write(answer)
+	_, _ = w.Write(body)
 }
 
 func read(lr plog.LogRecord, now time.Time) said {
@@ -99,12 +154,16 @@ func read(lr plog.LogRecord, now time.Time) said {
 	s := said{
 		at: now, event: lr.EventName(), body: lr.Body().AsString(),
 		class: str(attrs, contract.FailureClass), subclass: str(attrs, contract.FailureSubclass),
-		service: str(attrs, contract.FailureCulpritService), culprit: str(attrs, contract.FailureCulpritName),
-		instance: str(attrs, contract.FailureCulpritInstanceID), reason: str(attrs, contract.FailureReason),
-		incident: str(attrs, contract.IncidentID),
+		culprit: str(attrs, contract.FailureCulpritName), instance: str(attrs, contract.FailureCulpritInstanceID),
+		reason: str(attrs, contract.FailureReason),
 	}
 	if v, ok := attrs.Get(contract.FailureConfidence); ok {
 		s.confidence = v.Double()
+	}
+	// A change of mind may name another culprit; whom it is about stays.
+	s.entity = str(attrs, "service.name") + "/" + str(attrs, "service.instance.id")
+	if s.entity == "/" {
+		s.entity = s.culprit
 	}
 	return s
 }
@@ -121,11 +180,24 @@ func str(attrs pcommon.Map, key string) string {
 func (a *account) since(index int) []said {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return append([]said(nil), a.all[min(index, len(a.all)):]...)
+	return slices.Clone(a.events[min(index, len(a.events)):])
 }
 
 func (a *account) len() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.all)
+	return len(a.events)
+}
+
+// firstFailed is the failed call that reached the Collector first, of those that
+// ended after t; nil if there is none.
+func (a *account) firstFailed(t time.Time) *failedCall {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.failed {
+		if c.ended.After(t) {
+			return &c
+		}
+	}
+	return nil
 }
