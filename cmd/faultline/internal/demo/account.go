@@ -6,7 +6,6 @@
 package demo
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"

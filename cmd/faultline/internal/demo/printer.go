@@ -1,10 +1,11 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package demo
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +15,6 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/faultline-otel/faultline/cmd/faultline/internal/shop"
 	"github.com/faultline-otel/faultline/internal/contract"
 )
 
@@ -51,82 +51,126 @@ func (p *printer) line(format string, a ...any) {
 	fmt.Fprintf(p.w, format+"\n", a...)
 }
 
-// progress writes a dot now and then, until it is stopped.
-func (p *printer) progress(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
+// progress writes what takes long, and a dot now and then until it is stopped.
+func (p *printer) progress(what string) (stop func()) {
+	fmt.Fprint(p.w, what)
+	halt, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(5 * time.Second)
+		tick := time.NewTicker(3 * time.Second)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
 				fmt.Fprint(p.w, ".")
-			case <-ctx.Done():
+			case <-halt:
 				fmt.Fprintln(p.w)
 				return
 			}
 		}
 	}()
-	return func() { cancel(); <-done }
+	return func() { close(halt); <-done }
 }
 
+// step opens a step, with the time since the demo began.
 func (p *printer) step(title string) {
-	p.line("")
-	p.line("%s  %s", p.paint(grey, fmt.Sprintf("%6.1f s", time.Since(p.began).Seconds())), p.paint(bold, title))
+	p.line("\n%s  %s", p.paint(grey, fmt.Sprintf("%6.1f s", time.Since(p.began).Seconds())), p.paint(bold, title))
 }
+
+// row writes one line of a step: when, what, and the text.
+func (p *printer) row(when, what, colour, text string) {
+	label := fmt.Sprintf("%-18s", what)
+	if colour != "" {
+		label = p.paint(colour, label)
+	}
+	p.line("%9s  %s  %s", when, label, text)
+}
+
+// under writes text below that of the row before.
+func (p *printer) under(text string) { p.line("%31s%s", "", text) }
 
 // said writes one event, and how long after the injection it came.
 func (p *printer) said(x *said, injected time.Time) {
-	after := fmt.Sprintf("+%.1f s", x.at.Sub(injected).Seconds())
+	if x.event == contract.EventIncidentOpened || x.event == contract.EventIncidentUpdated {
+		return // they repeat the verdict
+	}
+	after := fmt.Sprintf("%+.1f s", x.at.Sub(injected).Seconds())
 	label := strings.TrimPrefix(x.event, "failure.")
-	text := x.body
-	if x.failure() {
-		class := x.class
-		if x.subclass != "" {
-			class += " (" + x.subclass + ")"
-		}
-		text = fmt.Sprintf("%s of %s, confidence %.2f\n%s%s", p.paint(bold, class), x.culprit, x.confidence, strings.Repeat(" ", 30), x.reason)
+	if !x.accuses() {
+		p.row(after, label, "", x.body)
+		return
 	}
-	if strings.HasPrefix(x.event, "incident.") && x.event != contract.EventIncidentResolved {
-		return // it repeats the verdict
-	}
-	p.line("  %8s  %-16s  %s", after, label, text)
+	p.row(after, label, "", fmt.Sprintf("%s, confidence %.2f", p.paint(bold, x.accusation()), x.confidence))
+	p.under(x.reason)
 }
 
+// judge writes whether a step went right, and how long the verdict took.
 func (p *printer) judge(r *result) {
-	verdict := p.paint(green, "right")
-	if !r.right {
-		verdict = p.paint(red, "WRONG")
-	}
 	switch {
-	case r.step.want.nothing() && r.verdict == nil:
-		p.line("  %8s  %-16s  nobody is accused", "", verdict)
-	case r.step.want.nothing():
-		p.line("  %8s  %-16s  nobody should be accused", "", verdict)
-	case r.verdict == nil:
-		p.line("  %8s  %-16s  expected %s (%s) of %s, and nothing was said", "", verdict, r.step.want.class, r.step.want.subclass, r.step.want.instance)
-	case !r.right:
-		p.line("  %8s  %-16s  expected %s (%s) of %s, cleared after it was undone", "", verdict, r.step.want.class, r.step.want.subclass, r.step.want.instance)
+	case r.wrong != "" && r.began.IsZero():
+		p.row("", "WRONG", red, "nothing was done yet, and "+r.wrong)
+	case r.wrong != "":
+		p.row("", "WRONG", red, fmt.Sprintf("expected: %s; %s", r.step.want, r.wrong))
+	case r.named == nil:
+		p.row("", "right", green, r.step.want.String())
 	default:
-		p.line("  %8s  %-16s  named %.1f s after it was done, of which up to %v is the SDK's export interval", "", verdict,
-			r.verdict.at.Sub(r.began).Seconds(), shop.ExportInterval)
+		p.row("", "right", green, fmt.Sprintf("named %.1f s after it was done%s", r.named.at.Sub(r.began).Seconds(), sinceEvidence(r)))
 	}
+}
+
+// sinceEvidence says how long the verdict took from the moment when the first
+// failed call reached the Collector, and how long the SDK had held that.
+func sinceEvidence(r *result) string {
+	f := r.first
+	if f == nil {
+		return ""
+	}
+	held := f.arrived.Sub(f.ended).Seconds()
+	if f.arrived.After(r.named.at) {
+		return ", before a failed call was reported"
+	}
+	return fmt.Sprintf(", %.1f s after the first failed call was reported (it failed at %+.1f s; the SDK held it for %.1f s)",
+		r.named.at.Sub(f.arrived).Seconds(), f.ended.Sub(r.began).Seconds(), held)
+}
+
+// inJaeger writes what Jaeger has of a step.
+func (p *printer) inJaeger(r *result, c counts, wrong, link string) {
+	verdict, colour := "right", green
+	if wrong != "" {
+		verdict, colour = "WRONG", red
+	}
+	p.row("", verdict, colour, p.paint(bold, r.step.title))
+	if wrong != "" {
+		p.under(wrong)
+	}
+	p.under(fmt.Sprintf("%d of %d failed spans say %s; of those since 3 s before the verdict %d of %d",
+		c.tagged, c.failed, r.step.want, c.taggedSince, c.failedSince))
+	p.under(fmt.Sprintf("%d of them show the reason as a warning", c.warned))
+	p.under(link)
+}
+
+// strays writes whether spans carry a class that no fault explains.
+func (p *printer) strays(n int, example *span) {
+	if n == 0 {
+		p.row("", "right", green, "no other span carries a class")
+		return
+	}
+	p.row("", "WRONG", red, fmt.Sprintf("%d spans carry a class that no fault explains, such as", n))
+	p.under(fmt.Sprintf("%s of %s: %s of %s, in trace %s", example.Operation, example.end().Format(time.TimeOnly),
+		example.tag(contract.FailureClass), example.tag(contract.FailureCulpritName), example.TraceID))
 }
 
 func (p *printer) summary(results []result, wrong int) {
 	right := 0
 	for _, r := range results {
-		if r.right {
+		if r.wrong == "" {
 			right++
 		}
 	}
-	p.line("")
 	text := fmt.Sprintf("%d of %d steps right", right, len(results))
 	if wrong == 0 {
-		p.line("%s", p.paint(green, text+"."))
+		p.line("\n%s", p.paint(green, text+", and Jaeger shows them."))
 		return
 	}
-	p.line("%s", p.paint(red, fmt.Sprintf("%s, %d things wrong.", text, wrong)))
+	p.line("\n%s", p.paint(red, fmt.Sprintf("%s; %d wrong in all.", text, wrong)))
 }

@@ -1,6 +1,8 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package demo
 
 import (
@@ -25,7 +27,8 @@ type process struct {
 // terminal reaches only the demo, which then ends it in order.
 func startProcess(name string, cmd *exec.Cmd, log io.Writer) (*process, error) {
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	endWithParent(cmd.SysProcAttr)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
@@ -49,14 +52,17 @@ func (p *process) wait(within time.Duration) error {
 	}
 }
 
-// end ends the process: politely first, also if it is stopped.
+// patience is how long a process that is told to end may take.
+const patience = 8 * time.Second
+
+// end ends the process: politely first, also if it is frozen.
 func (p *process) end() {
 	if p == nil {
 		return
 	}
 	_ = p.signal(syscall.SIGCONT)
 	_ = p.signal(syscall.SIGTERM)
-	if p.wait(8*time.Second) != nil {
+	if p.wait(patience) != nil {
 		_ = p.signal(syscall.SIGKILL)
 		<-p.done
 	}

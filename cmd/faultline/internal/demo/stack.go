@@ -1,17 +1,21 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/faultline-otel/faultline/e2e/backends"
@@ -22,8 +26,9 @@ type stack struct {
 	dir     string
 	self    string // this binary: the shop's services are its subcommands
 	ports   ports
-	jaeger  *backends.Jaeger
 	account *account
+	jaeger  *jaeger
+	query   *jaegerQuery // of the jaeger
 
 	collector *process
 	load      *process
@@ -57,10 +62,11 @@ func startStack(ctx context.Context, o options, dir string, out *printer) (s *st
 	}
 	s.ports = ports{free[0], free[1], free[2], free[3], free[4], free[5], free[6], free[7], free[8], free[9]}
 
-	out.line("Starting Jaeger, the Collector and a payment platform.")
-	if err := s.startJaeger(ctx, out); err != nil {
+	out.line("Starting Jaeger, the Collector, and a payment platform: gateway, checkout, 2 x payment, ledger.")
+	if s.jaeger, err = startJaeger(ctx, s, o.jaeger, out); err != nil {
 		return nil, err
 	}
+	s.query = &s.jaeger.query
 	if s.account, err = listen(local(s.ports.account)); err != nil {
 		return nil, err
 	}
@@ -76,52 +82,65 @@ func startStack(ctx context.Context, o options, dir string, out *printer) (s *st
 		"--target", "http://"+local(s.ports.gateway)+"/pay", "--rate", fmt.Sprint(requestRate))); err != nil {
 		return nil, err
 	}
-	out.line("Waiting for the first payments to reach Jaeger at %s.", s.jaeger.QueryURL)
+	out.line("Waiting for the first payments to reach Jaeger at %s.", s.query.url)
 	return s, s.awaitTraces(ctx)
 }
 
 // requestRate is the load on the shop, requests a second.
 const requestRate = 25
 
-// startJaeger uses the Jaeger that is there, or builds it.
-func (s *stack) startJaeger(ctx context.Context, out *printer) error {
-	j, err := backends.StartJaeger(ctx, s.dir)
-	var missing *backends.MissingError
-	if errors.As(err, &missing) {
-		root, rootErr := backends.Root()
-		if rootErr != nil {
-			return rootErr
-		}
-		out.line("Building Jaeger, once; with cold caches this takes some minutes.")
-		stop := out.progress(ctx)
-		build := exec.CommandContext(ctx, "make", "-C", root, "--no-print-directory", ".cache/backends/jaeger") //nolint:gosec // fixed
-		text, buildErr := build.CombinedOutput()
-		stop()
-		if buildErr != nil {
-			return fmt.Errorf("building Jaeger: %w\n%s", buildErr, text)
-		}
-		j, err = backends.StartJaeger(ctx, s.dir)
-	}
-	s.jaeger = j
-	return err
-}
-
+// startCollector starts the distribution with the demo's configuration.
 func (s *stack) startCollector(ctx context.Context, o options) error {
-	cmd := exec.Command(o.collector, "--config", o.config) //nolint:gosec,noctx // the user's choice; ended by stop
+	binary, err := find(o.collector, "bin/otelcol-faultline", "run `make build` first, or name it with --collector")
+	if err != nil {
+		return err
+	}
+	config, err := find(o.config, "distribution/config/demo.yaml", "name it with --config")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(binary, "--config", config) //nolint:gosec,noctx // the user's choice; ended by stop
 	cmd.Env = append(os.Environ(),
 		"FAULTLINE_OTLP_HTTP="+local(s.ports.otlp),
 		"FAULTLINE_HEARTBEAT="+local(s.ports.heartbeat),
 		"FAULTLINE_HEALTH="+local(s.ports.health),
 		"FAULTLINE_PROMETHEUS_LISTEN="+local(s.ports.prometheus),
-		"FAULTLINE_JAEGER_OTLP="+s.jaeger.OTLP,
+		"FAULTLINE_JAEGER_OTLP="+s.jaeger.otlp,
 		"FAULTLINE_DEMO_ACCOUNT=http://"+local(s.ports.account),
 		"FAULTLINE_DEMO_LEDGER=http://"+local(s.ports.ledger)+"/healthz",
 	)
-	var err error
 	if s.collector, err = s.spawn("collector", cmd); err != nil {
-		return fmt.Errorf("%w: run `make build` first", err)
+		return err
 	}
-	return s.collector.await(ctx, "http://"+local(s.ports.health)+"/")
+	if err := s.collector.await(ctx, "http://"+local(s.ports.health)+"/"); err != nil {
+		return fmt.Errorf("%w; it says:\n%s", err, s.tail("collector"))
+	}
+	return nil
+}
+
+// find returns the file that a flag names, or else the usual one of the checkout
+// that we are in or that this binary was built in.
+func find(flag, usual, advice string) (string, error) {
+	if flag != "" {
+		if _, err := os.Stat(flag); err != nil {
+			return "", fmt.Errorf("%w: %s", err, advice)
+		}
+		return flag, nil
+	}
+	var roots []string
+	if root, err := backends.Root(); err == nil {
+		roots = append(roots, root)
+	}
+	if self, err := os.Executable(); err == nil {
+		roots = append(roots, filepath.Dir(filepath.Dir(self)))
+	}
+	for _, root := range roots {
+		path := filepath.Join(root, usual)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("no %s in this checkout: %s", usual, advice)
 }
 
 // instances of the shop, callees first.
@@ -168,10 +187,11 @@ func (s *stack) spawn(name string, cmd *exec.Cmd) (*process, error) {
 
 // awaitTraces waits until a whole payment stands in Jaeger.
 func (s *stack) awaitTraces(ctx context.Context) error {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		traces, err := s.traces(ctx, "ledger", time.Now().Add(-time.Minute), 1)
+		traces, err := s.query.between(ctx, "ledger", "", began, time.Now())
 		if err == nil && len(traces) > 0 {
 			return nil
 		}
@@ -208,17 +228,18 @@ func (s *stack) post(ctx context.Context, instance, path string) error {
 	return resp.Body.Close()
 }
 
-// stop ends all that was started, callers first.
+// stop ends all that was started. The shop goes before those whom it reports to.
 func (s *stack) stop() {
-	s.load.end()
-	for i := len(instances) - 1; i >= 0; i-- {
-		s.services[instances[i]].end()
+	var shop sync.WaitGroup
+	for _, p := range append(slices.Collect(maps.Values(s.services)), s.load) {
+		shop.Go(p.end)
 	}
+	shop.Wait()
 	s.collector.end()
 	if s.account != nil {
 		s.account.close()
 	}
 	if s.jaeger != nil {
-		s.jaeger.Stop()
+		s.jaeger.stop()
 	}
 }

@@ -1,131 +1,115 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package demo
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
 )
 
-// maxTraces is more payments than the demo makes.
-const maxTraces = 20_000
+// shopServices are all that may appear in a trace of the shop.
+var shopServices = []string{"gateway", "checkout", "payment", "ledger"}
 
-// trace and span are what Jaeger's query API answers, as far as it is needed.
-type trace struct {
-	TraceID string `json:"traceID"`
-	Spans   []span `json:"spans"`
-}
+// classes are the values of failure.class.
+var classes = []string{"crash", "network_partition", "byzantine", "resource_exhaustion", "unknown"}
 
-type span struct {
-	Operation string   `json:"operationName"`
-	Start     int64    `json:"startTime"` // µs
-	Duration  int64    `json:"duration"`  // µs
-	Warnings  []string `json:"warnings"`
-	Tags      []struct {
-		Key   string `json:"key"`
-		Value any    `json:"value"`
-	} `json:"tags"`
-}
-
-func (s *span) tag(key string) string {
-	for _, t := range s.Tags {
-		if t.Key == key {
-			return fmt.Sprint(t.Value)
+// verify asks Jaeger, as a person would, whether the failed payments carry what
+// was said, and whether nothing else does. It returns how much is wrong.
+func verify(ctx context.Context, s *stack, results []result, began time.Time, out *printer) (wrong int) {
+	sleep(ctx, 2*time.Second) // what is on its way
+	out.line("\nWhat stands in Jaeger")
+	for i := range results {
+		r := &results[i]
+		if r.named == nil {
+			continue
 		}
+		traces, err := s.query.between(ctx, "gateway", "", r.began.Add(-longest), r.ended)
+		if err != nil {
+			out.line("  %v", err)
+			return wrong + 1
+		}
+		c := count(traces, r)
+		why := c.judge()
+		out.inJaeger(r, c, why, s.query.link("gateway", r.step.want.class))
+		if why != "" {
+			wrong++
+		}
+	}
+	tagged, err := s.tagged(ctx, began)
+	if err != nil {
+		out.line("  %v", err)
+		return wrong + 1
+	}
+	n, example := strays(tagged, results)
+	out.strays(n, example)
+	return wrong + n
+}
+
+// longest is more than a payment can take.
+const longest = 5 * time.Second
+
+// tagged finds every trace in which a span carries a class, each once.
+func (s *stack) tagged(ctx context.Context, began time.Time) ([]trace, error) {
+	byID := map[string]trace{}
+	for _, service := range shopServices {
+		for _, class := range classes {
+			found, err := s.query.between(ctx, service, class, began.Add(-longest), time.Now())
+			if err != nil {
+				return nil, err
+			}
+			for _, t := range found {
+				byID[t.TraceID] = t
+			}
+		}
+	}
+	all := make([]trace, 0, len(byID))
+	for _, t := range byID {
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// counts are the spans that failed in the time of one fault.
+type counts struct {
+	failed int
+	tagged int // with class and culprit of the fault
+	// The same of those that ended later than 3 s before the verdict, which are
+	// promised to carry it.
+	failedSince, taggedSince int
+	warned                   int // tagged, and with a warning that holds the reason
+}
+
+// judge returns what is wrong with the counts, or "".
+func (c *counts) judge() string {
+	switch {
+	case c.failedSince == 0:
+		return "no payment failed"
+	// A payment may fail for two reasons at once at the edges of a fault.
+	case float64(c.taggedSince) < 0.95*float64(c.failedSince):
+		return "failed spans without it"
+	case c.warned < c.tagged:
+		return "tagged spans without a warning"
 	}
 	return ""
 }
 
-func (s *span) failed() bool { return s.tag("error") == "true" }
-
-// end is when the span ended.
-func (s *span) end() time.Time { return time.UnixMicro(s.Start + s.Duration) }
-
-// traces asks Jaeger for traces of a service.
-func (s *stack) traces(ctx context.Context, service string, since time.Time, limit int) ([]trace, error) {
-	q := url.Values{"service": {service}, "limit": {strconv.Itoa(limit)},
-		"start": {strconv.FormatInt(since.UnixMicro(), 10)}, "end": {strconv.FormatInt(time.Now().UnixMicro(), 10)}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.jaeger.QueryURL+"/api/traces?"+q.Encode(), nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close() //nolint:errcheck // read-only
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("jaeger: %s: %.200s", resp.Status, body)
-	}
-	var answer struct {
-		Data []trace `json:"data"`
-	}
-	return answer.Data, json.Unmarshal(body, &answer)
-}
-
-// link is where a person sees the traces of a class.
-func (s *stack) link(service, class string) string {
-	q := url.Values{"service": {service}, "tags": {fmt.Sprintf(`{"%s":"%s"}`, contract.FailureClass, class)}, "lookback": {"1h"}, "limit": {"100"}}
-	return s.jaeger.QueryURL + "/search?" + q.Encode()
-}
-
-// verify asks Jaeger whether the failed payments carry what was said, and
-// whether nothing else does. It returns how much is wrong.
-func verify(ctx context.Context, s *stack, results []result, began time.Time, out *printer) (wrong int) {
-	sleep(ctx, 2*time.Second) // what is on its way
-	out.line("")
-	out.line("In Jaeger:")
-	all, err := s.traces(ctx, "gateway", began, maxTraces)
-	if err != nil {
-		out.line("  %v", err)
-		return 1
-	}
-	for i := range results {
-		r := &results[i]
-		if r.verdict == nil || r.step.want.nothing() {
-			continue
-		}
-		c := count(all, r)
-		out.line("  %s: %d of %d failed spans carry it, %d of %d of those since 3 s before the verdict; %d with a warning",
-			r.step.title, c.tagged, c.failed, c.taggedSince, c.failedSince, c.warned)
-		out.line("    %s", s.link("gateway", r.verdict.class))
-		// A span or two at the edges of a fault may have failed otherwise.
-		if c.taggedSince == 0 || c.warned == 0 || float64(c.taggedSince) < 0.95*float64(c.failedSince) {
-			wrong++
-		}
-	}
-	stray := strays(all, results)
-	out.line("  %d spans carry a class that no fault explains", stray)
-	return wrong + stray
-}
-
-type counts struct{ failed, tagged, failedSince, taggedSince, warned int }
-
-// count looks at the failed spans in the time of one fault.
 func count(traces []trace, r *result) counts {
 	var c counts
-	since := r.first.at.Add(-3 * time.Second)
+	since := r.named.at.Add(-3 * time.Second)
 	for i := range traces {
 		for j := range traces[i].Spans {
 			sp := &traces[i].Spans[j]
 			if !sp.failed() || sp.end().Before(r.began) || sp.end().After(r.ended) {
 				continue
 			}
-			mine := sp.tag(contract.FailureClass) == r.step.want.class && sp.tag(contract.FailureCulpritInstanceID) == r.step.want.instance
+			mine := explained(sp, r)
 			c.failed++
 			if mine {
 				c.tagged++
@@ -136,7 +120,7 @@ func count(traces []trace, r *result) counts {
 					c.taggedSince++
 				}
 			}
-			if mine && strings.Contains(strings.Join(sp.Warnings, " "), r.step.want.instance) {
+			if mine && slices.ContainsFunc(sp.Warnings, func(w string) bool { return strings.Contains(w, sp.tag(contract.FailureReason)) }) {
 				c.warned++
 			}
 		}
@@ -144,24 +128,30 @@ func count(traces []trace, r *result) counts {
 	return c
 }
 
-// strays counts tagged spans outside all faults, and healthy ones.
-func strays(traces []trace, results []result) int {
-	stray := 0
+// explained says whether sp carries what was done in r, while it lasted.
+func explained(sp *span, r *result) bool {
+	return !r.step.want.nothing() &&
+		sp.tag(contract.FailureClass) == r.step.want.class && sp.tag(contract.FailureCulpritInstanceID) == r.step.want.instance &&
+		sp.end().After(r.began) && sp.end().Before(r.ended)
+}
+
+// strays counts the spans that carry a class and should not: those of no fault,
+// or of another fault than the one at that time, and those that neither failed
+// nor were unusually slow. It also returns one of them.
+func strays(traces []trace, results []result) (n int, example *span) {
 	for i := range traces {
 		for j := range traces[i].Spans {
 			sp := &traces[i].Spans[j]
 			if sp.tag(contract.FailureClass) == "" {
 				continue
 			}
-			explained := false
-			for k := range results {
-				r := &results[k]
-				explained = explained || !r.step.want.nothing() && sp.end().After(r.began) && sp.end().Before(r.ended)
+			known := slices.ContainsFunc(results, func(r result) bool { return explained(sp, &r) })
+			if known && (sp.failed() || sp.tag(contract.AnomalyScore) != "") {
+				continue
 			}
-			if !explained || !sp.failed() {
-				stray++
-			}
+			n++
+			example = sp
 		}
 	}
-	return stray
+	return n, example
 }
