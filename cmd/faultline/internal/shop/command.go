@@ -50,7 +50,7 @@ func LoadCommand() *cobra.Command {
 			if rate <= 0 || rate > 1000 {
 				return fmt.Errorf("--rate: %v is not between 0 and 1000 requests a second", rate)
 			}
-			load(cmd.Context(), target, time.Duration(float64(time.Second)/rate))
+			load(cmd.Context(), http.DefaultTransport, target, time.Duration(float64(time.Second)/rate))
 			return nil
 		},
 	}
@@ -62,8 +62,8 @@ func LoadCommand() *cobra.Command {
 
 // load sends a request every interval, whether or not the one before was
 // answered, as customers do. No more than maxInFlight wait at a time.
-func load(ctx context.Context, target string, interval time.Duration) {
-	client := &http.Client{Timeout: 10 * time.Second}
+func load(ctx context.Context, shop http.RoundTripper, target string, interval time.Duration) {
+	client := &http.Client{Transport: shop, Timeout: longestWait}
 	slots := make(chan struct{}, maxInFlight)
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -94,4 +94,7 @@ func load(ctx context.Context, target string, interval time.Duration) {
 	}
 }
 
-const maxInFlight = 200
+const (
+	maxInFlight = 200
+	longestWait = 10 * time.Second
+)

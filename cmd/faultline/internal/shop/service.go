@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
@@ -40,12 +41,14 @@ func Run(ctx context.Context, s Settings) error {
 	server := &http.Server{Addr: s.Listen, Handler: newHandler(s), ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
+	slog.Info("serving", "instance", s.Instance, "address", s.Listen)
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
 	}
 
+	slog.Info("stopping", "instance", s.Instance)
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	beats.stop(late)
@@ -78,6 +81,7 @@ func (h *handler) pay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.ask(r.Context()); err != nil {
+		slog.Warn("payment failed", "error", err)
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
