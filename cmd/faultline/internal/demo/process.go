@@ -21,6 +21,8 @@ type process struct {
 	port int
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
+	// patience is how long it may take to end when it is told to.
+	patience time.Duration
 }
 
 // startProcess starts cmd in a process group of its own, so that a Ctrl-C at the
@@ -32,7 +34,7 @@ func startProcess(name string, cmd *exec.Cmd, log io.Writer) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
-	p := &process{name: name, cmd: cmd, done: make(chan struct{})}
+	p := &process{name: name, cmd: cmd, done: make(chan struct{}), patience: 8 * time.Second}
 	go func() {
 		_ = cmd.Wait()
 		close(p.done)
@@ -52,9 +54,6 @@ func (p *process) wait(within time.Duration) error {
 	}
 }
 
-// patience is how long a process that is told to end may take.
-const patience = 8 * time.Second
-
 // end ends the process: politely first, also if it is frozen.
 func (p *process) end() {
 	if p == nil {
@@ -62,7 +61,7 @@ func (p *process) end() {
 	}
 	_ = p.signal(syscall.SIGCONT)
 	_ = p.signal(syscall.SIGTERM)
-	if p.wait(patience) != nil {
+	if p.wait(p.patience) != nil {
 		_ = p.signal(syscall.SIGKILL)
 		<-p.done
 	}

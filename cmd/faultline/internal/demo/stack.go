@@ -45,45 +45,48 @@ type ports struct {
 func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // startStack starts Jaeger, the Collector and the shop, and waits until a trace
-// of a payment has reached Jaeger.
-func startStack(ctx context.Context, o options, dir string, out *printer) (s *stack, err error) {
-	s = &stack{dir: dir, services: map[string]*process{}}
-	defer func() {
-		if err != nil {
-			s.stop()
-		}
-	}()
-	if s.self, err = os.Executable(); err != nil {
+// of a payment has reached Jaeger. If it cannot, it leaves nothing behind.
+func startStack(ctx context.Context, o options, dir string, out *printer) (*stack, error) {
+	s := &stack{dir: dir, services: map[string]*process{}}
+	if err := s.start(ctx, o, out); err != nil {
+		s.stop()
 		return nil, err
+	}
+	return s, nil
+}
+
+func (s *stack) start(ctx context.Context, o options, out *printer) (err error) {
+	if s.self, err = os.Executable(); err != nil {
+		return err
 	}
 	free, err := backends.FreePorts(10)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.ports = ports{free[0], free[1], free[2], free[3], free[4], free[5], free[6], free[7], free[8], free[9]}
 
 	out.line("Starting Jaeger, the Collector, and a payment platform: gateway, checkout, 2 x payment, ledger.")
 	if s.jaeger, err = startJaeger(ctx, s, o.jaeger, out); err != nil {
-		return nil, err
+		return err
 	}
 	s.query = &s.jaeger.query
 	if s.account, err = listen(local(s.ports.account)); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.startCollector(ctx, o); err != nil {
-		return nil, err
+		return err
 	}
 	for _, instance := range instances {
 		if err := s.startService(instance); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if s.load, err = s.spawn("load", exec.Command(s.self, "demo-load", //nolint:gosec,noctx // ourselves; ended by stop
 		"--target", "http://"+local(s.ports.gateway)+"/pay", "--rate", fmt.Sprint(requestRate))); err != nil {
-		return nil, err
+		return err
 	}
 	out.line("Waiting for the first payments to reach Jaeger at %s.", s.query.url)
-	return s, s.awaitTraces(ctx)
+	return s.awaitTraces(ctx)
 }
 
 // requestRate is the load on the shop, requests a second.

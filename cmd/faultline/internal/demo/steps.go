@@ -26,16 +26,16 @@ func steps(short bool) []step {
 	all := []step{
 		{
 			title: "kill -9 payment-1",
-			do:    signal("payment-1", syscall.SIGKILL), undo: restart("payment-1"),
+			do:    send("payment-1", syscall.SIGKILL), undo: restart("payment-1"),
 			want: expectation{"crash", "process_exit", "payment-1"}, watch: 10 * time.Second,
 		},
 		{
 			title: "stop payment-2 on purpose (SIGTERM), start it again after 6 s",
-			do:    signal("payment-2", syscall.SIGTERM), undo: restart("payment-2"), watch: 6 * time.Second,
+			do:    send("payment-2", syscall.SIGTERM), undo: restart("payment-2"), watch: 6 * time.Second,
 		},
 		{
 			title: "freeze ledger-1 (SIGSTOP), then let it go on (SIGCONT)",
-			do:    signal("ledger-1", syscall.SIGSTOP), undo: signal("ledger-1", syscall.SIGCONT),
+			do:    send("ledger-1", syscall.SIGSTOP), undo: send("ledger-1", syscall.SIGCONT),
 			want: expectation{"crash", "hang", "ledger-1"}, watch: 12 * time.Second,
 		},
 	}
@@ -81,7 +81,7 @@ func steps(short bool) []step {
 	)
 }
 
-func signal(instance string, sig syscall.Signal) func(context.Context, *stack) error {
+func send(instance string, sig syscall.Signal) func(context.Context, *stack) error {
 	return func(_ context.Context, s *stack) error { return s.services[instance].signal(sig) }
 }
 
