@@ -36,7 +36,7 @@ ledger), the Collector with distribution/config/demo.yaml, and Jaeger; kills,
 stops and freezes processes in turn; prints what was done, what Faultline said
 and after how long; and asks Jaeger whether the failed traces carry it.
 
-It takes about two and a half minutes, with --short one and a half, and listens on
+It takes about two and a half minutes, with --short one, and listens on
 free ports of the loopback interface only. The exit status is 0 only if every
 verdict was right. Ctrl-C ends everything that was started.
 

@@ -119,7 +119,7 @@ func dockerJaeger(ctx context.Context, s *stack, out *printer) (*jaeger, error) 
 	if text, err := exec.CommandContext(ctx, "docker", "pull", "--quiet", jaegerImage).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("docker pull %s: %w: %s", jaegerImage, err, strings.TrimSpace(string(text)))
 	}
-	run := exec.Command("docker", "run", "--rm", "--name", fmt.Sprintf("faultline-demo-jaeger-%d", os.Getpid()), //nolint:noctx // ended by stop
+	run := exec.Command("docker", "run", "--rm", "--name", fmt.Sprintf("faultline-demo-jaeger-%d", os.Getpid()), //nolint:gosec,noctx // fixed; ended by stop
 		"--env", "OTEL_TRACES_SAMPLER=always_off", // not its own
 		"--publish", local(ports[0])+":16686", "--publish", local(ports[1])+":4317", jaegerImage)
 	p, err := s.spawn("jaeger", run)

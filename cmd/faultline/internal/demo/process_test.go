@@ -34,7 +34,7 @@ import (
 // each service of the shop.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && (strings.HasPrefix(os.Args[1], "demo") || os.Args[1] == "deaf") {
-		ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:govet // until the process ends
+		ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // until the process ends
 		root := &cobra.Command{SilenceUsage: true}
 		root.AddCommand(Command(), shop.ServiceCommand(), shop.LoadCommand(), deafCommand())
 		if err := root.ExecuteContext(ctx); err != nil {
@@ -216,7 +216,7 @@ func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // it only held the port
 	return l.Addr().String()
 }
 

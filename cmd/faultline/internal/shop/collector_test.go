@@ -115,6 +115,6 @@ func (c *collector) beatsOf(instance string) []beat {
 
 // untilSIGTERM ends as main's context does.
 func untilSIGTERM() context.Context {
-	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM) //nolint:govet // until the process ends
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM) // until the process ends
 	return ctx
 }
