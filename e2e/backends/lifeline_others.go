@@ -1,0 +1,11 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package backends
+
+import "syscall"
+
+// endWithParent does nothing where the kernel offers no such thing.
+func endWithParent(*syscall.SysProcAttr) {}
