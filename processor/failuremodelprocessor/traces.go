@@ -74,7 +74,11 @@ func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	if !a.Enabled || odd == 0 && a.Score != scoreAlways {
 		return t.next.ConsumeTraces(ctx, td)
 	}
-	held := t.annotate(td, t.room != nil)
+	seats := noSeat
+	if t.room != nil {
+		seats = freeSeat
+	}
+	held := t.annotate(td, seats)
 	if t.room != nil && held.SpanCount() > 0 {
 		t.room.enter(held, client.FromContext(ctx), now)
 	}
@@ -84,9 +88,18 @@ func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	return t.next.ConsumeTraces(ctx, td)
 }
 
+// seating is which of the spans that annotate meets may wait.
+type seating int
+
+const (
+	noSeat   seating = iota // none
+	freeSeat                // those for whom the room has space
+	ownSeat                 // all, because they wait already and are counted
+)
+
 // annotate tags the odd spans of td. Those for which it is too early to tell are
 // moved to the traces that it returns, if they may wait.
-func (t *traces) annotate(td ptrace.Traces, mayWait bool) (held ptrace.Traces) {
+func (t *traces) annotate(td ptrace.Traces, seats seating) (held ptrace.Traces) {
 	snapshot, baselines, now := t.engine.Snapshot(), t.engine.Baselines(), t.engine.Now()
 	t.rememberCalls(td, snapshot, baselines, now)
 	held = ptrace.NewTraces()
@@ -105,7 +118,7 @@ func (t *traces) annotate(td ptrace.Traces, mayWait bool) (held ptrace.Traces) {
 			ss.Spans().RemoveIf(func(span ptrace.Span) bool {
 				look := t.extractor.Look(src, span, baselines)
 				d := t.decide(src, span, &look, snapshot, now)
-				if mayWait && look.Failed && !d.final() && t.room.hasSpace() {
+				if seats != noSeat && look.Failed && !d.final() && (seats == ownSeat || t.room.hasSpace()) {
 					if !resourceHeld {
 						heldResource, resourceHeld = held.ResourceSpans().AppendEmpty(), true
 						rs.Resource().CopyTo(heldResource.Resource())

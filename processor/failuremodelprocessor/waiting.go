@@ -6,6 +6,7 @@ package failuremodelprocessor
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/client"
@@ -29,7 +30,7 @@ type waitingRoom struct {
 	closed bool
 
 	stop, stopped chan struct{}
-	logged        engine.Time
+	logged        atomic.Int64 // engine.Time of the latest warning
 }
 
 // guest is what one batch left to wait.
@@ -105,7 +106,7 @@ func (r *waitingRoom) enter(td ptrace.Traces, info client.Info, now engine.Time)
 		if full {
 			c.telemetry.ProcessorFailureModelSpansNotWaited.Add(context.Background(), int64(g.spans))
 		}
-		r.traces.annotate(g.td, false)
+		r.traces.annotate(g.td, noSeat)
 		r.deliver(g.td, info)
 		return
 	}
@@ -135,7 +136,7 @@ func (r *waitingRoom) serve(now engine.Time) {
 	kept := guests[:0]
 	for _, g := range guests {
 		if now.Sub(g.arrived) >= t.config.Annotate.Wait {
-			t.annotate(g.td, false)
+			t.annotate(g.td, noSeat)
 			r.leave(g.spans, g.bytes)
 			r.deliver(g.td, g.info)
 			continue
@@ -144,7 +145,7 @@ func (r *waitingRoom) serve(now engine.Time) {
 			kept = append(kept, g)
 			continue
 		}
-		still := t.annotate(g.td, true)
+		still := t.annotate(g.td, ownSeat)
 		if left := g.td; left.SpanCount() > 0 {
 			r.deliver(left, g.info)
 		}
@@ -178,8 +179,8 @@ func (r *waitingRoom) deliver(td ptrace.Traces, info client.Info) {
 		return
 	}
 	t.telemetry.ProcessorFailureModelSpansUndelivered.Add(context.Background(), int64(spans))
-	if now := t.engine.Now(); now.Sub(r.logged) > time.Minute {
-		r.logged = now
+	now, last := t.engine.Now(), r.logged.Load()
+	if now.Sub(engine.Time(last)) > time.Minute && r.logged.CompareAndSwap(last, int64(now)) {
 		t.logger.Warn("spans that waited for a verdict were refused by the pipeline", zap.Int("spans", spans), zap.Error(err))
 	}
 }
