@@ -10,7 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/connector"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -97,10 +101,31 @@ func BenchmarkHealthyTraces(b *testing.B) {
 		}
 		defer func() { _ = c.Shutdown(ctx) }()
 	}
+	consumeHealthy(b, p)
+}
+
+// BenchmarkHealthyTracesSpanmetrics is what contrib's spanmetrics connector
+// takes for the same batch, as a yardstick.
+func BenchmarkHealthyTracesSpanmetrics(b *testing.B) {
+	ctx := context.Background()
+	f := spanmetricsconnector.NewFactory()
+	set := connector.Settings{ID: component.NewID(f.Type()), TelemetrySettings: componenttest.NewNopTelemetrySettings()}
+	c, err := f.CreateTracesToMetrics(ctx, set, f.CreateDefaultConfig(), consumertest.NewNop())
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Start(ctx, componenttest.NewNopHost()); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = c.Shutdown(ctx) }()
+	consumeHealthy(b, c)
+}
+
+func consumeHealthy(b *testing.B, to consumer.Traces) {
 	td := healthy(time.Now())
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := p.ConsumeTraces(ctx, td); err != nil {
+		if err := to.ConsumeTraces(context.Background(), td); err != nil {
 			b.Fatal(err)
 		}
 	}
