@@ -67,13 +67,7 @@ type jaegerQuery struct {
 func (q *jaegerQuery) between(ctx context.Context, service, class string, from, to time.Time) ([]trace, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	args := url.Values{
-		"service": {service}, "limit": {strconv.Itoa(maxTraces)},
-		"start": {strconv.FormatInt(from.UnixMicro(), 10)}, "end": {strconv.FormatInt(to.UnixMicro(), 10)},
-	}
-	if class != "" {
-		args.Set("tags", classTag(class))
-	}
+	args := arguments(service, class, from, to, maxTraces)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, q.url+"/api/traces?"+args.Encode(), nil)
 	if err != nil {
 		return nil, err
@@ -99,14 +93,23 @@ func (q *jaegerQuery) between(ctx context.Context, service, class string, from, 
 	return found.Data, nil
 }
 
-// link is where a person sees the traces in which a service carries a class.
-func (q *jaegerQuery) link(service, class string) string {
-	path := "/search?"
+// link is where a person sees the traces that between finds.
+func (q *jaegerQuery) link(service, class string, from, to time.Time) string {
+	args := arguments(service, class, from, to, 100)
 	if !q.hasUI {
-		path = "/api/traces?"
+		return q.url + "/api/traces?" + args.Encode()
 	}
-	args := url.Values{"service": {service}, "tags": {classTag(class)}, "lookback": {"1h"}, "limit": {"100"}}
-	return q.url + path + args.Encode()
+	args.Set("lookback", "custom") // from start to end
+	return q.url + "/search?" + args.Encode()
 }
 
-func classTag(class string) string { return fmt.Sprintf("{%q:%q}", contract.FailureClass, class) }
+func arguments(service, class string, from, to time.Time, limit int) url.Values {
+	args := url.Values{
+		"service": {service}, "limit": {strconv.Itoa(limit)},
+		"start": {strconv.FormatInt(from.UnixMicro(), 10)}, "end": {strconv.FormatInt(to.UnixMicro(), 10)},
+	}
+	if class != "" {
+		args.Set("tags", fmt.Sprintf("{%q:%q}", contract.FailureClass, class))
+	}
+	return args
+}

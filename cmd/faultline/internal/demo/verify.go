@@ -30,14 +30,15 @@ func verify(ctx context.Context, s *stack, results []result, began time.Time, ou
 		if r.named == nil {
 			continue
 		}
-		traces, err := s.query.between(ctx, "gateway", "", r.began.Add(-longest), r.ended)
+		from := r.began.Add(-longest)
+		traces, err := s.query.between(ctx, "gateway", "", from, r.ended)
 		if err != nil {
 			out.line("  %v", err)
 			return wrong + 1
 		}
 		c := count(traces, r)
 		why := c.judge()
-		out.inJaeger(r, c, why, s.query.link("gateway", r.step.want.class))
+		out.inJaeger(r, c, why, s.query.link("gateway", r.step.want.class, from, r.ended))
 		if why != "" {
 			wrong++
 		}

@@ -6,6 +6,7 @@
 package demo
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -142,8 +143,10 @@ func TestJaegerIsAskedByServiceTimeAndClass(t *testing.T) {
 }
 
 func TestLinkGoesToThePageOrToTheAPI(t *testing.T) {
+	until := epoch.Add(time.Second)
+	const query = "limit=100&%sservice=gateway&start=1767323045000000&tags=%%7B%%22failure.class%%22%%3A%%22crash%%22%%7D"
 	page := jaegerQuery{url: "http://j:1", hasUI: true}
-	assert.True(t, strings.HasPrefix(page.link("gateway", "crash"), "http://j:1/search?"))
+	assert.Equal(t, "http://j:1/search?end=1767323046000000&"+fmt.Sprintf(query, "lookback=custom&"), page.link("gateway", "crash", epoch, until))
 	api := jaegerQuery{url: "http://j:1"}
-	assert.True(t, strings.HasPrefix(api.link("gateway", "crash"), "http://j:1/api/traces?"))
+	assert.Equal(t, "http://j:1/api/traces?end=1767323046000000&"+fmt.Sprintf(query, ""), api.link("gateway", "crash", epoch, until))
 }
