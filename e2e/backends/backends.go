@@ -79,7 +79,7 @@ func cache(name string) (string, error) {
 func FreePorts(n int) ([]int, error) {
 	ports := make([]int, n)
 	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a listener on loopback
 		if err != nil {
 			return nil, err
 		}

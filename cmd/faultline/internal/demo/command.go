@@ -110,7 +110,10 @@ func show(ctx context.Context, o options, s *stack, began time.Time, out *printe
 		}
 	}
 	out.summary(results, wrong)
-	if o.keep {
+	switch {
+	case !o.keep && s.jaeger.ours:
+		out.line("Jaeger ends with the demo; --keep leaves everything running, to look at the traces.")
+	case o.keep:
 		out.line("\nEverything keeps running: payments at http://%s/pay, metrics at http://%s/metrics,\nJaeger at %s. Ctrl-C ends it (or: kill %d).",
 			local(s.ports.gateway), local(s.ports.prometheus), s.query.url, os.Getpid())
 		<-ctx.Done()

@@ -27,6 +27,7 @@ const jaegerImage = "jaegertracing/jaeger:2.13.0"
 type jaeger struct {
 	query jaegerQuery
 	otlp  string // host:port of its OTLP gRPC receiver
+	ours  bool   // it ends with the demo
 	stop  func()
 }
 
@@ -96,7 +97,7 @@ func buildJaeger(ctx context.Context, dir string, out *printer) (*jaeger, error)
 	if err != nil {
 		return nil, err
 	}
-	return &jaeger{query: jaegerQuery{url: b.QueryURL}, otlp: b.OTLP, stop: b.Stop}, nil
+	return &jaeger{query: jaegerQuery{url: b.QueryURL}, otlp: b.OTLP, ours: true, stop: b.Stop}, nil
 }
 
 // dockerWorks says whether a Docker daemon answers.
@@ -126,7 +127,7 @@ func dockerJaeger(ctx context.Context, s *stack, out *printer) (*jaeger, error) 
 	if err != nil {
 		return nil, err
 	}
-	j := &jaeger{query: jaegerQuery{url: "http://" + local(ports[0]), hasUI: true}, otlp: local(ports[1]), stop: p.end}
+	j := &jaeger{query: jaegerQuery{url: "http://" + local(ports[0]), hasUI: true}, otlp: local(ports[1]), ours: true, stop: p.end}
 	if err := p.await(ctx, j.query.url+"/api/services"); err != nil {
 		p.end()
 		return nil, fmt.Errorf("%w: %s", err, s.tail("jaeger"))
