@@ -86,7 +86,7 @@ func javaHome() (string, error) {
 	}
 	homes, _ := filepath.Glob("/usr/lib/jvm/*")
 	for _, home := range homes {
-		release, err := os.ReadFile(filepath.Join(home, "release")) //nolint:gosec // a fixed place
+		release, err := os.ReadFile(filepath.Join(home, "release"))
 		if err != nil {
 			continue
 		}

@@ -269,7 +269,7 @@ type garbage struct{ rand *rand.Rand }
 func (g *garbage) int() int64 {
 	switch g.rand.IntN(5) {
 	case 0:
-		return g.rand.Int64() - g.rand.Int64()
+		return -g.rand.Int64()
 	case 1:
 		return 0
 	case 2:

@@ -20,9 +20,10 @@ const (
 type entity struct {
 	kind    entityKind
 	key     uint64
-	src     *Source  // latest description
-	address string   // of an external
-	service *service // nil for externals and nodes
+	src     *Source    // latest description
+	address string     // of an external
+	service *service   // nil for externals and nodes
+	host    *hostState // evidence_context.go: nil where it names none
 
 	born    Time
 	touched Time // last time that anything came from or about it
@@ -48,8 +49,7 @@ type entity struct {
 	verdict   *Verdict // the one in force, or nil
 	since     Time     // when the candidate class below was first ahead
 	leading   Class
-	heldCause cause  // of the verdict in force
-	lasting   uint64 // detections so far, per entity
+	heldCause cause // of the verdict in force
 
 	addresses []string // at which it is called, newest last, at most maxAddressesEach
 
@@ -105,9 +105,6 @@ type incarnation struct {
 	first Time
 	last  Time
 }
-
-// latest is the current incarnation's token, 0 if unknown.
-func (n *entity) latest() uint64 { return n.incarnations[len(n.incarnations)-1].token }
 
 // begin notes that the process shows an incarnation token at a time. It says
 // whether that is a new one, and whether it is an older one that came back,

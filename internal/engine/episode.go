@@ -19,8 +19,6 @@ type episode struct {
 	bad     [numGroups]bool
 	planned bool    // told as a planned stop
 	failing float64 // probability at the last evaluation that it is a failure of the entity
-
-	incident *Incident
 }
 
 // finding is one piece of evidence in an episode.

@@ -73,7 +73,7 @@ func (e *Engine) onHost(name string) []*entity {
 // on, or those who watch it are not well.
 func detectSurroundings(e *Engine, n *entity, p *episode) {
 	if p.silent() && n.kind == kindInstance && p.onset != 0 {
-		if h := e.hosts[n.src.Host]; h != nil {
+		if h := n.host; h != nil {
 			if other := h.other(n, p.onset.Add(time.Second)); other != nil {
 				p.note(evHostAlive, 1, e.now, fmt.Sprintf("%s on the same host %s is heard", other.name(), h.name))
 			}

@@ -20,7 +20,7 @@ const (
 )
 
 func (e *Engine) fact(f *Fact) {
-	if f.Source == nil {
+	if f.Source == nil || f.Kind >= numFacts {
 		return
 	}
 	if n := e.instance(f.Source); n != nil {

@@ -69,10 +69,10 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 
 // detectLimitsHit: it says itself that a limit refused it.
 func detectLimitsHit(e *Engine, n *entity, p *episode) {
-	var count [numEvidence]int
+	count := map[evidence]int{}
 	for i := range n.facts {
 		f := &n.facts[i]
-		kind := saturationFacts[f.Kind%numFacts]
+		kind := saturationFacts[f.Kind]
 		if kind == 0 || e.now.Sub(f.At) > saidWithin {
 			continue
 		}

@@ -43,7 +43,7 @@ func detectSilence(e *Engine, n *entity, p *episode) {
 	if fresh != nil && fresh.kind == signBeat {
 		strongest = 0
 	}
-	if fresh != nil && p.backAt == 0 && fresh.heardAt(e) > p.began.Add(stillThere) {
+	if fresh != nil && p.backAt == 0 && fresh.heardAt() > p.began.Add(stillThere) {
 		what := "heartbeats go on"
 		if fresh.kind == signTelemetry {
 			what = "its own telemetry goes on"

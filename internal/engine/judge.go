@@ -145,7 +145,7 @@ func (e *Engine) longSilent(n *entity, p *episode) bool {
 	if n.service != nil && n.service.restarts >= 2 {
 		usual = 2 * n.service.restart
 	}
-	any := false
+	long := false
 	for _, s := range n.streams {
 		if s.gaps.interval == 0 {
 			continue
@@ -154,12 +154,12 @@ func (e *Engine) longSilent(n *entity, p *episode) bool {
 		case !e.trusted(s):
 			return false
 		case s.overdue && s.silence() > usual:
-			any = any || s.kind == signBeat || len(n.streams) == 1
+			long = long || s.kind == signBeat || len(n.streams) == 1
 		case s.kind == signBeat && s.fresh():
 			return false
 		}
 	}
-	return any
+	return long
 }
 
 // over says whether the failure is seen to be over: everything that was bad is
@@ -258,7 +258,7 @@ func (e *Engine) runsAgain(n *entity, p *episode) bool {
 		}
 	}
 	for _, s := range n.streams {
-		if s.fresh() && s.heardAt(e) > ended.Add(time.Second) {
+		if s.fresh() && s.heardAt() > ended.Add(time.Second) {
 			return true
 		}
 	}
@@ -266,7 +266,7 @@ func (e *Engine) runsAgain(n *entity, p *episode) bool {
 }
 
 // heardAt is the engine's time at the latest sign.
-func (s *stream) heardAt(e *Engine) Time { return s.observer.seen.Add(-s.silence()) }
+func (s *stream) heardAt() Time { return s.observer.seen.Add(-s.silence()) }
 
 // plannedStop closes an episode that was a stop on purpose.
 func (e *Engine) plannedStop(n *entity, p *episode) {
@@ -319,7 +319,7 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 		e.changed = true
 		if old.Class != v.Class || old.Subclass != v.Subclass {
 			if old.Class != v.Class && v.Class != ClassUnknown {
-				e.count(n, v)
+				e.count(v)
 			}
 			e.emit(Event{Kind: contract.EventFailureRevised, Source: n.src, Entity: n.name(), Verdict: v,
 				Body: fmt.Sprintf("%s: not %s but %s: %s", n.name(), classWords(old), classWords(v), v.Reason)})
@@ -327,7 +327,7 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 		return
 	}
 	n.verdict, n.heldCause = v, c
-	e.count(n, v)
+	e.count(v)
 	e.openIncident(n, v)
 	if n.kind == kindInstance && n.service.whole != nil && n.service.whole.verdict != nil {
 		e.clear(n.service.whole, "narrowed down to "+n.name())

@@ -147,6 +147,9 @@ func (e *Engine) place(o *observer, st *Stamp) time.Duration {
 func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	n := s.entity
 	n.alive = true
+	if n.host != nil {
+		n.host.heard(n, e.now)
+	}
 	gap := at - s.last
 	if s.seen == 0 {
 		s.first(e, at, token, seq)

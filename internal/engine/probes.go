@@ -52,10 +52,10 @@ func (e *Engine) probed(b *Probe) {
 	}
 	e.place(o, &b.Stamp)
 	ps := n.probe(o, b.Target)
-	if b.Stamp.Seq != 0 && b.Stamp.Seq <= ps.seq && ps.starts == o.starts {
+	if b.Seq != 0 && b.Seq <= ps.seq && ps.starts == o.starts {
 		return // duplicated or overtaken in transport
 	}
-	ps.seq, ps.starts = b.Stamp.Seq, o.starts
+	ps.seq, ps.starts = b.Seq, o.starts
 	ok := b.Outcome == OutcomeOK
 	if !ok && o.justWoke() {
 		return // it ran into its time-out while the observer slept
@@ -81,7 +81,7 @@ func (e *Engine) probed(b *Probe) {
 		ps.latched = true
 	}
 	if b.Process != nil {
-		e.processSeen(n, ps, b)
+		e.processSeen(n, b)
 	}
 	if !ok {
 		e.suspect(n)
@@ -124,7 +124,7 @@ func (n *entity) probe(o *observer, target string) *probeState {
 
 // processSeen takes in what the kernel told. A kill for lack of memory and an
 // exit status are facts; a new start time is a new incarnation.
-func (e *Engine) processSeen(n *entity, ps *probeState, b *Probe) {
+func (e *Engine) processSeen(n *entity, b *Probe) {
 	p, f := b.Process, &n.process
 	if f.known && p.OOMKills > f.oomKills && f.oomKills >= 0 {
 		e.addFact(n, Fact{Kind: FactOOMKill, At: e.now, Text: fmt.Sprintf("its cgroup counted %d out-of-memory kills", p.OOMKills-f.oomKills)})

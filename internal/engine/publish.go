@@ -46,7 +46,7 @@ func (e *Engine) target(n *entity) Target {
 }
 
 // count counts a detection.
-func (e *Engine) count(n *entity, v *Verdict) {
+func (e *Engine) count(v *Verdict) {
 	k := readingKey{v.Culprit, v.Class}
 	r := e.readings[k]
 	if r == nil {
@@ -127,7 +127,7 @@ func (e *Engine) publish() {
 func (e *Engine) read(active map[readingKey]*entity) []Reading {
 	for k, n := range active {
 		if e.readings[k] == nil {
-			e.count(n, n.verdict)
+			e.count(n.verdict)
 			e.readings[k].Detections-- // counted when it was reached
 		}
 	}

@@ -29,7 +29,6 @@ type quietInstance struct {
 	src      *Source
 	inc      uint64
 	seq      uint64
-	phase    time.Duration
 	next     Time // next tick of its timer
 	awayTill Time
 }

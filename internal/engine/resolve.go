@@ -26,6 +26,9 @@ func (e *Engine) instance(src *Source) *entity {
 		n = e.newInstance(src)
 	}
 	if n.src != src && src.Key == n.src.Key {
+		if n.src.Host != src.Host {
+			n.host = e.host(src.Host)
+		}
 		n.src = src
 	}
 	e.reg.touch(n, e.now)
@@ -49,7 +52,7 @@ func (e *Engine) newInstance(src *Source) *entity {
 		e.alias(src, n)
 		return n
 	}
-	n := &entity{kind: kindInstance, key: src.Key, src: src, service: s, born: e.now, touched: e.now}
+	n := &entity{kind: kindInstance, key: src.Key, src: src, host: e.host(src.Host), service: s, born: e.now, touched: e.now}
 	e.add(n)
 	// Who told less until now meant this one.
 	if src.Volatile && src.PodUID == "" {

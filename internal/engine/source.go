@@ -93,7 +93,7 @@ const (
 // hashString continues h over s and a separator, so that ("ab","c") and
 // ("a","bc") differ.
 func hashString(h uint64, s string) uint64 {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		h = (h ^ uint64(s[i])) * fnvPrime
 	}
 	return (h ^ 0xff) * fnvPrime

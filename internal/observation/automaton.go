@@ -50,7 +50,7 @@ func (a *automaton) read(s string) (m meaning) {
 	}
 	state := uint16(0)
 	next := a.next
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		state = next[int(state)<<classBits|int(a.class[s[i]])]
 		if state >= a.accepting {
 			f := &a.found[state-a.accepting]
@@ -86,7 +86,7 @@ func newAutomaton(list []wording) *automaton {
 	a := &automaton{}
 	classes := 1
 	for _, w := range list {
-		for i := 0; i < len(w.text); i++ {
+		for i := range len(w.text) {
 			if c := w.text[i]; a.class[c] == 0 {
 				a.class[c] = uint8(classes)
 				classes++
@@ -109,7 +109,7 @@ func newAutomaton(list []wording) *automaton {
 	trie := make([]node, 1, 4096)
 	for _, w := range list {
 		at := uint16(0)
-		for i := 0; i < len(w.text); i++ {
+		for i := range len(w.text) {
 			c := a.class[w.text[i]]
 			if trie[at].next[c] == 0 {
 				trie = append(trie, node{})

@@ -169,7 +169,7 @@ func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
 	case contract.HeartbeatObserverSeq:
 		p.stamp.Seq = uint64(p.integer(v, 0, math.MaxInt64, 0))
 	case contract.HeartbeatObserverLate:
-		p.late, p.aboutItself = p.seconds(v, maxInterval), true
+		p.late, p.aboutItself = p.seconds(v), true
 	case contract.HeartbeatObserverRefused:
 		p.refused, p.aboutItself = uint64(p.integer(v, 0, math.MaxInt64, 0)), true
 
@@ -178,7 +178,7 @@ func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
 	case contract.HeartbeatSeq:
 		p.beat.Seq = uint64(p.integer(v, 0, math.MaxInt64, 0))
 	case contract.HeartbeatInterval:
-		p.beat.Interval = p.seconds(v, maxInterval)
+		p.beat.Interval = p.seconds(v)
 	case contract.HeartbeatSentAt:
 		p.beat.SentAt = engine.Time(p.integer(v, 0, math.MaxInt64, 0))
 	case contract.HeartbeatStatus:
@@ -206,7 +206,7 @@ func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
 		// A check that is due in the past is late, one in a far future never is.
 		p.beat.Due = engine.Time(p.integer(v, 0, int64(now)+int64(maxInterval), 0))
 	case contract.HeartbeatGrace:
-		p.beat.Grace = p.seconds(v, maxInterval)
+		p.beat.Grace = p.seconds(v)
 
 	case contract.HeartbeatTarget:
 		p.probe.Target = own(p.word(v))
@@ -214,7 +214,7 @@ func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
 		p.probe.Outcome = lookup(p, v, probeOutcomes)
 		p.hasOutcome = p.probe.Outcome != engine.OutcomeUnset
 	case contract.HeartbeatRTT:
-		p.probe.RTT = p.seconds(v, maxInterval)
+		p.probe.RTT = p.seconds(v)
 	case contract.HeartbeatMessage:
 		p.probe.Message = line(v.Str())
 
@@ -282,13 +282,13 @@ func (p *pulse) integer(v pcommon.Value, lo, hi, otherwise int64) int64 {
 	return n
 }
 
-// seconds reads a duration from 0 to most; 0 is none.
-func (p *pulse) seconds(v pcommon.Value, most time.Duration) time.Duration {
+// seconds reads a duration from 0 to maxInterval; 0 is none.
+func (p *pulse) seconds(v pcommon.Value) time.Duration {
 	d, ok := p.float(v)
 	if !ok {
 		return 0
 	}
-	if !(d >= 0 && d <= most.Seconds()) {
+	if !(d >= 0 && d <= maxInterval.Seconds()) {
 		p.x.skips.add(skipRange)
 		return 0
 	}

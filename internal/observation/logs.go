@@ -17,7 +17,7 @@ func (x *Extractor) Logs(ld plog.Logs, now engine.Time, b *engine.Batch) {
 	sc := x.scratch.Get().(*scratch)
 	sc.begin(x, now, nil, b)
 	resources := ld.ResourceLogs()
-	for i := 0; i < resources.Len(); i++ {
+	for i := range resources.Len() {
 		rl := resources.At(i)
 		r := logResource{sc: sc, attrs: rl.Resource().Attributes()}
 		sc.resource(nil)
@@ -26,11 +26,11 @@ func (x *Extractor) Logs(ld plog.Logs, now engine.Time, b *engine.Batch) {
 			event = true
 		}
 		scopes := rl.ScopeLogs()
-		for j := 0; j < scopes.Len(); j++ {
+		for j := range scopes.Len() {
 			sl := scopes.At(j)
 			ours := Own(sl.Scope())
 			records := sl.LogRecords()
-			for k := 0; k < records.Len(); k++ {
+			for k := range records.Len() {
 				lr := records.At(k)
 				switch {
 				case IsHeartbeat(lr):

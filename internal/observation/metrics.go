@@ -65,13 +65,13 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, b *engine.Batch
 	resources := md.ResourceMetrics()
 	firstSign := len(b.Signs)
 	var r metricResource
-	for i := 0; i < resources.Len(); i++ {
+	for i := range resources.Len() {
 		rm := resources.At(i)
 		attrs := rm.Resource().Attributes()
 		r = metricResource{x: x, now: now, out: b, attrs: attrs, id: identify(attrs), firstUp: len(b.Probes), checks: r.checks[:0]}
 		r.src = x.source(&r.id)
 		scopes := rm.ScopeMetrics()
-		for j := 0; j < scopes.Len(); j++ {
+		for j := range scopes.Len() {
 			sm := scopes.At(j)
 			if Own(sm.Scope()) {
 				continue
@@ -79,7 +79,7 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, b *engine.Batch
 			r.scope = sm.Scope().Name()
 			own := r.src != nil && r.src.Key != 0 && !secondHand(r.scope)
 			metrics := sm.Metrics()
-			for k := 0; k < metrics.Len(); k++ {
+			for k := range metrics.Len() {
 				m := metrics.At(k)
 				if read := metricReaders[m.Name()]; read != nil {
 					read(&r, m)
@@ -155,7 +155,7 @@ func points(m pmetric.Metric, f func(p pmetric.NumberDataPoint, value float64)) 
 	default:
 		return
 	}
-	for i := 0; i < ps.Len(); i++ {
+	for i := range ps.Len() {
 		p := ps.At(i)
 		switch {
 		case p.Flags().NoRecordedValue():

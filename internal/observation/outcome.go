@@ -94,7 +94,7 @@ func grpcCode(s string) int {
 // sameLetters compares without regard to case and underscores.
 func sameLetters(a, b string) bool {
 	i := 0
-	for j := 0; j < len(b); j++ {
+	for j := range len(b) {
 		if b[j] == '_' {
 			continue
 		}
@@ -182,7 +182,7 @@ func number(v pcommon.Value) int32 {
 			return -1
 		}
 		n := int32(0)
-		for i := 0; i < len(s); i++ {
+		for i := range len(s) {
 			d := s[i] - '0'
 			if d > 9 {
 				return -1

@@ -157,7 +157,7 @@ func portNumber(s string) (int32, bool) {
 		return 0, false
 	}
 	n := int32(0)
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		d := s[i] - '0'
 		if d > 9 {
 			return 0, false

@@ -170,7 +170,7 @@ func drawn(id string) bool {
 	if len(id) != 36 {
 		return false
 	}
-	for i := 0; i < len(id); i++ {
+	for i := range len(id) {
 		c := id[i]
 		switch i {
 		case 8, 13, 18, 23:

@@ -74,11 +74,11 @@ func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselin
 	sc := x.scratch.Get().(*scratch)
 	sc.begin(x, now, bl, b)
 	resources := td.ResourceSpans()
-	for i := 0; i < resources.Len(); i++ {
+	for i := range resources.Len() {
 		rs := resources.At(i)
 		sc.resource(x.Source(rs.Resource()))
 		scopes := rs.ScopeSpans()
-		for j := 0; j < scopes.Len(); j++ {
+		for j := range scopes.Len() {
 			ss := scopes.At(j)
 			if Own(ss.Scope()) {
 				continue
@@ -250,7 +250,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 		h = mix(h, sc.src.Key)
 	}
 	var free *callSlot
-	for i := uint64(0); i < callProbe; i++ {
+	for i := range uint64(callProbe) {
 		s := &sc.calls[(h+i)%callSlots]
 		if s.batch != sc.batch {
 			free = s

@@ -216,7 +216,7 @@ func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close() //nolint:errcheck // it only held the port
+	defer l.Close()
 	return l.Addr().String()
 }
 

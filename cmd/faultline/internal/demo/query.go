@@ -76,7 +76,7 @@ func (q *jaegerQuery) between(ctx context.Context, service, class string, from, 
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read-only
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 		return nil, fmt.Errorf("jaeger answered %s: %s", resp.Status, text)

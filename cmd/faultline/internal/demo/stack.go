@@ -180,11 +180,11 @@ func (s *stack) startService(instance string) error {
 
 // spawn starts a process with its output in the demo's folder.
 func (s *stack) spawn(name string, cmd *exec.Cmd) (*process, error) {
-	log, err := os.OpenFile(filepath.Join(s.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // our folder
+	log, err := os.OpenFile(filepath.Join(s.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() //nolint:errcheck // the child has its own
+	defer log.Close()
 	return startProcess(name, cmd, log)
 }
 
@@ -210,7 +210,7 @@ func (s *stack) awaitTraces(ctx context.Context) error {
 
 // tail is the end of what a process wrote.
 func (s *stack) tail(name string) string {
-	text, _ := os.ReadFile(filepath.Join(s.dir, name+".log")) //nolint:gosec // our folder
+	text, _ := os.ReadFile(filepath.Join(s.dir, name+".log"))
 	if len(text) > 2000 {
 		text = text[len(text)-2000:]
 	}

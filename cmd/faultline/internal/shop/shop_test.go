@@ -220,7 +220,7 @@ func (r *running) pay(t *testing.T) (status int, body string) {
 	t.Helper()
 	resp, err := http.Get("http://" + r.address + "/pay")
 	require.NoError(t, err)
-	defer resp.Body.Close() //nolint:errcheck // read-only
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	return resp.StatusCode, string(text)
@@ -254,6 +254,6 @@ func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close() //nolint:errcheck // it only held the port
+	defer l.Close()
 	return l.Addr().String()
 }

@@ -113,7 +113,7 @@ const (
 func walk(dir string, limit int, visit func(dir string) (more bool)) {
 	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
-			return nil
+			return nil //nolint:nilerr // a folder that went away meanwhile is not walked
 		}
 		if limit--; limit < 0 || !visit(p) {
 			return fs.SkipAll

@@ -4,6 +4,7 @@
 package probe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -174,7 +175,7 @@ func (c *Config) checkFit(kind string) []error {
 	only(c.Expect.Digest != "", "expect::digest", "http")
 	only(len(c.Expect.Addresses) > 0, "expect::addresses", "dns")
 	if c.Method != "" && kind == "http" {
-		if _, err := http.NewRequest(c.Method, "http://localhost", nil); err != nil {
+		if _, err := http.NewRequestWithContext(context.Background(), c.Method, "http://localhost", nil); err != nil {
 			errs = append(errs, fmt.Errorf("method: %q is none: write GET, HEAD or POST", c.Method))
 		}
 	}
@@ -286,7 +287,7 @@ func checkHostPort(hostport string) error {
 	if err != nil || host == "" {
 		return fmt.Errorf("%q is no host:port: write one such as localhost:5432", hostport)
 	}
-	if n, err := net.LookupPort("tcp", port); err != nil || n == 0 {
+	if n, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil || n == 0 {
 		return fmt.Errorf("%q is no port: write a number from 1 to 65535", port)
 	}
 	return nil

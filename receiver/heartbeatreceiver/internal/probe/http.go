@@ -60,7 +60,7 @@ func loadTLS(ctx context.Context, cfg *Config) (*tls.Config, error) {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
 	if c == nil {
-		c = &tls.Config{} // `insecure: true` has no meaning where the scheme decides
+		c = &tls.Config{MinVersion: tls.VersionTLS12} // `insecure: true` has no meaning where the scheme decides
 	}
 	return c, nil
 }

@@ -42,11 +42,11 @@ func child(mode string) {
 			for i := 0; i < len(b); i += 4096 {
 				b[i] = 1
 			}
-			kept = append(kept, b)
+			kept = append(kept, b) //nolint:staticcheck // held, not read
 		}
 	case "spin":
 		go func() {
-			for {
+			for { //nolint:staticcheck // it is meant to spin
 			}
 		}()
 	}
