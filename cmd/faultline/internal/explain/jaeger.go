@@ -124,7 +124,7 @@ func get(ctx context.Context, address string, into any) error {
 	if err != nil {
 		return fmt.Errorf("--jaeger: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read-only
+	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("--jaeger: %w", err)

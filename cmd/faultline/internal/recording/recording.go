@@ -72,7 +72,7 @@ func Open(name string) (*Reader, error) {
 	if name == "-" {
 		return NewReader("standard input", os.Stdin)
 	}
-	f, err := os.Open(name) //nolint:gosec // the user names it
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func run(ctx context.Context, stdout, stderr io.Writer, config, labelFile string
 		}
 	}
 	out := bufio.NewWriter(stdout)
-	defer out.Flush() //nolint:errcheck // checked below
+	defer out.Flush()
 	var events []engine.Event
 	w := writer{out: out, json: asJSON}
 	onEvent := func(ev engine.Event) {
@@ -95,7 +95,7 @@ func run(ctx context.Context, stdout, stderr io.Writer, config, labelFile string
 
 // readLabels reads the faults that were there.
 func readLabels(name string) ([]fault, error) {
-	text, err := os.ReadFile(name) //nolint:gosec // the user names it
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}

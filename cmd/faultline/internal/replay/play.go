@@ -45,7 +45,7 @@ func readConfig(name string) (*settings, error) {
 	if name == "" {
 		return s, nil
 	}
-	text, err := os.ReadFile(name) //nolint:gosec // the user names it
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
