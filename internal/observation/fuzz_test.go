@@ -100,14 +100,14 @@ func FuzzTraces(f *testing.F) {
 		}
 		// Look must agree with Traces on what failed.
 		looked := 0
-		for i := 0; i < td.ResourceSpans().Len(); i++ {
+		for i := range td.ResourceSpans().Len() {
 			rs := td.ResourceSpans().At(i)
 			src := x.Source(rs.Resource())
-			for j := 0; j < rs.ScopeSpans().Len(); j++ {
+			for j := range rs.ScopeSpans().Len() {
 				if Own(rs.ScopeSpans().At(j).Scope()) {
 					continue
 				}
-				for k := 0; k < rs.ScopeSpans().At(j).Spans().Len(); k++ {
+				for k := range rs.ScopeSpans().At(j).Spans().Len() {
 					if look := x.Look(src, rs.ScopeSpans().At(j).Spans().At(k), nil); look.Failed || look.Slow {
 						looked++
 					}

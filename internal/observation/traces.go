@@ -84,7 +84,7 @@ func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselin
 				continue
 			}
 			spans := ss.Spans()
-			for k := 0; k < spans.Len(); k++ {
+			for k := range spans.Len() {
 				if sc.span(spans.At(k)) {
 					odd++
 				}
