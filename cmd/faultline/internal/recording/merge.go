@@ -11,22 +11,22 @@ import (
 // Merged reads several recordings as one, by time. A line without a time stays
 // where it is in its own recording.
 type Merged struct {
-	readers []*Reader
-	heads   []*Line // the next line of each; nil at its end
-	onBad   func(error)
-	filled  bool
+	files  []*steady
+	heads  []*Line // the next line of each; nil at its end
+	filled bool
 }
 
-// Merge reads all of names. Lines that cannot be read go to onBad, as a
-// *BadLineError, and are left out.
-func Merge(names []string, onBad func(error)) (*Merged, error) {
-	m := &Merged{onBad: onBad}
+// Merge reads all of names. Of lines that cannot be read and are left out,
+// report hears as a *BadLineError; of times that are left out, as a
+// *StrayTimeError.
+func Merge(names []string, report func(error)) (*Merged, error) {
+	m := &Merged{}
 	for _, name := range names {
 		r, err := Open(name)
 		if err != nil {
 			return nil, errors.Join(err, m.Close())
 		}
-		m.readers = append(m.readers, r)
+		m.files = append(m.files, &steady{r: r, report: report})
 	}
 	return m, nil
 }
@@ -34,8 +34,8 @@ func Merge(names []string, onBad func(error)) (*Merged, error) {
 // Close closes all.
 func (m *Merged) Close() error {
 	var errs []error
-	for _, r := range m.readers {
-		errs = append(errs, r.Close())
+	for _, f := range m.files {
+		errs = append(errs, f.r.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -44,8 +44,8 @@ func (m *Merged) Close() error {
 func (m *Merged) Next() (*Line, error) {
 	if !m.filled {
 		m.filled = true
-		m.heads = make([]*Line, len(m.readers))
-		for i := range m.readers {
+		m.heads = make([]*Line, len(m.files))
+		for i := range m.files {
 			if err := m.fill(i); err != nil {
 				return nil, err
 			}
@@ -66,20 +66,10 @@ func (m *Merged) Next() (*Line, error) {
 
 // fill reads the next line of recording i.
 func (m *Merged) fill(i int) error {
-	for {
-		l, err := m.readers[i].Next()
-		var bad *BadLineError
-		switch {
-		case errors.As(err, &bad):
-			m.onBad(err)
-			continue
-		case errors.Is(err, io.EOF):
-			m.heads[i] = nil
-			return nil
-		case err != nil:
-			return err
-		}
-		m.heads[i] = l
-		return nil
+	l, err := m.files[i].next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
+	m.heads[i] = l // nil at the end
+	return nil
 }

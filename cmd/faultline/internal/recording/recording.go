@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package recording reads telemetry as the file exporter writes it: OTLP JSON,
-// one export a line, plain or compressed by gzip or zstd.
+// one export a line, plain or compressed by gzip or zstd, and the length-prefixed
+// zstd messages that it writes under `compression: zstd`.
+//
+//	file ─► origin ─► gzip | zstd ─► source ─► Reader ─► steady ─► Merged
 package recording
 
 import (
@@ -13,9 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 
-	"github.com/klauspost/compress/zstd"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -26,6 +27,8 @@ import (
 // MaxLine is the longest line that is read, in bytes.
 const MaxLine = 64 << 20
 
+const bufferSize = 1 << 16
+
 // Line is one export. Exactly one of the signals is not empty.
 type Line struct {
 	Traces  ptrace.Traces
@@ -35,6 +38,8 @@ type Line struct {
 	// Time is when its latest part was seen: observed time of logs, end of
 	// spans, time of points; 0 if it tells none.
 	Time engine.Time
+
+	number int // in its recording, from 1
 }
 
 // Signal is what a line holds.
@@ -61,10 +66,11 @@ func (e *BadLineError) Unwrap() error { return e.Err }
 // Reader reads the lines of one recording.
 type Reader struct {
 	name   string
-	lines  *bufio.Reader
+	origin *origin
+	texts  source
 	line   int
 	closer []io.Closer
-	buf    []byte
+	ended  bool
 }
 
 // Open opens a file, or standard input for "-".
@@ -78,36 +84,53 @@ func Open(name string) (*Reader, error) {
 	}
 	r, err := NewReader(name, f)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
 	r.closer = append(r.closer, f)
 	return r, nil
 }
 
-// NewReader reads from in, which may be compressed: its first bytes tell.
+// NewReader reads from in, which may be compressed: its first bytes tell, not
+// its name.
 func NewReader(name string, in io.Reader) (*Reader, error) {
-	r := &Reader{name: name, lines: bufio.NewReaderSize(in, 1<<16)}
-	magic, err := r.lines.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(r.lines)
-		if err != nil {
-			return nil, err
-		}
-		r.closer = append(r.closer, z)
-		r.lines = bufio.NewReaderSize(z, 1<<16)
-	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(r.lines, zstd.WithDecoderMaxMemory(1<<28), zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		r.closer = append(r.closer, z.IOReadCloser())
-		r.lines = bufio.NewReaderSize(z, 1<<16)
+	r := &Reader{name: name, origin: &origin{in: in}}
+	if err := r.open(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return r, nil
+}
+
+func (r *Reader) open() error {
+	plain := bufio.NewReaderSize(r.origin, bufferSize)
+	magic, err := plain.Peek(8)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch {
+	case bytes.HasPrefix(magic, gzipMagic):
+		z, err := gzip.NewReader(plain)
+		if err != nil {
+			return fmt.Errorf("looks like gzip, but is not: %w", err)
+		}
+		r.texts = newLines(z) // nothing to close but the file
+	case bytes.HasPrefix(magic, zstdMagic):
+		z, err := newZstd(plain)
+		if err != nil {
+			return err
+		}
+		r.closer = append(r.closer, z.IOReadCloser())
+		r.texts = newLines(z)
+	case len(magic) == 8 && bytes.Equal(magic[4:], zstdMagic):
+		z, err := newZstd(nil)
+		if err != nil {
+			return err
+		}
+		r.closer = append(r.closer, z.IOReadCloser())
+		r.texts = &messages{in: plain, zstd: z}
+	default:
+		r.texts = &lines{in: plain}
+	}
+	return nil
 }
 
 // Close closes what Open opened.
@@ -120,92 +143,36 @@ func (r *Reader) Close() error {
 }
 
 // Next returns the next line, io.EOF at the end, or a *BadLineError after which
-// reading goes on.
+// reading goes on. Any other error is the file's own and final.
 func (r *Reader) Next() (*Line, error) {
-	for {
-		text, tooLong, err := r.read()
-		if err != nil {
-			return nil, err
+	for !r.ended {
+		text, err := r.texts.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			r.ended = true
+			continue
+		case r.origin.err != nil:
+			r.ended = true
+			return nil, fmt.Errorf("%s: %w", r.name, r.origin.err)
 		}
 		r.line++
-		text = bytes.TrimSpace(text)
 		switch {
-		case tooLong:
-			return nil, &BadLineError{r.name, r.line, fmt.Errorf("longer than %d MiB", MaxLine>>20)}
-		case len(text) == 0:
+		case errors.Is(err, errTooLong):
+			return nil, &BadLineError{r.name, r.line, err}
+		case err != nil:
+			// A recorder that was killed leaves a torn end. What came before counts.
+			r.ended = true
+			return nil, &BadLineError{r.name, r.line, fmt.Errorf("from here on the file is torn or damaged: %w", err)}
+		}
+		if text = bytes.TrimSpace(text); len(text) == 0 {
 			continue
 		}
 		l, err := Decode(text)
 		if err != nil {
 			return nil, &BadLineError{r.name, r.line, err}
 		}
+		l.number = r.line
 		return l, nil
 	}
-}
-
-// read returns one line, without what exceeds MaxLine.
-func (r *Reader) read() (text []byte, tooLong bool, err error) {
-	r.buf = r.buf[:0]
-	for {
-		part, err := r.lines.ReadSlice('\n')
-		if len(r.buf)+len(part) > MaxLine {
-			tooLong = true
-		} else {
-			r.buf = append(r.buf, part...)
-		}
-		switch {
-		case err == nil:
-			return r.buf, tooLong, nil
-		case errors.Is(err, bufio.ErrBufferFull):
-			continue
-		case errors.Is(err, io.EOF) && (len(r.buf) > 0 || tooLong):
-			return r.buf, tooLong, nil
-		}
-		return nil, false, err
-	}
-}
-
-// Decode reads one line. Some writers put NaN and Infinity into JSON as bare
-// words; they are read, too.
-func Decode(text []byte) (*Line, error) {
-	l, err := decode(text)
-	if err == nil {
-		return l, nil
-	}
-	if quoted := bareNumber.ReplaceAll(text, []byte(`:"$1"`)); len(quoted) != len(text) {
-		if l, second := decode(quoted); second == nil {
-			return l, nil
-		}
-	}
-	return nil, err
-}
-
-var bareNumber = regexp.MustCompile(`:\s*(NaN|-?Infinity)\b`)
-
-func decode(text []byte) (*Line, error) {
-	l := &Line{}
-	var err error
-	switch {
-	case bytes.Contains(text, []byte(`"resourceSpans"`)):
-		l.Signal = Traces
-		if l.Traces, err = (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(text); err == nil {
-			l.timeTraces()
-		}
-	case bytes.Contains(text, []byte(`"resourceMetrics"`)):
-		l.Signal = Metrics
-		if l.Metrics, err = (&pmetric.JSONUnmarshaler{}).UnmarshalMetrics(text); err == nil {
-			l.timeMetrics()
-		}
-	case bytes.Contains(text, []byte(`"resourceLogs"`)):
-		l.Signal = Logs
-		if l.Logs, err = (&plog.JSONUnmarshaler{}).UnmarshalLogs(text); err == nil {
-			l.timeLogs()
-		}
-	default:
-		return nil, errors.New("no OTLP JSON: none of resourceSpans, resourceMetrics, resourceLogs")
-	}
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return nil, io.EOF
 }
