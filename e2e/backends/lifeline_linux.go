@@ -5,6 +5,6 @@ package backends
 
 import "syscall"
 
-// endWithParent has the kernel kill a server if we are killed and cannot stop
-// it, as a test is when its time is over.
-func endWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
+// EndWithParent has the kernel kill a process that we start if we are killed and
+// cannot stop it, as a test is when its time is over.
+func EndWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }

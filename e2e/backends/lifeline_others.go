@@ -7,5 +7,5 @@ package backends
 
 import "syscall"
 
-// endWithParent does nothing where the kernel offers no such thing.
-func endWithParent(*syscall.SysProcAttr) {}
+// EndWithParent does nothing where the kernel offers no such thing.
+func EndWithParent(*syscall.SysProcAttr) {}

@@ -1,0 +1,245 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+)
+
+// addresses are where a Collector listens, moved away from the usual ports.
+type addresses struct {
+	grpc, http, heartbeat, health, prometheus string
+}
+
+func newAddresses(t *testing.T) addresses {
+	t.Helper()
+	free := freePorts(t, 5)
+	return addresses{free[0], free[1], free[2], free[3], free[4]}
+}
+
+// environment moves the addresses of a shipped configuration.
+func (a addresses) environment() []string {
+	return []string{
+		"FAULTLINE_OTLP_GRPC=" + a.grpc, "FAULTLINE_OTLP_HTTP=" + a.http, "FAULTLINE_HEARTBEAT=" + a.heartbeat,
+		"FAULTLINE_HEALTH=" + a.health, "FAULTLINE_PROMETHEUS_LISTEN=" + a.prometheus,
+	}
+}
+
+// overlay moves the addresses of a configuration that has no knobs: merged over
+// it, it changes where things listen and send to, and nothing else.
+func (a addresses) overlay(otlp, documents, state string) string {
+	return fmt.Sprintf(`
+extensions:
+  file_storage: {directory: %[6]q}
+receivers:
+  otlp: {protocols: {grpc: {endpoint: %[1]q}, http: {endpoint: %[2]q}}}
+  heartbeat: {http: {endpoint: %[3]q}}
+exporters:
+  prometheus: {endpoint: %[4]q}
+  otlp_grpc: {endpoint: %[5]q, tls: {insecure: true}}
+  otlp_grpc/jaeger: {endpoint: %[5]q, tls: {insecure: true}}
+  elasticsearch: {endpoints: [%[7]q], mapping: {mode: ecs}}
+service:
+  telemetry: {metrics: {level: none}}
+`, a.grpc, a.http, a.heartbeat, a.prometheus, otlp, state, documents)
+}
+
+func collector(binary string, environment []string, command string, configs ...string) *exec.Cmd {
+	var args []string
+	if command != "" {
+		args = append(args, command)
+	}
+	for _, c := range configs {
+		args = append(args, "--config", c)
+	}
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), environment...)
+	return cmd
+}
+
+func TestShippedConfigurationsValidateStartAndStop(t *testing.T) {
+	bin := binary(t, "otelcol-faultline")
+	configs, err := filepath.Glob(filepath.Join(root(t), "distribution", "config", "*.yaml"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(configs), 4)
+	for _, config := range configs {
+		t.Run(strings.TrimSuffix(filepath.Base(config), ".yaml"), func(t *testing.T) {
+			a := newAddresses(t)
+			out := newSink(t).address
+			environment := append(a.environment(),
+				"FAULTLINE_STATE="+t.TempDir(), "FAULTLINE_LOGS="+t.TempDir()+"/*.log",
+				"FAULTLINE_JAEGER_OTLP="+out, "FAULTLINE_OTLP_OUT="+out, "FAULTLINE_GATEWAY="+out,
+				"FAULTLINE_ELASTICSEARCH="+newDocumentSink(t))
+
+			status, text := exitStatus(collector(bin, environment, "validate", config))
+			require.Zero(t, status, text)
+
+			c := spawn(t, "collector", collector(bin, environment, "", config))
+			c.awaitHTTP(t, "http://"+a.health+"/")
+			c.terminate(t)
+			assert.Empty(t, c.errorLines())
+		})
+	}
+}
+
+// usedBySnippets is what the snippets in the documentation leave out, because
+// their reader has it already.
+const usedBySnippets = `
+receivers:
+  otlp: {protocols: {grpc: {}, http: {}}}
+  heartbeat: {}
+processors:
+  memory_limiter: {check_interval: 1s, limit_percentage: 75}
+  failure_model: {}
+  batch: {}
+exporters:
+  otlp_grpc: {endpoint: "localhost:14317", tls: {insecure: true}}
+  elasticsearch: {endpoints: ["http://localhost:9200"]}
+  prometheus: {endpoint: "localhost:9464"}
+extensions:
+  failure_model: {}
+service:
+  extensions: [failure_model]
+  pipelines:
+    traces: {receivers: [otlp], processors: [memory_limiter, failure_model, batch], exporters: [otlp_grpc]}
+`
+
+// A reader adds the snippets of a page to a Collector that runs, from the top to
+// the bottom: after each of them it has to work.
+func TestSnippetsInTheDocumentationValidateAndStart(t *testing.T) {
+	bin := binary(t, "otelcol-faultline")
+	for _, page := range pages(t) {
+		for i, snippet := range snippets(t, page) {
+			name, err := filepath.Rel(root(t), page)
+			require.NoError(t, err)
+			t.Run(fmt.Sprintf("%s_%d", name, i+1), func(t *testing.T) {
+				dir := t.TempDir()
+				a := newAddresses(t)
+				var configs []string
+				add := func(text string) {
+					path := filepath.Join(dir, fmt.Sprintf("%d.yaml", len(configs)))
+					require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+					configs = append(configs, path)
+				}
+				if !snippet[0].whole {
+					add(usedBySnippets)
+				}
+				for _, s := range snippet {
+					add(s.text)
+				}
+				status, text := exitStatus(collector(bin, nil, "validate", configs...))
+				require.Zero(t, status, text)
+
+				add(a.overlay(newSink(t).address, newDocumentSink(t), t.TempDir()))
+				c := spawn(t, "collector", collector(bin, nil, "", configs...))
+				c.await(t, "everything is ready", func() bool { return strings.Contains(c.output(), "Everything is ready.") })
+				c.terminate(t)
+				assert.Empty(t, c.errorLines())
+			})
+		}
+	}
+}
+
+func TestAMisspeltSnippetIsNoticed(t *testing.T) {
+	bin := binary(t, "otelcol-faultline")
+	dir := t.TempDir()
+	base, wrong := filepath.Join(dir, "base.yaml"), filepath.Join(dir, "wrong.yaml")
+	require.NoError(t, os.WriteFile(base, []byte(usedBySnippets), 0o600))
+	require.NoError(t, os.WriteFile(wrong, []byte("processors: {failure_model: {annotat: {wait: 1s}}}"), 0o600))
+	status, text := exitStatus(collector(bin, nil, "validate", base, wrong))
+	assert.NotZero(t, status)
+	assert.Contains(t, text, "annotat")
+}
+
+func pages(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	for _, pattern := range []string{"README.md", "docs/*.md", "*/*/README.md", "distribution/*.md"} {
+		matches, err := filepath.Glob(filepath.Join(root(t), pattern))
+		require.NoError(t, err)
+		found = append(found, matches...)
+	}
+	require.GreaterOrEqual(t, len(found), 4)
+	return found
+}
+
+// fence is a fenced piece of Collector configuration.
+type fence struct {
+	text  string
+	whole bool // it needs nothing from before
+}
+
+// snippets returns, for each piece of Collector configuration in a page, that
+// piece behind the ones before that it adds to.
+func snippets(t *testing.T, page string) [][]fence {
+	t.Helper()
+	content, err := os.ReadFile(page)
+	require.NoError(t, err)
+	var all [][]fence
+	var before []fence
+	for i, part := range strings.Split(string(content), "```") {
+		text, isYAML := strings.CutPrefix(part, "yaml\n")
+		if i%2 == 0 || !isYAML {
+			continue
+		}
+		var keys map[string]any
+		require.NoError(t, yaml.Unmarshal([]byte(text), &keys), "%s: %s", page, text)
+		if !isConfiguration(keys) {
+			continue
+		}
+		f := fence{text: text, whole: definesWhatItUses(t, text)}
+		if f.whole {
+			before = nil
+		}
+		before = append(before, f)
+		all = append(all, append([]fence(nil), before...))
+	}
+	return all
+}
+
+// definesWhatItUses says whether a piece of configuration has pipelines and all
+// that stands in them.
+func definesWhatItUses(t *testing.T, text string) bool {
+	t.Helper()
+	type components = map[string]any
+	var config struct {
+		Receivers, Processors, Exporters components
+		Service                          struct {
+			Pipelines map[string]struct{ Receivers, Processors, Exporters []string }
+		}
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(text), &config), text)
+	defined := func(have components, used []string) bool {
+		return !slices.ContainsFunc(used, func(id string) bool { _, ok := have[id]; return !ok })
+	}
+	for _, p := range config.Service.Pipelines {
+		if !defined(config.Receivers, p.Receivers) || !defined(config.Processors, p.Processors) || !defined(config.Exporters, p.Exporters) {
+			return false
+		}
+	}
+	return len(config.Service.Pipelines) > 0
+}
+
+func isConfiguration(keys map[string]any) bool {
+	for key := range keys {
+		switch key {
+		case "extensions", "receivers", "processors", "exporters", "connectors", "service":
+		default:
+			return false
+		}
+	}
+	return len(keys) > 0
+}
