@@ -30,11 +30,12 @@ type Sync struct {
 var _ Engine = (*Sync)(nil)
 
 // Ticks of the virtual clock: often while something happens, seldom over the
-// long gaps of a recording.
+// long gaps of a recording, and a bounded number over years.
 const (
-	syncTick    = 250 * time.Millisecond
-	syncTickGap = time.Second
-	syncLongGap = time.Minute
+	syncTick     = 250 * time.Millisecond
+	syncTickGap  = time.Second
+	syncLongGap  = time.Minute
+	syncGapTicks = 100_000
 )
 
 // NewSync returns an engine that hands each event to onto, in order.
@@ -52,7 +53,7 @@ func (s *Sync) Advance(t engine.Time) {
 	}
 	step := syncTick
 	if t.Sub(now) > syncLongGap {
-		step = syncTickGap
+		step = max(syncTickGap, t.Sub(now)/syncGapTicks)
 	}
 	for t.Sub(now) >= step {
 		now = now.Add(step)

@@ -10,12 +10,13 @@ package replay
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/faultline-otel/faultline/cmd/faultline/internal/recording"
 	"github.com/faultline-otel/faultline/internal/engine"
 )
 
@@ -32,9 +33,16 @@ processor and engine as the Collector, on the recording's own time. The same
 recording gives the same answer every time.
 
 With --json one object a line: time, event, entity, class, subclass, confidence,
-culprit, reason, incident. With --labels the answer is scored against
-{"faults":[{"start","end","service","instance","class","type"}]} (RFC 3339).`,
-		Example: "  faultline replay telemetry.otlp.jsonl.gz\n  faultline replay --json --labels labels.json telemetry.otlp.jsonl.gz",
+culprit, reason, incident.
+
+With --labels the answer is scored against what is known to have happened:
+  {"faults":[{"start","end","service","instance","class","type"}]}
+with RFC 3339 times, or, one verdict for each service or instance over the whole
+recording,
+  {"jobs":[{"job","class"}]}
+where a class is crash, network_partition, byzantine, resource_exhaustion, or, of
+a job, none.`,
+		Example: "  faultline replay testdata/replay/crash.otlp.jsonl.gz\n  faultline replay --labels labels.json traces.jsonl metrics.jsonl logs.jsonl\n  zcat telemetry.jsonl.gz | faultline replay --json -",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), config, labels, asJSON, args)
@@ -46,18 +54,18 @@ culprit, reason, incident. With --labels the answer is scored against
 	return cmd
 }
 
-// maxBadLines is how many lines that cannot be read are named; the rest are
+// maxReports is how many lines with something wrong are named; the rest are
 // only counted.
-const maxBadLines = 20
+const maxReports = 20
 
 func run(ctx context.Context, stdout, stderr io.Writer, config, labelFile string, asJSON bool, files []string) error {
 	settings, err := readConfig(config)
 	if err != nil {
 		return err
 	}
-	var faults []fault
+	var known *labels
 	if labelFile != "" {
-		if faults, err = readLabels(labelFile); err != nil {
+		if known, err = readLabels(labelFile); err != nil {
 			return err
 		}
 	}
@@ -67,25 +75,24 @@ func run(ctx context.Context, stdout, stderr io.Writer, config, labelFile string
 	w := writer{out: out, json: asJSON}
 	onEvent := func(ev engine.Event) {
 		w.event(&ev)
-		if labelFile != "" {
+		if known != nil {
 			events = append(events, ev)
 		}
 	}
-	bad := 0
-	onBad := func(err error) {
-		if bad++; bad <= maxBadLines {
-			fmt.Fprintln(stderr, "faultline:", err)
-		}
-	}
-	span, err := play(ctx, settings, files, onEvent, onBad)
+	p := problems{out: stderr}
+	read, span, err := play(ctx, settings, files, onEvent, p.report)
 	if err != nil {
 		return err
 	}
-	if bad > maxBadLines {
-		fmt.Fprintf(stderr, "faultline: and %d more lines that cannot be read\n", bad-maxBadLines)
-	}
-	if labelFile != "" {
-		w.score(score(faults, events, span))
+	p.summary(read)
+	switch {
+	case read == 0 && p.bad > 0:
+		return fmt.Errorf("nothing to replay: none of %d lines is OTLP JSON, as the file exporter writes it under `format: json`", p.bad)
+	case known == nil:
+	case known.jobs != nil:
+		w.score(scoreJobs(known.jobs, events, span))
+	default:
+		w.score(score(known.faults, events, span))
 	}
 	if w.err != nil {
 		return w.err
@@ -93,11 +100,32 @@ func run(ctx context.Context, stdout, stderr io.Writer, config, labelFile string
 	return out.Flush()
 }
 
-// readLabels reads the faults that were there.
-func readLabels(name string) ([]fault, error) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
+// problems tells of lines with something wrong.
+type problems struct {
+	out        io.Writer
+	bad, stray int
+}
+
+func (p *problems) report(err error) {
+	var stray *recording.StrayTimeError
+	if errors.As(err, &stray) {
+		p.stray++
+	} else {
+		p.bad++
 	}
-	return parseLabels(name, text)
+	if p.bad+p.stray <= maxReports {
+		fmt.Fprintln(p.out, "faultline:", err)
+	}
+}
+
+func (p *problems) summary(read int) {
+	if p.bad > 0 {
+		fmt.Fprintf(p.out, "faultline: %d of %d lines could not be read and were left out\n", p.bad, p.bad+read)
+	}
+	if p.stray > 0 {
+		fmt.Fprintf(p.out, "faultline: the times of %d lines were not taken\n", p.stray)
+	}
+	if read+p.bad == 0 {
+		fmt.Fprintln(p.out, "faultline: the recording is empty")
+	}
 }

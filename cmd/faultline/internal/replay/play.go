@@ -35,8 +35,8 @@ type settings struct {
 	processor *failuremodelprocessor.Config
 }
 
-// readConfig takes the sections extensions::failure_model and
-// processors::failure_model of a Collector YAML; defaults for "".
+// readConfig takes the sections processors::failure_model of a Collector YAML
+// and that of the extension that its `engine` names; defaults for "".
 func readConfig(name string) (*settings, error) {
 	s := &settings{
 		extension: failuremodelextension.NewFactory().CreateDefaultConfig().(*failuremodelextension.Config),
@@ -54,22 +54,40 @@ func readConfig(name string) (*settings, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	conf := confmap.NewFromStringMap(raw)
-	for key, into := range map[string]any{"extensions::failure_model": s.extension, "processors::failure_model": s.processor} {
-		if conf.Get(key) == nil {
-			continue
-		}
-		sub, err := conf.Sub(key)
-		if err == nil {
-			err = sub.Unmarshal(into)
-		}
-		if err == nil {
-			err = xconfmap.Validate(into)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", name, key, err)
-		}
+	processorKey := "processors::failure_model"
+	hasProcessor, err := readSection(conf, processorKey, s.processor)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", name, processorKey, err)
+	}
+	extensionKey := "extensions::" + s.processor.Engine.String()
+	hasExtension, err := readSection(conf, extensionKey, s.extension)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %s: %w", name, extensionKey, err)
+	case !hasProcessor && !hasExtension:
+		return nil, fmt.Errorf("%s: has neither %s nor %s: write one of them, or leave out --config for the defaults", name, extensionKey, processorKey)
+	case !s.processor.Observe:
+		return nil, fmt.Errorf("%s: %s: observe is false, so the engine would see nothing: write true", name, processorKey)
 	}
 	return s, nil
+}
+
+// readSection says whether the section key is there.
+func readSection(conf *confmap.Conf, key string, into any) (bool, error) {
+	if !conf.IsSet(key) {
+		return false, nil
+	}
+	if conf.Get(key) == nil {
+		return true, nil // the defaults
+	}
+	sub, err := conf.Sub(key)
+	if err != nil {
+		return true, err
+	}
+	if err := sub.Unmarshal(into); err != nil {
+		return true, err
+	}
+	return true, xconfmap.Validate(into)
 }
 
 // pipeline is the processor for the three signals, with nothing behind it.
@@ -108,17 +126,18 @@ func (p *pipeline) shutdown(ctx context.Context) error {
 	return errors.Join(p.traces.Shutdown(ctx), p.metrics.Shutdown(ctx), p.logs.Shutdown(ctx))
 }
 
-// play runs the recordings and returns how much time they cover.
-func play(ctx context.Context, s *settings, files []string, onEvent func(engine.Event), onBad func(error)) (covered time.Duration, err error) {
-	lines, err := recording.Merge(files, onBad)
+// play runs the recordings. It returns how many lines it read and how much time
+// they cover.
+func play(ctx context.Context, s *settings, files []string, onEvent func(engine.Event), report func(error)) (read int, covered time.Duration, err error) {
+	lines, err := recording.Merge(files, report)
 	if err != nil {
-		return 0, err
+		return read, 0, err
 	}
 	defer func() { err = errors.Join(err, lines.Close()) }()
 	clock := enginehost.NewSync(s.extension.EngineParams(), onEvent)
 	p, err := newPipeline(ctx, s.processor, clock.Host(s.processor.Engine))
 	if err != nil {
-		return 0, err
+		return read, 0, err
 	}
 	defer func() { err = errors.Join(err, p.shutdown(context.WithoutCancel(ctx))) }()
 	var first engine.Time
@@ -126,12 +145,13 @@ func play(ctx context.Context, s *settings, files []string, onEvent func(engine.
 		l, err := lines.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return clock.Now().Sub(first), nil
+			return read, clock.Now().Sub(first), nil
 		case err != nil:
-			return 0, err
+			return read, 0, err
 		case ctx.Err() != nil:
-			return 0, ctx.Err()
+			return read, 0, ctx.Err()
 		}
+		read++
 		if l.Time != 0 {
 			clock.Advance(l.Time)
 		}
@@ -139,7 +159,7 @@ func play(ctx context.Context, s *settings, files []string, onEvent func(engine.
 			first = clock.Now()
 		}
 		if err := p.consume(ctx, l); err != nil {
-			return 0, err
+			return read, 0, err
 		}
 	}
 }

@@ -4,8 +4,7 @@
 package replay
 
 import (
-	"encoding/json"
-	"fmt"
+	"math"
 	"sort"
 	"strings"
 	"time"
@@ -13,34 +12,6 @@ import (
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
 )
-
-// fault is one entry of a labels file.
-type fault struct {
-	Start    time.Time `json:"start"`
-	End      time.Time `json:"end"`
-	Service  string    `json:"service"`
-	Instance string    `json:"instance"`
-	Class    string    `json:"class"`
-	Type     string    `json:"type"`
-}
-
-func parseLabels(name string, text []byte) ([]fault, error) {
-	var labels struct {
-		Faults []fault `json:"faults"`
-	}
-	if err := json.Unmarshal(text, &labels); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	for i, f := range labels.Faults {
-		switch {
-		case f.Class == "":
-			return nil, fmt.Errorf("%s: faults[%d].class: is missing", name, i)
-		case f.Start.IsZero() || f.End.Before(f.Start):
-			return nil, fmt.Errorf("%s: faults[%d]: start and end must be RFC 3339 times, the end not before the start", name, i)
-		}
-	}
-	return labels.Faults, nil
-}
 
 // after is how long after its end a fault may still be named.
 const after = time.Minute
@@ -55,18 +26,19 @@ type Score struct {
 	Classes       []ClassScore `json:"classes"`
 }
 
-// ClassScore is the score of one class. Rates are 0 to 1, delays seconds.
+// ClassScore is the score of one class. Rates are 0 to 1, delays seconds and nil
+// if no fault was found. Culprits are ranked over the faults whose label names one.
 type ClassScore struct {
-	Class       string  `json:"class"`
-	Faults      int     `json:"faults"`
-	Precision   float64 `json:"precision"`
-	Recall      float64 `json:"recall"`
-	F1          float64 `json:"f1"`
-	DelayMedian float64 `json:"delay_median"`
-	DelayP95    float64 `json:"delay_p95"`
-	Top1        float64 `json:"culprit_top1"`
-	Top3        float64 `json:"culprit_top3"`
-	Top5        float64 `json:"culprit_top5"`
+	Class       string   `json:"class"`
+	Faults      int      `json:"faults"`
+	Precision   float64  `json:"precision"`
+	Recall      float64  `json:"recall"`
+	F1          float64  `json:"f1"`
+	DelayMedian *float64 `json:"delay_median"`
+	DelayP95    *float64 `json:"delay_p95"`
+	Top1        float64  `json:"culprit_top1"`
+	Top3        float64  `json:"culprit_top3"`
+	Top5        float64  `json:"culprit_top5"`
 }
 
 // score holds verdicts against faults. A fault is found if a verdict of its
@@ -78,7 +50,7 @@ func score(faults []fault, events []engine.Event, covered time.Duration) Score {
 	right := map[string]int{}
 	var verdicts []engine.Event
 	for _, ev := range events {
-		if ev.Kind != contract.EventFailureDetected && ev.Kind != contract.EventFailureRevised || ev.Verdict.Class == engine.ClassUnknown {
+		if !accuses(&ev) {
 			continue
 		}
 		verdicts = append(verdicts, ev)
@@ -115,6 +87,14 @@ func score(faults []fault, events []engine.Event, covered time.Duration) Score {
 	return s
 }
 
+// accuses says whether ev is a verdict of one of the four classes.
+func accuses(ev *engine.Event) bool {
+	if ev.Kind != contract.EventFailureDetected && ev.Kind != contract.EventFailureRevised || ev.Verdict == nil {
+		return false
+	}
+	return ev.Verdict.Class != engine.ClassUnknown && ev.Verdict.Class != engine.ClassNone
+}
+
 func (f *fault) during(t engine.Time) bool {
 	at := t.UTC()
 	return !at.Before(f.Start) && !at.After(f.End.Add(after))
@@ -123,16 +103,16 @@ func (f *fault) during(t engine.Time) bool {
 func scoreClass(class string, faults []fault, verdicts []engine.Event, said, right int) ClassScore {
 	c := ClassScore{Class: class, Faults: len(faults)}
 	var delays []float64
-	found, top1, top3, top5 := 0, 0, 0, 0
+	found, named, top1, top3, top5 := 0, 0, 0, 0, 0
 	for i := range faults {
 		f := &faults[i]
 		delay := -1.0
-		var named []engine.Event
+		var heard []engine.Event
 		for _, ev := range verdicts {
 			if !f.during(ev.At) {
 				continue
 			}
-			named = append(named, ev)
+			heard = append(heard, ev)
 			if delay < 0 && string(ev.Verdict.Class) == class {
 				delay = ev.At.UTC().Sub(f.Start).Seconds()
 			}
@@ -141,7 +121,10 @@ func scoreClass(class string, faults []fault, verdicts []engine.Event, said, rig
 			found++
 			delays = append(delays, delay)
 		}
-		switch rank := f.rank(named); {
+		if f.Service != "" || f.Instance != "" {
+			named++
+		}
+		switch rank := f.rank(heard); {
 		case rank == 1:
 			top1++
 			fallthrough
@@ -152,20 +135,31 @@ func scoreClass(class string, faults []fault, verdicts []engine.Event, said, rig
 			top5++
 		}
 	}
+	c.rates(right, said, found, len(faults))
+	if n := float64(named); n > 0 {
+		c.Top1, c.Top3, c.Top5 = float64(top1)/n, float64(top3)/n, float64(top5)/n
+	}
+	if n := len(delays); n > 0 {
+		sort.Float64s(delays)
+		median := (delays[(n-1)/2] + delays[n/2]) / 2
+		p95 := delays[int(math.Ceil(0.95*float64(n)))-1] // nearest rank
+		c.DelayMedian, c.DelayP95 = &median, &p95
+	}
+	return c
+}
+
+// rates sets precision, the share of what was said that is right; recall, the
+// share of what was there that was found; and F1, their harmonic mean.
+func (c *ClassScore) rates(right, said, found, there int) {
 	if said > 0 {
 		c.Precision = float64(right) / float64(said)
 	}
-	if n := float64(len(faults)); n > 0 {
-		c.Recall, c.Top1, c.Top3, c.Top5 = float64(found)/n, float64(top1)/n, float64(top3)/n, float64(top5)/n
+	if there > 0 {
+		c.Recall = float64(found) / float64(there)
 	}
 	if c.Precision+c.Recall > 0 {
 		c.F1 = 2 * c.Precision * c.Recall / (c.Precision + c.Recall)
 	}
-	sort.Float64s(delays)
-	if n := len(delays); n > 0 {
-		c.DelayMedian, c.DelayP95 = delays[n/2], delays[min(n*95/100, n-1)]
-	}
-	return c
 }
 
 // rank is the place of the true culprit among those named, surest first; 0 if
@@ -186,10 +180,12 @@ func (f *fault) rank(named []engine.Event) int {
 	return 0
 }
 
-// is says whether c is who the label names.
+// is says whether c is who the label names: the instance where both name one,
+// else the service, or whatever bears the label's name (a link, a node).
 func (f *fault) is(c engine.Culprit) bool {
-	if f.Instance != "" && c.Instance != "" && f.Instance != c.Instance && f.Instance != c.Name {
-		return false
+	sameService := f.Service != "" && (f.Service == c.Service.Name || strings.EqualFold(f.Service, c.Name))
+	if f.Instance != "" && (c.Instance != "" || f.Service == "") {
+		return (f.Instance == c.Instance || f.Instance == c.Name) && (sameService || f.Service == "" || c.Service.Name == "")
 	}
-	return f.Service == "" || f.Service == c.Service.Name || strings.EqualFold(f.Service, c.Name) || f.Instance == c.Name
+	return sameService
 }
