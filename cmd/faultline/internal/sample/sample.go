@@ -60,7 +60,7 @@ func (s Story) Labels() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// Lines returns the recording: traces and heartbeats, two lines a second.
+// Lines returns the recording, by time: traces and then heartbeats of each second.
 func (s Story) Lines() ([]string, error) {
 	f := newFleet()
 	var out []string
@@ -70,15 +70,15 @@ func (s Story) Lines() ([]string, error) {
 		if s.Unrecorded.has(at) {
 			continue
 		}
-		beats, err := f.heartbeats()
-		if err != nil {
-			return nil, err
-		}
 		spans, err := f.requests(s)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, beats, spans)
+		beats, err := f.heartbeats()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, spans, beats)
 	}
 	return out, nil
 }

@@ -14,10 +14,6 @@ import (
 
 const port = 8080
 
-// exporting is when in a second the spans of that second are exported; those of
-// a process reach the recording together.
-const exporting = 800 * time.Millisecond
-
 // requests is one second of spans: a request for each payment instance that
 // checkout still calls.
 func (f *fleet) requests(s Story) (string, error) {
@@ -42,11 +38,7 @@ type recorder struct {
 // request records GET /pay of checkout, which calls callee, which calls the ledger.
 func (r *recorder) request(after time.Duration, callee *process) {
 	begin := r.at + after
-	ledgerTook := time.Duration(4+r.rand.Int64N(4)) * time.Millisecond
-	end := begin + ledgerTook + 8*time.Millisecond
-	if end > r.at+exporting {
-		end = r.at + exporting
-	}
+	end := begin + time.Duration(12+r.rand.Int64N(4))*time.Millisecond
 	var trace pcommon.TraceID
 	binary.BigEndian.PutUint64(trace[8:], r.rand.Uint64())
 
