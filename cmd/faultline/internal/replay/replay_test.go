@@ -248,17 +248,24 @@ func TestExample(t *testing.T) {
 func TestConfig(t *testing.T) {
 	rec := writeLines(t, record(t, eventful))
 	want := replayed(t, "--json", rec)
-	t.Run("thresholds_are_used", func(t *testing.T) {
-		rare := write(t, "c.yaml", "extensions: {failure_model: {heartbeat: {mistake_recurrence: 8000h}}}")
-		often := write(t, "c.yaml", "extensions: {failure_model: {heartbeat: {mistake_recurrence: 1m}}}")
-		small := write(t, "c.yaml", "extensions: {failure_model: {limits: {max_instances: 10}}}")
-		for _, c := range []string{rare, often, small} {
-			s, err := readConfig(c)
-			require.NoError(t, err)
-			defaults, err := readConfig("")
-			require.NoError(t, err)
-			assert.NotEqual(t, defaults.extension.EngineParams(), s.extension.EngineParams())
+	t.Run("limits_are_used", func(t *testing.T) {
+		// Four fleets are sixteen instances; an engine that keeps ten of them
+		// judges otherwise.
+		var lines []string
+		for _, l := range record(t, eventful) {
+			for _, fleet := range []string{"1.0.0", "2.0.0", "3.0.0", "4.0.0"} {
+				lines = append(lines, strings.NewReplacer(`"shop"`, `"shop `+fleet+`"`, "10.0.0", "10."+fleet[:3]).Replace(l))
+			}
 		}
+		crowd := writeLines(t, lines)
+		small := write(t, "c.yaml", "extensions: {failure_model: {limits: {max_instances: 10}}}")
+		assert.Equal(t, 4, strings.Count(replayed(t, crowd), "failure.detected"))
+		assert.NotEqual(t, replayed(t, "--json", crowd), replayed(t, "--json", "--config", small, crowd))
+	})
+	t.Run("thresholds_reach_the_engine", func(t *testing.T) {
+		s, err := readConfig(write(t, "c.yaml", "extensions: {failure_model: {heartbeat: {mistake_recurrence: 90m}}}"))
+		require.NoError(t, err)
+		assert.Equal(t, 90*time.Minute, s.extension.EngineParams().MistakeRecurrence)
 	})
 	t.Run("rest_of_a_Collector_configuration_is_passed_over", func(t *testing.T) {
 		whole := write(t, "c.yaml", "receivers: {otlp: {protocols: {grpc: {}}}}\nextensions: {failure_model: , zpages: {}}\nprocessors: {failure_model: {}, batch: {}}\nservice: {extensions: [failure_model]}")
