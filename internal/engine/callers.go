@@ -60,7 +60,9 @@ type servedStats struct {
 type edge struct {
 	callee   *entity
 	used     Time
-	lastFail Time
+	lastFail Time   // engine time of the latest call that failed, however
+	failed   fading // calls that failed, however
+	ok       fading
 }
 
 const maxCallees = 64
@@ -78,8 +80,14 @@ func (e *Engine) called(c *Calls) {
 	if caller != nil {
 		ed := e.edge(caller, n)
 		ed.used = e.now
-		if failed {
+		if c.Outcome.Failed() {
 			ed.lastFail = e.now
+			ed.failed.add(float64(c.Count), e.now, e.params.CallWindow)
+		} else {
+			ed.ok.add(float64(c.Count), e.now, e.params.CallWindow)
+		}
+		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
+			e.seenFrom(n, caller.host, caller, c.Outcome, c.Count)
 		}
 	}
 	if n.calls == nil {

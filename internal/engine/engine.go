@@ -18,6 +18,10 @@ type Engine struct {
 	reg          registry
 	book         addressBook
 	hosts        map[string]*hostState
+	here         *hostState // where the engine itself stands
+	cutSuspected bool       // a view went silent since cuts were last looked for
+	solvedAt     Time
+	cuts         []*cutState
 	observers    map[string]*observer
 	observerList []*observer
 	self         *observer         // the engine's own process
@@ -53,6 +57,7 @@ func New(p Params) *Engine {
 		reg:       newRegistry(p.MaxInstances),
 		book:      newAddressBook(p.MaxAddresses, p.MaxHops),
 		hosts:     map[string]*hostState{},
+		here:      &hostState{name: "the Collector"},
 		observers: map[string]*observer{},
 		overdue:   map[*observer]int{},
 		readings:  map[readingKey]*readingState{},
@@ -94,6 +99,7 @@ func (e *Engine) Observe(b *Batch) {
 	for i := range b.Spans {
 		e.span(&b.Spans[i])
 	}
+	e.lookForCuts()
 	e.settle()
 }
 
@@ -103,6 +109,7 @@ func (e *Engine) Tick(now Time) {
 	e.advance(now)
 	e.checkSilence()
 	e.checkObservers()
+	e.lookForCuts()
 	for _, n := range e.suspects {
 		e.mark(n)
 	}

@@ -13,6 +13,8 @@ const (
 	kindService             // a service as a whole, where callers name no instance
 	kindExternal            // known only from its callers: a database, an outside API
 	kindNode
+	kindZone
+	kindLink // between two sides
 )
 
 // entity is somebody who can fail. Its fields are grouped by the file that
@@ -21,7 +23,7 @@ type entity struct {
 	kind    entityKind
 	key     uint64
 	src     *Source    // latest description
-	address string     // of an external
+	address string     // of an external; of a link its name
 	service *service   // nil for externals and nodes
 	host    *hostState // evidence_context.go: nil where it names none
 
@@ -34,6 +36,7 @@ type entity struct {
 	calls   *callStats    // callers.go: what its callers say
 	served  servedStats   // callers.go: what it says of calls that it answered
 	callees []*edge       // callers.go: whom it calls
+	views   []*view       // view.go: how it is seen from each host
 	facts   []Fact        // facts.go: what was said outright, latest last
 
 	incarnations [4]incarnation // liveness.go: latest last
@@ -45,9 +48,11 @@ type entity struct {
 	restartCount int64 // facts.go: restarts that its supervisor counted
 	restartSeen  Time
 
-	episode   *episode // episode.go: nil while nothing speaks against it
-	verdict   *Verdict // the one in force, or nil
-	since     Time     // when the candidate class below was first ahead
+	cutOff    *cutState // evidence_reach.go: the cut that explains why nobody hears it, or nil
+	cut       *cutState // evidence_reach.go: of a link, node or zone
+	episode   *episode  // episode.go: nil while nothing speaks against it
+	verdict   *Verdict  // the one in force, or nil
+	since     Time      // when the candidate class below was first ahead
 	leading   Class
 	heldCause cause // of the verdict in force
 
@@ -66,6 +71,10 @@ func (n *entity) name() string {
 		return n.src.Service.Name
 	case kindNode:
 		return n.src.Host
+	case kindZone:
+		return n.src.Zone
+	case kindLink:
+		return n.address
 	}
 	if name := n.src.Name(); name != "" {
 		return name
@@ -81,6 +90,10 @@ func (n *entity) culprit() Culprit {
 		return Culprit{Type: CulpritService, Name: n.src.Service.Name, Service: n.src.Service}
 	case kindNode:
 		return Culprit{Type: CulpritNode, Name: n.src.Host}
+	case kindZone:
+		return Culprit{Type: CulpritZone, Name: n.src.Zone}
+	case kindLink:
+		return Culprit{Type: CulpritLink, Name: n.address}
 	}
 	return Culprit{Type: CulpritInstance, Name: n.name(), Service: n.src.Service, Instance: n.src.Instance}
 }

@@ -21,6 +21,7 @@ var detectors = []detector{
 	detectSaturation,
 	detectStop,
 	detectSurroundings,
+	detectReach,
 }
 
 // find runs the detectors and weighs what they found.

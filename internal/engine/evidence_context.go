@@ -8,51 +8,6 @@ import (
 	"time"
 )
 
-// hostState remembers who was heard last on a host, so that a silent process
-// can be told from a silent host.
-type hostState struct {
-	name   string
-	recent [2]struct {
-		entity *entity
-		at     Time
-	}
-}
-
-// heard notes a sign of life of n.
-func (h *hostState) heard(n *entity, now Time) {
-	if h.recent[0].entity != n {
-		h.recent[1] = h.recent[0]
-		h.recent[0].entity = n
-	}
-	h.recent[0].at = now
-}
-
-// other is somebody else who was heard on the host after t, or nil.
-func (h *hostState) other(n *entity, t Time) *entity {
-	for _, r := range h.recent {
-		if r.entity != nil && r.entity != n && r.at > t {
-			return r.entity
-		}
-	}
-	return nil
-}
-
-// host returns the state of a host, new if need be; nil without a name.
-func (e *Engine) host(name string) *hostState {
-	if name == "" {
-		return nil
-	}
-	h := e.hosts[name]
-	if h == nil {
-		if len(e.hosts) >= e.params.MaxInstances {
-			clear(e.hosts) // learned again with the next signs
-		}
-		h = &hostState{name: name}
-		e.hosts[name] = h
-	}
-	return h
-}
-
 // onHost returns the instances on a host, in order of their use.
 func (e *Engine) onHost(name string) []*entity {
 	var out []*entity
@@ -115,6 +70,9 @@ const suspectFrom = 0.4
 func (n *entity) failing() *Verdict {
 	if n.verdict != nil {
 		return n.verdict
+	}
+	if n.cutOff != nil && n.cutOff.entity.verdict != nil {
+		return n.cutOff.entity.verdict
 	}
 	if n.kind == kindService {
 		for _, i := range n.service.instances {

@@ -30,6 +30,9 @@ func (e *Engine) evaluate(n *entity) {
 		e.conclude(n, &b)
 		return
 	}
+	if n.verdict != nil && n.cutOff != nil && n.cutOff.entity.verdict != nil && b.p[causeVictim] >= e.params.EnterProbability {
+		e.clear(n, "it is cut off by "+n.cutOff.entity.name())
+	}
 	class := e.decide(n, p, &b)
 	if class == ClassNone {
 		n.leading, n.since = ClassNone, 0
@@ -46,12 +49,17 @@ func (e *Engine) evaluate(n *entity) {
 		wait = 0
 	case n.kind == kindService:
 		wait = serviceWait // one of its instances may turn out to be the one
+	case class == ClassPartition:
+		wait = reachWait // what is cut may turn out to be more
 	}
 	if e.now.Sub(n.since) < wait {
 		return
 	}
 	e.hold(n, p, &b, class)
 }
+
+// reachWait gives the ways that are cut the time to be told from each other.
+const reachWait = 2 * time.Second
 
 // serviceWait gives the instances of a service the time to be told apart.
 const serviceWait = 3 * time.Second
@@ -117,7 +125,7 @@ func (p *episode) corroborated() bool {
 }
 
 // hurts says whether callers or probes fail.
-func (p *episode) hurts() bool { return p.bad[groupCallers] || p.bad[groupProbe] }
+func (p *episode) hurts() bool { return p.bad[groupCallers] || p.bad[groupProbe] || p.bad[groupReach] }
 
 // harms says whether somebody feels it: utilisation alone is no exhaustion.
 func (p *episode) harms() bool {
@@ -181,7 +189,10 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[groupRuntime] && !replaced && !e.runsAgain(n, p) {
 		return false
 	}
-	if n.verdict == nil && !p.bad[groupHeartbeat] && !p.bad[groupProbe] && !p.bad[groupCallers] && !p.bad[groupRuntime] {
+	if p.bad[groupReach] && n.cut != nil && !n.cut.reachable(e.now) {
+		return false
+	}
+	if n.verdict == nil && !p.bad[groupHeartbeat] && !p.bad[groupProbe] && !p.bad[groupCallers] && !p.bad[groupRuntime] && !p.bad[groupReach] {
 		// A hint, such as a panic in a log or a restart, that led nowhere.
 		return e.now.Sub(p.latest) >= hintFor && e.now.Sub(p.began) >= hintFor
 	}

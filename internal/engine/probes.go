@@ -82,6 +82,9 @@ func (e *Engine) probed(b *Probe) {
 	}
 	if b.Process != nil {
 		e.processSeen(n, b)
+	} else if h := e.host(o.host); h != nil {
+		h.observer = o
+		e.seenFrom(n, h, nil, b.Outcome, 1)
 	}
 	if !ok {
 		e.suspect(n)

@@ -26,6 +26,9 @@ type readingKey struct {
 
 // target is where n is met.
 func (e *Engine) target(n *entity) Target {
+	if n.cut != nil {
+		return Target{Near: e.waySide(&n.cut.near), Far: e.waySide(&n.cut.far)}
+	}
 	t := Target{Addresses: append([]string(nil), n.addresses...)}
 	switch n.kind {
 	case kindInstance:
@@ -44,6 +47,48 @@ func (e *Engine) target(n *entity) Target {
 	}
 	return t
 }
+
+// waySide lists who is on a side of a cut; nil for everywhere else.
+func (e *Engine) waySide(s *side) *WaySide {
+	if s.anywhere() {
+		return nil
+	}
+	w := &WaySide{Zone: s.zone, Instances: map[uint64]struct{}{}, Addresses: map[string]bool{}}
+	if s.host != nil {
+		w.Host = s.host.name
+	}
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil && len(w.Addresses) < maxWayAddresses; n = n.next {
+			if n.kind > kindExternal || !s.has(n.host, n) {
+				continue
+			}
+			if n.kind == kindInstance {
+				w.Instances[n.key] = struct{}{}
+			}
+			for _, a := range e.target(n).Addresses {
+				w.Addresses[a] = e.onlyWithin(a, s)
+			}
+		}
+	}
+	return w
+}
+
+// onlyWithin says whether everybody behind an address is on a side.
+func (e *Engine) onlyWithin(address string, s *side) bool {
+	entry := e.book.entries[address]
+	if entry == nil {
+		return true
+	}
+	for _, b := range entry.behind {
+		if !s.has(b.entity.host, b.entity) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxWayAddresses bounds what a snapshot holds of one side.
+const maxWayAddresses = 4096
 
 // count counts a detection.
 func (e *Engine) count(v *Verdict) {

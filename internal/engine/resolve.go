@@ -26,16 +26,17 @@ func (e *Engine) instance(src *Source) *entity {
 		n = e.newInstance(src)
 	}
 	if n.src != src && src.Key == n.src.Key {
-		if n.src.Host != src.Host {
-			n.host = e.host(src.Host)
-		}
 		n.src = src
+		e.locate(n, src)
 	}
 	e.reg.touch(n, e.now)
 	return n
 }
 
 func (e *Engine) newInstance(src *Source) *entity {
+	if h := e.host(src.Host); h != nil && src.Zone != "" {
+		h.zone = src.Zone
+	}
 	s := e.serviceOf(src.Service)
 	if s.key != src.ServiceKey {
 		full := *src
@@ -52,7 +53,8 @@ func (e *Engine) newInstance(src *Source) *entity {
 		e.alias(src, n)
 		return n
 	}
-	n := &entity{kind: kindInstance, key: src.Key, src: src, host: e.host(src.Host), service: s, born: e.now, touched: e.now}
+	n := &entity{kind: kindInstance, key: src.Key, src: src, service: s, born: e.now, touched: e.now}
+	e.locate(n, src)
 	e.add(n)
 	// Who told less until now meant this one.
 	if src.Volatile && src.PodUID == "" {

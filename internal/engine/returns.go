@@ -38,15 +38,32 @@ func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64) {
 	switch {
 	case restarted:
 		ep.note(evReturnNew, 1, e.now, fmt.Sprintf("came back as a new process after %s", inWords(gap)))
+		e.cutReturned(n, evReturnNew, gap)
 	case seq == 0 || s.seq == 0 || token == 0:
 		// It did not say enough.
 	case counted >= 0.5*expected:
 		ep.note(evReturnCounted, 1, e.now,
 			fmt.Sprintf("the same process came back after %s and had counted on: %.0f of %.0f beats", inWords(gap), counted, expected))
+		e.cutReturned(n, evReturnCounted, gap)
 	case counted >= 0 && counted <= max(2, 0.2*expected) && (gap >= frozenFor || ep.hurts()):
 		ep.note(evReturnFrozen, 1, e.now, fmt.Sprintf("the same process came back after %s and had stood still", inWords(gap)))
 	}
 	e.mark(n)
+}
+
+// cutReturned: what comes back from behind a cut says what the cut was.
+func (e *Engine) cutReturned(n *entity, kind evidence, gap time.Duration) {
+	for _, c := range e.cuts {
+		if c.entity.episode == nil || !c.near.has(n.host, n) && (c.far.anywhere() || !c.far.has(n.host, n)) {
+			continue
+		}
+		how := "had counted on"
+		if kind == evReturnNew {
+			how = "is a new process"
+		}
+		c.entity.episode.note(kind, 1, e.now, fmt.Sprintf("%s came back after %s and %s", n.name(), inWords(gap), how))
+		e.mark(c.entity)
+	}
 }
 
 // frozenFor is the pause below which a process that stood still is none of

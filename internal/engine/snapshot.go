@@ -21,6 +21,62 @@ type Snapshot struct {
 	services  map[uint64][]*Verdict // by ServiceKey: the service or one of its instances is
 	addresses map[string][]*Verdict // by address: the one who is called there is
 	names     map[string][]*Verdict // by service name, for callers that tell no address
+	ways      []way                 // cuts: whoever calls across one is its victim
+}
+
+// way is a verdict on what lies between two sides.
+type way struct {
+	verdict   *Verdict
+	near, far WaySide
+}
+
+// WaySide is one side of a cut. A side without members is everybody who is not
+// of the other.
+type WaySide struct {
+	Zone      string
+	Host      string
+	Instances map[uint64]struct{} // Source.Key
+	// Addresses at which its members are called; true: and nobody else.
+	Addresses map[string]bool
+}
+
+func (s *WaySide) anybody() bool { return s.Zone == "" && s.Host == "" && len(s.Instances) == 0 }
+
+func (s *WaySide) hasSource(src *Source) bool {
+	if src == nil {
+		return false
+	}
+	if _, ok := s.Instances[src.Key]; ok {
+		return true
+	}
+	return s.Zone != "" && src.Zone == s.Zone || s.Host != "" && src.Host == s.Host
+}
+
+// callee says whether c may be inside the side, and whether it may be outside:
+// a name can stand for both.
+func (s *WaySide) callee(c *Callee) (inside, outside bool) {
+	for _, a := range [2]string{c.Address, c.Named} {
+		if only, ok := s.Addresses[a]; ok && a != "" {
+			return true, !only
+		}
+		if c.Direct && a != "" {
+			break // an instance's own address, and none of these
+		}
+	}
+	return false, true
+}
+
+// crosses says whether a call from src to c may have to go the way.
+func (w *way) crosses(src *Source, c *Callee) bool {
+	in, out := w.near.callee(c)
+	if w.far.anybody() {
+		if w.near.hasSource(src) {
+			return out
+		}
+		return in
+	}
+	far, _ := w.far.callee(c)
+	return w.near.hasSource(src) && far || w.far.hasSource(src) && in
 }
 
 // Reading is the state of an entity that has, or lately had, a verdict, and of
@@ -36,7 +92,9 @@ type Reading struct {
 }
 
 // Empty says whether no verdict holds or was cleared lately.
-func (s *Snapshot) Empty() bool { return s == nil || len(s.services)+len(s.addresses) == 0 }
+func (s *Snapshot) Empty() bool {
+	return s == nil || len(s.services)+len(s.addresses)+len(s.ways) == 0
+}
 
 // Verdict returns the verdict on the source itself, or nil: the instance, or
 // its service as a whole, is the culprit of a failure at that time. An instance
@@ -56,11 +114,18 @@ func (s *Snapshot) Verdict(src *Source, end Time) *Verdict {
 	return nil
 }
 
-// Blame returns the verdict that explains why a call to callee ended with
-// outcome, or nil.
-func (s *Snapshot) Blame(callee Callee, outcome Outcome, end Time) *Verdict {
+// Blame returns the verdict that explains why a call of src to callee ended with
+// outcome, or nil. src may be nil.
+func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end Time) *Verdict {
 	if s.Empty() {
 		return nil
+	}
+	if silent(outcome) {
+		for i := range s.ways {
+			if w := &s.ways[i]; w.verdict.covers(end, coverSlack) && w.crosses(src, &callee) {
+				return w.verdict
+			}
+		}
 	}
 	if v := explaining(s.addresses[callee.Address], outcome, end); v != nil {
 		return v
@@ -69,6 +134,12 @@ func (s *Snapshot) Blame(callee Callee, outcome Outcome, end Time) *Verdict {
 		return v
 	}
 	return explaining(s.names[callee.Service], outcome, end)
+}
+
+// silent says whether nothing, or only a part, came back.
+func silent(o Outcome) bool {
+	_, s := o.crossed(false)
+	return s > 0 || o == OutcomeReset || o == OutcomeUnavailable || o == OutcomeOther || o == OutcomeCanceled
 }
 
 func explaining(vs []*Verdict, outcome Outcome, end Time) *Verdict {
@@ -100,6 +171,13 @@ func NewSnapshot(at Time, verdicts []*Verdict, targets []Target) *Snapshot {
 	}
 	for i, v := range verdicts {
 		t := targets[i]
+		if t.Near != nil {
+			w := way{verdict: v, near: *t.Near}
+			if t.Far != nil {
+				w.far = *t.Far
+			}
+			s.ways = append(s.ways, w)
+		}
 		if t.Instance != 0 {
 			s.instances[t.Instance] = append(s.instances[t.Instance], v)
 		}
@@ -121,4 +199,6 @@ type Target struct {
 	Instance  uint64 // Source.Key, 0 if the culprit is not an instance
 	Service   uint64 // Source.ServiceKey
 	Addresses []string
+	// Near and Far are the sides of a cut; Far nil: Near is cut off from all.
+	Near, Far *WaySide
 }

@@ -79,7 +79,7 @@ const (
 
 var groupCap = [numGroups]float64{
 	groupHeartbeat: 13, groupProbe: 15, groupCallers: 15, groupOwn: 10, groupSaturation: 16, groupLogs: 16,
-	groupChange: 20, groupReach: 18, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65,
+	groupChange: 20, groupReach: 26, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65,
 }
 
 // restOfGroup is how much the weaker members of a group add.
@@ -151,6 +151,11 @@ const (
 	evMemoryPressure
 	evAtLimit
 	evCallersOverloaded
+	evCutLink
+	evCutOff
+	evBehindAlive
+	evManyHosts
+	evExplainedByCut
 	numEvidence
 )
 
@@ -223,6 +228,12 @@ var weights = [numEvidence]row{
 	evMemoryPressure:    {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
 	evAtLimit:           {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 10, vi: -3}},
 	evCallersOverloaded: {groupCallers, 15 * time.Second, false, dB{pl: -4, de: -8, ha: -8, nl: -8, pa: -6, ex: 9, vi: 3}},
+
+	evCutLink:        {groupReach, time.Minute, false, dB{pl: -6, de: -8, ha: -8, nl: -8, pa: 26, ex: -3, vi: -6, ob: -6}},
+	evCutOff:         {groupReach, time.Minute, false, dB{de: 18, pa: 21, ha: 4, ob: 2}},
+	evBehindAlive:    {groupReturn, 0, false, dB{pl: -15, de: -20, ha: -12, nl: -12, pa: 6, ob: -2}},
+	evManyHosts:      {groupOwn, 0, false, dB{de: -2, pa: 8}},
+	evExplainedByCut: {groupChange, 0, false, dB{pl: -8, de: -14, ha: -14, nl: -10, pa: -16, ex: -10, vi: 20}},
 
 	evObserverSick: {groupReach, 0, false, dB{pl: -10, de: -14, ha: -8, pa: -12, ex: -3, ob: 18}},
 }

@@ -25,6 +25,17 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 	}
 	v.Subclass = subclass(p, c)
 	v.Confidence = confidence(b, class, c)
+	if n.cut != nil {
+		switch class {
+		case ClassPartition:
+			v.Subclass = n.cut.subclass(e.now)
+		case ClassCrash:
+			v.Subclass = "node_down"
+		}
+		if n.cut.far.anywhere() && p.found[evBehindAlive].strength == 0 && p.found[evReturnCounted].strength == 0 && p.found[evReturnNew].strength == 0 {
+			v.Confidence = min(v.Confidence, ceilingOneSided)
+		}
+	}
 	v.Evidence = p.forCause(b, c)
 	v.RuledOut = p.against(b, class)
 	v.Reason = strings.Join(v.Evidence[:min(len(v.Evidence), maxInReason)], "; ")
@@ -61,6 +72,10 @@ func (e *Engine) unknownWords(p *episode, b *belief, v *Verdict) {
 	best := b.likeliest(first)
 	v.Evidence = p.forCause(b, best)
 	what := strings.Join(v.Evidence[:min(len(v.Evidence), maxInReason)], "; ")
+	if p.found[evCutOff].strength > 0 {
+		v.Reason = fmt.Sprintf("%s; %s (%.2f) or %s (%.2f): seen from one side only", what, first, b.class(first), second, b.class(second))
+		return
+	}
 	missing := "a probe, an exit status or a process target would tell"
 	if p.hurts() {
 		missing = "heartbeats or a second observer would tell"

@@ -151,7 +151,7 @@ func TestTraces_engine_learns_who_is_behind_an_address(t *testing.T) {
 		s.SetEndTimestamp(pcommon.Timestamp(now))
 		observe(td)
 		look := x.Look(x.Source(resource(t, checkout)), panicked, nil)
-		if v = e.Snapshot().Blame(look.Callee, look.Outcome, now); v != nil {
+		if v = e.Snapshot().Blame(nil, look.Callee, look.Outcome, now); v != nil {
 			break
 		}
 	}

@@ -33,7 +33,7 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 		if !look.Failed {
 			outcome = engine.OutcomeTimeout // it was served, and late
 		}
-		if v := snapshot.Blame(look.Callee, outcome, end); v != nil {
+		if v := snapshot.Blame(src, look.Callee, outcome, end); v != nil {
 			c.memory.remember(span, v, now)
 			return decision{v, roleOf(v, src)}
 		}

@@ -1,0 +1,314 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// cutState is a cut that the engine believes in, or did lately. It belongs to
+// an entity of its own: the link, the node or the zone.
+type cutState struct {
+	cut
+	entity *entity
+	found  foundCut
+	at     Time // when it was last found
+	began  Time
+	opened int  // times that it went and came back, for flapping
+	goneAt Time // when it was last seen to be open
+}
+
+const (
+	// cutStands is how long a cut is taken to last without being found again:
+	// calls into it may be rare.
+	cutStands = 10 * time.Second
+	// maxCutStates bounds the cuts that are followed.
+	maxCutStates = 64
+	// flapsWithin is the time within which a link that opens and closes flaps.
+	flapsWithin = 5 * time.Minute
+	// healing is by how much the share that gets no reply may fall between two
+	// looks at a cut that stands.
+	healing = 0.05
+	// surelyCut is the posterior among explanations from which on a cut counts.
+	surelyCut = 0.6
+	// behindAliveFor: a sign of life so much younger than the cut comes from
+	// somebody who lives behind it, and not from what was under way.
+	behindAliveFor = 4 * time.Second
+)
+
+// lookForCuts asks who reaches whom, when somebody was met with silence or a
+// cut is being followed.
+func (e *Engine) lookForCuts() {
+	if !e.cutSuspected && len(e.cuts) == 0 || e.frozen || e.now.Sub(e.solvedAt) < solveEvery {
+		return
+	}
+	e.solvedAt = e.now
+	sights := e.sights()
+	silent := false
+	for i := range sights {
+		silent = silent || sights[i].share >= silentFrom
+	}
+	e.cutSuspected = silent
+	if silent {
+		for _, f := range solve(sights) {
+			if f.sure >= surelyCut && !f.tooNarrow(sights) {
+				e.believe(f)
+			}
+		}
+	}
+	e.followCuts(sights)
+}
+
+// tooNarrow says whether the cut ends in one entity, and nobody has seen
+// meanwhile that others beside it are reached.
+func (f *foundCut) tooNarrow(sights []sight) bool {
+	if f.far.entity == nil {
+		return false
+	}
+	others := false
+	for i := range sights {
+		s := &sights[i]
+		if s.from != f.near.host || s.target == f.far.entity || s.to == nil || s.to != f.far.entity.host {
+			continue
+		}
+		if s.share < silentFrom && s.good > f.since && s.good <= f.bad {
+			return false
+		}
+		others = true
+	}
+	return others
+}
+
+// believe notes a cut against the link, node or zone that it names. One that
+// ends in a single entity is that entity's own affair.
+func (e *Engine) believe(f foundCut) {
+	if f.near.entity != nil && f.far.anywhere() || f.near.host == e.here || f.far.host == e.here {
+		return
+	}
+	for _, c := range e.cuts {
+		if c.near == f.near && c.far == f.far || c.near == f.far && c.far == f.near {
+			if c.goneAt > c.at {
+				c.opened++
+				c.began = f.since
+			}
+			c.at = e.now
+			if f.share >= c.found.share-healing { // less only means that it heals
+				c.found, c.lossy = f, f.lossy
+			}
+			e.suspect(c.entity)
+			return
+		}
+	}
+	if f.paths < 2 && f.near.host != nil && f.far.anywhere() {
+		return // one silence more than a failed target would do
+	}
+	if len(e.cuts) >= maxCutStates {
+		return
+	}
+	c := &cutState{cut: f.cut, found: f, at: e.now, began: f.since}
+	c.entity = e.cutEntity(c)
+	c.entity.cut = c
+	for _, narrow := range e.cuts {
+		if narrow.within(c) {
+			narrow.entity.cutOff = c
+		}
+	}
+	e.cuts = append(e.cuts, c)
+	e.suspect(c.entity)
+}
+
+// within says whether the wider cut explains all that c does.
+func (c *cutState) within(wider *cutState) bool {
+	inside := func(a, b *side) bool { return a.within(b) || b.anywhere() }
+	return inside(&c.near, &wider.near) && inside(&c.far, &wider.far) || inside(&c.far, &wider.near) && inside(&c.near, &wider.far)
+}
+
+// cutEntity returns the entity that stands for what is cut.
+func (e *Engine) cutEntity(c *cutState) *entity {
+	kind, src, name := kindLink, &Source{}, ""
+	switch {
+	case c.far.anywhere() && c.near.zone != "":
+		kind, src = kindZone, &Source{Zone: c.near.zone}
+	case c.far.anywhere():
+		kind, src = kindNode, &Source{Host: c.near.host.name}
+	default:
+		name = e.linkName(c)
+	}
+	key := hashString(hashString(hashString(hashString(fnvOffset, "cut"), name), src.Zone), src.Host)
+	n := e.reg.byKey[key]
+	if n == nil {
+		n = &entity{kind: kind, key: key, src: src, address: name, born: e.now, touched: e.now, alive: true}
+		e.add(n)
+	}
+	e.reg.touch(n, e.now)
+	return n
+}
+
+// linkName is "a→b", from those who call to those who are called. A link that
+// ends in one entity is named by who talks over it.
+func (e *Engine) linkName(c *cutState) string {
+	near := c.near.name()
+	if c.far.entity != nil {
+		for _, w := range c.far.entity.views {
+			if w.from == c.near.host && w.caller != nil {
+				near = w.caller.name()
+			}
+		}
+	}
+	return near + "→" + c.far.name()
+}
+
+// followCuts brings what each cut explains up to date and forgets those that
+// are over.
+func (e *Engine) followCuts(sights []sight) {
+	kept := e.cuts[:0]
+	for _, c := range e.cuts {
+		var bad, n float64
+		for i := range sights {
+			s := &sights[i]
+			if !c.predicts(s) {
+				continue
+			}
+			bad += s.share * s.weight
+			n += s.weight
+		}
+		open := n > 0 && bad/n < silentFrom
+		if open && c.goneAt < c.at {
+			c.goneAt = e.now
+		}
+		c.explain(e, sights, !open && e.now.Sub(c.at) < cutStands)
+		if c.entity.episode == nil && e.now.Sub(c.at) > flapsWithin {
+			c.entity.cut = nil
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(e.cuts[len(kept):])
+	e.cuts = kept
+}
+
+// explain tells those behind the cut why nobody hears them.
+func (c *cutState) explain(e *Engine, sights []sight, stands bool) {
+	for i := range sights {
+		s := &sights[i]
+		for _, n := range [...]*entity{s.target, s.caller} {
+			if n == nil {
+				continue
+			}
+			if !stands {
+				if n.cutOff == c && n.cut == nil {
+					n.cutOff = nil
+					e.mark(n)
+				}
+				continue
+			}
+			if s.share >= silentFrom && c.predicts(s) && (n == s.target || s.target == nil) && n.cutOff != c {
+				n.cutOff = c
+				e.mark(n)
+			}
+		}
+	}
+}
+
+// stands says whether the cut holds now.
+func (c *cutState) stands(now Time) bool { return c.goneAt < c.at && now.Sub(c.at) < cutStands }
+
+// detectReach: what the whole of who reaches whom says of a link, a node or a
+// zone, and of those behind it.
+func detectReach(e *Engine, n *entity, p *episode) {
+	if c := n.cut; c != nil {
+		e.cutSays(c, p)
+	}
+	c := n.cutOff
+	if c == nil || !c.stands(e.now) || p.proven() {
+		return
+	}
+	if v := c.entity.verdict; v != nil && v.Class != ClassUnknown {
+		p.note(evExplainedByCut, 1, e.now, fmt.Sprintf("nothing gets through %s", c.entity.name()))
+	} else if c.entity.episode != nil {
+		p.note(evExplainedByCut, 0.8, e.now, fmt.Sprintf("nothing gets through %s", c.entity.name()))
+	}
+}
+
+func (e *Engine) cutSays(c *cutState, p *episode) {
+	if !c.stands(e.now) {
+		return
+	}
+	f := &c.found
+	p.startedBy(c.began)
+	what := "nothing"
+	if c.lossy {
+		what = fmt.Sprintf("only %.0f %%", 100*(1-f.share))
+	}
+	alive := e.behind(c)
+	if !c.far.anywhere() {
+		p.blame(evCutLink, f.sure*clamp(f.score/linkScoreFull, 0.3, 1), c.at,
+			fmt.Sprintf("%s gets through between %s and %s (%d of %d ways), and both reach others", what, c.near.name(), c.far.name(), f.paths, f.of))
+	} else {
+		p.blame(evCutOff, f.sure, c.at, fmt.Sprintf("%s gets in or out of %s (%d of %d ways)", what, c.near.name(), f.paths, f.of))
+		if c.near.zone != "" && e.hostsSilentIn(c.near.zone) > 1 {
+			p.note(evManyHosts, 1, e.now, fmt.Sprintf("several hosts of %s went silent together", c.near.zone))
+		}
+	}
+	if alive != nil {
+		p.note(evBehindAlive, 1, e.now, fmt.Sprintf("%s lives on behind it", alive.name()))
+	}
+}
+
+// linkScoreFull is the log-likelihood over no cut, in nats, from which on it
+// says all that it can.
+const linkScoreFull = 4.0
+
+// behind returns somebody behind the cut who was heard well after it began.
+func (e *Engine) behind(c *cutState) *entity {
+	since := c.began.Add(behindAliveFor)
+	look := func(h *hostState) *entity {
+		if !c.near.has(h, nil) && !(c.far.host != nil && c.far.host == h) && !(c.far.zone != "" && c.far.zone == h.zone) {
+			return nil
+		}
+		return h.other(nil, since)
+	}
+	if c.near.host != nil {
+		return look(c.near.host)
+	}
+	for _, s := range e.watched {
+		if h := s.entity.host; h != nil {
+			if n := look(h); n != nil {
+				return n
+			}
+		}
+	}
+	return nil
+}
+
+// hostsSilentIn counts the hosts of a zone on which somebody fell silent and
+// nobody is heard.
+func (e *Engine) hostsSilentIn(zone string) int {
+	seen := map[*hostState]bool{}
+	for _, n := range e.suspects {
+		if h := n.host; h != nil && h.zone == zone && n.cutOff != nil {
+			seen[h] = true
+		}
+	}
+	return len(seen)
+}
+
+// reachable says whether the cut has been seen to be open for long enough.
+func (c *cutState) reachable(now Time) bool {
+	return c.goneAt >= c.at && now.Sub(c.goneAt) >= recoveredView || now.Sub(c.at) >= cutStands+recoveredView
+}
+
+// cutSubclass names the shape of a cut.
+func (c *cutState) subclass(now Time) string {
+	switch {
+	case c.opened >= 2 && now.Sub(c.began) < flapsWithin:
+		return "flapping"
+	case c.lossy && c.found.share > 0.05 && c.found.share < 0.85:
+		return "lossy_link"
+	case c.far.anywhere():
+		return "complete"
+	}
+	return "partial"
+}

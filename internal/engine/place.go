@@ -1,0 +1,112 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+// hostState is a host as far as the engine has to know it: where it stands, and
+// who was heard last on it, so that a silent process can be told from a silent
+// host.
+type hostState struct {
+	name     string
+	zone     string    // "" while nobody told
+	observer *observer // the latest that looks from there, or nil
+	recent   [2]struct {
+		entity *entity
+		at     Time
+	}
+}
+
+// heard notes a sign of life of n.
+func (h *hostState) heard(n *entity, now Time) {
+	if h.recent[0].entity != n {
+		h.recent[1] = h.recent[0]
+		h.recent[0].entity = n
+	}
+	h.recent[0].at = now
+}
+
+// other is somebody else who was heard on the host after t, or nil.
+func (h *hostState) other(n *entity, t Time) *entity {
+	for _, r := range h.recent {
+		if r.entity != nil && r.entity != n && r.at > t {
+			return r.entity
+		}
+	}
+	return nil
+}
+
+// host returns the state of a host, new if need be; nil without a name.
+func (e *Engine) host(name string) *hostState {
+	if name == "" {
+		return nil
+	}
+	h := e.hosts[name]
+	if h == nil {
+		if len(e.hosts) >= e.params.MaxInstances {
+			clear(e.hosts) // learned again with the next signs
+		}
+		h = &hostState{name: name}
+		e.hosts[name] = h
+	}
+	return h
+}
+
+// locate puts n on the host that src names. Who names none stands on a host of
+// its own, known by no name.
+func (e *Engine) locate(n *entity, src *Source) {
+	switch {
+	case src.Host != "" && (n.host == nil || n.host.name != src.Host):
+		n.host = e.host(src.Host)
+	case n.host == nil:
+		n.host = &hostState{}
+	}
+	if src.Zone != "" {
+		n.host.zone = src.Zone
+	}
+}
+
+// side is one end of a cut: everything in a zone, on a host, or one entity. The
+// zero side is everywhere else.
+type side struct {
+	zone   string
+	host   *hostState
+	entity *entity
+}
+
+func (s *side) has(h *hostState, n *entity) bool {
+	switch {
+	case s.entity != nil:
+		return n == s.entity
+	case s.host != nil:
+		return h == s.host
+	case s.zone != "":
+		return h != nil && h.zone == s.zone
+	}
+	return true
+}
+
+func (s *side) anywhere() bool { return s.entity == nil && s.host == nil && s.zone == "" }
+
+// within says whether s is t or a part of it.
+func (s *side) within(t *side) bool {
+	switch {
+	case *s == *t:
+		return !s.anywhere()
+	case s.entity != nil:
+		return t.has(s.entity.host, s.entity) && !t.anywhere()
+	case s.host != nil:
+		return t.zone != "" && s.host.zone == t.zone
+	}
+	return false
+}
+
+// name is what people call the side.
+func (s *side) name() string {
+	switch {
+	case s.entity != nil:
+		return s.entity.name()
+	case s.host != nil:
+		return s.host.name
+	}
+	return s.zone
+}

@@ -1,0 +1,337 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// Who reaches whom? Each view of an entity from a host, and each stream of
+// signs to an observer, is a sight: something came back, or nothing did. A cut
+// predicts silence for every sight that crosses it and for no other, so the
+// sights choose between one that explains many silences and a failure of each
+// target by itself (after the reachability hypotheses of the partition studies:
+// Alquraan et al., OSDI 2018; Alfatafta et al., OSDI 2020).
+
+// sight is whether something gets from one host to another, as seen lately.
+type sight struct {
+	from   *hostState
+	to     *hostState
+	caller *entity // who called; nil for probes and signs of life
+	target *entity // who was called; nil for signs of life, which go to an observer
+	share  float64 // of what got no reply, 0-1
+	weight float64 // 0-3, how much it says
+	since  Time    // when the silence began
+	good   Time    // when something last came back
+	bad    Time    // when nothing last came back
+	taken  bool    // an explanation has been found
+}
+
+// cut is a hypothesis: nothing, or only a part, gets from one side to the other.
+type cut struct {
+	near, far side
+	lossy     bool    // a part gets through
+	prior     float64 // nats
+}
+
+const (
+	silentIfCut   = 0.92 // probability of no reply across a cut
+	silentIfLossy = 0.30 // across a link that loses packets
+	silentIfWell  = 0.03 // anywhere else
+	sightCap      = 14.0 // nats that the word of one host may add up to
+	acceptedFrom  = 2.0  // nats over no cut at all
+	maxCuts       = 8    // found in one pass
+	solveEvery    = 250 * time.Millisecond
+
+	priorTarget     = -2.0 // the target itself fails
+	priorHost       = -4.0
+	priorSource     = -4.0
+	priorZone       = -4.5
+	priorZoneToZone = -5.0
+	priorHostToHost = -5.5
+	priorHostToOne  = -5.8
+)
+
+// predicts says whether the cut silences a sight. A reply has to come back, so
+// the direction does not matter.
+func (c *cut) predicts(s *sight) bool {
+	if c.far.anywhere() { // near is cut off from all others
+		return c.near.has(s.from, s.caller) != c.near.has(s.to, s.target)
+	}
+	if c.far.entity != nil { // a port that is blocked for some
+		return s.target == c.far.entity && c.near.has(s.from, s.caller)
+	}
+	return c.near.has(s.from, s.caller) && c.far.has(s.to, s.target) ||
+		c.near.has(s.to, s.target) && c.far.has(s.from, s.caller)
+}
+
+// says is what a sight says for silence of a probability p against well, nats.
+func (s *sight) says(p float64) float64 {
+	return s.weight * (s.share*math.Log(p/silentIfWell) + (1-s.share)*math.Log((1-p)/(1-silentIfWell)))
+}
+
+// found is a cut that the sights speak for.
+type foundCut struct {
+	cut
+	score float64 // nats over no cut
+	sure  float64 // 0-1, among the explanations of the same silences
+	since Time
+	bad   Time    // latest silence that it explains
+	share float64 // of what got no reply across it
+	paths int     // sights across it that are silent, at least in part
+	of    int     // sights across it
+}
+
+// solve finds the cuts that explain the silences, likeliest first.
+func solve(sights []sight) []foundCut {
+	forgetOlder(sights)
+	var out []foundCut
+	for range maxCuts {
+		hypotheses := propose(sights)
+		if len(hypotheses) == 0 {
+			break
+		}
+		scores := make([]float64, len(hypotheses))
+		best := 0
+		for i := range hypotheses {
+			scores[i] = hypotheses[i].score(sights)
+			if scores[i] > scores[best] {
+				best = i
+			}
+		}
+		if scores[best] < acceptedFrom {
+			break
+		}
+		f := foundCut{cut: hypotheses[best], score: scores[best]}
+		var total, same float64
+		for i := range hypotheses {
+			h := &hypotheses[i]
+			if h.near.kin(&f.near) && h.far.anywhere() == f.far.anywhere() {
+				same += math.Exp(scores[i] - scores[best]) // lossy or complete, narrower or wider: a cut all the same
+			} else if h.overlaps(&f.cut, sights) {
+				total += math.Exp(scores[i] - scores[best])
+			}
+		}
+		total += same
+		f.sure = same / max(total, same)
+		f.take(sights)
+		out = append(out, f)
+	}
+	return out
+}
+
+// kin says whether two sides are places, or the same entity: a failure of an
+// entity is another explanation than a failure of the ways to it.
+func (s *side) kin(t *side) bool {
+	if s.entity != nil || t.entity != nil {
+		return s.entity == t.entity
+	}
+	return true
+}
+
+// forgetOlder takes the weight from what was seen to be well before the first
+// silence began: it says nothing of now.
+func forgetOlder(sights []sight) {
+	began := Time(0)
+	for i := range sights {
+		if s := &sights[i]; s.share >= 0.5 && s.since != 0 && (began == 0 || s.since < began) {
+			began = s.since
+		}
+	}
+	for i := range sights {
+		if s := &sights[i]; s.share < silentFrom && s.good < began {
+			s.weight *= staleWeight
+		}
+	}
+}
+
+const staleWeight = 0.02
+
+// score is the log-likelihood over no cut at all. The word of one host counts
+// only so much: one sick observer must not outvote the rest.
+func (c *cut) score(sights []sight) float64 {
+	p := silentIfCut
+	if c.lossy {
+		p = silentIfLossy
+	}
+	total, group := c.prior, 0.0
+	var from *hostState
+	for i := range sights {
+		s := &sights[i]
+		if s.from != from {
+			total += clamp(group, -sightCap, sightCap)
+			from, group = s.from, 0
+		}
+		if !s.taken && c.predicts(s) {
+			group += s.says(p)
+		}
+	}
+	return total + clamp(group, -sightCap, sightCap)
+}
+
+// overlaps says whether two cuts explain one silence.
+func (c *cut) overlaps(d *cut, sights []sight) bool {
+	for i := range sights {
+		if s := &sights[i]; !s.taken && s.share >= 0.5 && c.predicts(s) && d.predicts(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// take marks what the cut explains and sums it up.
+func (f *foundCut) take(sights []sight) {
+	var sum, n float64
+	for i := range sights {
+		s := &sights[i]
+		if s.taken || !f.predicts(s) {
+			continue
+		}
+		f.of++
+		sum += s.share * s.weight
+		n += s.weight
+		if s.share < silentFrom {
+			continue
+		}
+		s.taken = true
+		f.paths++
+		f.bad = max(f.bad, s.bad)
+		if f.since == 0 || s.since < f.since {
+			f.since = s.since
+		}
+	}
+	if n > 0 {
+		f.share = sum / n
+	}
+}
+
+// silentFrom is the share without a reply from which on a sight asks for an
+// explanation.
+const silentFrom = 0.12
+
+// propose lists the cuts that could explain the silences left.
+func propose(sights []sight) []cut {
+	var out []cut
+	seen := map[[2]side]bool{}
+	add := func(near, far side, prior float64) {
+		key := [2]side{near, far}
+		if seen[key] || seen[[2]side{far, near}] {
+			return
+		}
+		seen[key] = true
+		out = append(out, cut{near: near, far: far, prior: prior}, cut{near: near, far: far, prior: prior - 1, lossy: true})
+	}
+	for i := range sights {
+		s := &sights[i]
+		if s.taken || s.share < silentFrom {
+			continue
+		}
+		if s.target != nil {
+			add(side{entity: s.target}, side{}, priorTarget)
+		}
+		if s.caller != nil {
+			add(side{entity: s.caller}, side{}, priorTarget-1)
+		}
+		for _, h := range [...]*hostState{s.from, s.to} {
+			if h == nil {
+				continue
+			}
+			add(side{host: h}, side{}, priorHost)
+			if h.zone != "" {
+				add(side{zone: h.zone}, side{}, priorZone)
+			}
+		}
+		if s.from == nil || s.to == nil {
+			continue
+		}
+		add(side{host: s.from}, side{host: s.to}, priorHostToHost)
+		if s.from.zone != "" && s.to.zone != "" && s.from.zone != s.to.zone {
+			add(side{zone: s.from.zone}, side{zone: s.to.zone}, priorZoneToZone)
+		}
+		if s.target != nil {
+			add(side{host: s.from}, side{entity: s.target}, priorHostToOne)
+		}
+	}
+	if len(out) > maxHypotheses {
+		out = out[:maxHypotheses]
+	}
+	return out
+}
+
+// maxHypotheses bounds one pass; a larger failure is explained by what it has
+// in common, and that is proposed by its first sights.
+const maxHypotheses = 600
+
+// sights gathers what is known lately, by the host that it is seen from.
+func (e *Engine) sights() []sight {
+	var out []sight
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil; n = n.next {
+			for _, w := range n.views {
+				share, count := w.bad(e.now)
+				if count == 0 || w.from.observer != nil && w.caller == nil && w.from.observer.overdueAt != 0 {
+					continue
+				}
+				since := w.firstBad
+				out = append(out, sight{from: w.from, to: n.host, caller: w.caller, target: n, share: share, weight: min(count, callsFull) / 2, since: since, good: w.lastGood, bad: w.lastBad})
+			}
+		}
+		if len(out) > maxSights {
+			break
+		}
+	}
+	out = append(out, e.signSights()...)
+	slices.SortStableFunc(out, func(a, b sight) int { return cmp.Compare(a.from.name, b.from.name) })
+	return out
+}
+
+const (
+	maxSights = 20_000
+	// callsFull is the number of calls from which on a view says all that it can.
+	callsFull = 6.0
+)
+
+// signSights are the ways that signs of life take to observers elsewhere, and
+// observers' own to the engine.
+func (e *Engine) signSights() []sight {
+	var out []sight
+	for _, s := range e.watched {
+		n, to := s.entity, e.standsOn(s.observer)
+		if s.kind != signBeat || n.host == nil || n.host == to || n.left || s.gaps.interval == 0 || !e.trusted(s) || s.dueAt != 0 {
+			continue
+		}
+		silence := 0.0
+		if !s.fresh() {
+			if silence = 1; s.strength(e) < 0.5 {
+				continue // it may just be late
+			}
+		}
+		out = append(out, sight{from: n.host, to: to, caller: n, share: silence, weight: 1, since: e.now.Add(s.gaps.interval - s.silence()), good: e.now.Add(-s.silence())})
+	}
+	for _, o := range e.observerList {
+		if !o.ownBeat || o.host == "" || e.standsOn(o) == e.here {
+			continue
+		}
+		if quiet := e.now.Sub(o.seen); quiet < 10*observerSilence*o.interval+time.Minute {
+			share := 0.0
+			if quiet > observerSilence*o.interval {
+				share = 1
+			}
+			out = append(out, sight{from: e.host(o.host), to: e.here, share: share, weight: 1, since: o.seen, good: o.seen})
+		}
+	}
+	return out
+}
+
+// standsOn is the host from which an observer looks; the engine's own process
+// stands on one without a name.
+func (e *Engine) standsOn(o *observer) *hostState {
+	if o == e.self || o.host == "" {
+		return e.here
+	}
+	return e.host(o.host)
+}

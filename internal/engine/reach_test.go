@@ -1,0 +1,284 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// zones is a fleet in three zones with two hosts each; on each host runs one
+// instance of each of three services, and each zone has an agent that probes
+// the others. The engine stands in zone c.
+type zones struct {
+	e         *Engine
+	now       Time
+	rand      *rand.Rand
+	instances []*zoned
+	agents    []*zoneAgent
+	blocked   func(from, to zoneHost) bool
+	deaf      func(from, to *zoned) bool // nothing gets from one to the other
+	dead      map[string]bool            // hosts whose kernel is gone
+	events    []Event
+}
+
+type zoneHost struct{ zone, name string }
+
+type zoned struct {
+	at   zoneHost
+	src  *Source
+	addr string
+	inc  uint64
+	seq  uint64
+	next Time
+}
+
+type zoneAgent struct {
+	at     zoneHost
+	id     string
+	seq    uint64
+	queue  []func(*Batch) // what could not be sent yet
+	paused bool
+}
+
+func newZones() *zones {
+	z := &zones{e: New(DefaultParams()), rand: rand.New(rand.NewPCG(3, 4)), now: Time(1_800_000_000_000_000_000), dead: map[string]bool{}}
+	for _, zone := range []string{"zone-a", "zone-b", "zone-c"} {
+		for h := range 2 {
+			at := zoneHost{zone, fmt.Sprintf("%s-h%d", zone, h)}
+			for s := range 3 {
+				id := fmt.Sprintf("svc%d-%s%d", s, zone[5:], h)
+				z.instances = append(z.instances, &zoned{
+					at: at, addr: fmt.Sprintf("%s:80%d", at.name, s), inc: uint64(len(z.instances) + 1),
+					src: NewSource(Source{Service: ServiceID{Name: fmt.Sprintf("svc%d", s)}, Instance: id, Host: at.name, Zone: zone}),
+				})
+			}
+		}
+		z.agents = append(z.agents, &zoneAgent{at: zoneHost{zone, zone + "-h0"}, id: "agent-" + zone})
+	}
+	z.blocked = func(_, _ zoneHost) bool { return false }
+	z.deaf = func(_, _ *zoned) bool { return false }
+	return z
+}
+
+func (z *zones) cut(a, b zoneHost) bool {
+	return a != b && (z.blocked(a, b) || z.blocked(b, a)) || z.dead[a.name] || z.dead[b.name]
+}
+
+// run lets d pass in steps of 100 ms.
+func (z *zones) run(d time.Duration) {
+	gateway := zoneHost{"zone-c", "gateway"}
+	for end := z.now.Add(d); z.now < end; {
+		z.now = z.now.Add(100 * time.Millisecond)
+		b := &Batch{Arrived: z.now}
+		for i, n := range z.instances {
+			if z.dead[n.at.name] || z.now < n.next {
+				continue
+			}
+			n.next = z.now.Add(time.Second)
+			n.seq++
+			agent := z.agents[i/6]
+			if !z.cut(n.at, agent.at) && !agent.paused {
+				agent.seq++
+				beat := Beat{
+					Stamp:  Stamp{Observer: agent.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: agent.seq},
+					Source: n.src, Interval: time.Second, Incarnation: n.inc, Seq: n.seq, SentAt: z.now,
+				}
+				agent.queue = append(agent.queue, func(b *Batch) { b.Beats = append(b.Beats, beat) })
+			}
+			// It calls three others, and its spans go out by the zone's agent.
+			for range 3 {
+				to := z.instances[z.rand.IntN(len(z.instances))]
+				if to == n {
+					continue
+				}
+				outcome := OutcomeOK
+				if z.cut(n.at, to.at) || z.deaf(n, to) || z.deaf(to, n) {
+					outcome = OutcomeConnectTimeout
+				}
+				call := Calls{Caller: n.src, Callee: Callee{Address: to.addr, Direct: true}, Outcome: outcome, Count: 1, First: z.now, Last: z.now}
+				served, hop := Served{Source: to.src, OK: 1, Last: z.now}, z.rand.Uint64()
+				agent.queue = append(agent.queue, func(b *Batch) {
+					b.Calls = append(b.Calls, call)
+					if outcome == OutcomeOK {
+						b.Served = append(b.Served, served)
+						b.Hops = append(b.Hops, Hop{Span: hop, Source: call.Caller, Callee: call.Callee}, Hop{Span: hop, Server: true, Source: to.src})
+					}
+				})
+			}
+		}
+		for _, a := range z.agents {
+			if a.paused || z.dead[a.at.name] {
+				continue
+			}
+			if (z.now/1e8)%10 == 0 {
+				a.seq++
+				beat := ObserverBeat{Stamp: Stamp{Observer: a.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: a.seq}, Host: a.at.name, Interval: time.Second}
+				a.queue = append(a.queue, func(b *Batch) { b.Observers = append(b.Observers, beat) })
+			}
+			if !z.cut(a.at, gateway) {
+				for _, deliver := range a.queue {
+					deliver(b)
+				}
+				a.queue = nil
+			}
+		}
+		z.e.Observe(b)
+		if (z.now/1e8)%3 == 0 {
+			z.e.Tick(z.now)
+		}
+		z.events = append(z.events, z.e.Events()...)
+	}
+}
+
+// verdicts are the last words on each culprit since the start.
+func (z *zones) verdicts() map[string]*Verdict {
+	out := map[string]*Verdict{}
+	for _, ev := range z.events {
+		if ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised {
+			out[string(ev.Verdict.Culprit.Type)+" "+ev.Verdict.Culprit.Name] = ev.Verdict
+		}
+	}
+	return out
+}
+
+func (z *zones) expect(t *testing.T, class Class, culprits ...string) {
+	t.Helper()
+	got := z.verdicts()
+	right := false
+	for name, v := range got {
+		ok := false
+		for _, c := range culprits {
+			ok = ok || c == name
+		}
+		if !ok || v.Class != class {
+			if v.Class != ClassUnknown || class == ClassNone {
+				t.Errorf("%s: %s %.2f: %s", name, classWords(v), v.Confidence, v.Reason)
+			}
+			continue
+		}
+		right = true
+		t.Logf("%s: %s %.2f: %s | %v", name, classWords(v), v.Confidence, v.Reason, v.RuledOut)
+	}
+	if !right && class != ClassNone {
+		t.Errorf("want %s of one of %v, got:", class, culprits)
+		for name, v := range got {
+			t.Logf("%s: %s %.2f: %s", name, classWords(v), v.Confidence, v.Reason)
+		}
+	}
+}
+
+func TestCutsAreToldByWhoReachesWhom(t *testing.T) {
+	pair := func(a, b string) func(x, y zoneHost) bool {
+		return func(x, y zoneHost) bool { return x.zone == a && y.zone == b || x.zone == b && y.zone == a }
+	}
+	for name, c := range map[string]struct {
+		blocked  func(a, b zoneHost) bool
+		deaf     func(a, b *zoned) bool
+		class    Class
+		culprits []string
+	}{
+		"two zones that cannot see each other are one link": {
+			blocked: pair("zone-a", "zone-b"), class: ClassPartition, culprits: []string{"link zone-a→zone-b", "link zone-b→zone-a"},
+		},
+		"a zone cut off from all is that zone": {
+			blocked: func(x, y zoneHost) bool { return (x.zone == "zone-b") != (y.zone == "zone-b") }, class: ClassPartition, culprits: []string{"zone zone-b"},
+		},
+		"two hosts that cannot see each other are one link": {
+			blocked: func(x, y zoneHost) bool { return x.name == "zone-a-h1" && y.name == "zone-b-h1" }, class: ClassPartition,
+			culprits: []string{"link zone-a-h1→zone-b-h1", "link zone-b-h1→zone-a-h1"},
+		},
+		"a port blocked between two is the link between them": {
+			deaf: func(a, b *zoned) bool { return a.at.name == "zone-a-h1" && b.src.Instance == "svc1-b1" }, class: ClassPartition,
+			culprits: []string{"link zone-a-h1→svc1-b1", "link svc0-a1→svc1-b1", "link svc1-a1→svc1-b1", "link svc2-a1→svc1-b1"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(60 * time.Second)
+			z.expect(t, ClassNone)
+			if c.blocked != nil {
+				z.blocked = c.blocked
+			}
+			if c.deaf != nil {
+				z.deaf = c.deaf
+			}
+			z.run(30 * time.Second)
+			z.blocked = func(_, _ zoneHost) bool { return false }
+			z.deaf = func(_, _ *zoned) bool { return false }
+			z.run(60 * time.Second)
+			z.expect(t, c.class, c.culprits...)
+			if n := len(z.e.suspects); n != 0 {
+				t.Errorf("%d are still under suspicion a minute after it healed", n)
+			}
+		})
+	}
+}
+
+func TestNodeSeenFromOneSideIsUnknownUntilItComesBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		dead  bool
+		class Class
+	}{
+		"it was cut off": {false, ClassPartition},
+		"it was down":    {true, ClassCrash},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(60 * time.Second)
+			host := "zone-a-h1"
+			if c.dead {
+				z.dead[host] = true
+			} else {
+				z.blocked = func(x, y zoneHost) bool { return (x.name == host) != (y.name == host) }
+			}
+			z.run(30 * time.Second)
+			during := z.verdicts()
+			for who, v := range during {
+				if who != "node "+host || v.Class != ClassUnknown && v.Confidence > ceilingOneSided {
+					t.Errorf("meanwhile %s: %s %.2f: %s", who, classWords(v), v.Confidence, v.Reason)
+				}
+			}
+			if len(during) == 0 {
+				t.Error("nothing was said while it lasted")
+			}
+			if c.dead {
+				delete(z.dead, host)
+				for _, n := range z.instances {
+					if n.at.name == host {
+						n.inc += 1000
+						n.seq = 0
+					}
+				}
+			} else {
+				z.blocked = func(_, _ zoneHost) bool { return false }
+			}
+			z.run(60 * time.Second)
+			z.expect(t, c.class, "node "+host)
+			if t.Failed() {
+				z.dump(t)
+			}
+		})
+	}
+}
+
+func TestSickObserverAccusesNobody(t *testing.T) {
+	z := newZones()
+	z.run(60 * time.Second)
+	z.agents[0].paused = true
+	z.run(30 * time.Second)
+	z.agents[0].paused = false
+	z.run(60 * time.Second)
+	z.expect(t, ClassNone)
+}
+
+func (z *zones) dump(t *testing.T) {
+	for _, ev := range z.events {
+		t.Logf("%.1f %s %s", float64(ev.At-1_800_000_000_000_000_000)/1e9, ev.Kind, ev.Body)
+	}
+}

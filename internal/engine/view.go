@@ -1,0 +1,131 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// view is how an entity is seen from one host: by those who call it from there,
+// and by an observer that probes it. What counts is not whether the answer was
+// good but whether one came: a refusal or a reset has crossed the network both
+// ways.
+type view struct {
+	from     *hostState
+	caller   *entity // the latest caller from there; nil if only probes look
+	replies  fading  // calls to which something came back
+	silent   fading  // calls to which nothing came back
+	firstBad Time    // start of the current run without a reply, engine time
+	lastBad  Time
+	lastGood Time
+	every    time.Duration // usual time between two batches that tell of it
+	connect  bool          // the latest silence was already in connecting
+}
+
+const (
+	maxViewsEach = 32
+	// viewWindow is the half-life of what a view counts.
+	viewWindow = 8 * time.Second
+	// viewFresh is how long a view says something of now at most; else
+	// shortView and three times as long as it usually takes to be told anew.
+	viewFresh   = 20 * time.Second
+	shortView   = 2 * time.Second
+	everyMemory = 8 // batches
+)
+
+// crossed says how sure it is, 0-1, that packets went both ways, and silent that
+// nothing came back. Where both are 0 the outcome says nothing of the network. A
+// probe connects anew each time, so one that connected has crossed; a call may
+// go by a connection made long ago.
+func (o Outcome) crossed(probe bool) (crossed, silent float64) {
+	switch o {
+	case OutcomeConnectTimeout, OutcomeUnreachable:
+		return 0, 1
+	case OutcomeNoAnswer:
+		if probe {
+			return 1, 0
+		}
+		return 0, mayBeSlow
+	case OutcomeTimeout:
+		return 0, mayBeSlow
+	case OutcomeRefused, OutcomeReset, OutcomeTLS:
+		return 1, 0
+	}
+	if o.Answered() {
+		return 1, 0
+	}
+	return 0, 0
+}
+
+// mayBeSlow: no answer in time may be the callee's slowness as well.
+const mayBeSlow = 0.5
+
+// seenFrom notes that n was called or probed from a host.
+func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome, count int) {
+	crossed, silent := o.crossed(caller == nil)
+	if crossed+silent == 0 || n.host == from || silent > 0 && e.self.justWoke() {
+		return
+	}
+	w := n.view(from)
+	if caller != nil {
+		w.caller = caller
+	}
+	if last := w.latest(); last != 0 && e.now > last {
+		w.every += (min(e.now.Sub(last), viewFresh) - w.every) / everyMemory
+	}
+	if crossed > 0 {
+		w.replies.add(crossed*float64(count), e.now, viewWindow)
+		w.lastGood = e.now
+		return
+	}
+	if w.firstBad == 0 || w.lastGood > w.firstBad {
+		w.firstBad = e.now
+	}
+	w.silent.add(silent*float64(count), e.now, viewWindow)
+	w.lastBad, w.connect = e.now, o == OutcomeConnectTimeout || o == OutcomeUnreachable
+	e.cutSuspected = true
+}
+
+// view returns how n is seen from a host, new if need be; the one that has been
+// quiet longest makes room.
+func (n *entity) view(from *hostState) *view {
+	oldest := 0
+	for i, w := range n.views {
+		if w.from == from {
+			return w
+		}
+		if w.latest() < n.views[oldest].latest() {
+			oldest = i
+		}
+	}
+	w := &view{from: from}
+	if len(n.views) < maxViewsEach {
+		n.views = append(n.views, w)
+	} else {
+		n.views[oldest] = w
+	}
+	return w
+}
+
+func (w *view) latest() Time { return max(w.lastBad, w.lastGood) }
+
+// bad is the share, 0-1, of calls to which nothing came back, and the number of
+// calls that says so; 0 of 0 where the view is too old.
+func (w *view) bad(now Time) (share, n float64) {
+	if now.Sub(w.latest()) > min(viewFresh, shortView+3*w.every) {
+		return 0, 0
+	}
+	s, r := w.silent.value(now, viewWindow), w.replies.value(now, viewWindow)
+	if w.lastGood < w.firstBad && s > 0 {
+		r = 0 // since it began nothing has come back at all
+	}
+	if w.lastGood > w.lastBad && now.Sub(w.lastBad) > recoveredView {
+		s = 0
+	}
+	if s+r == 0 {
+		return 0, 0
+	}
+	return s / (s + r), s + r
+}
+
+// recoveredView: replies alone for so long mean that the way is open again.
+const recoveredView = 3 * time.Second
