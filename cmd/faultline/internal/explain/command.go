@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -29,9 +30,9 @@ tell how the verdict changed.`,
 			if jaeger == "" && events == "" {
 				return errors.New("nowhere to look: give --jaeger URL, --events FILE, or both")
 			}
-			id := args[0]
+			id := strings.ToLower(args[0])
 			if !identifier.MatchString(id) {
-				return fmt.Errorf("%q is neither an incident id (16 hex digits) nor a trace id (32)", id)
+				return fmt.Errorf("%q is neither an incident id (16 hex digits) nor a trace id (32)", args[0])
 			}
 			var e explanation
 			if events != "" {

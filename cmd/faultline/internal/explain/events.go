@@ -5,6 +5,7 @@ package explain
 
 import (
 	"errors"
+	"fmt"
 	"io"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -14,25 +15,35 @@ import (
 	"github.com/faultline-otel/faultline/internal/contract"
 )
 
-// readEvents takes the events of an incident from a file. Lines that are no
-// OTLP are passed over.
+// readEvents takes the events of an incident from a file. Lines that cannot be
+// read are passed over, unless there are no others.
 func (e *explanation) readEvents(name, id string) (err error) {
 	r, err := recording.Open(name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
+	read := 0
+	var firstBad error
 	for {
 		l, err := r.Next()
 		var bad *recording.BadLineError
 		switch {
 		case errors.Is(err, io.EOF):
+			if read == 0 && firstBad != nil {
+				return fmt.Errorf("--events: no line can be read; %w", firstBad)
+			}
 			return nil
 		case errors.As(err, &bad):
+			if firstBad == nil {
+				firstBad = err
+			}
 			continue
 		case err != nil:
 			return err
-		case l.Signal != recording.Logs:
+		}
+		read++
+		if l.Signal != recording.Logs {
 			continue
 		}
 		for _, rl := range l.Logs.ResourceLogs().All() {
@@ -49,7 +60,11 @@ func (e *explanation) readEvents(name, id string) (err error) {
 
 func (e *explanation) addEvent(lr plog.LogRecord) {
 	attrs := lr.Attributes()
-	e.timeline = append(e.timeline, moment{lr.Timestamp().AsTime(), text(attrs, contract.EventName), lr.Body().AsString()})
+	name := lr.EventName()
+	if name == "" {
+		name = text(attrs, contract.EventName)
+	}
+	e.timeline = append(e.timeline, moment{lr.Timestamp().AsTime(), name, lr.Body().AsString()})
 	if text(attrs, contract.FailureClass) == "" || text(attrs, contract.FailureReason) == "" {
 		return
 	}
@@ -58,6 +73,7 @@ func (e *explanation) addEvent(lr plog.LogRecord) {
 		culprit: text(attrs, contract.FailureCulpritName), culpritType: text(attrs, contract.FailureCulpritType),
 		reason: text(attrs, contract.FailureReason), incident: text(attrs, contract.IncidentID),
 		evidence: texts(attrs, contract.FailureEvidence), ruledOut: texts(attrs, contract.FailureRuledOut),
+		from: fromEvent, at: lr.Timestamp().AsTime(),
 	}
 	if c, ok := attrs.Get(contract.FailureConfidence); ok {
 		v.confidence = c.Double()

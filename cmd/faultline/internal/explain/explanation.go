@@ -18,11 +18,21 @@ type explanation struct {
 	spans    map[string]int // tagged spans by service and role
 }
 
+// What a verdict was read from. A span was tagged when little was known yet; the
+// events carry every change of mind.
+const (
+	fromSpan = iota
+	fromEvent
+)
+
 // verdict is one culprit's, as attributes tell it.
 type verdict struct {
 	class, subclass, culprit, culpritType, reason, incident string
 	confidence                                              float64
 	evidence, ruledOut                                      []string
+
+	from int // fromSpan or fromEvent
+	at   time.Time
 }
 
 // moment is one event of the engine.
@@ -34,11 +44,13 @@ type moment struct {
 
 func (e *explanation) empty() bool { return len(e.verdicts) == 0 && len(e.timeline) == 0 }
 
-// add keeps v, instead of what was said of the same culprit before.
+// add keeps v, unless something later or more final was said of the same culprit.
 func (e *explanation) add(v verdict) {
 	for i := range e.verdicts {
 		if e.verdicts[i].culprit == v.culprit && e.verdicts[i].incident == v.incident {
-			e.verdicts[i] = v
+			if known := &e.verdicts[i]; v.from > known.from || v.from == known.from && !v.at.Before(known.at) {
+				*known = v
+			}
 			return
 		}
 	}

@@ -6,12 +6,14 @@ package explain
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
 )
@@ -29,6 +31,7 @@ type (
 		TraceID   string      `json:"traceID"`
 		SpanID    string      `json:"spanID"`
 		ProcessID string      `json:"processID"`
+		StartTime int64       `json:"startTime"` // Unix µs
 		Tags      []jaegerTag `json:"tags"`
 	}
 	jaegerProcess struct {
@@ -43,6 +46,7 @@ type (
 const (
 	tracesPerService = 200
 	maxAnswer        = 256 << 20 // bytes
+	patience         = 30 * time.Second
 )
 
 // askJaeger takes verdicts from the spans of a trace, or of all recent traces of
@@ -52,7 +56,7 @@ func (e *explanation) askJaeger(ctx context.Context, base, id string) error {
 	seen := map[string]bool{} // a trace is found once for each of its services
 	if len(id) == 32 {
 		var answer jaegerAnswer
-		if err := get(ctx, base+"/api/traces/"+id, &answer); err != nil {
+		if err := get(ctx, base+"/api/traces/"+id, &answer); err != nil && !errors.Is(err, errNotFound) {
 			return err
 		}
 		e.addTraces(answer.Data, "", seen)
@@ -97,7 +101,9 @@ func (e *explanation) addTraces(traces []jaegerTrace, incident string, seen map[
 			seen[key] = true
 			role, _ := tags[contract.FailureRole].(string)
 			e.spans[t.Processes[s.ProcessID].ServiceName+" ("+role+")"]++
-			e.add(verdictOf(tags))
+			v := verdictOf(tags)
+			v.at = time.UnixMicro(s.StartTime)
+			e.add(v)
 		}
 	}
 }
@@ -115,28 +121,46 @@ func verdictOf(tags map[string]any) verdict {
 	}
 }
 
+// errNotFound is Jaeger's word that it knows no such trace.
+var errNotFound = errors.New("not found")
+
 func get(ctx context.Context, address string, into any) error {
+	if err := fetch(ctx, address, into); err != nil {
+		return fmt.Errorf("--jaeger: %w", err)
+	}
+	return nil
+}
+
+func fetch(ctx context.Context, address string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return fmt.Errorf("--jaeger: %w", err)
+		return err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("--jaeger: %w", err)
+		return err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("--jaeger: %w", err)
+		return err
 	}
+	var verbose struct {
+		Errors []any `json:"errors"`
+	}
+	err = json.Unmarshal(body, &verbose)
 	switch {
-	case resp.StatusCode == http.StatusNotFound:
-		return nil // it knows no such trace
+	case resp.StatusCode == http.StatusNotFound && len(verbose.Errors) > 0:
+		return errNotFound // any other server's 404 is the wrong address
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("--jaeger: %s answered %s: %.200s", address, resp.Status, body)
+		return fmt.Errorf("%s answered %s: %.200s", address, resp.Status, body)
+	case err == nil:
+		err = json.Unmarshal(body, into)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("--jaeger: %s does not answer like Jaeger's query API: %w", address, err)
+	if err != nil {
+		return fmt.Errorf("%s does not answer like Jaeger's query API: %w", address, err)
 	}
 	return nil
 }
