@@ -211,6 +211,15 @@ func TestBadLinesAreCountedAndNamed(t *testing.T) {
 		assert.Contains(t, stderr, name+":3: its time, 22")
 		assert.Contains(t, stderr, "the times of 1 lines were not taken")
 	})
+	t.Run("years_between_two_parts_cost_no_years", func(t *testing.T) {
+		var later []string
+		for _, l := range lines { // 2026 begins with 176… in Unix seconds
+			later = append(later, strings.ReplaceAll(l, `UnixNano":"17`, `UnixNano":"37`))
+		}
+		got := decode(t, replayed(t, "--json", writeLines(t, append(slices.Clone(lines), later...))))
+		assert.Equal(t, "2026", got[0].Time[:4])
+		assert.Equal(t, "2089", got[len(got)-1].Time[:4])
+	})
 	t.Run("empty_recording_says_so", func(t *testing.T) {
 		stdout, stderr, err := replay(t, writeLines(t, nil))
 		require.NoError(t, err)
