@@ -152,7 +152,7 @@ func (c *child) output() string {
 
 func (c *child) tail() string {
 	text := c.output()
-	return text[max(0, len(text)-4000):]
+	return text[max(0, len(text)-8000):]
 }
 
 // errorLines are the lines that the Collector logged at error level or above.
