@@ -11,15 +11,17 @@ import (
 // callStats is what callers say of one callee. Counts fade with a half-life, so
 // that an old burst does not outweigh what happens now.
 type callStats struct {
-	byOutcome [numOutcomes]fading
-	ok        fading // answered, well or not
-	firstFail Time   // start of the first failed call of the current run
-	lastFail  Time   // engine time of the latest failed call
-	lastFull  Time   // engine time of the latest call that was turned away for overload
-	lastOK    Time   // engine time of the latest answered call
-	failEnd   Time   // event time at which the latest failed call ended
-	okEnd     Time   // event time at which the latest answered call ended
-	callers   []callerCount
+	byOutcome  [numOutcomes]fading
+	ok         fading // answered, well or not
+	firstFail  Time   // start of the first failed call of the current run
+	lastFail   Time   // engine time of the latest failed call
+	wrongSince Time   // start of the current run of wrong answers
+	lastWrong  Time   // engine time of the latest answer that could not be used
+	lastFull   Time   // engine time of the latest call that was turned away for overload
+	lastOK     Time   // engine time of the latest answered call
+	failEnd    Time   // event time at which the latest failed call ended
+	okEnd      Time   // event time at which the latest answered call ended
+	callers    []callerCount
 }
 
 type callerCount struct {
@@ -54,6 +56,8 @@ type servedStats struct {
 	seen   Time // engine time
 	ok     fading
 	failed fading
+	faults fading // failures of its own making
+	slow   fading
 }
 
 // edge is a caller that calls a callee.
@@ -99,9 +103,27 @@ func (e *Engine) called(c *Calls) {
 		if c.Outcome != OutcomeOK {
 			s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
 		}
-		if c.Outcome == OutcomeOverloaded {
+		switch c.Outcome {
+		case OutcomeOverloaded:
 			s.lastFull = e.now
 			e.suspect(n)
+		case OutcomeWrongAnswer:
+			if e.now.Sub(s.lastWrong) > e.params.RecoveryCalls {
+				s.wrongSince = c.First
+			}
+			s.lastWrong = e.now
+			if caller != nil {
+				s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
+			}
+			e.suspect(n)
+		case OutcomeServerError:
+			if n.served.total == 0 {
+				e.answered(n, c.Count, c.Count)
+			}
+		case OutcomeOK:
+			if n.served.total == 0 {
+				e.answered(n, 0, c.Count)
+			}
 		}
 		s.lastOK, s.okEnd = e.now, max(s.okEnd, c.Last)
 		n.alive = true
@@ -200,6 +222,9 @@ func (e *Engine) serving(v *Served) {
 	n.served.total += uint64(v.OK + v.Failed)
 	n.served.ok.add(float64(v.OK), e.now, e.params.CallWindow)
 	n.served.failed.add(float64(v.Failed), e.now, e.params.CallWindow)
+	n.served.faults.add(float64(v.Faults), e.now, e.params.CallWindow)
+	n.served.slow.add(float64(v.Slow), e.now, e.params.CallWindow)
+	e.answered(n, v.Faults, v.OK+v.Failed)
 	n.served.last = max(n.served.last, v.Last)
 	n.served.seen = e.now
 	if n.episode != nil {

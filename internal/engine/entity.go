@@ -31,13 +31,14 @@ type entity struct {
 	touched Time // last time that anything came from or about it
 	alive   bool // was ever seen to work: who never did is not accused
 
-	streams []*stream     // liveness.go: one per observer and kind of sign
-	probes  []*probeState // probes.go: one per observer and target
-	calls   *callStats    // callers.go: what its callers say
-	served  servedStats   // callers.go: what it says of calls that it answered
-	callees []*edge       // callers.go: whom it calls
-	views   []*view       // view.go: how it is seen from each host
-	facts   []Fact        // facts.go: what was said outright, latest last
+	streams   []*stream     // liveness.go: one per observer and kind of sign
+	probes    []*probeState // probes.go: one per observer and target
+	calls     *callStats    // callers.go: what its callers say
+	served    servedStats   // callers.go: what it says of calls that it answered
+	callees   []*edge       // callers.go: whom it calls
+	views     []*view       // view.go: how it is seen from each host
+	integrity integrity     // evidence_integrity.go
+	facts     []Fact        // facts.go: what was said outright, latest last
 
 	incarnations [4]incarnation // liveness.go: latest last
 	announced    Time           // stop.go: when it last said that it would stop
@@ -105,6 +106,7 @@ type service struct {
 	instances []*entity
 	whole     *entity // judged where callers name only the service; nil until then
 
+	versions       []versionSeen // latest last
 	announcedStops int           // stops that were announced
 	restart        time.Duration // longest usual absence over a restart, 0 while unknown
 	restarts       int

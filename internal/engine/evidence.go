@@ -22,6 +22,7 @@ var detectors = []detector{
 	detectStop,
 	detectSurroundings,
 	detectReach,
+	detectIntegrity,
 }
 
 // find runs the detectors and weighs what they found.

@@ -189,10 +189,13 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[groupRuntime] && !replaced && !e.runsAgain(n, p) {
 		return false
 	}
+	if p.bad[groupIntegrity] && !e.rightAgain(n) {
+		return false
+	}
 	if p.bad[groupReach] && n.cut != nil && !n.cut.reachable(e.now) {
 		return false
 	}
-	if n.verdict == nil && !p.bad[groupHeartbeat] && !p.bad[groupProbe] && !p.bad[groupCallers] && !p.bad[groupRuntime] && !p.bad[groupReach] {
+	if n.verdict == nil && !p.bad[groupHeartbeat] && !p.bad[groupProbe] && !p.bad[groupCallers] && !p.bad[groupRuntime] && !p.bad[groupReach] && !p.bad[groupIntegrity] {
 		// A hint, such as a panic in a log or a restart, that led nowhere.
 		return e.now.Sub(p.latest) >= hintFor && e.now.Sub(p.began) >= hintFor
 	}

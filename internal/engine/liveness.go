@@ -104,6 +104,7 @@ func (e *Engine) beat(b *Beat) {
 	if b.BootID != "" {
 		n.bootID = b.BootID
 	}
+	e.vouch(n, b)
 	e.status(n, b)
 }
 

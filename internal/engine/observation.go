@@ -138,6 +138,7 @@ type Calls struct {
 	Callee  Callee
 	Outcome Outcome
 	Count   int
+	Slow    int  // of Count, those far slower than calls of their kind usually are
 	First   Time // earliest start, event time
 	Last    Time // latest end, event time
 }
@@ -147,6 +148,8 @@ type Served struct {
 	Source *Source
 	OK     int
 	Failed int
+	Faults int  // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
+	Slow   int  // of OK, those far slower than their kind usually is
 	Last   Time // latest end, event time
 }
 
@@ -278,6 +281,8 @@ const (
 	FactIntegrity             // checksum, signature or digest mismatch
 	FactNodeDown              // node not ready, Source is the node
 	FactDeploy                // a new version is rolled out
+	FactBackwards             // a count of it that only rises fell, in one run of the process
+	FactEquivocated           // it signed two different words for the same thing
 	FactAlive                 // its agent or host sees it running
 	numFacts
 )

@@ -18,7 +18,8 @@ type observer struct {
 	host     string
 	interval time.Duration // of its own beats; 0 while it sent none
 	clock    time.Duration // its monotonic clock at its latest record
-	paused   time.Duration // total time that it slept
+	paused   time.Duration // total time that it slept, and what its clock showed when it was first heard
+	naps     int           // times that it slept
 	wokeAt   time.Duration // awake clock when it last woke
 	wall     Time          // its wall clock then
 	starts   int           // times that its uptime began anew
@@ -75,6 +76,7 @@ const restartedBy = 5 * time.Second
 
 func (o *observer) slept(d time.Duration) {
 	o.paused += d
+	o.naps++
 	o.misses = min(o.misses+2, maxMisses)
 }
 
@@ -101,7 +103,7 @@ func (e *Engine) observerBeat(b *ObserverBeat) {
 	if o == nil || b.Observer == "" {
 		return
 	}
-	before := o.paused
+	paused, naps := o.paused, o.naps
 	o.at(&b.Stamp, e.now)
 	o.host = b.Host
 	if b.Interval > 0 {
@@ -109,8 +111,8 @@ func (e *Engine) observerBeat(b *ObserverBeat) {
 	}
 	o.ownBeat = o.interval > 0
 	switch {
-	case o.paused > before:
-		e.degrade(o, fmt.Sprintf("observer %s slept for %s; silences that it saw do not count", o.id, inWords(o.paused-before)))
+	case o.naps > naps:
+		e.degrade(o, fmt.Sprintf("observer %s slept for %s; silences that it saw do not count", o.id, inWords(o.paused-paused)))
 	case b.Late > o.interval/2:
 		o.misses = min(o.misses+1, maxMisses)
 		if o.misses >= 3 {

@@ -23,6 +23,9 @@ type zones struct {
 	agents    []*zoneAgent
 	blocked   func(from, to zoneHost) bool
 	deaf      func(from, to *zoned) bool // nothing gets from one to the other
+	answer    func(from, to *zoned) Outcome
+	beating   func(n *zoned, b *Beat)
+	more      func(b *Batch)
 	dead      map[string]bool            // hosts whose kernel is gone
 	events    []Event
 }
@@ -63,6 +66,9 @@ func newZones() *zones {
 	}
 	z.blocked = func(_, _ zoneHost) bool { return false }
 	z.deaf = func(_, _ *zoned) bool { return false }
+	z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
+	z.beating = func(_ *zoned, _ *Beat) {}
+	z.more = func(_ *Batch) {}
 	return z
 }
 
@@ -89,6 +95,7 @@ func (z *zones) run(d time.Duration) {
 					Stamp:  Stamp{Observer: agent.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: agent.seq},
 					Source: n.src, Interval: time.Second, Incarnation: n.inc, Seq: n.seq, SentAt: z.now,
 				}
+				z.beating(n, &beat)
 				agent.queue = append(agent.queue, func(b *Batch) { b.Beats = append(b.Beats, beat) })
 			}
 			// It calls three others, and its spans go out by the zone's agent.
@@ -97,15 +104,18 @@ func (z *zones) run(d time.Duration) {
 				if to == n {
 					continue
 				}
-				outcome := OutcomeOK
+				outcome := z.answer(n, to)
 				if z.cut(n.at, to.at) || z.deaf(n, to) || z.deaf(to, n) {
 					outcome = OutcomeConnectTimeout
 				}
 				call := Calls{Caller: n.src, Callee: Callee{Address: to.addr, Direct: true}, Outcome: outcome, Count: 1, First: z.now, Last: z.now}
 				served, hop := Served{Source: to.src, OK: 1, Last: z.now}, z.rand.Uint64()
+				if outcome == OutcomeServerError {
+					served.OK, served.Failed, served.Faults = 0, 1, 1
+				}
 				agent.queue = append(agent.queue, func(b *Batch) {
 					b.Calls = append(b.Calls, call)
-					if outcome == OutcomeOK {
+					if outcome.Answered() {
 						b.Served = append(b.Served, served)
 						b.Hops = append(b.Hops, Hop{Span: hop, Source: call.Caller, Callee: call.Callee}, Hop{Span: hop, Server: true, Source: to.src})
 					}
@@ -128,6 +138,7 @@ func (z *zones) run(d time.Duration) {
 				a.queue = nil
 			}
 		}
+		z.more(b)
 		z.e.Observe(b)
 		if (z.now/1e8)%3 == 0 {
 			z.e.Tick(z.now)
@@ -280,5 +291,13 @@ func TestSickObserverAccusesNobody(t *testing.T) {
 func (z *zones) dump(t *testing.T) {
 	for _, ev := range z.events {
 		t.Logf("%.1f %s %s", float64(ev.At-1_800_000_000_000_000_000)/1e9, ev.Kind, ev.Body)
+	}
+}
+
+func TestObserverThatWasUpBeforeItWasHeardDidNotSleep(t *testing.T) {
+	e := New(DefaultParams())
+	e.Observe(&Batch{Arrived: 1e18, Observers: []ObserverBeat{{Stamp: Stamp{Observer: "o", At: 1e18, Uptime: time.Hour, Seq: 1}, Interval: time.Second}}})
+	if ev := e.Events(); len(ev) != 0 {
+		t.Errorf("said %s", ev[0].Body)
 	}
 }

@@ -81,7 +81,7 @@ func (v *Verdict) explains(o Outcome) bool {
 	case OutcomeOverloaded:
 		return v.Class == ClassExhaustion
 	}
-	return true
+	return v.Class != ClassByzantine || o == OutcomeUnavailable || o == OutcomeOther // no answer is never byzantine
 }
 
 // Event is something that happened in the engine, for people and for the

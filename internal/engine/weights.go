@@ -156,6 +156,13 @@ const (
 	evBehindAlive
 	evManyHosts
 	evExplainedByCut
+	evProbeWrong
+	evCallersWrong
+	evOwnErrors
+	evIntegrityLog
+	evBackwards
+	evEquivocated
+	evDissent
 	numEvidence
 )
 
@@ -234,6 +241,14 @@ var weights = [numEvidence]row{
 	evBehindAlive:    {groupReturn, 0, false, dB{pl: -15, de: -20, ha: -12, nl: -12, pa: 6, ob: -2}},
 	evManyHosts:      {groupOwn, 0, false, dB{de: -2, pa: 8}},
 	evExplainedByCut: {groupChange, 0, false, dB{pl: -8, de: -14, ha: -14, nl: -10, pa: -16, ex: -10, vi: 20}},
+
+	evProbeWrong:   {groupIntegrity, 0, true, dB{pl: -15, de: -20, ha: -20, nl: -20, pa: -15, ex: -6, by: 60, vi: -6}},
+	evCallersWrong: {groupIntegrity, 15 * time.Second, false, dB{pl: -10, de: -12, ha: -12, nl: -12, pa: -8, ex: -4, by: 26, vi: -4}},
+	evOwnErrors:    {groupIntegrity, 15 * time.Second, false, dB{pl: -10, de: -12, ha: -12, nl: -12, pa: -6, ex: -2, by: 26, vi: -10}},
+	evIntegrityLog: {groupLogs, 5 * time.Minute, false, dB{by: 7}},
+	evBackwards:    {groupIntegrity, 30 * time.Minute, false, dB{by: 40}},
+	evEquivocated:  {groupIntegrity, 24 * time.Hour, true, dB{by: 60}},
+	evDissent:      {groupIntegrity, time.Minute, false, dB{by: 30, vi: -4}},
 
 	evObserverSick: {groupReach, 0, false, dB{pl: -10, de: -14, ha: -8, pa: -12, ex: -3, ob: 18}},
 }

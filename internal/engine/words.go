@@ -36,6 +36,12 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 			v.Confidence = min(v.Confidence, ceilingOneSided)
 		}
 	}
+	if v.Subclass == "error_response" || v.Subclass == "invalid_response" || v.Subclass == "wrong_answer" {
+		if version := n.release(v.Since); version != "" {
+			v.Subclass = "faulty_release"
+			v.Culprit = Culprit{Type: CulpritVersion, Name: version, Service: n.src.Service}
+		}
+	}
 	v.Evidence = p.forCause(b, c)
 	v.RuledOut = p.against(b, class)
 	v.Reason = strings.Join(v.Evidence[:min(len(v.Evidence), maxInReason)], "; ")
@@ -118,6 +124,18 @@ func subclass(p *episode, c cause) string {
 			return "dns"
 		}
 		return ""
+	case causeByzantine:
+		switch {
+		case has(evEquivocated):
+			return "equivocation"
+		case has(evBackwards):
+			return "impossible_state"
+		case has(evCallersWrong):
+			return "invalid_response"
+		case has(evOwnErrors):
+			return "error_response"
+		}
+		return "wrong_answer"
 	case causeExhaustion:
 		switch {
 		case has(evOOMKill):

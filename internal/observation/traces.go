@@ -147,10 +147,11 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	}
 	trace := traceHash(span.TraceID())
 	last := sc.past(span.EndTimestamp())
+	counted := -1
 	switch kind {
 	case ptrace.SpanKindClient, ptrace.SpanKindProducer:
 		if !peer.none {
-			sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)
+			counted = sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)
 			// Messaging is no request and response, and databases send no spans.
 			if trace <= sc.threshold && kind == ptrace.SpanKindClient && peer.Address != "" && sc.v.system == "" &&
 				(outcome.Answered() || outcome == engine.OutcomeOther) {
@@ -160,6 +161,9 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	case ptrace.SpanKindServer:
 		if failed {
 			sc.served.Failed++
+			if outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther || outcome == engine.OutcomeWrongAnswer {
+				sc.served.Faults++
+			}
 		} else {
 			sc.served.OK++
 		}
@@ -180,7 +184,15 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		sc.samples++
 		sc.out.Spans = append(sc.out.Spans, engine.SpanSample{Key: key, Duration: d})
 	}
-	return slow(tail, d)
+	if !slow(tail, d) {
+		return false
+	}
+	if counted >= 0 {
+		sc.out.Calls[counted].Slow++
+	} else if kind == ptrace.SpanKindServer {
+		sc.served.Slow++
+	}
+	return true
 }
 
 // past is an event's time on the engine's scale; now if it tells none. A sender
@@ -242,9 +254,9 @@ func serviceKey(src *engine.Source) uint64 {
 	return src.ServiceKey
 }
 
-// call counts a call. In a batch that calls very many callees some are not
-// added up: they cost room and are not lost.
-func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Time) {
+// call counts a call and returns where in the batch. In a batch that calls very
+// many callees some are not added up: they cost room and are not lost.
+func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Time) int {
 	h := mix(c.hash, serviceKey(sc.src)+uint64(outcome))
 	if sc.src != nil {
 		h = mix(h, sc.src.Key)
@@ -261,7 +273,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 			sum.Count++
 			sum.First = min(sum.First, first)
 			sum.Last = max(sum.Last, last)
-			return
+			return int(s.at)
 		}
 	}
 	if free != nil {
@@ -270,6 +282,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 	sc.out.Calls = append(sc.out.Calls, engine.Calls{
 		Caller: sc.src, Callee: c.Callee, Outcome: outcome, Count: 1, First: first, Last: last,
 	})
+	return len(sc.out.Calls) - 1
 }
 
 // ownWant tells, once for each resource and kind, what a failed call says of

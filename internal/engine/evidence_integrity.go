@@ -1,0 +1,356 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// Byzantine behaviour: it answers in time, and wrongly. Proof is a wrong answer
+// to a question whose answer is known, two different words for the same thing
+// under one signature, or a count that runs backwards; all else is statistics
+// and needs time, a healthy network and callees that are well.
+
+// integrity is what is remembered of how right an entity's answers are.
+type integrity struct {
+	usual       float64 // 0-1, usual share of its answers that are failures of its own
+	answers     float64 // answers that taught it, at most usualMemory
+	errorsSince Time    // when more than usual became failures; 0 while they are not
+	said        [8]saying
+	next        int
+	digest      uint64 // latest, of its heartbeats
+	digestAt    Time
+	agreed      int // beats in which its digest was that of its siblings, at most agreedFull
+	dissents    int // beats in a row in which they agreed and it did not
+}
+
+// saying is one signed word: the digest that was given with a count.
+type saying struct {
+	token, seq uint64
+	digest     uint64
+	signed     bool
+}
+
+const (
+	usualMemory = 2000.0
+	// errorsOver is by how much the share of failures must exceed the usual.
+	errorsOver = 0.08
+	// errorsFor is how long they must go on before they convict: a bad request
+	// that is tried again, or the moments of a deploy, are over sooner.
+	errorsFor  = 8 * time.Second
+	errorsMany = 5.0 // failures in the window
+	wrongMany  = 4.0 // wrong answers in the window that say all
+	// releaseWithin is how long after its first sight a version may be to blame
+	// for what its instances do.
+	releaseWithin = 30 * time.Minute
+	agreedFull    = 20
+	dissentsFull  = 5
+	dissentFresh  = 3 * time.Second
+)
+
+// answered learns how right the answers of n usually are, and notices when
+// they no longer are.
+func (e *Engine) answered(n *entity, failures, total int) {
+	if total == 0 {
+		return
+	}
+	in := &n.integrity
+	share := float64(failures) / float64(total)
+	if in.errorsSince == 0 {
+		if n.episode == nil || failures == 0 {
+			in.answers = min(in.answers+float64(total), usualMemory)
+			in.usual += (share - in.usual) * float64(total) / max(in.answers, usualMemory/20)
+		}
+	}
+	if failures > 0 {
+		faults, all := n.faults(e)
+		if all > 0 && faults >= 1 && faults/all > in.usual+errorsOver {
+			if in.errorsSince == 0 {
+				in.errorsSince = e.now
+			}
+			e.suspect(n)
+		}
+	}
+}
+
+// faults is how many of n's answers lately were failures of its own making, and
+// how many there were: in its own words, else in its callers'.
+func (n *entity) faults(e *Engine) (faults, all float64) {
+	w := e.params.CallWindow
+	if n.served.total > 0 {
+		return n.served.faults.value(e.now, w), n.served.ok.value(e.now, w) + n.served.failed.value(e.now, w)
+	}
+	if s := n.calls; s != nil {
+		return s.byOutcome[OutcomeServerError].value(e.now, w), s.ok.value(e.now, w)
+	}
+	return 0, 0
+}
+
+func detectIntegrity(e *Engine, n *entity, p *episode) {
+	e.wrongToProbes(n, p)
+	e.wrongToCallers(n, p)
+	e.failuresOfItsOwn(n, p)
+	e.dissent(n, p)
+	falls := 0
+	for i := range n.facts {
+		f := &n.facts[i]
+		switch {
+		case f.Kind == FactBackwards && e.now.Sub(f.At) < backwardsFor:
+			falls++
+			strength := 0.4
+			if falls > 1 {
+				strength = 1
+			}
+			p.remember(evBackwards, strength, f.At, f.Text)
+		case f.Kind == FactIntegrity && e.now.Sub(f.At) < time.Minute:
+			p.remember(evIntegrityLog, 1, f.At, "it wrote: "+f.Text)
+		case f.Kind == FactEquivocated && e.now.Sub(f.At) < backwardsFor:
+			p.remember(evEquivocated, 1, f.At, f.Text)
+		}
+	}
+}
+
+// backwardsFor is how long two falls of a count may lie apart.
+const backwardsFor = 5 * time.Minute
+
+// wrongToProbes: the answer to a known question.
+func (e *Engine) wrongToProbes(n *entity, p *episode) {
+	for _, ps := range n.probes {
+		if ps.outcome != OutcomeWrongAnswer || !e.current(ps) {
+			continue
+		}
+		strength := wrongOnce
+		if ps.run > 1 {
+			strength = 1
+		}
+		text := fmt.Sprintf("wrong answer to probe of %s", ps.target)
+		if ps.run > 1 {
+			text += fmt.Sprintf(" ×%d", ps.run)
+		}
+		if ps.message != "" {
+			text += ": " + ps.message
+		}
+		if f := &p.found[evProbeWrong]; f.now && f.strength >= strength {
+			continue
+		}
+		p.blame(evProbeWrong, strength*ps.observer.health(), e.now, text)
+		p.startedBy(ps.first)
+	}
+}
+
+// wrongOnce: a single wrong answer may have been on its way during a deploy.
+const wrongOnce = 0.25
+
+// wrongToCallers: those who asked could not use the answer.
+func (e *Engine) wrongToCallers(n *entity, p *episode) {
+	s := n.calls
+	if s == nil || s.lastWrong == 0 || e.now.Sub(s.lastWrong) > 2*e.params.CallWindow {
+		return
+	}
+	wrong, all := s.byOutcome[OutcomeWrongAnswer].value(e.now, e.params.CallWindow), s.ok.value(e.now, e.params.CallWindow)
+	if wrong < 0.5 {
+		return
+	}
+	share := wrong / max(all, wrong)
+	p.blame(evCallersWrong, min(wrong/wrongMany, 1)*clamp(share/0.2, 0.2, 1), s.lastWrong,
+		fmt.Sprintf("callers could not use %.0f %% of its answers (%s)", 100*share, s.text("wrong", OutcomeWrongAnswer, e)))
+	p.startedBy(s.wrongSince)
+}
+
+// failuresOfItsOwn: it answers with failures that none of its callees made, and
+// no resource is short.
+func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
+	in := &n.integrity
+	if in.errorsSince == 0 {
+		return
+	}
+	faults, all := n.faults(e)
+	if all == 0 || faults/all < in.usual+errorsOver/2 {
+		in.errorsSince = 0
+		return
+	}
+	strength := clamp(float64(e.now.Sub(in.errorsSince))/float64(errorsFor), 0, 1) * min(faults/errorsMany, 1)
+	whose := "its own callees are well"
+	switch excuse := p.found[evCalleeFailing].strength; {
+	case excuse > 0:
+		strength *= 1 - excuse
+	case e.calleesFail(n):
+		strength *= 0.1
+	case len(n.callees) == 0:
+		strength *= leafErrors
+		whose = "it calls nobody that is known"
+	}
+	for _, kind := range [...]evidence{evDiskFull, evNoDescriptor, evNoThread, evPoolEmpty, evOutOfMemory, evThrottled, evMemoryPressure, evCallersOverloaded} {
+		if p.found[kind].strength > 0 {
+			strength *= 0.2
+			break
+		}
+	}
+	if strength < 0.05 {
+		return
+	}
+	p.blame(evOwnErrors, strength, e.now, fmt.Sprintf("%.0f %% of its answers are failures of its own making (usually %.1f %%), and %s",
+		100*faults/all, 100*in.usual, whose))
+	p.startedBy(in.errorsSince)
+}
+
+// leafErrors: who calls nobody may call somebody without telling.
+const leafErrors = 0.9
+
+// calleesFail says whether calls of n to others fail at more than a trickle.
+func (e *Engine) calleesFail(n *entity) bool {
+	fails := func(m *entity) bool {
+		for _, ed := range m.callees {
+			failed := ed.failed.value(e.now, e.params.CallWindow)
+			if failed >= 0.5 && failed/(failed+ed.ok.value(e.now, e.params.CallWindow)) > errorsOver/2 && e.now.Sub(ed.lastFail) < e.params.CallWindow {
+				return true
+			}
+		}
+		return false
+	}
+	if n.kind != kindService {
+		return fails(n)
+	}
+	for _, i := range n.service.instances {
+		if fails(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// vouch takes in the digest of a heartbeat: of the state or the answer that its
+// sender vouches for.
+func (e *Engine) vouch(n *entity, b *Beat) {
+	if b.Digest == "" || n.service == nil {
+		return
+	}
+	in := &n.integrity
+	h := hashString(fnvOffset, b.Digest)
+	if b.Seq != 0 {
+		for i := range in.said {
+			s := &in.said[i]
+			if s.seq != b.Seq || s.token != b.Incarnation || s.digest == h || s.seq == 0 {
+				continue
+			}
+			text := fmt.Sprintf("two digests for its beat %d", b.Seq)
+			if s.signed && b.Authenticated {
+				e.addFact(n, Fact{Kind: FactEquivocated, At: e.now, Text: "it signed " + text})
+			} else if e.now.Sub(n.conflictAt) > conflictEvery {
+				n.conflictAt = e.now
+				e.emit(Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(),
+					Body: text + " came in the name of " + n.name() + ", unsigned: two processes may use one identity"})
+			}
+		}
+		in.said[in.next%len(in.said)] = saying{b.Incarnation, b.Seq, h, b.Authenticated}
+		in.next++
+	}
+	in.digest, in.digestAt = h, e.now
+	e.vote(n)
+}
+
+// vote compares n's digest with those of its siblings. Two that differ disagree
+// and nobody knows who is right; among more, the one who is alone is.
+func (e *Engine) vote(n *entity) {
+	in := &n.integrity
+	same, other, voters := 0, map[uint64]int{}, 0
+	for _, m := range n.service.instances {
+		if m == n || m.integrity.digest == 0 || e.now.Sub(m.integrity.digestAt) > dissentFresh {
+			continue
+		}
+		voters++
+		if m.integrity.digest == in.digest {
+			same++
+		} else {
+			other[m.integrity.digest]++
+		}
+	}
+	most := 0
+	for _, c := range other {
+		most = max(most, c)
+	}
+	switch {
+	case voters == 0:
+	case same >= most && same > 0:
+		in.agreed, in.dissents = min(in.agreed+1, agreedFull), 0
+	case same == 0 && most == voters:
+		if in.dissents++; in.agreed < agreedFull {
+			in.dissents = 0 // never in step: they answer for different things
+		}
+	}
+	if in.dissents >= dissentsFull {
+		e.suspect(n)
+	}
+}
+
+// dissent: its replicas agree with each other and not with it.
+func (e *Engine) dissent(n *entity, p *episode) {
+	in := &n.integrity
+	if in.dissents < dissentsFull || e.now.Sub(in.digestAt) > dissentFresh || n.service == nil {
+		return
+	}
+	others := 0
+	for _, m := range n.service.instances {
+		if m != n && m.integrity.digest != 0 && e.now.Sub(m.integrity.digestAt) < dissentFresh {
+			others++
+		}
+	}
+	if others < 2 {
+		return
+	}
+	p.blame(evDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", in.dissents, others))
+}
+
+// rightAgain says whether answers have been right for long enough.
+func (e *Engine) rightAgain(n *entity) bool {
+	if !e.probesAgain(n) || n.integrity.errorsSince != 0 || n.integrity.dissents > 0 {
+		return false
+	}
+	if s := n.calls; s != nil && s.lastWrong != 0 && e.now.Sub(s.lastWrong) < e.params.RecoveryCalls {
+		return false
+	}
+	return true
+}
+
+// release returns the version to blame: n runs it, it is new, and it came
+// before the failure began.
+func (n *entity) release(onset Time) string {
+	if n.service == nil || n.src.Version == "" {
+		return ""
+	}
+	vs := n.service.versions
+	for i, v := range vs {
+		if v.name == n.src.Version && i > 0 && v.first <= onset.Add(time.Second) && onset.Sub(v.first) < releaseWithin {
+			return v.name
+		}
+	}
+	return ""
+}
+
+// versionSeen is a version of a service and when it was first seen.
+type versionSeen struct {
+	name  string
+	first Time
+}
+
+const maxVersions = 8
+
+// runs notes that the service runs a version.
+func (s *service) runs(version string, now Time) {
+	if version == "" {
+		return
+	}
+	for i := range s.versions {
+		if s.versions[i].name == version {
+			return
+		}
+	}
+	if len(s.versions) == maxVersions {
+		s.versions = append(s.versions[:0], s.versions[1:]...)
+	}
+	s.versions = append(s.versions, versionSeen{version, now})
+}

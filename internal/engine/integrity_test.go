@@ -1,0 +1,175 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+func (z *zones) who(id string) *zoned {
+	for _, n := range z.instances {
+		if n.src.Instance == id {
+			return n
+		}
+	}
+	return nil
+}
+
+func TestWrongAnswersAreByzantine(t *testing.T) {
+	const liar = "svc1-b0"
+	for name, c := range map[string]struct {
+		inject   func(z *zones)
+		culprit  string
+		subclass string
+		within   time.Duration
+	}{
+		"failures of its own making": {func(z *zones) {
+			z.answer = func(_, to *zoned) Outcome {
+				if to.src.Instance == liar && z.rand.Float64() < 0.6 {
+					return OutcomeServerError
+				}
+				return OutcomeOK
+			}
+		}, "instance " + liar, "error_response", 40 * time.Second},
+		"failures since a new version": {func(z *zones) {
+			n := z.who(liar)
+			src := *n.src
+			src.Version = "2.0.1"
+			n.src, n.inc = NewSource(src), n.inc+100
+			z.answer = func(_, to *zoned) Outcome {
+				if to.src.Instance == liar && z.rand.Float64() < 0.6 {
+					return OutcomeServerError
+				}
+				return OutcomeOK
+			}
+		}, "version 2.0.1", "faulty_release", 40 * time.Second},
+		"answers that nobody can use": {func(z *zones) {
+			z.answer = func(_, to *zoned) Outcome {
+				if to.src.Instance == liar && z.rand.Float64() < 0.4 {
+					return OutcomeWrongAnswer
+				}
+				return OutcomeOK
+			}
+		}, "instance " + liar, "invalid_response", 40 * time.Second},
+		"a wrong answer to a known question": {func(z *zones) {
+			seq := uint64(1 << 40)
+			z.more = func(b *Batch) {
+				if (z.now/1e8)%20 == 0 {
+					seq++
+					b.Probes = append(b.Probes, Probe{Stamp: Stamp{Observer: "agent-zone-c", At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: seq},
+						Source: z.who(liar).src, Target: "http://x/answer", Outcome: OutcomeWrongAnswer, Interval: 2 * time.Second, Message: "42 instead of 43", Direct: true})
+				}
+			}
+		}, "instance " + liar, "wrong_answer", 5 * time.Second},
+		"two signed words for one thing": {func(z *zones) {
+			z.beating = func(n *zoned, b *Beat) {
+				b.Authenticated, b.Digest = true, fmt.Sprint("state ", b.Seq)
+				if n.src.Instance == liar {
+					other := *b
+					other.Observer, other.Digest = "agent-zone-a", "another"
+					other.Stamp.Seq = z.agents[0].seq + 1
+					z.agents[0].seq++
+					z.agents[0].queue = append(z.agents[0].queue, func(b *Batch) { b.Beats = append(b.Beats, other) })
+				}
+			}
+		}, "instance " + liar, "equivocation", 5 * time.Second},
+		"a count that runs backwards": {func(z *zones) {
+			z.more = func(b *Batch) {
+				if (z.now/1e8)%100 == 0 {
+					b.Facts = append(b.Facts, Fact{Source: z.who(liar).src, Kind: FactBackwards, At: z.now, Text: "orders.total fell from 90 to 12"})
+				}
+			}
+		}, "instance " + liar, "impossible_state", 30 * time.Second},
+		"a digest that its siblings do not have": {func(z *zones) {
+			z.beating = func(n *zoned, b *Beat) {
+				b.Digest = fmt.Sprint("state ", int64(z.now)/1e12)
+				if n.src.Instance == liar && z.now > 1_800_000_000_000_000_000+100e9 {
+					b.Digest = "mine"
+				}
+			}
+			z.run(40 * time.Second)
+		}, "instance " + liar, "wrong_answer", 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			for _, n := range z.instances {
+				src := *n.src
+				src.Version = "1.9"
+				n.src = NewSource(src)
+			}
+			z.run(60 * time.Second)
+			c.inject(z)
+			z.run(c.within)
+			z.expect(t, ClassByzantine, c.culprit)
+			if v := z.verdicts()[c.culprit]; v != nil && v.Subclass != c.subclass {
+				t.Errorf("subclass %q, want %q", v.Subclass, c.subclass)
+			}
+			if t.Failed() {
+				z.dump(t)
+			}
+		})
+	}
+}
+
+func TestWhatOnlyLooksWrongConvictsNobody(t *testing.T) {
+	for name, inject := range map[string]func(z *zones){
+		"one bad request, tried again and again for a moment": func(z *zones) {
+			left := 6
+			z.answer = func(_, to *zoned) Outcome {
+				if to.src.Instance == "svc1-b0" && left > 0 {
+					left--
+					return OutcomeServerError
+				}
+				return OutcomeOK
+			}
+		},
+		"a client that asks what it may not": func(z *zones) {
+			z.answer = func(from, _ *zoned) Outcome {
+				if from.src.Instance == "svc0-a0" {
+					return OutcomeClientError
+				}
+				return OutcomeOK
+			}
+		},
+		"two unsigned words in one name are a conflict of identities": func(z *zones) {
+			z.beating = func(n *zoned, b *Beat) {
+				b.Digest = fmt.Sprint("x", b.Seq)
+				if n.src.Instance == "svc1-b0" {
+					other := *b
+					other.Observer, other.Digest = "agent-zone-a", "another"
+					z.agents[0].seq++
+					other.Stamp.Seq = z.agents[0].seq
+					z.agents[0].queue = append(z.agents[0].queue, func(b *Batch) { b.Beats = append(b.Beats, other) })
+				}
+			}
+		},
+		"a single fall of a count": func(z *zones) {
+			z.e.Observe(&Batch{Arrived: z.now, Facts: []Fact{{Source: z.instances[0].src, Kind: FactBackwards, At: z.now, Text: "x fell"}}})
+		},
+		"replicas that never had one digest": func(z *zones) {
+			z.beating = func(n *zoned, b *Beat) { b.Digest = n.src.Instance }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(60 * time.Second)
+			inject(z)
+			z.run(60 * time.Second)
+			z.expect(t, ClassNone)
+			conflicts := 0
+			for _, ev := range z.events {
+				if ev.Kind == contract.EventIdentityConflict {
+					conflicts++
+				}
+			}
+			if wants := name[:3] == "two"; wants != (conflicts > 0) {
+				t.Errorf("%d identity conflicts were told", conflicts)
+			}
+		})
+	}
+}
