@@ -71,7 +71,7 @@ func collector(binary string, environment []string, command string, configs ...s
 }
 
 func TestShippedConfigurationsValidateStartAndStop(t *testing.T) {
-	bin := binary(t, "otelcol-faultline")
+	bin := builtBinary(t, "otelcol-faultline")
 	configs, err := filepath.Glob(filepath.Join(root(t), "distribution", "config", "*.yaml"))
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(configs), 4)
@@ -120,7 +120,7 @@ service:
 // A reader adds the snippets of a page to a Collector that runs, from the top to
 // the bottom: after each of them it has to work.
 func TestSnippetsInTheDocumentationValidateAndStart(t *testing.T) {
-	bin := binary(t, "otelcol-faultline")
+	bin := builtBinary(t, "otelcol-faultline")
 	for _, page := range pages(t) {
 		for i, snippet := range snippets(t, page) {
 			name, err := filepath.Rel(root(t), page)
@@ -154,7 +154,7 @@ func TestSnippetsInTheDocumentationValidateAndStart(t *testing.T) {
 }
 
 func TestAMisspeltSnippetIsNoticed(t *testing.T) {
-	bin := binary(t, "otelcol-faultline")
+	bin := builtBinary(t, "otelcol-faultline")
 	dir := t.TempDir()
 	base, wrong := filepath.Join(dir, "base.yaml"), filepath.Join(dir, "wrong.yaml")
 	require.NoError(t, os.WriteFile(base, []byte(usedBySnippets), 0o600))

@@ -35,7 +35,7 @@ var instances = []string{"ledger-1", "payment-1", "payment-2", "checkout-1", "ga
 func newFleet(t *testing.T, to addresses) *fleet {
 	t.Helper()
 	f := &fleet{
-		owner: t, bin: binary(t, "faultline"), to: to, pids: t.TempDir(),
+		owner: t, bin: builtBinary(t, "faultline"), to: to, pids: t.TempDir(),
 		address: map[string]string{}, services: map[string]*child{},
 	}
 	for i, address := range freePorts(t, len(instances)) {

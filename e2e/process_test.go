@@ -24,8 +24,8 @@ import (
 	"github.com/faultline-otel/faultline/e2e/backends"
 )
 
-// binary finds what `make build` puts into bin/.
-func binary(t *testing.T, name string) string {
+// builtBinary finds what `make build` puts into bin/.
+func builtBinary(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(root(t), "bin", name)
 	if _, err := os.Stat(path); err != nil {

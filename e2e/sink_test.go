@@ -11,9 +11,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,11 +150,14 @@ func (s *metricSink) Export(_ context.Context, req pmetricotlp.ExportRequest) (p
 func (s *sink) received() map[string]spanSeen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make(map[string]spanSeen, len(s.spans))
-	for id, seen := range s.spans {
-		all[id] = seen
-	}
-	return all
+	return maps.Clone(s.spans)
+}
+
+// events returns a copy of the log records so far, heartbeats left out.
+func (s *sink) events() []recordSeen {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.records)
 }
 
 // accusations are the events and spans that carry one of the four classes.
@@ -177,12 +182,7 @@ func (s *sink) accusations() []string {
 var theFour = []string{"crash", "network_partition", "byzantine", "resource_exhaustion"}
 
 func isClass(class string) bool {
-	for _, c := range theFour {
-		if c == class {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(theFour, class)
 }
 
 // newDocumentSink answers bulk requests as Elasticsearch does, and keeps nothing.

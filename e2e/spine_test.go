@@ -43,7 +43,7 @@ func TestAFailureIsNamedInJaegerPrometheusAndElasticsearch(t *testing.T) {
 }
 
 func startSpine(t *testing.T) *spine {
-	bin := binary(t, "otelcol-faultline")
+	bin := builtBinary(t, "otelcol-faultline")
 	a := newAddresses(t)
 	if listen := os.Getenv("FAULTLINE_PROMETHEUS_LISTEN"); listen != "" {
 		a.prometheus = listen // a running Prometheus scrapes this
@@ -190,7 +190,8 @@ func (s *spine) tracesCarry(t *testing.T, culprit string, since time.Time, verdi
 			if span.tag(contract.FailureClass) == "" {
 				continue
 			}
-			assert.Equal(t, culprit, span.tag(contract.FailureCulpritInstanceID))
+			assert.Equal(t, culprit, span.tag(contract.FailureCulpritInstanceID),
+				"%s at %s: %s", span.Operation, span.end().Format(time.TimeOnly), span.tag(contract.FailureReason))
 			assert.NotEmpty(t, span.tag(contract.FailureReason))
 			assert.True(t, span.failed() || span.tag(contract.AnomalyScore) != "", "a healthy span is tagged: %+v", span)
 		}
@@ -203,9 +204,11 @@ func (s *spine) recover(t *testing.T, instance string, how func(*testing.T, stri
 	t.Helper()
 	since := time.Now()
 	how(t, instance)
+	var cleared time.Time
 	eventually(t, 40*time.Second, func() string {
 		for _, d := range s.events(t) {
 			if d.text("event.action") == contract.EventFailureCleared && d.text(contract.FailureCulpritInstanceID) == instance && d.time(t).After(since) {
+				cleared = d.time(t)
 				return ""
 			}
 		}
@@ -217,6 +220,8 @@ func (s *spine) recover(t *testing.T, instance string, how func(*testing.T, stri
 		}
 		return ""
 	})
+	// What fails within 3 s of its end may still be laid at its door.
+	time.Sleep(time.Until(cleared.Add(4 * time.Second)))
 }
 
 func (s *spine) killedUnderWatch(t *testing.T) {
