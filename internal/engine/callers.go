@@ -13,6 +13,7 @@ import (
 type callStats struct {
 	byOutcome  [numOutcomes]fading
 	ok         fading // answered, well or not
+	slow       fading // of ok, those far slower than usual
 	firstFail  Time   // start of the first failed call of the current run
 	lastFail   Time   // engine time of the latest failed call
 	wrongSince Time   // start of the current run of wrong answers
@@ -67,6 +68,7 @@ type edge struct {
 	lastFail Time   // engine time of the latest call that failed, however
 	failed   fading // calls that failed, however
 	ok       fading
+	slow     fading // of ok, those far slower than usual
 }
 
 const maxCallees = 64
@@ -89,6 +91,9 @@ func (e *Engine) called(c *Calls) {
 			ed.failed.add(float64(c.Count), e.now, e.params.CallWindow)
 		} else {
 			ed.ok.add(float64(c.Count), e.now, e.params.CallWindow)
+			if c.Slow > 0 {
+				ed.slow.add(float64(c.Slow), e.now, e.params.CallWindow)
+			}
 		}
 		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
 			e.seenFrom(n, caller.host, caller, c.Outcome, c.Count)
@@ -96,6 +101,9 @@ func (e *Engine) called(c *Calls) {
 	}
 	if n.calls == nil {
 		n.calls = &callStats{}
+	}
+	if n.served.total == 0 {
+		n.rate.add(float64(c.Count), e.now, n.episode == nil)
 	}
 	s := n.calls
 	if !failed {
@@ -123,6 +131,12 @@ func (e *Engine) called(c *Calls) {
 		case OutcomeOK:
 			if n.served.total == 0 {
 				e.answered(n, 0, c.Count)
+			}
+		}
+		if c.Slow > 0 {
+			s.slow.add(float64(c.Slow), e.now, e.params.CallWindow)
+			if n.served.total == 0 {
+				e.slowed(n)
 			}
 		}
 		s.lastOK, s.okEnd = e.now, max(s.okEnd, c.Last)
@@ -225,6 +239,10 @@ func (e *Engine) serving(v *Served) {
 	n.served.faults.add(float64(v.Faults), e.now, e.params.CallWindow)
 	n.served.slow.add(float64(v.Slow), e.now, e.params.CallWindow)
 	e.answered(n, v.Faults, v.OK+v.Failed)
+	n.rate.add(float64(v.OK+v.Failed), e.now, n.episode == nil)
+	if v.Slow > 0 {
+		e.slowed(n)
+	}
 	n.served.last = max(n.served.last, v.Last)
 	n.served.seen = e.now
 	if n.episode != nil {

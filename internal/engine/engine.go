@@ -96,6 +96,9 @@ func (e *Engine) Observe(b *Batch) {
 	for i := range b.Probes {
 		e.probed(&b.Probes[i])
 	}
+	for i := range b.Levels {
+		e.level(&b.Levels[i])
+	}
 	for i := range b.Spans {
 		e.span(&b.Spans[i])
 	}

@@ -38,6 +38,8 @@ type entity struct {
 	callees   []*edge       // callers.go: whom it calls
 	views     []*view       // view.go: how it is seen from each host
 	integrity integrity     // evidence_integrity.go
+	levels    *levels       // levels.go: nil while nobody told
+	rate      rate          // demand.go: how often it is called
 	facts     []Fact        // facts.go: what was said outright, latest last
 
 	incarnations [4]incarnation // liveness.go: latest last

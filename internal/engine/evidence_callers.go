@@ -75,6 +75,9 @@ func (e *Engine) callersSay(s *callStats, weight float64, p *episode) {
 				continue
 			}
 			strength := min(count/e.params.BurstCalls, 1) * share * weight
+			if r.kind == evCallersTimeout {
+				strength = min(count/e.params.BurstCalls, 1) * min(2*share, 1) * weight // slow ones answer some in time
+			}
 			if r.kind == evCallersRefused {
 				// A port that stays closed for a moment is a slow start.
 				strength *= clamp(float64(e.now.Sub(s.firstFail))/float64(refusedFor), 0.5, 1)

@@ -22,12 +22,13 @@ const (
 	// saidWithin is how long such a line counts.
 	saidWithin = 30 * time.Second
 
-	throttledFrom = 0.25            // share of CPU periods in which it was throttled
-	pressureFrom  = 0.10            // share of time in which all tasks waited for memory
-	limitFrom     = 0.97            // of a limit that is used
-	servedLately  = 3 * time.Second // answers older than this say nothing of now
-	errorsFrom    = 0.10            // share of failed calls that counts
-	errorsFull    = 0.50            // and that counts in full
+	throttledFrom  = 0.25            // share of CPU periods in which it was throttled
+	pressureFrom   = 0.10            // share of time in which all tasks waited for memory
+	pressureIOFrom = 0.40            // for a disk
+	limitFrom      = 0.97            // of a limit that is used
+	servedLately   = 3 * time.Second // answers older than this say nothing of now
+	errorsFrom     = 0.10            // share of failed calls that counts
+	errorsFull     = 0.50            // and that counts in full
 )
 
 // detectSaturation: a limit refused, or demand waits. A resource that is merely
@@ -35,6 +36,7 @@ const (
 func detectSaturation(e *Engine, n *entity, p *episode) {
 	detectLimitsHit(e, n, p)
 	detectServedErrors(e, n, p)
+	detectDemand(e, n, p)
 	if s := n.calls; s != nil && s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.CallWindow {
 		window := e.params.CallWindow
 		full := s.byOutcome[OutcomeOverloaded].value(e.now, window)
@@ -43,26 +45,75 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 			fmt.Sprintf("it turned callers away for overload ×%.0f", full))
 	}
 	for _, ps := range n.probes {
-		if ps.process == nil || !e.current(ps) {
-			continue
+		if ps.process != nil && e.current(ps) {
+			processLevels(e, ps.process, p)
 		}
-		if x := ps.process.Throttled; x >= throttledFrom {
-			p.blame(evThrottled, clamp(x/errorsFull, 0.5, 1), e.now, fmt.Sprintf("its CPU quota throttled it in %.0f %% of the periods", 100*x))
+	}
+	for kind := range LevelKind(NumLevels) {
+		switch {
+		case n.levels.short(kind, e.now):
+			p.short(e, kind, &n.levels[kind], "its", 1)
+		case n.host != nil && n.host.levels.short(kind, e.now) && ofHosts[kind]:
+			p.short(e, kind, &n.host.levels[kind], "its host's", hostShort)
 		}
-		if x := ps.process.PressureMem; x >= pressureFrom {
-			p.blame(evMemoryPressure, 1, e.now, fmt.Sprintf("all its tasks waited for memory for %.0f %% of the time", 100*x))
+	}
+}
+
+// ofHosts are the resources that all on a host share.
+var ofHosts = [NumLevels]bool{LevelMemory: true, LevelDisk: true, LevelDescriptors: true, LevelThreads: true}
+
+// hostShort: what is short on a host may not be what hurts one process on it.
+const hostShort = 0.7
+
+// levelEvidence is what a resource at its limit is evidence of.
+var levelEvidence = [NumLevels]evidence{
+	LevelMemory: evMemoryFull, LevelHeap: evMemoryFull, LevelCPU: evBusy, LevelThrottled: evThrottled, LevelDisk: evVolumeFull,
+	LevelDescriptors: evDescriptorsFull, LevelThreads: evThreadsFull, LevelPool: evPoolFull,
+}
+
+// short notes that a resource is at its limit.
+func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, strength float64) {
+	text := fmt.Sprintf("%s %s is at %.0f %% of its limit", whose, kind, 100*s.share)
+	switch kind {
+	case LevelThrottled:
+		text = fmt.Sprintf("its CPU quota throttled it in %.0f %% of the periods", 100*s.share)
+		strength *= clamp(s.share/errorsFull, 0.5, 1)
+	case LevelPool:
+		text = fmt.Sprintf("%s connection pool is used up", whose)
+		if s.waiting > 0 {
+			text += fmt.Sprintf(", %.0f wait for it", s.waiting)
+		} else {
+			strength *= 0.6
 		}
-		for _, l := range [...]struct {
-			used, limit int64
-			what        string
-		}{
-			{ps.process.MemoryUsed, ps.process.MemoryLimit, "memory"},
-			{ps.process.FDs, ps.process.FDLimit, "file descriptors"},
-			{ps.process.Threads, ps.process.ThreadLimit, "threads"},
-		} {
-			if l.limit > 0 && float64(l.used) >= limitFrom*float64(l.limit) {
-				p.note(evAtLimit, 1, e.now, fmt.Sprintf("it uses %d of %d %s", l.used, l.limit, l.what))
-			}
+	}
+	if row := levelEvidence[kind]; !p.found[row].now || p.found[row].strength < strength {
+		p.note(row, strength, e.now, text)
+	}
+}
+
+// processLevels: what the kernel says of the process and its cgroup.
+func processLevels(e *Engine, q *Process, p *episode) {
+	if q.Throttled >= throttledFrom {
+		p.note(evThrottled, clamp(q.Throttled/errorsFull, 0.5, 1), e.now, fmt.Sprintf("its CPU quota throttled it in %.0f %% of the periods", 100*q.Throttled))
+	}
+	if q.PressureMem >= pressureFrom {
+		p.note(evMemoryPressure, 1, e.now, fmt.Sprintf("all its tasks waited for memory for %.0f %% of the time", 100*q.PressureMem))
+	}
+	if q.PressureIO >= pressureIOFrom {
+		p.note(evIOPressure, 1, e.now, fmt.Sprintf("all its tasks waited for a disk for %.0f %% of the time", 100*q.PressureIO))
+	}
+	for _, l := range [...]struct {
+		used, limit int64
+		from        float64
+		what        string
+		kind        evidence
+	}{
+		{q.MemoryUsed, q.MemoryLimit, levelFrom[LevelMemory], "bytes of memory", evMemoryFull},
+		{q.FDs, q.FDLimit, limitFrom, "file descriptors", evDescriptorsFull},
+		{q.Threads, q.ThreadLimit, limitFrom, "threads", evThreadsFull},
+	} {
+		if l.limit > 0 && float64(l.used) >= l.from*float64(l.limit) {
+			p.note(l.kind, 1, e.now, fmt.Sprintf("it uses %d of %d %s", l.used, l.limit, l.what))
 		}
 	}
 }

@@ -129,7 +129,7 @@ func (p *episode) hurts() bool { return p.bad[groupCallers] || p.bad[groupProbe]
 
 // harms says whether somebody feels it: utilisation alone is no exhaustion.
 func (p *episode) harms() bool {
-	return p.hurts() || p.silent() || p.found[evServesErrors].strength > 0 || p.found[evCallersOverloaded].strength > 0
+	return p.hurts() || p.silent() || p.found[evServesErrors].strength > 0 || p.found[evSlow].strength > 0 || p.found[evCallersOverloaded].strength > 0
 }
 
 // oneOfIt says whether an instance of the service is itself under suspicion, so

@@ -18,6 +18,7 @@ type Batch struct {
 	Calls     []Calls
 	Served    []Served
 	Facts     []Fact
+	Levels    []Level
 	Hops      []Hop
 	Spans     []SpanSample
 }
@@ -32,9 +33,11 @@ func (b *Batch) Reset() {
 	clear(b.Calls)
 	clear(b.Served)
 	clear(b.Facts)
+	clear(b.Levels)
 	clear(b.Hops)
 	b.Observers, b.Beats, b.Probes, b.Signs = b.Observers[:0], b.Beats[:0], b.Probes[:0], b.Signs[:0]
 	b.Calls, b.Served, b.Facts, b.Hops, b.Spans = b.Calls[:0], b.Served[:0], b.Facts[:0], b.Hops[:0], b.Spans[:0]
+	b.Levels = b.Levels[:0]
 }
 
 // Empty says whether b holds no observation.
@@ -43,7 +46,7 @@ func (b *Batch) Empty() bool { return b.Len() == 0 }
 // Len is the number of observations in b.
 func (b *Batch) Len() int {
 	return len(b.Observers) + len(b.Beats) + len(b.Probes) + len(b.Signs) +
-		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Hops) + len(b.Spans)
+		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Levels) + len(b.Hops) + len(b.Spans)
 }
 
 // Stamp says which observer saw something and when, on that observer's clock.
@@ -160,6 +163,40 @@ type Fact struct {
 	Value  int64  // exit code, count or bytes, by Kind
 	At     Time   // event time
 	Text   string // the words that said so, for people, at most 200 bytes
+}
+
+// Level is how much of something is used, or how often it fell short.
+type Level struct {
+	Source  *Source // whose; a source without service is a host
+	Kind    LevelKind
+	Share   float64 // 0-1 and beyond, of the limit or of the time; -1 if not told
+	Waiting float64 // requests that wait for it
+	At      Time
+}
+
+// LevelKind is what a Level is of.
+type LevelKind uint8
+
+// Values of LevelKind.
+const (
+	LevelMemory      LevelKind = iota // of its limit
+	LevelHeap                         // of the runtime's own limit
+	LevelCPU                          // of its limit
+	LevelThrottled                    // of the periods in which its quota stopped it
+	LevelDisk                         // of the fullest file system
+	LevelDescriptors                  // of its limit
+	LevelThreads                      // of its limit
+	LevelPool                         // connections in use
+	NumLevels
+)
+
+var levelNames = [NumLevels]string{"memory", "heap", "cpu", "throttled periods", "disk", "file descriptors", "threads", "connection pool"}
+
+func (k LevelKind) String() string {
+	if k < NumLevels {
+		return levelNames[k]
+	}
+	return "invalid"
 }
 
 // Hop is one end of a call in a trace. The engine joins a client's hop with the

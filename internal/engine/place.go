@@ -10,6 +10,7 @@ type hostState struct {
 	name     string
 	zone     string    // "" while nobody told
 	observer *observer // the latest that looks from there, or nil
+	levels   *levels   // nil while nobody told
 	recent   [2]struct {
 		entity *entity
 		at     Time

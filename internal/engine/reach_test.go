@@ -24,9 +24,11 @@ type zones struct {
 	blocked   func(from, to zoneHost) bool
 	deaf      func(from, to *zoned) bool // nothing gets from one to the other
 	answer    func(from, to *zoned) Outcome
+	late      func(to *zoned) bool // it takes far longer than usual
+	times     float64              // calls, of what is usual
 	beating   func(n *zoned, b *Beat)
 	more      func(b *Batch)
-	dead      map[string]bool            // hosts whose kernel is gone
+	dead      map[string]bool // hosts whose kernel is gone
 	events    []Event
 }
 
@@ -67,6 +69,7 @@ func newZones() *zones {
 	z.blocked = func(_, _ zoneHost) bool { return false }
 	z.deaf = func(_, _ *zoned) bool { return false }
 	z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
+	z.late, z.times = func(_ *zoned) bool { return false }, 1
 	z.beating = func(_ *zoned, _ *Beat) {}
 	z.more = func(_ *Batch) {}
 	return z
@@ -99,7 +102,7 @@ func (z *zones) run(d time.Duration) {
 				agent.queue = append(agent.queue, func(b *Batch) { b.Beats = append(b.Beats, beat) })
 			}
 			// It calls three others, and its spans go out by the zone's agent.
-			for range 3 {
+			for range int(3 * z.times) {
 				to := z.instances[z.rand.IntN(len(z.instances))]
 				if to == n {
 					continue
@@ -110,6 +113,9 @@ func (z *zones) run(d time.Duration) {
 				}
 				call := Calls{Caller: n.src, Callee: Callee{Address: to.addr, Direct: true}, Outcome: outcome, Count: 1, First: z.now, Last: z.now}
 				served, hop := Served{Source: to.src, OK: 1, Last: z.now}, z.rand.Uint64()
+				if outcome == OutcomeOK && z.late(to) {
+					call.Slow, served.Slow = 1, 1
+				}
 				if outcome == OutcomeServerError {
 					served.OK, served.Failed, served.Faults = 0, 1, 1
 				}

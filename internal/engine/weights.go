@@ -149,7 +149,17 @@ const (
 	evPoolEmpty
 	evThrottled
 	evMemoryPressure
-	evAtLimit
+	evMemoryFull
+	evDescriptorsFull
+	evThreadsFull
+	evPoolFull
+	evVolumeFull
+	evIOPressure
+	evBusy
+	evSlow
+	evCalleeSlow
+	evCalleesWell
+	evDemand
 	evCallersOverloaded
 	evCutLink
 	evCutOff
@@ -233,7 +243,17 @@ var weights = [numEvidence]row{
 	evPoolEmpty:         {groupLogs, time.Minute, false, dB{de: -6, ha: -2, nl: -4, pa: -4, ex: 16, by: -4}},
 	evThrottled:         {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
 	evMemoryPressure:    {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
-	evAtLimit:           {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 10, vi: -3}},
+	evMemoryFull:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 11, vi: -3}},
+	evDescriptorsFull:   {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	evThreadsFull:       {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	evPoolFull:          {groupSaturation, 0, false, dB{ha: -2, pa: -4, ex: 13, vi: -2}},
+	evVolumeFull:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	evIOPressure:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	evBusy:              {groupSaturation, 0, false, dB{ha: -2, pa: -2, ex: 8, vi: -1}},
+	evSlow:              {groupOwn, 0, false, dB{pl: -4, de: -8, ha: -6, nl: -8, pa: 1, ex: 8, by: -1, vi: 7}},
+	evCalleeSlow:        {groupChange, 0, false, dB{ha: -6, pa: -2, ex: -6, by: -4, vi: 14}},
+	evCalleesWell:       {groupChange, 0, false, dB{vi: -9}},
+	evDemand:            {groupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 11}},
 	evCallersOverloaded: {groupCallers, 15 * time.Second, false, dB{pl: -4, de: -8, ha: -8, nl: -8, pa: -6, ex: 9, vi: 3}},
 
 	evCutLink:        {groupReach, time.Minute, false, dB{pl: -6, de: -8, ha: -8, nl: -8, pa: 26, ex: -3, vi: -6, ob: -6}},

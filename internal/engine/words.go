@@ -146,14 +146,24 @@ func subclass(p *episode, c cause) string {
 			return "file_descriptors"
 		case has(evNoThread):
 			return "threads"
-		case has(evOutOfMemory) || has(evMemoryPressure):
-			return "memory"
-		case has(evPoolEmpty):
+		case has(evVolumeFull):
+			return "disk"
+		case has(evDescriptorsFull):
+			return "file_descriptors"
+		case has(evThreadsFull):
+			return "threads"
+		case has(evPoolEmpty) || has(evPoolFull):
 			return "connection_pool"
 		case has(evThrottled):
 			return "cpu"
-		case has(evCallersOverloaded):
+		case has(evOutOfMemory) || has(evMemoryPressure) || has(evMemoryFull):
+			return "memory"
+		case has(evIOPressure):
+			return "disk_io"
+		case has(evDemand) || has(evCallersOverloaded):
 			return "overload"
+		case has(evBusy):
+			return "cpu"
 		}
 	}
 	return ""

@@ -50,12 +50,14 @@ type metricResource struct {
 	id    sourceID
 	src   *engine.Source // nil if the resource names neither service nor host
 
-	scope   string
-	down    bool // a scrape of it failed
-	alive   bool // it has sent a point of its own
-	firstUp int  // index of its first scrape result in out.Probes
-	took    time.Duration
-	checks  []httpCheck
+	scope    string
+	down     bool // a scrape of it failed
+	alive    bool // it has sent a point of its own
+	firstUp  int  // index of its first scrape result in out.Probes
+	took     time.Duration
+	checks   []httpCheck
+	levels   [engine.NumLevels]level
+	levelled bool
 }
 
 // Metrics adds to b what metrics show: signs of life, results of scrapes and
@@ -83,7 +85,10 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, b *engine.Batch
 				m := metrics.At(k)
 				if read := metricReaders[m.Name()]; read != nil {
 					read(&r, m)
-				} else if own && !r.alive && !strings.HasPrefix(m.Name(), "scrape_") {
+					continue
+				}
+				r.levelOf(m)
+				if own && !r.alive && !strings.HasPrefix(m.Name(), "scrape_") {
 					r.alive = hasValue(m)
 				}
 			}
@@ -102,6 +107,7 @@ func (r *metricResource) finish(firstSign int) {
 	for i := range r.checks {
 		r.checked(&r.checks[i])
 	}
+	r.finishLevels()
 	if !r.alive || r.down {
 		return
 	}

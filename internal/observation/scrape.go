@@ -23,6 +23,10 @@ var metricReaders = map[string]func(*metricResource, pmetric.Metric){
 	"httpcheck.duration":          (*metricResource).checkDuration,
 	"httpcheck.validation.failed": (*metricResource).checkValidation,
 
+	// Receiver hostmetrics.
+	"system.filesystem.usage": (*metricResource).filesystems,
+	"system.memory.usage":     (*metricResource).memoryStates,
+
 	// Receivers k8s_cluster and docker_stats.
 	"k8s.container.restarts":      (*metricResource).restarts,
 	"container.restarts":          (*metricResource).restarts,

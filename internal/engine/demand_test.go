@@ -1,0 +1,93 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+func TestShortResourcesThatHurtAreExhaustion(t *testing.T) {
+	const who = "svc1-b0"
+	slow := func(z *zones) { z.late = func(to *zoned) bool { return to.src.Instance == who } }
+	level := func(kind LevelKind, share, waiting float64) func(z *zones) {
+		return func(z *zones) {
+			z.more = func(b *Batch) {
+				if (z.now/1e8)%50 == 0 {
+					b.Levels = append(b.Levels, Level{Source: z.who(who).src, Kind: kind, Share: share, Waiting: waiting, At: z.now})
+				}
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		inject   []func(z *zones)
+		subclass string
+	}{
+		"throttled and slow":           {[]func(z *zones){slow, level(LevelThrottled, 0.6, 0)}, "cpu"},
+		"no connection left, and slow": {[]func(z *zones){slow, level(LevelPool, 1, 12)}, "connection_pool"},
+		"its host's disk is full, and it fails": {[]func(z *zones){func(z *zones) {
+			z.answer = func(_, to *zoned) Outcome {
+				if to.src.Instance == who {
+					return OutcomeServerError
+				}
+				return OutcomeOK
+			}
+			z.more = func(b *Batch) {
+				if (z.now/1e8)%50 == 0 {
+					b.Facts = append(b.Facts, Fact{Source: z.who(who).src, Kind: FactDiskFull, At: z.now, Text: "write x: no space left on device"})
+				}
+			}
+		}}, "disk"},
+		"more than it can do": {[]func(z *zones){slow, func(z *zones) {
+			z.times = 3
+			z.answer = func(_, to *zoned) Outcome {
+				if to.src.Instance == who && z.rand.Float64() < 0.4 {
+					return OutcomeTimeout
+				}
+				return OutcomeOK
+			}
+		}}, "overload"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(90 * time.Second)
+			for _, inject := range c.inject {
+				inject(z)
+			}
+			z.run(40 * time.Second)
+			z.expect(t, ClassExhaustion, "instance "+who)
+			if v := z.verdicts()["instance "+who]; v != nil && v.Subclass != c.subclass {
+				t.Errorf("subclass %q, want %q: %s", v.Subclass, c.subclass, v.Reason)
+			}
+		})
+	}
+}
+
+func TestBusyIsNotExhausted(t *testing.T) {
+	for name, inject := range map[string]func(z *zones){
+		"a spike that is served": func(z *zones) { z.times = 4 },
+		"a batch job at its quota": func(z *zones) {
+			z.more = func(b *Batch) {
+				b.Levels = append(b.Levels, Level{Source: z.instances[3].src, Kind: LevelThrottled, Share: 0.9, At: z.now},
+					Level{Source: z.instances[3].src, Kind: LevelCPU, Share: 1, At: z.now})
+			}
+		},
+		"slow for reasons that nobody tells": func(z *zones) {
+			z.late = func(to *zoned) bool { return to.src.Instance == "svc1-b0" }
+		},
+		"a full disk that hurts nobody": func(z *zones) {
+			z.more = func(b *Batch) {
+				b.Levels = append(b.Levels, Level{Source: &Source{Host: "zone-b-h0"}, Kind: LevelDisk, Share: 1, At: z.now})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(90 * time.Second)
+			inject(z)
+			z.run(60 * time.Second)
+			z.expect(t, ClassNone)
+		})
+	}
+}
