@@ -21,6 +21,7 @@ type Snapshot struct {
 	services  map[uint64][]*Verdict // by ServiceKey: the service or one of its instances is
 	addresses map[string][]*Verdict // by address: the one who is called there is
 	names     map[string][]*Verdict // by service name, for callers that tell no address
+	byzantine bool
 	ways      []way                 // cuts: whoever calls across one is its victim
 }
 
@@ -136,6 +137,31 @@ func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end Time) 
 	return explaining(s.names[callee.Service], outcome, end)
 }
 
+// Convicts says whether a verdict of byzantine behaviour holds: then spans that
+// look healthy may be answers of the convicted.
+func (s *Snapshot) Convicts() bool { return s != nil && s.byzantine }
+
+// Answer returns the verdict of byzantine behaviour on the one who answered:
+// src itself where callee is nil, else the instance at callee's address.
+func (s *Snapshot) Answer(src *Source, callee *Callee, end Time) *Verdict {
+	if !s.Convicts() {
+		return nil
+	}
+	var vs []*Verdict
+	switch {
+	case callee == nil && src != nil:
+		vs = s.instances[src.Key]
+	case callee != nil && callee.Direct: // behind a name there may be honest ones
+		vs = s.addresses[callee.Address]
+	}
+	for _, v := range vs {
+		if v.Class == ClassByzantine && v.covers(end, 0) {
+			return v
+		}
+	}
+	return nil
+}
+
 // silent says whether nothing, or only a part, came back.
 func silent(o Outcome) bool {
 	_, s := o.crossed(false)
@@ -171,6 +197,7 @@ func NewSnapshot(at Time, verdicts []*Verdict, targets []Target) *Snapshot {
 	}
 	for i, v := range verdicts {
 		t := targets[i]
+		s.byzantine = s.byzantine || v.Class == ClassByzantine
 		if t.Near != nil {
 			w := way{verdict: v, near: *t.Near}
 			if t.Far != nil {

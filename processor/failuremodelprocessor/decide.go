@@ -24,10 +24,10 @@ func (d decision) final() bool { return d.verdict != nil && d.verdict.Class != e
 // decide finds the verdict that an odd span belongs to: a call to a culprit, a
 // span of the culprit itself, or one above such a call in its trace.
 func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now engine.Time) decision {
-	if !look.Failed && !look.Slow {
-		return decision{}
-	}
 	end := engine.Time(span.EndTimestamp())
+	if !look.Failed && !look.Slow {
+		return c.answer(src, span, look, snapshot, end)
+	}
 	if look.Client {
 		outcome := look.Outcome
 		if !look.Failed {
@@ -49,10 +49,29 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 	return decision{}
 }
 
+// answer finds the verdict on a span that looks well and is an answer of one
+// convicted of wrong answers.
+func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, end engine.Time) decision {
+	if !snapshot.Convicts() {
+		return decision{}
+	}
+	var callee *engine.Callee
+	if look.Client {
+		callee = &look.Callee
+	} else if span.Kind() != ptrace.SpanKindServer {
+		return decision{}
+	}
+	if v := snapshot.Answer(src, callee, end); v != nil {
+		return decision{v, roleOf(v, src)}
+	}
+	return decision{}
+}
+
 // roleOf is the part that a source plays in a verdict.
 func roleOf(v *engine.Verdict, src *engine.Source) string {
 	if src != nil && v.Culprit.Service.Name != "" && v.Culprit.Service == src.Service &&
-		(v.Culprit.Type == engine.CulpritService || v.Culprit.Instance == src.Instance) {
+		(v.Culprit.Type == engine.CulpritService || v.Culprit.Instance == src.Instance ||
+			v.Culprit.Type == engine.CulpritVersion && v.Culprit.Name == src.Version) {
 		return contract.RoleCulprit
 	}
 	return contract.RoleVictim

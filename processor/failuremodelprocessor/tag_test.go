@@ -70,6 +70,19 @@ func TestHealthyBatchPassesUntouched(t *testing.T) {
 	assert.Positive(t, b.seen())
 }
 
+func TestAnswersOfTheConvictedAreTaggedThoughTheyLookWell(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Annotate.Wait = 0 })
+	b.convict(engine.ClassByzantine)
+	p, sink := b.traces(t)
+	require.NoError(t, p.ConsumeTraces(context.Background(),
+		batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer), span(1, 2, 1, ptrace.SpanKindInternal))))
+	require.NoError(t, p.ConsumeTraces(context.Background(), batch("payment", "payment-2", span(1, 3, 0, ptrace.SpanKindServer))))
+	spans := spansOf(sink.AllTraces())
+	assertRole(t, spans[1], contract.RoleCulprit)
+	assertRole(t, spans[2], "")
+	assertRole(t, spans[3], "")
+}
+
 func TestTagSaysAllThatTheVerdictSays(t *testing.T) {
 	spans := convicted(t, nil, batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed)))
 	assert.Equal(t, map[string]any{

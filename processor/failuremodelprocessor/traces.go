@@ -71,7 +71,7 @@ func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 		odd = t.look(td, now)
 	}
 	a := &t.config.Annotate
-	if !a.Enabled || odd == 0 && a.Score != scoreAlways {
+	if !a.Enabled || odd == 0 && a.Score != scoreAlways && !t.engine.Snapshot().Convicts() {
 		return t.next.ConsumeTraces(ctx, td)
 	}
 	seats := noSeat
