@@ -40,6 +40,7 @@ type Extractor struct {
 	callees  *cache[calleeID, callee]
 	pods     *cache[podKey, engine.Source] // who runs in a pod or container
 	states   *cache[stateID, int64]        // what a supervisor said last
+	counts   counts
 	gate     hopGate
 	skips    skips
 	scratch  sync.Pool // *scratch

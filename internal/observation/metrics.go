@@ -88,6 +88,9 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, b *engine.Batch
 					continue
 				}
 				r.levelOf(m)
+				if own {
+					r.backwards(m)
+				}
 				if own && !r.alive && !strings.HasPrefix(m.Name(), "scrape_") {
 					r.alive = hasValue(m)
 				}

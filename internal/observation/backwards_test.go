@@ -1,0 +1,62 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+func TestCountsThatRunBackwards(t *testing.T) {
+	rising := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+	for name, c := range map[string]struct {
+		values []float64
+		starts func(i int) int64
+		facts  int
+	}{
+		"a fall after long good conduct": {append(append([]float64{}, rising...), 4, 5, 3), nil, 2},
+		"a restart begins anew": {append(append([]float64{}, rising...), 0, 1), func(i int) int64 {
+			if i >= 12 {
+				return 2
+			}
+			return 1
+		}, 0},
+		"a gauge declared a count falls all the time": {[]float64{5, 2, 8, 3, 9, 1, 7, 2, 8, 3, 9, 1, 7, 2, 8, 3, 9, 1}, nil, 0},
+		"rounding":                        {append(append([]float64{}, rising...), 11.95, 13), nil, 0},
+		"two processes with one identity": {[]float64{10, 1, 11, 2, 12, 3, 13, 4}, func(i int) int64 { return int64(i%2) + 1 }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := New(Settings{})
+			facts := 0
+			for i, v := range c.values {
+				start := int64(1)
+				if c.starts != nil {
+					start = c.starts(i)
+				}
+				md := pmetric.NewMetrics()
+				rm := md.ResourceMetrics().AppendEmpty()
+				rm.Resource().Attributes().PutStr("service.name", "shop")
+				rm.Resource().Attributes().PutStr("service.instance.id", "shop-1")
+				m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+				m.SetName("orders")
+				s := m.SetEmptySum()
+				s.SetIsMonotonic(true)
+				s.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+				p := s.DataPoints().AppendEmpty()
+				p.SetDoubleValue(v)
+				p.SetStartTimestamp(pcommon.Timestamp(start))
+				p.SetTimestamp(pcommon.Timestamp(1e18 + int64(i)*1e9))
+				var b engine.Batch
+				x.Metrics(md, 2e18, &b)
+				facts += len(b.Facts)
+			}
+			assert.Equal(t, c.facts, facts)
+		})
+	}
+}
