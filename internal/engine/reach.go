@@ -29,6 +29,8 @@ type sight struct {
 	good   Time    // when something last came back
 	bad    Time    // when nothing last came back
 	taken  bool    // an explanation has been found
+	cut    float64 // nats that it says for a cut against none
+	lossy  float64 // nats that it says for a link that loses packets
 }
 
 // cut is a hypothesis: nothing, or only a part, gets from one side to the other.
@@ -53,6 +55,7 @@ const (
 	priorZone       = -4.5
 	priorZoneToZone = -5.0
 	priorHostToHost = -5.5
+	priorLossy      = -1.0
 	priorHostToOne  = -5.8
 )
 
@@ -88,7 +91,7 @@ type foundCut struct {
 
 // solve finds the cuts that explain the silences, likeliest first.
 func solve(sights []sight) []foundCut {
-	forgetOlder(sights)
+	weighSights(sights)
 	var out []foundCut
 	for range maxCuts {
 		hypotheses := propose(sights)
@@ -133,9 +136,9 @@ func (s *side) kin(t *side) bool {
 	return true
 }
 
-// forgetOlder takes the weight from what was seen to be well before the first
-// silence began: it says nothing of now.
-func forgetOlder(sights []sight) {
+// weighSights fills in what each sight says. What was seen to be well before the
+// first silence began says nothing of now.
+func weighSights(sights []sight) {
 	began := Time(0)
 	for i := range sights {
 		if s := &sights[i]; s.share >= 0.5 && s.since != 0 && (began == 0 || s.since < began) {
@@ -146,31 +149,35 @@ func forgetOlder(sights []sight) {
 		if s := &sights[i]; s.share < silentFrom && s.good < began {
 			s.weight *= staleWeight
 		}
+		sights[i].cut, sights[i].lossy = sights[i].says(silentIfCut), sights[i].says(silentIfLossy)
 	}
 }
 
 const staleWeight = 0.02
 
-// score is the log-likelihood over no cut at all. The word of one host counts
+// score is the log-likelihood over no cut at all, of a complete cut or of one
+// that lets a part through, whichever is higher. The word of one host counts
 // only so much: one sick observer must not outvote the rest.
 func (c *cut) score(sights []sight) float64 {
-	p := silentIfCut
-	if c.lossy {
-		p = silentIfLossy
-	}
-	total, group := c.prior, 0.0
+	whole, part := c.prior, c.prior+priorLossy
+	var hostWhole, hostPart float64
 	var from *hostState
 	for i := range sights {
 		s := &sights[i]
 		if s.from != from {
-			total += clamp(group, -sightCap, sightCap)
-			from, group = s.from, 0
+			whole += clamp(hostWhole, -sightCap, sightCap)
+			part += clamp(hostPart, -sightCap, sightCap)
+			from, hostWhole, hostPart = s.from, 0, 0
 		}
 		if !s.taken && c.predicts(s) {
-			group += s.says(p)
+			hostWhole += s.cut
+			hostPart += s.lossy
 		}
 	}
-	return total + clamp(group, -sightCap, sightCap)
+	whole += clamp(hostWhole, -sightCap, sightCap)
+	part += clamp(hostPart, -sightCap, sightCap)
+	c.lossy = part > whole
+	return max(whole, part)
 }
 
 // overlaps says whether two cuts explain one silence.
@@ -223,7 +230,7 @@ func propose(sights []sight) []cut {
 			return
 		}
 		seen[key] = true
-		out = append(out, cut{near: near, far: far, prior: prior}, cut{near: near, far: far, prior: prior - 1, lossy: true})
+		out = append(out, cut{near: near, far: far, prior: prior})
 	}
 	for i := range sights {
 		s := &sights[i]

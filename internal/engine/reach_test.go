@@ -307,3 +307,32 @@ func TestObserverThatWasUpBeforeItWasHeardDidNotSleep(t *testing.T) {
 		t.Errorf("said %s", ev[0].Body)
 	}
 }
+
+// BenchmarkWhoReachesWhom solves 50 hosts that all see each other, ten of which
+// are cut off.
+func BenchmarkWhoReachesWhom(b *testing.B) {
+	e := New(DefaultParams())
+	e.Tick(1e18)
+	var hosts []*hostState
+	var targets []*entity
+	for i := range 50 {
+		src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("s", i)}, Instance: fmt.Sprint("i", i), Host: fmt.Sprint("h", i), Zone: fmt.Sprint("z", i/10)})
+		targets = append(targets, e.instance(src))
+		hosts = append(hosts, e.host(src.Host))
+	}
+	for i, n := range targets {
+		for j, h := range hosts {
+			o := OutcomeOK
+			if (i/10 == 4) != (j/10 == 4) {
+				o = OutcomeConnectTimeout
+			}
+			e.seenFrom(n, h, targets[j], o, 6)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if found := solve(e.sights()); len(found) != 1 || found[0].near.zone != "z4" {
+			b.Fatalf("%+v", found)
+		}
+	}
+}

@@ -22,7 +22,7 @@ type Snapshot struct {
 	addresses map[string][]*Verdict // by address: the one who is called there is
 	names     map[string][]*Verdict // by service name, for callers that tell no address
 	byzantine bool
-	ways      []way                 // cuts: whoever calls across one is its victim
+	ways      []way // cuts: whoever calls across one is its victim
 }
 
 // way is a verdict on what lies between two sides.
