@@ -271,7 +271,7 @@ func propose(sights []sight) []cut {
 
 // maxHypotheses bounds one pass; a larger failure is explained by what it has
 // in common, and that is proposed by its first sights.
-const maxHypotheses = 600
+const maxHypotheses = 250
 
 // sights gathers what is known lately, by the host that it is seen from.
 func (e *Engine) sights() []sight {
