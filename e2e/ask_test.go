@@ -89,8 +89,6 @@ type sample struct {
 	Value  [2]any // time, value
 }
 
-func (s sample) value() string { return fmt.Sprint(s.Value[1]) }
-
 func ask(t *testing.T, prometheus, query string) []sample {
 	t.Helper()
 	var answer struct {

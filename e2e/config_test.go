@@ -57,6 +57,16 @@ service:
 `, a.grpc, a.http, a.heartbeat, a.prometheus, otlp, state, documents)
 }
 
+// shippedConfig is the path of a configuration that we ship. It is looked at
+// here, so that the go command does not take a cached result if it has changed.
+func shippedConfig(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(root(t), "distribution", "config", name)
+	_, err := os.Stat(path)
+	require.NoError(t, err)
+	return path
+}
+
 func collector(binary string, environment []string, command string, configs ...string) *exec.Cmd {
 	var args []string
 	if command != "" {
@@ -77,6 +87,7 @@ func TestShippedConfigurationsValidateStartAndStop(t *testing.T) {
 	require.GreaterOrEqual(t, len(configs), 4)
 	for _, config := range configs {
 		t.Run(strings.TrimSuffix(filepath.Base(config), ".yaml"), func(t *testing.T) {
+			config := shippedConfig(t, filepath.Base(config))
 			a := newAddresses(t)
 			out := newSink(t).address
 			environment := append(a.environment(),

@@ -7,7 +7,6 @@ package e2e
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,7 +36,7 @@ func TestTheCollectorsOwnAbsenceIsNobodysFailure(t *testing.T) {
 	f := newFleet(t, a)
 	out := newSink(t)
 	environment := append(a.environment(), "FAULTLINE_STATE="+t.TempDir(), "FAULTLINE_OTLP_OUT="+out.address)
-	config := filepath.Join(root(t), "distribution", "config", "sidecar.yaml")
+	config := shippedConfig(t, "sidecar.yaml")
 	start := func() *child {
 		c := spawn(t, "collector", collector(bin, environment, "", config))
 		c.awaitHTTP(t, "http://"+a.health+"/")

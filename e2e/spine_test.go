@@ -76,7 +76,7 @@ receivers:
 	environment := append(a.environment(), "FAULTLINE_STATE="+t.TempDir(),
 		"FAULTLINE_JAEGER_OTLP="+jaeger.OTLP, "FAULTLINE_ELASTICSEARCH="+elasticsearch.URL,
 		"FAULTLINE_ES_LOGS="+s.logs, "FAULTLINE_ES_TRACES="+s.traces, "FAULTLINE_ES_METRICS="+run+"-metrics")
-	config := filepath.Join(root(t), "distribution", "config", "gateway.yaml")
+	config := shippedConfig(t, "gateway.yaml")
 	c := spawn(t, "collector", collector(bin, environment, "", config, targets))
 	c.awaitHTTP(t, "http://"+a.health+"/")
 	f.start(t, 20)
