@@ -5,6 +5,7 @@ package engine
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -63,7 +64,10 @@ type servedStats struct {
 
 // edge is a caller that calls a callee.
 type edge struct {
+	caller   *entity
 	callee   *entity
+	rate     rate
+	full     fading // calls that were turned away for overload
 	used     Time
 	lastFail Time   // engine time of the latest call that failed, however
 	failed   fading // calls that failed, however
@@ -86,6 +90,10 @@ func (e *Engine) called(c *Calls) {
 	if caller != nil {
 		ed := e.edge(caller, n)
 		ed.used = e.now
+		ed.rate.add(float64(c.Count), e.now, n.episode == nil)
+		if c.Outcome == OutcomeOverloaded {
+			ed.full.add(float64(c.Count), e.now, e.params.CallWindow)
+		}
 		if c.Outcome.Failed() {
 			ed.lastFail = e.now
 			ed.failed.add(float64(c.Count), e.now, e.params.CallWindow)
@@ -217,14 +225,37 @@ func (e *Engine) edge(caller, callee *entity) *edge {
 			oldest = i
 		}
 	}
-	ed := &edge{callee: callee}
+	ed := &edge{caller: caller, callee: callee}
 	if len(caller.callees) < maxCallees {
 		caller.callees = append(caller.callees, ed)
 	} else {
+		caller.callees[oldest].callee.uncalled(caller.callees[oldest])
 		caller.callees[oldest] = ed
 		e.stats.ForgottenEdges++
 	}
+	if len(callee.calledBy) < maxCallers {
+		callee.calledBy = append(callee.calledBy, ed)
+	}
 	return ed
+}
+
+// maxCallers is how many of those who call an entity it knows.
+const maxCallers = 128
+
+// uncalled forgets an edge that leads to n.
+func (n *entity) uncalled(ed *edge) {
+	n.calledBy = slices.DeleteFunc(n.calledBy, func(x *edge) bool { return x == ed })
+}
+
+// disconnect forgets all edges of n.
+func (n *entity) disconnect() {
+	for _, ed := range n.callees {
+		ed.callee.uncalled(ed)
+	}
+	for _, ed := range n.calledBy {
+		ed.caller.callees = slices.DeleteFunc(ed.caller.callees, func(x *edge) bool { return x == ed })
+	}
+	n.callees, n.calledBy = nil, nil
 }
 
 func (e *Engine) serving(v *Served) {

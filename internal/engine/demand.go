@@ -96,3 +96,26 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 			fmt.Sprintf("it is asked %.1f times as often as usual (%.0f/s)", r.now/r.usual, r.now))
 	}
 }
+
+// pusher is the caller to blame where n turns callers away: the only one that
+// asks clearly more often than it used to, and is turned away itself.
+func (e *Engine) pusher(n *entity) *entity {
+	var who *entity
+	for _, ed := range n.calledBy {
+		full := ed.full.value(e.now, e.params.CallWindow)
+		if full < 1 || ed.caller.service == nil {
+			continue
+		}
+		if ed.rate.usual == 0 || ed.rate.now < pushFrom*ed.rate.usual {
+			continue
+		}
+		if who != nil && who.service != ed.caller.service {
+			return nil // all ask more
+		}
+		who = ed.caller
+	}
+	return who
+}
+
+// pushFrom is how many times its usual rate a caller has to ask to be blamed.
+const pushFrom = 1.8

@@ -112,6 +112,7 @@ func (e *Engine) Tick(now Time) {
 	e.advance(now)
 	e.checkSilence()
 	e.checkObservers()
+	e.doubtObservers()
 	e.lookForCuts()
 	for _, n := range e.suspects {
 		e.mark(n)

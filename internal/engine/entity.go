@@ -36,6 +36,7 @@ type entity struct {
 	calls     *callStats    // callers.go: what its callers say
 	served    servedStats   // callers.go: what it says of calls that it answered
 	callees   []*edge       // callers.go: whom it calls
+	calledBy  []*edge       // callers.go: who calls it, at most maxCallers
 	views     []*view       // view.go: how it is seen from each host
 	integrity integrity     // evidence_integrity.go
 	levels    *levels       // levels.go: nil while nobody told

@@ -27,7 +27,11 @@ type observer struct {
 	ownBeat  bool          // it sends beats of its own
 	streams  int           // how many it watches
 
-	misses   int // 0-7, local health (Lifeguard): 0 is well
+	behind time.Duration // least time between its seeing and our hearing, of late
+	heard  Time          // when behind was last brought up to date
+
+	doubted  Time // when all others last contradicted it; 0 if never
+	misses   int  // 0-7, local health (Lifeguard): 0 is well
 	degraded bool
 	degradedAt,
 	overdueAt Time // when most of its streams fell silent together; 0 if not
@@ -41,6 +45,14 @@ func (o *observer) awake() time.Duration { return o.clock - o.paused }
 const wakeGrace = 5 * time.Second
 
 func (o *observer) justWoke() bool { return o.wokeAt > 0 && o.awake()-o.wokeAt < wakeGrace }
+
+// credible says whether its bad word counts at all.
+func (o *observer) credible(now Time) bool {
+	return o.overdueAt == 0 && o.misses < maxMisses && (o.doubted == 0 || now.Sub(o.doubted) > doubtedFor)
+}
+
+// doubtedFor is how long an observer that was contradicted by all is not believed.
+const doubtedFor = time.Minute
 
 // health is 1 for a reliable observer, 1/8 for the worst.
 func (o *observer) health() float64 { return 1 / float64(1+o.misses) }
@@ -70,6 +82,30 @@ func (o *observer) at(st *Stamp, now Time) time.Duration {
 	o.seen = max(o.seen, now)
 	return t - o.paused
 }
+
+// late says whether a record lay somewhere for long before it came: what it
+// tells is history. Clocks may differ, so what counts is how much longer it took
+// than the quickest of late.
+func (o *observer) late(st *Stamp, now Time) bool {
+	if st.At == 0 || o.id == "" {
+		return false
+	}
+	took := now.Sub(st.At)
+	if o.heard == 0 || took < o.behind {
+		o.behind = took
+	} else if step := now.Sub(o.heard); step > 0 {
+		o.behind += min(step/behindDrift, took-o.behind)
+	}
+	o.heard = now
+	return took-o.behind > lateFrom
+}
+
+const (
+	lateFrom = 15 * time.Second
+	// behindDrift: what is taken for the quickest rises by so much less than
+	// time passes, so that clocks may drift and be set.
+	behindDrift = 50
+)
 
 // restartedBy is by how much the uptime of a restarted observer falls at least.
 const restartedBy = 5 * time.Second
@@ -120,7 +156,7 @@ func (e *Engine) observerBeat(b *ObserverBeat) {
 		}
 	default:
 		o.misses = max(o.misses-1, 0)
-		if o.misses == 0 && o.overdueAt == 0 {
+		if o.misses == 0 && o.credible(e.now) {
 			e.recover(o)
 		}
 	}
@@ -170,6 +206,45 @@ func (e *Engine) checkObservers() {
 			e.recover(o)
 		}
 	}
+}
+
+// doubtObservers looks for observers whose bad word is contradicted by all
+// others: one that says that everybody is down is sick itself, or lies.
+func (e *Engine) doubtObservers() {
+	said, contradicted := map[*observer]int{}, map[*observer]int{}
+	for _, n := range e.suspects {
+		for _, ps := range n.probes {
+			if ps.outcome == OutcomeOK || ps.process != nil || !e.current(ps) {
+				continue
+			}
+			said[ps.observer]++
+			if e.fineElsewhere(n, ps) {
+				contradicted[ps.observer]++
+			}
+		}
+	}
+	for _, o := range e.observerList {
+		if c := contradicted[o]; c >= doubtFrom && float64(c) >= commonModeShare*float64(said[o]) {
+			o.misses, o.doubted = maxMisses, e.now
+			e.degrade(o, fmt.Sprintf("observer %s finds fault with %d that all others find well: its word does not count", o.name(), c))
+		}
+	}
+}
+
+// doubtFrom is the number of contradicted words from which on an observer is
+// doubted.
+const doubtFrom = 3
+
+// fineElsewhere says whether others than the observer of a bad probe find n
+// well: their probes, its callers, or its own heartbeats and answers.
+func (e *Engine) fineElsewhere(n *entity, bad *probeState) bool {
+	for _, ps := range n.probes {
+		if ps.observer != bad.observer && ps.process == nil && ps.outcome == OutcomeOK && e.current(ps) && ps.at > bad.first {
+			return true
+		}
+	}
+	s := n.calls
+	return s != nil && s.lastOK > bad.first && s.okEnd > s.failEnd && e.now.Sub(s.lastOK) < e.params.CallWindow
 }
 
 const (

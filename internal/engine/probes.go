@@ -57,8 +57,8 @@ func (e *Engine) probed(b *Probe) {
 	}
 	ps.seq, ps.starts = b.Seq, o.starts
 	ok := b.Outcome == OutcomeOK
-	if !ok && o.justWoke() {
-		return // it ran into its time-out while the observer slept
+	if o.late(&b.Stamp, e.now) || !ok && o.justWoke() {
+		return // history, or it ran into its time-out while the observer slept
 	}
 	if b.Interval > 0 {
 		ps.interval = b.Interval
@@ -82,7 +82,7 @@ func (e *Engine) probed(b *Probe) {
 	}
 	if b.Process != nil {
 		e.processSeen(n, b)
-	} else if h := e.host(o.host); h != nil {
+	} else if h := e.host(o.host); h != nil && o.credible(e.now) {
 		h.observer = o
 		e.seenFrom(n, h, nil, b.Outcome, 1)
 	}
@@ -219,7 +219,7 @@ const processTarget = "process:"
 // current says whether a probe's result still stands: its observer is well and
 // the next result is not overdue.
 func (e *Engine) current(ps *probeState) bool {
-	return ps.at != 0 && ps.observer.overdueAt == 0 && e.now.Sub(ps.at) <= 3*ps.interval+5*time.Second
+	return ps.at != 0 && ps.observer.overdueAt == 0 && (ps.observer.doubted == 0 || e.now.Sub(ps.observer.doubted) > doubtedFor) && e.now.Sub(ps.at) <= 3*ps.interval+5*time.Second
 }
 
 // detectProcess: what the kernel says of the process itself.

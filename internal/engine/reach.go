@@ -280,7 +280,7 @@ func (e *Engine) sights() []sight {
 		for n := q.head; n != nil; n = n.next {
 			for _, w := range n.views {
 				share, count := w.bad(e.now)
-				if count == 0 || w.from.observer != nil && w.caller == nil && w.from.observer.overdueAt != 0 {
+				if count == 0 || w.probe && !w.from.observer.credible(e.now) {
 					continue
 				}
 				since := w.firstBad

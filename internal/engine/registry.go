@@ -128,6 +128,7 @@ func (e *Engine) forget(n *entity) {
 		e.unwatch(s)
 	}
 	n.streams = nil
+	n.disconnect()
 	for _, a := range n.addresses {
 		e.book.drop(a, n)
 	}

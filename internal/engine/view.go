@@ -11,7 +11,8 @@ import "time"
 // ways.
 type view struct {
 	from     *hostState
-	caller   *entity // the latest caller from there; nil if only probes look
+	probe    bool    // of an observer's probes, not of callers
+	caller   *entity // the latest caller from there; nil of probes
 	replies  fading  // calls to which something came back
 	silent   fading  // calls to which nothing came back
 	firstBad Time    // start of the current run without a reply, engine time
@@ -65,10 +66,8 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 	if crossed+silent == 0 || n.host == from || silent > 0 && e.self.justWoke() {
 		return
 	}
-	w := n.view(from)
-	if caller != nil {
-		w.caller = caller
-	}
+	w := n.view(from, caller == nil)
+	w.caller = caller
 	if last := w.latest(); last != 0 && e.now > last {
 		w.every += (min(e.now.Sub(last), viewFresh) - w.every) / everyMemory
 	}
@@ -85,19 +84,20 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 	e.cutSuspected = true
 }
 
-// view returns how n is seen from a host, new if need be; the one that has been
+// view returns how n is seen from a host by its callers there, or by probes from
+// there, new if need be; the one that has been
 // quiet longest makes room.
-func (n *entity) view(from *hostState) *view {
+func (n *entity) view(from *hostState, probe bool) *view {
 	oldest := 0
 	for i, w := range n.views {
-		if w.from == from {
+		if w.from == from && w.probe == probe {
 			return w
 		}
 		if w.latest() < n.views[oldest].latest() {
 			oldest = i
 		}
 	}
-	w := &view{from: from}
+	w := &view{from: from, probe: probe}
 	if len(n.views) < maxViewsEach {
 		n.views = append(n.views, w)
 	} else {

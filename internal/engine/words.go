@@ -36,6 +36,12 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 			v.Confidence = min(v.Confidence, ceilingOneSided)
 		}
 	}
+	if v.Subclass == "overload" {
+		if c := e.pusher(n); c != nil {
+			v.Subclass = "quota"
+			v.Culprit = Culprit{Type: CulpritClient, Name: c.service.id.Name, Service: c.service.id}
+		}
+	}
 	if v.Subclass == "error_response" || v.Subclass == "invalid_response" || v.Subclass == "wrong_answer" {
 		if version := n.release(v.Since); version != "" {
 			v.Subclass = "faulty_release"
