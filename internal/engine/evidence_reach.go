@@ -52,7 +52,7 @@ func (e *Engine) lookForCuts() {
 	}
 	e.cutSuspected = silent
 	if silent {
-		for _, f := range solve(sights) {
+		for _, f := range solve(sights, e.here) {
 			if f.sure >= surelyCut && !f.tooNarrow(sights) {
 				e.believe(f)
 			}
@@ -88,7 +88,9 @@ func (e *Engine) believe(f foundCut) {
 		return
 	}
 	for _, c := range e.cuts {
-		if c.near == f.near && c.far == f.far || c.near == f.far && c.far == f.near {
+		sameZone := c.near.zone != "" && c.near.zone == f.near.zone && c.far.anywhere() && f.far.anywhere()
+		if sameZone || c.near == f.near && c.far == f.far || c.near == f.far && c.far == f.near {
+			c.near, c.far = f.near, f.far
 			if c.goneAt > c.at {
 				c.opened++
 				c.began = f.since
@@ -248,6 +250,10 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 			fmt.Sprintf("%s gets through between %s and %s (%d of %d ways), and both reach others", what, c.near.name(), c.far.name(), f.paths, f.of))
 	} else {
 		p.blame(evCutOff, f.sure, c.at, fmt.Sprintf("%s gets in or out of %s (%d of %d ways)", what, c.near.name(), f.paths, f.of))
+		if c.near.here != nil {
+			p.note(evManyHosts, 1, e.now, "everybody outside went silent together")
+			return // that we live on says nothing of them
+		}
 		if c.near.zone != "" && e.hostsSilentIn(c.near.zone) > 1 {
 			p.note(evManyHosts, 1, e.now, fmt.Sprintf("several hosts of %s went silent together", c.near.zone))
 		}

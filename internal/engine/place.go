@@ -71,6 +71,7 @@ func (e *Engine) locate(n *entity, src *Source) {
 // zero side is everywhere else.
 type side struct {
 	zone   string
+	here   *hostState // of a zone: the engine's own place too, if it stands there
 	host   *hostState
 	entity *entity
 }
@@ -82,7 +83,7 @@ func (s *side) has(h *hostState, n *entity) bool {
 	case s.host != nil:
 		return h == s.host
 	case s.zone != "":
-		return h != nil && h.zone == s.zone
+		return h != nil && (h.zone == s.zone || h == s.here)
 	}
 	return true
 }

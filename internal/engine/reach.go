@@ -89,12 +89,13 @@ type foundCut struct {
 	of    int     // sights across it
 }
 
-// solve finds the cuts that explain the silences, likeliest first.
-func solve(sights []sight) []foundCut {
+// solve finds the cuts that explain the silences, likeliest first. here is where
+// the engine stands, of which it may not know the zone.
+func solve(sights []sight, here *hostState) []foundCut {
 	weighSights(sights)
 	var out []foundCut
 	for range maxCuts {
-		hypotheses := propose(sights)
+		hypotheses := propose(sights, here)
 		if len(hypotheses) == 0 {
 			break
 		}
@@ -221,7 +222,7 @@ func (f *foundCut) take(sights []sight) {
 const silentFrom = 0.12
 
 // propose lists the cuts that could explain the silences left.
-func propose(sights []sight) []cut {
+func propose(sights []sight, here *hostState) []cut {
 	var out []cut
 	seen := map[[2]side]bool{}
 	add := func(near, far side, prior float64) {
@@ -250,6 +251,9 @@ func propose(sights []sight) []cut {
 			add(side{host: h}, side{}, priorHost)
 			if h.zone != "" {
 				add(side{zone: h.zone}, side{}, priorZone)
+				if here != nil && here.zone == "" {
+					add(side{zone: h.zone, here: here}, side{}, priorZone-0.5)
+				}
 			}
 		}
 		if s.from == nil || s.to == nil {

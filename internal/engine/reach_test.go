@@ -331,8 +331,23 @@ func BenchmarkWhoReachesWhom(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if found := solve(e.sights()); len(found) != 1 || found[0].near.zone != "z4" {
+		if found := solve(e.sights(), e.here); len(found) != 1 || found[0].near.zone != "z4" {
 			b.Fatalf("%+v", found)
 		}
 	}
+}
+
+func TestCutOnTheEnginesOwnSideIsToldWhenItHeals(t *testing.T) {
+	z := newZones()
+	z.run(60 * time.Second)
+	z.blocked = func(x, y zoneHost) bool { return (x.zone == "zone-c") != (y.zone == "zone-c") }
+	z.run(30 * time.Second)
+	for who, v := range z.verdicts() {
+		if v.Class != ClassUnknown && (v.Class != ClassPartition || v.Confidence > ceilingOneSided) {
+			t.Errorf("meanwhile %s: %s %.2f: %s", who, classWords(v), v.Confidence, v.Reason)
+		}
+	}
+	z.blocked = func(_, _ zoneHost) bool { return false }
+	z.run(60 * time.Second)
+	z.expect(t, ClassPartition, "zone zone-c", "link zone-c→zone-a", "link zone-a→zone-c", "link zone-c→zone-b", "link zone-b→zone-c")
 }
