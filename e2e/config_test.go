@@ -7,12 +7,15 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -80,6 +83,10 @@ func collector(binary string, environment []string, command string, configs ...s
 	return cmd
 }
 
+// untilItListens to signals: a Collector says that it is ready a moment before,
+// and nothing tells from outside when that moment is over.
+const untilItListens = 300 * time.Millisecond
+
 func TestShippedConfigurationsValidateStartAndStop(t *testing.T) {
 	bin := builtBinary(t, "otelcol-faultline")
 	configs, err := filepath.Glob(filepath.Join(root(t), "distribution", "config", "*.yaml"))
@@ -90,16 +97,19 @@ func TestShippedConfigurationsValidateStartAndStop(t *testing.T) {
 			config := shippedConfig(t, filepath.Base(config))
 			a := newAddresses(t)
 			out := newSink(t).address
+			account := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			t.Cleanup(account.Close)
 			environment := append(a.environment(),
 				"FAULTLINE_STATE="+t.TempDir(), "FAULTLINE_LOGS="+t.TempDir()+"/*.log",
 				"FAULTLINE_JAEGER_OTLP="+out, "FAULTLINE_OTLP_OUT="+out, "FAULTLINE_GATEWAY="+out,
-				"FAULTLINE_ELASTICSEARCH="+newDocumentSink(t))
+				"FAULTLINE_ELASTICSEARCH="+newDocumentSink(t), "FAULTLINE_DEMO_ACCOUNT="+account.URL)
 
 			status, text := exitStatus(collector(bin, environment, "validate", config))
 			require.Zero(t, status, text)
 
 			c := spawn(t, "collector", collector(bin, environment, "", config))
 			c.awaitHTTP(t, "http://"+a.health+"/")
+			time.Sleep(untilItListens)
 			c.terminate(t)
 			assert.Empty(t, c.errorLines())
 		})
@@ -157,6 +167,7 @@ func TestSnippetsInTheDocumentationValidateAndStart(t *testing.T) {
 				add(a.overlay(newSink(t).address, newDocumentSink(t), t.TempDir()))
 				c := spawn(t, "collector", collector(bin, nil, "", configs...))
 				c.await(t, "everything is ready", func() bool { return strings.Contains(c.output(), "Everything is ready.") })
+				time.Sleep(untilItListens)
 				c.terminate(t)
 				assert.Empty(t, c.errorLines())
 			})
