@@ -1,0 +1,252 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package score
+
+import (
+	"encoding/hex"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/faultline-otel/faultline/lab/internal/ledger"
+)
+
+// fewest clean spans of an operation whose p99 means anything.
+const fewest = 100
+
+type (
+	traceID = [16]byte
+	spanID  = [8]byte
+)
+
+// operation is what one clean p99 is for.
+type operation struct{ service, name string }
+
+// touch is a trace that has to do with a fault.
+type touch struct {
+	window int
+	trace  traceID
+}
+
+// hurt is how a fault hurt a span.
+type hurt int
+
+const (
+	unhurt hurt = iota
+	answer      // of a byzantine, and neither failed nor slow
+	slow
+	failed
+)
+
+// harm knows which spans faults hurt. A fault hurts a span that lies in its
+// window and in a trace that has to do with its culprit, if the span failed; if
+// it was slower than the clean p99 and began while the fault lasted; or if it is
+// an answer of the convicted.
+type harm struct {
+	windows []window // of faults
+	p99     map[operation]time.Duration
+	touched map[touch]bool
+	answers map[touchedSpan]bool // client spans of wrong answers, and those whose server is the culprit
+}
+
+type touchedSpan struct {
+	window int
+	trace  traceID
+	span   spanID
+}
+
+func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
+	h := &harm{p99: cleanP99(windows, spans), touched: map[touch]bool{}, answers: map[touchedSpan]bool{}}
+	for _, w := range windows {
+		if w.in.Kind == ledger.Fault && w.in.Failed == "" {
+			h.windows = append(h.windows, w)
+		}
+	}
+	for i := range spans {
+		s := &spans[i]
+		for j := range h.windows {
+			w := &h.windows[j]
+			if !w.holds(s.Start, s.Start.Add(s.Duration)) {
+				continue
+			}
+			if concerns(w.in, s.Service) {
+				h.touched[touch{j, s.Trace}] = true
+			}
+			if convicted(w.in, s) {
+				h.answers[touchedSpan{j, s.Trace, s.ID}] = true
+				h.answers[touchedSpan{j, s.Trace, s.Parent}] = true
+			}
+		}
+	}
+	for i := range calls {
+		c := &calls[i]
+		trace, okTrace := id[traceID](c.Trace)
+		span, okSpan := id[spanID](c.Span)
+		if !okTrace {
+			continue
+		}
+		for j := range h.windows {
+			w := &h.windows[j]
+			if !w.holds(c.Start, c.Start.Add(c.Duration)) || !concerns(w.in, c.Service) && !concerns(w.in, c.Callee) {
+				continue
+			}
+			h.touched[touch{j, trace}] = true
+			if okSpan && c.Wrong && w.in.Class == "byzantine" {
+				h.answers[touchedSpan{j, trace, span}] = true
+			}
+		}
+	}
+	return h
+}
+
+// id reads a trace or span id in hex.
+func id[T traceID | spanID](text string) (T, bool) {
+	var out T
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != len(out) {
+		return out, false
+	}
+	switch p := any(&out).(type) {
+	case *traceID:
+		copy(p[:], raw)
+	case *spanID:
+		copy(p[:], raw)
+	}
+	return out, true
+}
+
+// convicted says whether a span is an answer of the byzantine itself, at the
+// level that the account names first.
+func convicted(in *ledger.Injection, s *Span) bool {
+	if in.Class != "byzantine" || !s.Server || len(in.Culprits) == 0 {
+		return false
+	}
+	c := in.Culprits[0]
+	service := serviceOf(c)
+	switch {
+	case service == "" || service != s.Service:
+		return false
+	case c.Instance != "":
+		return c.Instance == s.Instance
+	case c.Type == "version" && s.Version != "":
+		return strings.HasSuffix(c.Name, s.Version)
+	}
+	return true
+}
+
+// cleanP99 is learned where no fault and no confounder can be felt.
+func cleanP99(windows []window, spans []Span) map[operation]time.Duration {
+	all := map[operation][]time.Duration{}
+	for i := range spans {
+		s := &spans[i]
+		end := s.Start.Add(s.Duration)
+		if s.Failed || slices.ContainsFunc(windows, func(w window) bool { return w.in.Kind != ledger.Clean && w.holds(s.Start, end) }) {
+			continue
+		}
+		op := operation{s.Service, s.Operation}
+		all[op] = append(all[op], s.Duration)
+	}
+	out := map[operation]time.Duration{}
+	for op, ds := range all {
+		if len(ds) >= fewest {
+			slices.Sort(ds)
+			out[op] = rank(ds, 0.99)
+		}
+	}
+	return out
+}
+
+// by says how the fault of a window hurt a span.
+func (h *harm) by(j int, s *Span) hurt {
+	w := &h.windows[j]
+	if !w.holds(s.Start, s.Start.Add(s.Duration)) {
+		return unhurt
+	}
+	if h.touched[touch{j, s.Trace}] {
+		if s.Failed {
+			return failed
+		}
+		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && !s.Start.After(w.in.End) {
+			return slow
+		}
+	}
+	if !s.Start.After(w.in.End) && h.answers[touchedSpan{j, s.Trace, s.ID}] {
+		return answer
+	}
+	return unhurt
+}
+
+// spans scores the tags.
+func (t *tally) spans(windows []window, all []*episode, spans []Span, calls []ledger.Call) {
+	h := newHarm(windows, spans, calls)
+	since := make([]time.Time, len(h.windows)) // of the verdict; zero if there was none
+	for j := range h.windows {
+		in := h.windows[j].in
+		if st := firstClass(in, heard(in, all)); st != nil && named(st.Class) {
+			since[j] = st.At.Add(-tagWait)
+		}
+	}
+	r := &t.r.Spans
+	for i := range spans {
+		s := &spans[i]
+		r.Seen++
+		how, after, right := unhurt, false, false
+		for j := range h.windows {
+			by := h.by(j, s)
+			if by == unhurt {
+				continue
+			}
+			how = max(how, by)
+			after = after || !since[j].IsZero() && !s.Start.Add(s.Duration).Before(since[j])
+			in := h.windows[j].in
+			right = right || s.Tag != nil && s.Tag.Class == in.Class && level(in, s.Tag.Culprit) >= 0
+		}
+		r.add(s, how, after, right)
+	}
+}
+
+func (r *Spans) add(s *Span, how hurt, after, right bool) {
+	one := func(yes bool) int {
+		if yes {
+			return 1
+		}
+		return 0
+	}
+	if s.Tag != nil {
+		if named(s.Tag.Class) {
+			r.Tagged++
+			r.TaggedHurt += one(how != unhurt)
+		} else {
+			r.Unknown++
+		}
+	}
+	if how == unhurt {
+		return
+	}
+	r.Hurt++
+	r.HurtRight += one(right)
+	if !after {
+		return
+	}
+	r.FromVerdict++
+	r.FromRight += one(right)
+	switch how {
+	case failed:
+		r.Failed++
+		r.FailedRight += one(right)
+	case slow:
+		r.Slow++
+		r.SlowRight += one(right)
+	default:
+		r.Answers++
+		r.AnswerRight += one(right)
+	}
+}
+
+// rank is the smallest of sorted values that at least a share q does not
+// exceed.
+func rank(sorted []time.Duration, q float64) time.Duration {
+	return sorted[min(len(sorted), max(1, int(math.Ceil(q*float64(len(sorted))))))-1]
+}
