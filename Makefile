@@ -32,11 +32,11 @@ demo: build ## start a small payment platform, break it, and see what Faultline 
 	./bin/faultline demo $(DEMO)
 
 .PHONY: test
-test: bin/otelcol-faultline ## run all tests; those that need a backend that is not here say so and skip
+test: build ## run all tests; those that need a backend that is not here say so and skip
 	$(GO) test ./...
 
 .PHONY: test-race
-test-race: bin/otelcol-faultline $(TOOLS)/gotestsum ## the same with the race detector, every backend required
+test-race: build $(TOOLS)/gotestsum ## the same with the race detector, every backend required
 	CI=true $(TOOLS)/gotestsum --format pkgname -- -race -timeout 20m ./...
 
 .PHONY: quiet
