@@ -51,18 +51,14 @@ type Params struct {
 	CallWindow time.Duration
 	// BurstCalls is the number of failed calls in CallWindow that counts in full.
 	BurstCalls float64
-	// JoinFor is how long one end of a call waits for the other.
-	JoinFor time.Duration
 	// PausedTick is the lateness of a tick from which on the engine itself is
 	// taken to have slept.
 	PausedTick time.Duration
 
 	// Caps on what is kept. Beyond them the longest idle goes, and is counted.
 	MaxInstances int
-	MaxServices  int
 	MaxObservers int
 	MaxAddresses int
-	MaxEdges     int
 	MaxHops      int
 	MaxSpanKinds int
 	MaxIncidents int
@@ -91,13 +87,10 @@ func DefaultParams() Params {
 		ReplacedWithin:    time.Minute,
 		CallWindow:        10 * time.Second,
 		BurstCalls:        3,
-		JoinFor:           10 * time.Second,
 		PausedTick:        2 * time.Second,
 		MaxInstances:      50_000,
-		MaxServices:       10_000,
 		MaxObservers:      2_000,
 		MaxAddresses:      20_000,
-		MaxEdges:          50_000,
 		MaxHops:           32_768,
 		MaxSpanKinds:      5_000,
 		MaxIncidents:      1_000,
