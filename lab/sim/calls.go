@@ -1,0 +1,401 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// A call is followed to its end at once: what everybody will do is known in
+// advance, so how it ends follows from the states of the caller, of the network
+// there and back, of the callee and of those that the callee needs.
+
+// answer is how a call ended for its client.
+type answer struct {
+	at      time.Duration
+	outcome engine.Outcome
+}
+
+func (a answer) ok() bool {
+	return a.outcome == engine.OutcomeOK || a.outcome == engine.OutcomeClientError
+}
+
+// request lets a process serve a request from outside of the fleet.
+func (w *world) request(t time.Duration, p *proc) {
+	if ph := p.now(t); ph.is != running && ph.is != draining {
+		return // its users see that; they send no telemetry
+	}
+	w.serve(t, p, 0, 0)
+}
+
+// need lets a process call what it depends on, with retries.
+func (w *world) need(t time.Duration, p *proc, u *dependency, parent uint64, depth int) answer {
+	b := p.breaker[u.on]
+	if w.habits.Breakers {
+		if b == nil {
+			b = &breaker{}
+			p.breaker[u.on] = b
+		}
+		if t < b.until {
+			p.out.call(w, p, u, engine.Callee{Address: u.on.procs[0].address}, t, answer{t, engine.OutcomeCircuitOpen}, 0)
+			return answer{t, engine.OutcomeCircuitOpen}
+		}
+	}
+	var a answer
+	var avoid *proc
+	for try := 0; ; try++ {
+		a, avoid = w.attempt(t, p, u, parent, depth, avoid)
+		if a.ok() || try >= u.retries || a.outcome == engine.OutcomeServerError {
+			break
+		}
+		t = a.at + w.dice.span(20*time.Millisecond, 200*time.Millisecond)
+	}
+	if b != nil {
+		b.failures++
+		if a.ok() {
+			b.failures = 0
+		} else if b.failures >= 8 {
+			b.until, b.failures = a.at+5*time.Second, 0
+		}
+	}
+	return a
+}
+
+// attempt makes one call and lets the caller's telemetry tell of it.
+func (w *world) attempt(t time.Duration, p *proc, u *dependency, parent uint64, depth int, avoid *proc) (answer, *proc) {
+	d := w.dice
+	if x := p.has(poolDry, t); x > 0 && d.chance(x) && u == p.svc.uses[0] {
+		a := answer{t + u.connect, engine.OutcomeOverloaded}
+		w.say(p, engine.FactPoolEmpty, 0, a.at, "Connection is not available, request timed out after 1500ms")
+		p.out.call(w, p, u, w.named(u, nil), t, a, 0)
+		return a, nil
+	}
+	if x := p.has(noDescriptor, t); x > 0 && d.chance(x) {
+		a := answer{t + time.Millisecond, engine.OutcomeOther}
+		w.say(p, engine.FactNoDescriptor, 0, a.at, "socket: too many open files")
+		p.out.call(w, p, u, w.named(u, nil), t, a, 0)
+		return a, nil
+	}
+	to := w.choose(t, u, avoid)
+	if to == nil {
+		a := answer{t + time.Millisecond, engine.OutcomeRefused} // no endpoints
+		p.out.call(w, p, u, w.named(u, nil), t, w.told(p, a), 0)
+		return a, nil
+	}
+	key := w.key()
+	if p.svc.kind == proxy {
+		key = parent // it passes the trace's context on unchanged
+	}
+	a := w.exchange(t, p, to, u, key, depth)
+	if p.svc.kind != proxy {
+		p.out.call(w, p, u, w.named(u, to), t, w.told(p, a), key)
+	}
+	return a, to
+}
+
+// named is how the caller's telemetry names whom it called.
+func (w *world) named(u *dependency, to *proc) engine.Callee {
+	name := u.on.name + ":" + itoa(u.on.port)
+	switch {
+	case u.addressing == "instance" && to != nil:
+		c := engine.Callee{Address: to.address, Direct: true}
+		if w.namesToo {
+			c.Named = name
+		}
+		return c
+	case u.addressing == "virtual":
+		return engine.Callee{Address: name}
+	case u.addressing == "name" && (u.on.kind == database || u.on.kind == external):
+		return engine.Callee{Address: name, Service: u.on.name}
+	case u.addressing == "name":
+		return engine.Callee{Address: name}
+	}
+	return engine.Callee{Address: name}
+}
+
+// told is what the caller's library makes of it.
+func (w *world) told(p *proc, a answer) answer {
+	switch a.outcome {
+	case engine.OutcomeRefused, engine.OutcomeReset, engine.OutcomeUnreachable:
+		if p.svc.bare {
+			a.outcome = engine.OutcomeUnavailable
+		}
+	case engine.OutcomeConnectTimeout:
+		if p.svc.bare {
+			a.outcome = engine.OutcomeUnavailable
+		} else if !p.svc.phases {
+			a.outcome = engine.OutcomeTimeout
+		}
+	case engine.OutcomeNoAnswer:
+		a.outcome = engine.OutcomeTimeout
+	}
+	return a
+}
+
+// choose is who a balancer sends the call to; nil if nobody is there.
+func (w *world) choose(t time.Duration, u *dependency, avoid *proc) *proc {
+	ready := w.ready[:0]
+	for _, p := range u.on.procs {
+		if w.listed(p, u, t) {
+			ready = append(ready, p)
+		}
+	}
+	w.ready = ready
+	if len(ready) == 0 {
+		if w.habits.Orchestra && u.addressing == "virtual" || len(u.on.procs) == 0 {
+			return nil
+		}
+		return pick(w.dice, u.on.procs...)
+	}
+	p := pick(w.dice, ready...)
+	if p == avoid && len(ready) > 1 {
+		p = pick(w.dice, ready...)
+	}
+	return p
+}
+
+// listed says whether calls are sent to p: readiness follows a process's state
+// with a delay, and a drained one is taken off in advance.
+func (w *world) listed(p *proc, u *dependency, t time.Duration) bool {
+	if p.now(t).is == draining {
+		return false
+	}
+	before := p.now(max(0, t-w.readiness))
+	if before.is == starting && p.now(t).is == starting {
+		return false
+	}
+	if u.addressing == "instance" && !w.habits.Orchestra {
+		// The client's own list: only those who left for good are off it.
+		return before.is != dead || p.life.next(t) != never
+	}
+	now := p.now(t)
+	return before.is == running || before.is == now.is && now.is == running
+}
+
+// exchange is one call over the network.
+func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64, depth int) answer {
+	d := w.dice
+	if w.habits.Noise > 0 && d.chance(w.habits.Noise) {
+		return answer{t + u.timeout, pick(d, engine.OutcomeTimeout, engine.OutcomeReset, engine.OutcomeUnavailable)}
+	}
+	give := t + u.timeout
+	net := w.way(end{p.host, p}, end{to.host, to}, t)
+	ph := to.now(t)
+	c := p.conns[to]
+	if c == nil {
+		c = &connection{}
+		p.conns[to] = c
+	}
+	if c.open && c.inc != ph.inc || c.open && (ph.is == dead || ph.is == deaf) && !to.host.gone(t) && net.loss < 1 {
+		c.open = false
+		if d.chance(0.25) { // not noticed before it was used
+			return answer{t + net.delay, engine.OutcomeReset}
+		}
+	}
+	if !c.open || d.chance(0.1) {
+		a, ok := w.connect(t, to, ph, net, u.connect)
+		c.open = ok
+		c.inc = ph.inc
+		if !ok {
+			return a
+		}
+		t = a.at
+	}
+	there := w.packets(t, net)
+	if there > give {
+		c.open = false
+		return answer{give, engine.OutcomeTimeout}
+	}
+	a, alive := w.serve(there, to, key, depth)
+	if !alive {
+		// It died, or will never go on.
+		c.open = false
+		if a.at > give || to.host.gone(a.at) || to.now(a.at).is != dead {
+			return answer{give, engine.OutcomeNoAnswer}
+		}
+		return answer{a.at, engine.OutcomeReset}
+	}
+	if a.at > give {
+		return answer{give, engine.OutcomeTimeout}
+	}
+	net = w.way(end{p.host, p}, end{to.host, to}, a.at)
+	if a.at = w.packets(a.at, net); a.at > give {
+		c.open = false
+		return answer{give, engine.OutcomeTimeout}
+	}
+	return a
+}
+
+// connect is the handshake of a new connection.
+func (w *world) connect(t time.Duration, to *proc, ph phase, net way, wait time.Duration) (answer, bool) {
+	if net.dns {
+		return answer{t + 20*time.Millisecond, engine.OutcomeDNS}, false
+	}
+	at := w.packets(t, net)
+	if net.loss >= 1 && net.rejects {
+		return answer{t + min(wait, 400*time.Millisecond), engine.OutcomeUnreachable}, false
+	}
+	if at > t+wait {
+		return answer{t + wait, engine.OutcomeConnectTimeout}, false
+	}
+	switch ph.is {
+	case dead, starting, deaf:
+		return answer{at, engine.OutcomeRefused}, false
+	case stopped, stuck:
+		since := t - to.life.at(t).from
+		if since > w.backlog {
+			return answer{t + wait, engine.OutcomeConnectTimeout}, false
+		}
+	}
+	if net.tls {
+		return answer{at, engine.OutcomeTLS}, false
+	}
+	return answer{at, engine.OutcomeOK}, true
+}
+
+// packets is when what is sent at t has crossed, with TCP's retransmissions.
+func (w *world) packets(t time.Duration, net way) time.Duration {
+	if net.loss >= 1 {
+		return never
+	}
+	again := 200 * time.Millisecond
+	for net.loss > 0 && w.dice.chance(net.loss) {
+		t += again
+		again *= 2
+		if again > time.Minute {
+			return never
+		}
+	}
+	return t + net.delay
+}
+
+// serve lets a process work on a request. It says when and how it answers, and
+// false if it never will.
+func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, bool) {
+	d := w.dice
+	begin, ok := p.goesOn(t)
+	if !ok {
+		return answer{begin, engine.OutcomeReset}, false
+	}
+	s := p.svc
+	end := begin
+	p.arrivals++
+	switch {
+	case d.chance(p.has(turningAway, begin)):
+		return w.served(p, begin, begin+time.Millisecond, engine.OutcomeOverloaded, key), true
+	case d.chance(p.has(noThread, begin)):
+		w.say(p, engine.FactNoThread, 0, begin, "unable to create native thread: possibly out of memory or process/resource limits reached")
+		return w.served(p, begin, begin+time.Millisecond, engine.OutcomeServerError, key), true
+	}
+	work := d.around(s.median, s.sigma)
+	if x := p.has(slow, begin); x > 0 {
+		work = time.Duration(float64(work) * x)
+	}
+	// One queue before all its workers: work that waits is only a number.
+	p.busy = max(0, p.busy-time.Duration(float64(begin-p.seenAt)*s.capacity))
+	if begin > p.seenAt {
+		p.seenAt = begin
+	}
+	wait := time.Duration(float64(p.busy) / s.capacity)
+	if wait > s.queue && s.sheds {
+		return w.served(p, begin, begin+time.Millisecond, engine.OutcomeOverloaded, key), true
+	}
+	p.work += work
+	if wait < 4*s.queue { // beyond, the kernel drops
+		p.busy += work
+	}
+	end += wait + work
+	if x := p.has(diskFull, begin); x > 0 && d.chance(x) {
+		w.say(p, engine.FactDiskFull, 0, begin, "write /data/journal: no space left on device")
+		return w.served(p, begin, end, engine.OutcomeServerError, key), true
+	}
+	if d.chance(p.has(badRequest, begin)) || d.chance(0.004) {
+		return w.served(p, begin, end, engine.OutcomeClientError, key), true
+	}
+	outcome := engine.OutcomeOK
+	for _, u := range s.uses {
+		if depth > 8 || !d.chance(u.share) {
+			continue
+		}
+		parent := key
+		a := w.need(end, p, u, parent, depth+1)
+		end = a.at
+		if a.ok() || !u.needed {
+			continue
+		}
+		outcome = engine.OutcomeServerError
+		if s.kind == proxy || s.translates {
+			outcome = engine.OutcomeUnavailable
+		}
+		break
+	}
+	if outcome == engine.OutcomeOK {
+		switch {
+		case d.chance(p.has(failing, begin)):
+			outcome = engine.OutcomeServerError
+		case d.chance(p.has(lying, begin)):
+			outcome = engine.OutcomeWrongAnswer
+		}
+	}
+	// Does it live to send the answer?
+	if at := p.dies(begin, end); at < end {
+		return answer{at, engine.OutcomeReset}, false
+	}
+	end, ok = p.goesOn(end)
+	if !ok {
+		return answer{end, engine.OutcomeReset}, false
+	}
+	return w.served(p, begin, end, outcome, key), true
+}
+
+// goesOn is when p next works from t on; false if its death comes first, and
+// then when that is.
+func (p *proc) goesOn(t time.Duration) (time.Duration, bool) {
+	for {
+		ph := p.now(t)
+		switch ph.is {
+		case running, draining:
+			return t, true
+		case dead:
+			return t, false
+		case deaf, starting:
+			return t, true // connections that it has already
+		}
+		next := p.life.next(t)
+		if len(p.host.life) > 0 {
+			next = min(next, p.host.life.next(t))
+		}
+		if next == never {
+			return never, false
+		}
+		t = next
+	}
+}
+
+// dies is when p's present life ends, if before the end.
+func (p *proc) dies(begin, end time.Duration) time.Duration {
+	for t := begin; t < end; {
+		if p.now(t).is == dead {
+			return t
+		}
+		next := p.life.next(t)
+		if len(p.host.life) > 0 {
+			next = min(next, p.host.life.next(t))
+		}
+		t = next
+	}
+	return end
+}
+
+// served lets the server's telemetry tell of a call, and returns the answer as
+// its client gets it.
+func (w *world) served(p *proc, begin, end time.Duration, o engine.Outcome, key uint64) answer {
+	p.out.serve(w, p, begin, end, o, key)
+	if o == engine.OutcomeWrongAnswer && !p.svc.validates {
+		o = engine.OutcomeOK // nobody notices
+	}
+	return answer{end, o}
+}

@@ -1,0 +1,276 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"slices"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+func (w *world) lasts(i *injection) {
+	i.end = i.start + w.dice.span(30*time.Second, 80*time.Second)
+}
+
+// cut closes the way from one group to another, both ways if asked.
+func (w *world) cut(i *injection, a, b func(end) bool, both bool, r rule) {
+	r.from, r.to = i.start, i.end
+	r.hits = func(x, y end) bool { return a(x) && b(y) || both && a(y) && b(x) }
+	w.rules = append(w.rules, r)
+}
+
+func inZone(z *zone) func(end) bool { return func(e end) bool { return e.host.zone == z } }
+func outOf(z *zone) func(end) bool  { return func(e end) bool { return e.host.zone != z } }
+func atHost(h *host) func(end) bool { return func(e end) bool { return e.host == h } }
+func notAt(h *host) func(end) bool  { return func(e end) bool { return e.host != h } }
+
+// closed is a rule that drops everything, or rejects it.
+func (w *world) closed() rule { return rule{loss: 1, rejects: w.dice.chance(0.3)} }
+
+func zoneCut(w *world, i *injection) bool {
+	z := w.anotherZone()
+	if z == nil {
+		return false
+	}
+	w.lasts(i)
+	w.cut(i, inZone(z), outOf(z), true, w.closed())
+	i.exact = isZone(z)
+	i.near = anyOf(onHosts(z.hosts...), isLink(z.hosts, nil), nodesOf(z))
+	if !w.habits.Zoned {
+		i.exact = anyOf(isZone(z), nodesOf(z))
+	}
+	i.oneSided = true
+	i.what = z.name
+	return true
+}
+
+func nodesOf(z *zone) func(engine.Culprit) bool {
+	return func(c engine.Culprit) bool {
+		return c.Type == engine.CulpritNode && slices.ContainsFunc(z.hosts, func(h *host) bool { return h.name == c.Name })
+	}
+}
+
+// anotherZone is a zone without the gateway whose services are called from
+// others.
+func (w *world) anotherZone() *zone {
+	p := w.someone(func(p *proc) bool { return app(p) && p.host.zone != w.gateway.zone })
+	if p == nil {
+		return nil
+	}
+	return p.host.zone
+}
+
+// zonePair finds two zones between which calls go.
+func (w *world) zonePair() (a, b *zone) {
+	type pair struct{ a, b *zone }
+	var pairs []pair
+	for _, p := range w.procs {
+		for _, q := range w.reached(p) {
+			if p.host.zone != q.host.zone && q.host != w.outside && p.host != w.outside && app(p) {
+				pairs = append(pairs, pair{p.host.zone, q.host.zone})
+			}
+		}
+	}
+	if len(pairs) == 0 {
+		return nil, nil
+	}
+	got := pick(w.dice, pairs...)
+	return got.a, got.b
+}
+
+// reached lists whom p has called.
+func (w *world) reached(p *proc) (out []*proc) {
+	for _, u := range p.svc.uses {
+		for _, q := range u.on.procs {
+			if p.conns[q] != nil && p.conns[q].open {
+				out = append(out, q)
+			}
+		}
+	}
+	return out
+}
+
+func partial(oneWay bool, shape func(w *world) rule) func(w *world, i *injection) bool {
+	return func(w *world, i *injection) bool {
+		a, b := w.zonePair()
+		if a == nil {
+			return false
+		}
+		w.lasts(i)
+		w.cut(i, inZone(a), inZone(b), !oneWay, shape(w))
+		i.exact = isLink(a.hosts, b.hosts)
+		i.near = nobody
+		if len(w.zones) == 2 {
+			i.near = anyOf(isZone(a), isZone(b), nodesOf(a), nodesOf(b))
+		}
+		if !w.habits.Zoned {
+			i.near = anyOf(i.near, isLink(a.hosts, nil), isLink(b.hosts, nil))
+		}
+		i.oneSided = a == w.gateway.zone || b == w.gateway.zone
+		i.what = a.name + "→" + b.name
+		return true
+	}
+}
+
+func nodeCut(w *world, i *injection) bool {
+	p := w.someone(app)
+	if p == nil {
+		return false
+	}
+	h := p.host
+	w.lasts(i)
+	w.cut(i, atHost(h), notAt(h), true, w.closed())
+	i.exact, i.near = isNode(h), anyOf(onHosts(h), isLink([]*host{h}, nil))
+	i.oneSided = true
+	i.what = h.name
+	return true
+}
+
+// portBlocked closes one service's port for one of its callers.
+func portBlocked(w *world, i *injection) bool {
+	p := w.someone(func(p *proc) bool { return app(p) && len(w.reached(p)) > 0 })
+	if p == nil {
+		return false
+	}
+	q := pick(w.dice, w.reached(p)...)
+	if q.host == p.host {
+		return false
+	}
+	w.lasts(i)
+	w.cut(i, func(e end) bool { return e.proc == p }, func(e end) bool { return e.proc == q }, true, w.closed())
+	i.exact = isLink([]*host{p.host}, []*host{q.host})
+	i.near = nobody
+	// Seen from one caller only: who else talks to it?
+	i.oneSided = !w.others(p, q) && !w.looked(q) && !q.svc.beats
+	i.what = p.id + "→" + q.id
+	return true
+}
+
+// others says whether anybody else calls q.
+func (w *world) others(p, q *proc) bool {
+	for _, o := range w.procs {
+		if o != p && o.host != p.host && o.conns[q] != nil && o.conns[q].open {
+			return true
+		}
+	}
+	return false
+}
+
+func lossy(w *world, i *injection) bool {
+	return partial(false, func(w *world) rule { return rule{loss: w.dice.real(0.2, 0.6)} })(w, i)
+}
+
+func slowLink(w *world, i *injection) bool {
+	if !partial(false, func(w *world) rule { return rule{delay: w.dice.span(300*time.Millisecond, 1500*time.Millisecond)} })(w, i) {
+		return false
+	}
+	i.oneSided = false
+	return true
+}
+
+func flapping(w *world, i *injection) bool {
+	if !partial(false, func(w *world) rule {
+		return rule{loss: 1, flap: w.dice.span(4*time.Second, 10*time.Second)}
+	})(w, i) {
+		return false
+	}
+	return true
+}
+
+// nameLookup breaks for one service, or for everybody.
+func nameLookup(w *world, i *injection) bool {
+	p := w.someone(inner)
+	if p == nil {
+		return false
+	}
+	w.lasts(i)
+	w.cut(i, func(e end) bool { return e.proc != nil }, func(e end) bool { return e.proc != nil && e.proc.svc == p.svc }, false, rule{dns: true})
+	w.forget(p.svc, i.start)
+	i.exact = anyOf(isService(p.svc), isLink(nil, hostsOf(p.svc)))
+	i.near = procsOf(p.svc)
+	i.what = p.svc.name
+	return true
+}
+
+func hostsOf(s *service) (out []*host) {
+	for _, p := range s.procs {
+		out = append(out, p.host)
+	}
+	return out
+}
+
+func procsOf(s *service) func(engine.Culprit) bool {
+	var fs []func(engine.Culprit) bool
+	for _, p := range s.procs {
+		fs = append(fs, isProc(p))
+	}
+	return anyOf(fs...)
+}
+
+// forget closes the connections to a service: what is new must be looked up.
+func (w *world) forget(s *service, at time.Duration) {
+	w.agenda.plan(at, func(time.Duration) {
+		for _, p := range w.procs {
+			for q, c := range p.conns {
+				if q.svc == s {
+					c.open = false
+				}
+			}
+		}
+	})
+}
+
+func expired(w *world, i *injection) bool {
+	p := w.someone(inner)
+	if p == nil {
+		return false
+	}
+	w.lasts(i)
+	w.cut(i, func(e end) bool { return e.proc != nil }, func(e end) bool { return e.proc != nil && e.proc.svc == p.svc }, false, rule{tls: true})
+	w.forget(p.svc, i.start)
+	i.exact = anyOf(isService(p.svc), procsOf(p.svc))
+	i.near = isLink(nil, hostsOf(p.svc))
+	i.what = p.svc.name
+	return true
+}
+
+// gatewayCut: telemetry from a zone, or from all, does not arrive; the fleet
+// itself is well.
+func gatewayCut(one bool) func(w *world, i *injection) bool {
+	return func(w *world, i *injection) bool {
+		w.lasts(i)
+		from := notAt(w.gateway)
+		i.what = "all"
+		i.exact, i.near = nobody, nobody
+		if one {
+			z := w.anotherZone()
+			if z == nil {
+				return false
+			}
+			from = inZone(z)
+			i.what = z.name
+			i.exact = anyOf(isZone(z), isLink(z.hosts, nil), nodesOf(z))
+			i.near = onHosts(z.hosts...)
+		}
+		w.cut(i, from, atHost(w.gateway), true, rule{loss: 1})
+		i.hidden = true
+		return true
+	}
+}
+
+var partitions = []scenario{
+	{name: "zone_cut", class: engine.ClassPartition, do: zoneCut},
+	{name: "partial", class: engine.ClassPartition, do: partial(false, (*world).closed)},
+	{name: "one_way", class: engine.ClassPartition, do: partial(true, (*world).closed)},
+	{name: "node_cut", class: engine.ClassPartition, do: nodeCut},
+	{name: "port_blocked", class: engine.ClassPartition, do: portBlocked},
+	{name: "lossy_link", class: engine.ClassPartition, do: lossy},
+	{name: "slow_link", class: engine.ClassPartition, do: slowLink},
+	{name: "flapping", class: engine.ClassPartition, do: flapping},
+	{name: "dns", class: engine.ClassPartition, do: nameLookup},
+	{name: "tls_expired", class: engine.ClassPartition, do: expired},
+	{name: "gateway_cut_zone", class: engine.ClassPartition, do: gatewayCut(true)},
+	{name: "gateway_cut_all", class: engine.ClassPartition, do: gatewayCut(false)},
+}

@@ -1,0 +1,236 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+func (p *proc) suffers(from, to time.Duration, kind effectKind, x float64) {
+	p.effects = append(p.effects, effect{from, to, kind, x})
+}
+
+// outOfMemory grows to the limit, and the kernel ends it. leaks: the growth is
+// slow and hurts before.
+func outOfMemory(leaks bool) func(w *world, i *injection) bool {
+	return func(w *world, i *injection) bool {
+		p := w.someone(app)
+		if p == nil {
+			return false
+		}
+		i.blame(p)
+		kill := i.start
+		if leaks {
+			kill += w.dice.span(30*time.Second, 60*time.Second)
+			p.suffers(i.start, kill, filling, 1)
+			late := kill - 10*time.Second
+			p.suffers(late, kill, slow, w.dice.real(5, 60))
+			if w.examined(p) {
+				p.suffers(late, kill, lowMemory, w.dice.real(0.15, 0.6))
+			}
+			if w.dice.chance(0.4) {
+				w.say(p, engine.FactOutOfMemory, 0, late+time.Second, "java.lang.OutOfMemoryError: Java heap space")
+			}
+		}
+		w.ends(p, kill, 137, true)
+		back := kill + w.downFor()
+		i.end = back + w.dice.span(time.Second, 4*time.Second)
+		w.returns(p, back, i.end)
+		// The kernel's word is the only difference from any other kill.
+		i.hidden = !w.habits.Kernel
+		return true
+	}
+}
+
+func throttle(w *world, i *injection) bool {
+	p := w.someone(inner)
+	if p == nil {
+		return false
+	}
+	i.blame(p)
+	w.lasts(i)
+	p.suffers(i.start, i.end, throttled, w.dice.real(0.4, 0.95))
+	p.suffers(i.start, i.end, slow, w.slowEnough(p))
+	i.hidden = !w.examined(p) && !(w.habits.Levels && p.svc.signs)
+	return true
+}
+
+// slowEnough makes a process take longer than its callers wait, often.
+func (w *world) slowEnough(p *proc) float64 {
+	return float64(w.dice.span(800*time.Millisecond, 5*time.Second)) / float64(p.svc.median)
+}
+
+// full is a limit that refuses, and a process that says so in its log.
+func full(kind effectKind) func(w *world, i *injection) bool {
+	return func(w *world, i *injection) bool {
+		p := w.someone(func(p *proc) bool {
+			return app(p) && p.svc.logs && (kind != noDescriptor && kind != poolDry || len(p.svc.uses) > 0)
+		})
+		if p == nil {
+			return false
+		}
+		i.blame(p)
+		w.lasts(i)
+		p.suffers(i.start, i.end, kind, w.dice.real(0.4, 1))
+		return true
+	}
+}
+
+// overload brings more requests than one service can serve.
+func overload(w *world, i *injection) bool {
+	p := w.someone(inner)
+	if p == nil {
+		return false
+	}
+	s := p.svc
+	i.exact, i.near = isService(s), procsOf(s)
+	if len(s.procs) == 1 {
+		i.exact = anyOf(i.exact, isProc(p))
+	}
+	w.lasts(i)
+	times := w.dice.real(3, 8)
+	w.rushes = append(w.rushes, effect{from: i.start, to: i.end, x: times})
+	// Its capacity is what leaves it well at the usual load.
+	work := time.Duration(0)
+	for _, q := range s.procs {
+		work += q.work
+	}
+	s.capacity = max(0.01, work.Seconds()/w.time.Seconds()/float64(len(s.procs))*times*w.dice.real(0.3, 0.7))
+	i.what = s.name
+	return true
+}
+
+// quota: a callee turns calls away; its clients did not change.
+func quota(w *world, i *injection) bool {
+	p := w.someone(func(p *proc) bool { return p.svc.layer > 0 && p.svc.kind != proxy })
+	if p == nil {
+		return false
+	}
+	s := p.svc
+	i.exact, i.near = isService(s), procsOf(s)
+	if len(s.procs) == 1 {
+		i.exact = anyOf(i.exact, isProc(p))
+	}
+	w.lasts(i)
+	x := w.dice.real(0.4, 1)
+	for _, q := range s.procs {
+		q.suffers(i.start, i.end, turningAway, x)
+	}
+	i.what = s.name
+	return true
+}
+
+var exhaustions = []scenario{
+	{name: "oom_kill", class: engine.ClassExhaustion, do: outOfMemory(false)},
+	{name: "memory_leak", class: engine.ClassExhaustion, do: outOfMemory(true)},
+	{name: "cpu_throttle", class: engine.ClassExhaustion, do: throttle},
+	{name: "disk_full", class: engine.ClassExhaustion, can: hasLogs, do: full(diskFull)},
+	{name: "descriptors", class: engine.ClassExhaustion, can: hasLogs, do: full(noDescriptor)},
+	{name: "threads", class: engine.ClassExhaustion, can: hasLogs, do: full(noThread)},
+	{name: "pool_drained", class: engine.ClassExhaustion, can: hasLogs, do: full(poolDry)},
+	{name: "overload", class: engine.ClassExhaustion, do: overload},
+	{name: "quota_429", class: engine.ClassExhaustion, do: quota},
+}
+
+func hasLogs(w *world) bool { return w.habits.Logs }
+
+// How a byzantine process shows.
+
+func knownAnswer(w *world, i *injection) bool {
+	p := w.someone(func(p *proc) bool { return app(p) && w.asked(p) })
+	if p == nil {
+		return false
+	}
+	i.blame(p)
+	w.lasts(i)
+	p.suffers(i.start, i.end, selfTest, 1)
+	p.suffers(i.start, i.end, lying, w.dice.real(0.2, 1))
+	return true
+}
+
+// asked says whether a probe asks p something over HTTP.
+func (w *world) asked(p *proc) bool {
+	for _, a := range w.agents {
+		for _, t := range a.targets {
+			if t.of == p && t.http {
+				return true
+			}
+		}
+	}
+	for _, t := range w.ownTargets {
+		if t.of == p && t.http {
+			return true
+		}
+	}
+	return false
+}
+
+func twoFaced(w *world, i *injection) bool {
+	p := w.someone(func(p *proc) bool { return p.svc.beats && p.host.agent != w.secondEar })
+	if p == nil {
+		return false
+	}
+	i.blame(p)
+	w.lasts(i)
+	p.suffers(i.start, i.end, badDigest, 1)
+	return true
+}
+
+func answersBadly(kind effectKind) func(w *world, i *injection) bool {
+	return func(w *world, i *injection) bool {
+		p := w.someone(func(p *proc) bool { return inner(p) && (kind != lying || p.svc.validates) })
+		if p == nil {
+			return false
+		}
+		i.blame(p)
+		w.lasts(i)
+		p.suffers(i.start, i.end, kind, w.dice.real(0.3, 1))
+		return true
+	}
+}
+
+// badRelease rolls out a version that answers with errors of its own.
+func badRelease(w *world, i *injection) bool {
+	p := w.someone(inner)
+	if p == nil {
+		return false
+	}
+	s := p.svc
+	i.exact, i.near = isService(s), procsOf(s)
+	w.lasts(i)
+	x := w.dice.real(0.3, 1)
+	at := i.start
+	for _, q := range s.procs {
+		ready := w.replace(q, at, "1.5.0")
+		q.suffers(ready, i.end, failing, x)
+		at = ready + 500*time.Millisecond
+	}
+	i.end = max(i.end, at+20*time.Second)
+	i.what = s.name
+	return true
+}
+
+func countsBackwards(w *world, i *injection) bool {
+	p := w.someone(func(p *proc) bool { return p.svc.beats })
+	if p == nil {
+		return false
+	}
+	i.blame(p)
+	w.lasts(i)
+	p.suffers(i.start, i.end, backwards, 1)
+	return true
+}
+
+var byzantines = []scenario{
+	{name: "known_answer", class: engine.ClassByzantine, can: func(w *world) bool { return w.habits.Probes > 0 }, do: knownAnswer},
+	{name: "two_digests", class: engine.ClassByzantine, can: func(w *world) bool {
+		return w.habits.Beats && w.habits.Digests && w.secondEar != nil && len(w.agents) > 1
+	}, do: twoFaced},
+	{name: "own_5xx", class: engine.ClassByzantine, do: answersBadly(failing)},
+	{name: "wrong_answers", class: engine.ClassByzantine, do: answersBadly(lying)},
+	{name: "bad_release", class: engine.ClassByzantine, do: badRelease},
+	{name: "counts_backwards", class: engine.ClassByzantine, can: func(w *world) bool { return w.habits.Beats }, do: countsBackwards},
+}

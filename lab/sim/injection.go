@@ -1,0 +1,258 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// injection is what is done to the fleet in one episode, and what is right to
+// say of it.
+type injection struct {
+	scenario   *scenario
+	start, end time.Duration // end: the fault was taken back
+	exact      func(c engine.Culprit) bool
+	near       func(c engine.Culprit) bool // right, less specific or one of several
+	hidden     bool                        // nothing observable gives the class away
+	oneSided   bool                        // nobody behind the cut can report meanwhile
+	what       string
+}
+
+// scenario is a kind of injection.
+type scenario struct {
+	name  string
+	class engine.Class // ClassNone: a confounder
+	can   func(w *world) bool
+	do    func(w *world, i *injection) bool // false: this fleet has nobody to whom it can happen
+}
+
+func nobody(engine.Culprit) bool { return false }
+
+// isProc says whether a culprit is p.
+func isProc(p *proc) func(engine.Culprit) bool {
+	return func(c engine.Culprit) bool {
+		switch c.Type {
+		case engine.CulpritExternal:
+			return p.svc.kind != application && namesService(c.Name, p.svc) || c.Name == p.address
+		case engine.CulpritService:
+			return c.Service.Name == p.svc.name && len(p.svc.procs) == 1
+		case engine.CulpritInstance:
+			if c.Service.Name != p.svc.name {
+				return false
+			}
+			if c.Instance == p.id || strings.HasSuffix(c.Name, "@"+p.host.name) || c.Name == p.host.name {
+				return true
+			}
+			for _, s := range p.sources {
+				if s.Instance == c.Instance {
+					return true
+				}
+			}
+		}
+		return false
+	}
+}
+
+func namesService(address string, s *service) bool {
+	if address == s.name || address == s.name+":"+itoa(s.port) {
+		return true
+	}
+	for _, p := range s.procs {
+		if p.address == address {
+			return true
+		}
+	}
+	return false
+}
+
+// isService says whether a culprit is the service as a whole, or one of its
+// addresses of which nothing else is known.
+func isService(s *service) func(engine.Culprit) bool {
+	return func(c engine.Culprit) bool {
+		switch c.Type {
+		case engine.CulpritService, engine.CulpritVersion:
+			return c.Service.Name == s.name
+		case engine.CulpritExternal:
+			return namesService(c.Name, s)
+		}
+		return false
+	}
+}
+
+func anyOf(fs ...func(engine.Culprit) bool) func(engine.Culprit) bool {
+	return func(c engine.Culprit) bool {
+		for _, f := range fs {
+			if f(c) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func isNode(h *host) func(engine.Culprit) bool {
+	return func(c engine.Culprit) bool { return c.Type == engine.CulpritNode && c.Name == h.name }
+}
+
+func isZone(z *zone) func(engine.Culprit) bool {
+	return func(c engine.Culprit) bool { return c.Type == engine.CulpritZone && c.Name == z.name }
+}
+
+// onHosts says whether a culprit is a process on one of the hosts.
+func onHosts(hosts ...*host) func(engine.Culprit) bool {
+	var fs []func(engine.Culprit) bool
+	for _, h := range hosts {
+		for _, p := range h.procs {
+			fs = append(fs, isProc(p))
+		}
+	}
+	return anyOf(fs...)
+}
+
+// sideOf says whether a name is that of a place, or of somebody there.
+func sideOf(name string, hosts []*host) bool {
+	for _, h := range hosts {
+		if name == h.name || name == h.zone.name {
+			return true
+		}
+		for _, p := range h.procs {
+			if isProc(p)(engine.Culprit{Type: engine.CulpritInstance, Name: name, Instance: name, Service: p.svc.id}) ||
+				name == p.svc.name || namesService(name, p.svc) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isLink says whether a culprit is the way between two groups of hosts; an
+// empty group is everywhere.
+func isLink(a, b []*host) func(engine.Culprit) bool {
+	return func(c engine.Culprit) bool {
+		x, y, ok := strings.Cut(c.Name, "→")
+		if !ok || c.Type != engine.CulpritLink {
+			return false
+		}
+		in := func(name string, g []*host) bool { return len(g) == 0 || sideOf(name, g) }
+		return in(x, a) && in(y, b) || in(x, b) && in(y, a)
+	}
+}
+
+// blame names a process as the culprit.
+func (i *injection) blame(p *proc) {
+	i.exact = isProc(p)
+	i.near = isService(p.svc)
+	i.what += " " + p.id + "@" + p.host.name
+}
+
+// ending is how a life of a process ended.
+type ending struct {
+	at   time.Duration
+	code int
+	oom  bool
+}
+
+func (p *proc) kills(now time.Duration) (n int64) {
+	for _, e := range p.ends {
+		if e.oom && e.at <= now {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *proc) exitCode(now time.Duration) (code int, ok bool) {
+	for _, e := range p.ends {
+		if e.at <= now {
+			code, ok = e.code, true
+		}
+	}
+	return code, ok
+}
+
+// ends lets a process end; its supervisor tells how if the fleet has one that
+// does.
+func (w *world) ends(p *proc, at time.Duration, code int, oom bool) {
+	p.life.set(at, dead, p.life.at(at).inc)
+	p.ends = append(p.ends, ending{at, code, oom})
+	if w.habits.Exits {
+		w.tell(p, engine.FactExit, int64(code), at, fmt.Sprintf("container exited with status %d", code))
+	}
+	if oom && w.habits.Kernel && !w.habits.Process {
+		w.tell(p, engine.FactOOMKill, 0, at, "Memory cgroup out of memory: Killed process")
+	}
+}
+
+// returns lets it start anew.
+func (w *world) returns(p *proc, at, listens time.Duration) {
+	inc := w.incarnation()
+	p.life.set(at, starting, inc)
+	p.life.set(listens, running, inc)
+	if w.habits.Exits && w.habits.Orchestra {
+		p.restarts++
+		w.agenda.plan(at, func(now time.Duration) {
+			w.tell(p, engine.FactStarted, 0, now, "Started container")
+			w.tell(p, engine.FactRestarts, int64(p.restarts), now, "")
+		})
+	}
+}
+
+// downFor is how long somebody who crashed stays away: a supervisor starts him
+// anew at once, a person later.
+func (w *world) downFor() time.Duration {
+	if w.habits.Orchestra && w.dice.chance(0.7) {
+		return w.dice.span(3*time.Second, 15*time.Second)
+	}
+	return w.dice.span(20*time.Second, 70*time.Second)
+}
+
+// someone returns a process for which calls come, if there is one that fits.
+func (w *world) someone(fits func(p *proc) bool) *proc {
+	var busy []*proc
+	for _, p := range w.procs {
+		if p.host != w.outside && p.arrivals > int(w.time/(4*time.Second)) && (fits == nil || fits(p)) {
+			busy = append(busy, p)
+		}
+	}
+	if len(busy) == 0 {
+		return nil
+	}
+	return pick(w.dice, busy...)
+}
+
+func app(p *proc) bool { return p.svc.kind == application }
+
+// inner says whether instrumented callers see the process.
+func inner(p *proc) bool { return p.svc.kind == application && p.svc.layer > 0 }
+
+// watched says whether somebody besides its own heartbeats sees p.
+func (w *world) watched(p *proc) bool {
+	return p.svc.layer > 0 && w.habits.Level != "" || w.habits.Exits || w.looked(p)
+}
+
+// looked says whether p is probed, over the network or by its host's agent.
+func (w *world) looked(p *proc) bool {
+	for _, a := range w.agents {
+		for _, t := range a.targets {
+			if t.of == p {
+				return true
+			}
+		}
+	}
+	for _, t := range w.ownTargets {
+		if t.of == p {
+			return true
+		}
+	}
+	return false
+}
+
+// examined says whether an agent reads p's resources from its kernel.
+func (w *world) examined(p *proc) bool {
+	return w.habits.Process && p.svc.kind == application && p.host.agent != nil
+}

@@ -1,0 +1,113 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command sim is the simulated lab: random fleets in virtual time, one fault or
+// confounder each, and the real engine that has to tell what happened.
+//
+//	go run ./lab/sim --seed 1 --episodes 2000
+//	go run ./lab/sim --seed 1 --episode 17 -v
+//
+// What the engine is told follows from a physical model (who lives, what the
+// network lets through, how long work takes) and shares no constant with the
+// engine's evidence. Equal seeds give equal results.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+func main() {
+	seed := flag.Uint64("seed", 1, "seed of all randomness")
+	episodes := flag.Int("episodes", 2000, "number of episodes")
+	class := flag.String("class", "", "only faults of this class, \"confounder\", or scenarios whose name contains this")
+	one := flag.Int("episode", -1, "replay this episode only")
+	verbose := flag.Bool("v", false, "print every event of the replayed episode")
+	asJSON := flag.Bool("json", false, "print every episode as a line of JSON and the table to standard error")
+	workers := flag.Int("workers", runtime.GOMAXPROCS(0), "episodes at a time")
+	flag.Parse()
+
+	list := catalogue(*class)
+	if len(list) == 0 {
+		fmt.Fprintf(os.Stderr, "--class %s names no class (crash, network_partition, resource_exhaustion, byzantine, confounder) and no scenario\n", *class)
+		os.Exit(2)
+	}
+	if *one >= 0 {
+		replay(*seed, *one, list, *verbose)
+		return
+	}
+	began := time.Now()
+	done := run(*seed, *episodes, list, *workers)
+	table := os.Stdout
+	if *asJSON {
+		table = os.Stderr
+		out := json.NewEncoder(os.Stdout)
+		for i := range done {
+			if err := out.Encode(&done[i]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		}
+	}
+	summarize(done).print(table, *seed)
+	fmt.Fprintf(table, "\n%d episodes in %s\n", len(done), time.Since(began).Round(time.Second/10))
+}
+
+// catalogue lists the scenarios that a filter leaves.
+func catalogue(filter string) (out []scenario) {
+	for _, list := range [...][]scenario{crashes, partitions, exhaustions, byzantines, confounders} {
+		for _, sc := range list {
+			kind := string(sc.class)
+			if sc.class == engine.ClassNone {
+				kind = "confounder"
+			}
+			if filter == "" || kind == filter || strings.Contains(sc.name, filter) {
+				out = append(out, sc)
+			}
+		}
+	}
+	return out
+}
+
+// run plays the episodes 0..n-1.
+func run(seed uint64, n int, list []scenario, workers int) []episode {
+	done := make([]episode, n)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range max(1, workers) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				done[i] = play(seed, i, list, false)
+			}
+		})
+	}
+	wg.Wait()
+	return done
+}
+
+func replay(seed uint64, number int, list []scenario, verbose bool) {
+	ep := play(seed, number, list, verbose)
+	for _, line := range ep.events {
+		fmt.Println(line)
+	}
+	ep.events = nil
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "  ")
+	if err := out.Encode(&ep); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,382 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// beat is a process's heartbeat timer.
+func (w *world) beat(p *proc) {
+	every := w.habits.BeatEvery
+	var tick func(time.Duration)
+	tick = func(now time.Duration) {
+		p.clock++
+		ph := p.now(now)
+		if ph.is == stopped {
+			// A stopped process's timer does not run; it goes on when it may.
+			p.clock--
+			next := p.life.next(now)
+			if len(p.host.life) > 0 {
+				next = min(next, p.host.life.next(now))
+			}
+			if next != never {
+				w.agenda.plan(max(next, now)+w.dice.span(0, 50*time.Millisecond), tick)
+			}
+			return
+		}
+		w.agenda.plan(now+w.dice.span(every*97/100, every*103/100), tick)
+		if ph.is == dead {
+			p.clock = 0
+			if w.injected && now >= w.injection.start {
+				w.shows(now)
+			}
+			return
+		}
+		if w.dice.chance(w.lossOfBeats) {
+			return
+		}
+		seq := p.clock
+		if p.has(backwards, now) > 0 && w.dice.chance(0.3) {
+			seq -= min(seq-1, uint64(w.dice.number(3, 30)))
+		}
+		b := engine.Beat{Source: w.source(p, ph.inc), Interval: every, Incarnation: ph.inc, Seq: seq, SentAt: wall(now + p.host.skew(now)), Remote: p.address}
+		switch ph.is {
+		case starting:
+			b.Status = engine.StatusStarting
+		case draining:
+			if w.habits.Announces {
+				b.Status = engine.StatusStopping
+			}
+		default:
+			if w.habits.Announces {
+				b.Status = engine.StatusReady
+			}
+		}
+		if w.habits.Digests {
+			b.Digest = "d" + itoa(int(seq/8))
+		}
+		w.push(now, p, b)
+		if p.has(duplicateSend, now) > 0 {
+			w.push(now+w.dice.span(time.Millisecond, time.Second), p, b)
+		}
+	}
+	w.agenda.plan(w.dice.span(0, every), tick)
+}
+
+// push sends a heartbeat to the agent, or to the gateway itself.
+func (w *world) push(now time.Duration, p *proc, b engine.Beat) {
+	a := p.host.agent
+	if a == nil {
+		net := w.way(end{p.host, p}, end{host: w.gateway}, now)
+		if at := w.packets(now, net); at < now+3*time.Second {
+			w.agenda.plan(at, func(now time.Duration) {
+				w.arrive(now, &engine.Batch{Beats: []engine.Beat{b}})
+			})
+		}
+		return
+	}
+	net := w.way(end{p.host, p}, end{host: a.host}, now)
+	if at := w.packets(now, net); at < now+3*time.Second {
+		w.heard(at, a, &b)
+	}
+	if w.secondEar != nil && w.secondEar != a && w.habits.Digests {
+		other := b
+		if p.has(badDigest, now) > 0 {
+			other.Digest = "x" + other.Digest
+		}
+		net := w.way(end{p.host, p}, end{host: w.secondEar.host}, now)
+		if at := w.packets(now, net); at < now+3*time.Second {
+			w.heard(at, w.secondEar, &other)
+		}
+	}
+}
+
+// heard is a heartbeat's arrival at an agent, which stamps and passes it on.
+func (w *world) heard(at time.Duration, a *agent, b *engine.Beat) {
+	beat := *b
+	w.agenda.plan(at, func(now time.Duration) {
+		up, ok := a.life.awake(now)
+		if !ok {
+			return
+		}
+		w.agenda.plan(up, func(now time.Duration) {
+			beat.Stamp = a.stamp(now)
+			a.pending.Beats = append(a.pending.Beats, beat)
+		})
+	})
+}
+
+func (a *agent) stamp(now time.Duration) engine.Stamp {
+	a.seq++
+	return engine.Stamp{Observer: a.id, At: wall(now + a.host.skew(now)), Uptime: a.uptime(now), Seq: a.seq}
+}
+
+// observe is an agent's own timer: it tells that it lives and passes on what it
+// heard.
+func (w *world) observe(a *agent) {
+	const every = time.Second
+	due := time.Duration(0)
+	var tick func(time.Duration)
+	tick = func(now time.Duration) {
+		ph := a.life.at(now)
+		if len(a.host.life) > 0 && a.host.life.at(now).is != running {
+			ph.is = a.host.life.at(now).is
+		}
+		if ph.is == dead {
+			a.pending = &engine.Batch{}
+			w.agenda.plan(now+every, tick)
+			return
+		}
+		if ph.is == stopped {
+			next := a.life.next(now)
+			if len(a.host.life) > 0 {
+				next = min(next, a.host.life.next(now))
+			}
+			if next != never {
+				w.agenda.plan(next, tick)
+			}
+			return
+		}
+		late := max(0, now-due)
+		if due == 0 {
+			late = 0
+		}
+		due = now + every
+		w.agenda.plan(due+w.dice.span(0, 10*time.Millisecond), tick)
+		b := a.pending
+		a.pending = &engine.Batch{}
+		b.Observers = append(b.Observers, engine.ObserverBeat{Stamp: a.stamp(now), Host: a.host.name, Interval: every, Late: late})
+		w.send(now, end{host: a.host}, b, 5*time.Minute, 0)
+	}
+	w.agenda.plan(w.dice.span(0, every), tick)
+}
+
+// sign is a process's own export of metrics.
+func (w *world) sign(p *proc) {
+	every := w.habits.SignEvery
+	var tick func(time.Duration)
+	tick = func(now time.Duration) {
+		if ph := p.now(now); ph.is.timersRun() {
+			src := w.source(p, ph.inc)
+			w.ship(now, end{p.host, p}, p.host.agent, &engine.Batch{Signs: []engine.Sign{{Source: src}}, Levels: w.levels(p, src, now)}, 20*time.Second)
+		}
+		w.agenda.plan(now+w.dice.span(every*98/100, every*102/100), tick)
+	}
+	w.agenda.plan(w.dice.span(0, every), tick)
+}
+
+// levels are the gauges in a process's metrics.
+func (w *world) levels(p *proc, src *engine.Source, now time.Duration) []engine.Level {
+	if !w.habits.Levels {
+		return nil
+	}
+	used := func(kind effectKind, usual, full float64) float64 {
+		if p.has(kind, now) > 0 {
+			return full
+		}
+		return usual * w.dice.real(0.9, 1.1)
+	}
+	waiting := 0.0
+	if p.has(poolDry, now) > 0 {
+		waiting = float64(w.dice.number(3, 30))
+	}
+	at := wall(now + p.host.skew(now))
+	memory := 0.3 + 0.7*p.filled(now)
+	return []engine.Level{
+		{Source: src, Kind: engine.LevelMemory, Share: memory, At: at},
+		{Source: src, Kind: engine.LevelCPU, Share: max(used(busyCPU, 0.2, 1), used(throttled, 0.2, 1)), At: at},
+		{Source: src, Kind: engine.LevelThrottled, Share: p.has(throttled, now), At: at},
+		{Source: src, Kind: engine.LevelDisk, Share: used(diskFull, 0.6, 1), At: at},
+		{Source: src, Kind: engine.LevelDescriptors, Share: used(noDescriptor, 0.1, 1), At: at},
+		{Source: src, Kind: engine.LevelThreads, Share: used(noThread, 0.1, 1), At: at},
+		{Source: src, Kind: engine.LevelPool, Share: used(poolDry, 0.3, 1), Waiting: waiting, At: at},
+	}
+}
+
+// target is what an agent looks at.
+type target struct {
+	of      *proc
+	process bool
+	http    bool
+	name    string
+	source  *engine.Source
+	every   time.Duration
+	wait    time.Duration
+}
+
+// targets shares the processes out among the agents.
+func (w *world) targets() {
+	for _, p := range w.procs {
+		if p.host.agent != nil && w.habits.Process && p.svc.kind == application {
+			p.host.agent.targets = append(p.host.agent.targets, &target{of: p, process: true, name: "process:" + p.svc.name, every: w.dice.span(time.Second, 5*time.Second)})
+		}
+		if !w.dice.chance(w.habits.Probes) {
+			continue
+		}
+		t := &target{of: p, http: w.dice.chance(0.6), every: w.habits.ProbeEvery, wait: w.dice.span(time.Second, 2*time.Second)}
+		t.name = "tcp://" + p.address
+		if t.http {
+			t.name = "http://" + p.address + "/health"
+		}
+		if p.svc.kind == application {
+			src := engine.Source{Service: p.svc.id, Instance: p.id, Host: p.host.name}
+			if w.habits.Drawn {
+				src.Instance = ""
+			}
+			if w.habits.Zoned {
+				src.Zone = p.host.zone.name
+			}
+			t.source = engine.NewSource(src)
+		} else {
+			t.name = p.svc.name + ":" + itoa(p.svc.port)
+		}
+		for range w.dice.number(1, 2) {
+			if len(w.agents) == 0 {
+				w.ownTargets = append(w.ownTargets, t)
+				break
+			}
+			a := pick(w.dice, w.agents...)
+			a.targets = append(a.targets, t)
+		}
+	}
+}
+
+// look is an agent's timer for one target; a nil agent is the gateway itself.
+func (w *world) look(a *agent, t *target) {
+	var tick func(time.Duration)
+	tick = func(now time.Duration) {
+		w.agenda.plan(now+w.dice.span(t.every*98/100, t.every*102/100), tick)
+		if a != nil {
+			if a.life.at(now).is != running || len(a.host.life) > 0 && a.host.life.at(now).is != running {
+				return
+			}
+			if t.process {
+				a.pending.Probes = append(a.pending.Probes, w.processProbe(a, t, now))
+				return
+			}
+			b := w.probe(a.host, t, now)
+			w.agenda.plan(now+b.RTT, func(now time.Duration) {
+				if a.life.at(now).is != running {
+					return
+				}
+				b.Stamp = a.stamp(now)
+				a.pending.Probes = append(a.pending.Probes, b)
+			})
+			return
+		}
+		if w.gatewayLife.at(now).is != running {
+			return
+		}
+		b := w.probe(w.gateway, t, now)
+		w.agenda.plan(now+b.RTT, func(now time.Duration) {
+			b.At = wall(now)
+			w.arrive(now, &engine.Batch{Probes: []engine.Probe{b}})
+		})
+	}
+	w.agenda.plan(w.dice.span(0, t.every), tick)
+}
+
+// probe is one look at a target over the network.
+func (w *world) probe(from *host, t *target, now time.Duration) engine.Probe {
+	p := t.of
+	b := engine.Probe{Source: t.source, Target: t.name, Interval: t.every, Direct: true}
+	net := w.way(end{host: from}, end{p.host, p}, now)
+	a, ok := w.connect(now, p, p.now(now), net, t.wait)
+	if ok && t.http {
+		a = w.health(a.at, p, net, now+t.wait)
+	}
+	b.Outcome, b.RTT = a.outcome, a.at-now
+	if a.outcome != engine.OutcomeOK {
+		w.shows(now)
+	}
+	return b
+}
+
+// health is the answer of a health page: it waits in the same queue as the rest
+// and is wrong only where the known answer is.
+func (w *world) health(t time.Duration, p *proc, net way, give time.Duration) answer {
+	at := w.packets(t, net)
+	if at > give {
+		return answer{give, engine.OutcomeNoAnswer}
+	}
+	begin, ok := p.goesOn(at)
+	if !ok || begin > give {
+		return answer{give, engine.OutcomeNoAnswer}
+	}
+	wait := time.Duration(float64(max(0, p.busy-time.Duration(float64(begin-p.seenAt)*p.svc.capacity))) / p.svc.capacity)
+	if begin += wait + 2*time.Millisecond; begin > give {
+		return answer{give, engine.OutcomeNoAnswer}
+	}
+	if p.has(selfTest, t) > 0 {
+		return answer{begin, engine.OutcomeWrongAnswer}
+	}
+	return answer{begin, engine.OutcomeOK}
+}
+
+// processProbe is what the kernel says of a process.
+func (w *world) processProbe(a *agent, t *target, now time.Duration) engine.Probe {
+	p := t.of
+	ph := p.now(now)
+	x := &engine.Process{
+		PID: int64(ph.inc % 30000), StartTime: wall(0) - 1_000_000_000_000 + engine.Time(ph.inc*1_000_003),
+		OOMKills: -1, MemoryUsed: 300 << 20, MemoryLimit: 1 << 30, FDs: 80, FDLimit: 1024, Threads: 40, ThreadLimit: 500,
+		PressureCPU: w.dice.real(0, 0.05), PressureMem: 0, PressureIO: w.dice.real(0, 0.02), Throttled: w.dice.real(0, 0.02),
+	}
+	if w.habits.Kernel {
+		x.OOMKills = p.kills(now)
+	}
+	b := engine.Probe{Stamp: a.stamp(now), Source: w.source(p, w.lastLife(p, now)), Target: t.name, Interval: t.every, Outcome: engine.OutcomeOK, Process: x, Direct: true}
+	switch ph.is {
+	case dead:
+		x.State, b.Outcome = engine.ProcessGone, engine.OutcomeDown
+		x.PID, x.StartTime = 0, 0
+		if code, ok := p.exitCode(now); ok && w.habits.Exits {
+			x.HasExitCode, x.ExitCode = true, code
+		}
+		w.shows(now)
+	case stopped:
+		x.State, b.Outcome = engine.ProcessStopped, engine.OutcomeDown
+		if since := p.life.at(now); since.is == stopped && p.life.next(now)-since.from < 3*time.Second {
+			x.State, b.Outcome = engine.ProcessRunning, engine.OutcomeOK // a pause of its garbage collector
+		} else {
+			w.shows(now)
+		}
+	default:
+		x.State = engine.ProcessRunning
+	}
+	if v := p.has(throttled, now); v > 0 {
+		x.Throttled = v * w.dice.real(0.9, 1.05)
+		x.PressureCPU = v
+	}
+	if v := p.has(busyCPU, now); v > 0 {
+		x.PressureCPU = v
+	}
+	if v := p.has(lowMemory, now); v > 0 {
+		x.PressureMem = v
+	}
+	if p.has(noDescriptor, now) > 0 {
+		x.FDs = 1020 + int64(w.dice.IntN(5))
+	}
+	if p.has(noThread, now) > 0 {
+		x.Threads = 498
+	}
+	x.MemoryUsed += int64(p.filled(now) * float64(x.MemoryLimit-x.MemoryUsed))
+	return b
+}
+
+// lastLife is the incarnation that lives, or lived last.
+func (w *world) lastLife(p *proc, now time.Duration) uint64 { return p.now(now).inc }
+
+// filled is how much of its memory's head-room a leak has eaten.
+func (p *proc) filled(now time.Duration) float64 {
+	for _, e := range p.effects {
+		if e.kind == filling && now >= e.from && now < e.to {
+			return min(1, e.x*float64(now-e.from)/float64(e.to-e.from))
+		}
+	}
+	return 0
+}
