@@ -126,7 +126,7 @@ func convicted(in *ledger.Injection, s *Span) bool {
 	c := in.Culprits[0]
 	service := serviceOf(c)
 	switch {
-	case service == "" || service != s.Service:
+	case service == "" && c.Instance == "", service != "" && service != s.Service:
 		return false
 	case c.Instance != "":
 		return c.Instance == s.Instance

@@ -262,7 +262,7 @@ func (m *Moment) count(in *ledger.Injection, st *step, during bool) bool {
 		m.Classes[in.Class] = class
 	}
 	right := class.add(in, st, during)
-	m.Count.add(in, st, during)
+	m.add(in, st, during)
 	got, sub := silent, silent
 	if st != nil {
 		got, sub = st.Class, join(st.Class, st.Subclass)

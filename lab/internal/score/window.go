@@ -4,7 +4,6 @@
 package score
 
 import (
-	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/lab/internal/ledger"
@@ -39,12 +38,21 @@ func (w *window) holds(start, end time.Time) bool {
 }
 
 // concerns says whether a service has to do with an injection. A node, a zone
-// or a link names no service: it may concern all.
+// or a link may concern all, and so may a culprit whose service is not told.
 func concerns(in *ledger.Injection, service string) bool {
-	if len(in.Culprits) == 0 || serviceOf(in.Culprits[0]) == "" {
-		return true
+	told := false
+	for i, c := range in.Culprits {
+		if i == 0 && (c.Type == "node" || c.Type == "zone" || c.Type == "link") {
+			return true
+		}
+		if name := serviceOf(c); name != "" {
+			if name == service {
+				return true
+			}
+			told = true
+		}
 	}
-	return slices.ContainsFunc(in.Culprits, func(c ledger.Culprit) bool { return serviceOf(c) == service })
+	return !told
 }
 
 func serviceOf(c ledger.Culprit) string {
