@@ -179,7 +179,10 @@ func (w *world) listed(p *proc, u *dependency, t time.Duration) bool {
 func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64, depth int) answer {
 	d := w.dice
 	if w.habits.Noise > 0 && d.chance(w.habits.Noise) {
-		return answer{t + u.timeout, pick(d, engine.OutcomeTimeout, engine.OutcomeReset, engine.OutcomeUnavailable)}
+		if d.chance(0.4) {
+			return answer{t + u.timeout, engine.OutcomeTimeout}
+		}
+		return answer{t + d.around(5*time.Millisecond, 1), pick(d, engine.OutcomeReset, engine.OutcomeUnavailable, engine.OutcomeServerError)}
 	}
 	give := t + u.timeout
 	net := w.way(end{p.host, p}, end{to.host, to}, t)
@@ -295,10 +298,10 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 		work = time.Duration(float64(work) * x)
 	}
 	// One queue before all its workers: work that waits is only a number.
-	p.busy = max(0, p.busy-time.Duration(float64(begin-p.seenAt)*s.capacity))
-	if begin > p.seenAt {
-		p.seenAt = begin
-	}
+	// It empties by the time of the requests from outside, which only rises;
+	// calls below them are followed ahead of it.
+	p.busy = max(0, p.busy-time.Duration(float64(w.time-p.seenAt)*s.capacity))
+	p.seenAt = w.time
 	wait := time.Duration(float64(p.busy) / s.capacity)
 	if wait > s.queue && s.sheds {
 		return w.served(p, begin, begin+time.Millisecond, engine.OutcomeOverloaded, key), true

@@ -4,7 +4,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine"
@@ -230,6 +233,33 @@ func (w *world) services() {
 	if d.chance(0.3) {
 		w.interpose()
 	}
+	w.provide()
+}
+
+// provide gives the fleet as many requests as it is made for, and each service
+// room for several times its usual load.
+func (w *world) provide() {
+	flow := map[*service]float64{}
+	for _, s := range w.entries {
+		flow[s] = 1 / float64(len(w.entries))
+	}
+	total := 0.0
+	byLayer := append([]*service(nil), w.all...)
+	slices.SortStableFunc(byLayer, func(a, b *service) int {
+		return cmp.Or(cmp.Compare(a.layer, b.layer), cmp.Compare(b.kind, a.kind)) // a proxy before whom it serves
+	})
+	for _, s := range byLayer {
+		for _, u := range s.uses {
+			flow[u.on] += flow[s] * u.share
+			total += flow[s] * u.share
+		}
+	}
+	w.rate = min(w.rate, w.dice.real(60, 160)/max(total, 1))
+	for _, s := range w.all {
+		mean := s.median.Seconds() * math.Exp(s.sigma*s.sigma/2)
+		load := flow[s] * w.rate * mean / float64(len(s.procs))
+		s.capacity = max(0.5, load*w.dice.real(4, 12))
+	}
 }
 
 func (w *world) called(s *service) bool {
@@ -303,7 +333,7 @@ func (w *world) use(s, on *service) *dependency {
 	}
 	u := &dependency{
 		of: s, on: on, share: d.real(0.4, 1), needed: d.chance(0.75), retries: pick(d, 0, 0, 1, 2),
-		timeout: d.span(time.Second, 4*time.Second), connect: d.span(700*time.Millisecond, 2500*time.Millisecond), addressing: way,
+		timeout: d.span(time.Second, 3*time.Second) + w.patience*time.Duration(max(0, 4-s.layer)), connect: d.span(700*time.Millisecond, 2500*time.Millisecond), addressing: way,
 	}
 	s.uses = append(s.uses, u)
 	return u
@@ -321,7 +351,7 @@ func (w *world) interpose() {
 		return
 	}
 	s := pick(w.dice, behind...)
-	px := w.service("ingress-"+s.name, proxy, s.layer-1)
+	px := w.service("ingress-"+s.name, proxy, s.layer)
 	px.median = 300 * time.Microsecond
 	for _, c := range w.all {
 		for _, u := range c.uses {

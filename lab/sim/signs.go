@@ -307,7 +307,7 @@ func (w *world) health(t time.Duration, p *proc, net way, give time.Duration) an
 	if !ok || begin > give {
 		return answer{give, engine.OutcomeNoAnswer}
 	}
-	wait := time.Duration(float64(max(0, p.busy-time.Duration(float64(begin-p.seenAt)*p.svc.capacity))) / p.svc.capacity)
+	wait := time.Duration(float64(p.busy) / p.svc.capacity)
 	if begin += wait + 2*time.Millisecond; begin > give {
 		return answer{give, engine.OutcomeNoAnswer}
 	}

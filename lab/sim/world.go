@@ -41,6 +41,7 @@ type world struct {
 	readiness   time.Duration // until a balancer notices
 	backlog     time.Duration // until a stopped listener's backlog is full
 	arpFails    bool          // neighbours are told that a dead host is gone
+	patience    time.Duration // by which each layer waits longer than the one below
 	namesToo    bool          // spans give the configured name beside the address
 	lossOfBeats float64
 	secondEar   *agent // hears everybody's heartbeats as well
@@ -80,6 +81,7 @@ func newWorld(seed uint64) *world {
 	w.arpFails = w.dice.chance(0.5)
 	w.namesToo = w.dice.chance(0.5)
 	w.lossOfBeats = w.dice.real(0, 0.01)
+	w.patience = pick(w.dice, 0, 500*time.Millisecond, time.Second)
 	w.rate = w.dice.real(6, 30)
 	w.fleet()
 	if len(w.agents) > 1 && w.dice.chance(0.6) {
