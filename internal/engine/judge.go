@@ -324,14 +324,14 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 	c := b.likeliest(class)
 	v := e.words(n, p, b, class, c)
 	if old != nil {
-		if len(v.Evidence) == 0 || old.Class == v.Class && old.Subclass == v.Subclass && !worthTelling(old, v) {
+		if len(v.Evidence) == 0 || old.Class == v.Class && old.Subclass == v.Subclass && old.Culprit == v.Culprit && !worthTelling(old, v) {
 			return
 		}
 		v.Revision, v.Previous, v.Incident, v.Since = old.Revision+1, old.Class, old.Incident, min(old.Since, v.Since)
 		n.verdict, n.heldCause = v, c
 		e.joinIncident(n, v)
 		e.changed = true
-		if old.Class != v.Class || old.Subclass != v.Subclass {
+		if old.Class != v.Class || old.Subclass != v.Subclass || old.Culprit != v.Culprit {
 			if old.Class != v.Class && v.Class != ClassUnknown {
 				e.count(v)
 			}
