@@ -1,0 +1,71 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"strings"
+)
+
+// Node is a network namespace with one address, a host name of its own, and a
+// cable to the bridge.
+type Node struct {
+	Name  string // also its host.name
+	Zone  string // "" outside of the zones
+	Addr  netip.Addr
+	Netns string // name of the namespace; the node's end of the cable is eth0
+	Cable string // name of the cable's other end, in the namespace Fleet.Switch
+}
+
+// Run runs a program in the node's network, such as "ip route add blackhole …",
+// and returns what it wrote.
+func (n *Node) Run(ctx context.Context, program string, args ...string) (string, error) {
+	return inNetns(ctx, n.Netns, program, args...)
+}
+
+// RunSwitch runs a program in the namespace in which the bridge is: there the
+// port of each node is an interface called as the node.
+func (f *Fleet) RunSwitch(ctx context.Context, program string, args ...string) (string, error) {
+	return inNetns(ctx, f.Switch, program, args...)
+}
+
+func inNetns(ctx context.Context, netns, program string, args ...string) (string, error) {
+	return run(ctx, "ip", append([]string{"netns", "exec", netns, program}, args...)...)
+}
+
+// run runs a program; what it wrote is part of the error.
+func run(ctx context.Context, program string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return string(out), nil
+}
+
+// lay lays the network: the bridge, and each node's cable to it.
+func (f *Fleet) lay(ctx context.Context) error {
+	var steps [][]string
+	step := func(line string, a ...any) { steps = append(steps, strings.Fields(fmt.Sprintf(line, a...))) }
+	step("netns add %s", f.Switch)
+	step("-n %s link set lo up", f.Switch)
+	step("-n %s link add br0 type bridge", f.Switch)
+	step("-n %s link set br0 up", f.Switch)
+	for _, n := range f.nodes {
+		step("netns add %s", n.Netns)
+		step("-n %s link add %s type veth peer name eth0 netns %s", f.Switch, n.Cable, n.Netns)
+		step("-n %s link set %s master br0 up", f.Switch, n.Cable)
+		step("-n %s link set lo up", n.Netns)
+		step("-n %s addr add %s/%d dev eth0", n.Netns, n.Addr, network.Bits())
+		step("-n %s link set eth0 up", n.Netns)
+	}
+	for _, s := range steps {
+		if _, err := run(ctx, "ip", s...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// claims holds a file for each fleet of the machine, named by its prefix, with
+// the start time of the process that made it: process ids are used again.
+const claims = "/run/faultline-lab"
+
+const prefixStart = "fl"
+
+func available() error {
+	if _, err := exec.LookPath("ip"); err != nil {
+		return fmt.Errorf("the fleet needs the command ip: %w: install iproute2", err)
+	}
+	for _, c := range controllers {
+		if _, err := os.Stat(filepath.Join(cgroupRoot, c, "cgroup.procs")); err != nil {
+			return fmt.Errorf("the fleet needs the control group controller %q of version 1: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// claim takes a prefix for a fleet of this process.
+func claim() (string, error) {
+	if err := os.MkdirAll(claims, 0o755); err != nil {
+		return "", err
+	}
+	for i := range 10 {
+		prefix := fmt.Sprintf("%s%d", prefixStart, os.Getpid())
+		if i > 0 {
+			prefix += string(rune('a' + i))
+		}
+		file, err := os.OpenFile(filepath.Join(claims, prefix), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if errors.Is(err, os.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		_, err = fmt.Fprintf(file, "%d %s\n", os.Getpid(), startTime(os.Getpid()))
+		return prefix, errors.Join(err, file.Close())
+	}
+	return "", errors.New("fleet: this process runs ten fleets already")
+}
+
+// sweep removes what fleets left whose process is gone.
+func sweep() error {
+	entries, err := os.ReadDir(claims)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(claims, e.Name()))
+		if err != nil || !strings.HasPrefix(e.Name(), prefixStart) {
+			continue
+		}
+		owner, started, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+		pid, err := strconv.Atoi(owner)
+		if err == nil && startTime(pid) == started {
+			continue // alive
+		}
+		errs = append(errs, cleanUp(e.Name()))
+	}
+	return errors.Join(errs...)
+}
+
+// startTime is a process's start in clock ticks since boot; "" if it is gone.
+func startTime(pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	// The command's name in parentheses may hold anything.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	if len(fields) < 20 {
+		return ""
+	}
+	return fields[19]
+}
+
+// cleanUp removes all that carries the prefix: processes, control groups,
+// mounts, namespaces (cables and the bridge go with them).
+func cleanUp(prefix string) error {
+	errs := []error{(&groups{prefix}).remove()}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	errs = append(errs, err)
+	for line := range strings.Lines(string(mounts)) {
+		fields := strings.Fields(line)
+		if len(fields) > 1 && strings.HasPrefix(fields[0], prefix+"-") {
+			errs = append(errs, unix.Unmount(fields[1], unix.MNT_DETACH))
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	spaces, _ := filepath.Glob(filepath.Join("/run/netns", prefix+"-*"))
+	for _, path := range spaces {
+		_, err := run(ctx, "ip", "netns", "del", filepath.Base(path))
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("clean up %s: %w", prefix, err)
+	}
+	return os.Remove(filepath.Join(claims, prefix))
+}
+
+// mountData mounts the small file system of a service.
+func mountData(source, dir string) error {
+	if err := unix.Mount(source, dir, "tmpfs", 0, fmt.Sprintf("size=%d", DataSize)); err != nil {
+		return fmt.Errorf("mount %s: %w", dir, err)
+	}
+	return nil
+}
