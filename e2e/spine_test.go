@@ -220,8 +220,8 @@ func (s *spine) recover(t *testing.T, instance string, how func(*testing.T, stri
 		}
 		return ""
 	})
-	// What fails within 3 s of its end may still be laid at its door.
-	time.Sleep(time.Until(cleared.Add(4 * time.Second)))
+	// What fails within half a second of its end may still be laid at its door.
+	time.Sleep(time.Until(cleared.Add(time.Second)))
 }
 
 func (s *spine) killedUnderWatch(t *testing.T) {

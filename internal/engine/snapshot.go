@@ -5,10 +5,14 @@ package engine
 
 import "time"
 
-// coverSlack widens a verdict's time on both sides when spans are matched with
-// it: a failing call may have ended before the first evidence was complete, and
-// clocks of hosts differ.
-const coverSlack = 3 * time.Second
+// A verdict's time is widened when spans are matched with it: much before its
+// beginning, because a failing call may have ended before the first evidence was
+// complete; little after its end, because what fails then is another failure.
+// Clocks of hosts differ, too.
+const (
+	slackBefore = 3 * time.Second
+	slackAfter  = 500 * time.Millisecond
+)
 
 // Snapshot is what the engine holds true at one moment. It is immutable and
 // read without a lock; nil is an empty snapshot, so the healthy path costs one
@@ -108,7 +112,7 @@ func (s *Snapshot) Verdict(src *Source, end Time) *Verdict {
 		return v
 	}
 	for _, v := range s.services[src.ServiceKey] {
-		if v.Culprit.Type == CulpritService && v.covers(end, coverSlack) {
+		if v.Culprit.Type == CulpritService && v.covers(end, slackBefore, slackAfter) {
 			return v
 		}
 	}
@@ -123,7 +127,7 @@ func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end Time) 
 	}
 	if silent(outcome) {
 		for i := range s.ways {
-			if w := &s.ways[i]; w.verdict.covers(end, coverSlack) && w.crosses(src, &callee) {
+			if w := &s.ways[i]; w.verdict.covers(end, slackBefore, slackAfter) && w.crosses(src, &callee) {
 				return w.verdict
 			}
 		}
@@ -155,7 +159,7 @@ func (s *Snapshot) Answer(src *Source, callee *Callee, end Time) *Verdict {
 		vs = s.addresses[callee.Address]
 	}
 	for _, v := range vs {
-		if v.Class == ClassByzantine && v.covers(end, 0) {
+		if v.Class == ClassByzantine && v.covers(end, 0, 0) {
 			return v
 		}
 	}
@@ -170,7 +174,7 @@ func silent(o Outcome) bool {
 
 func explaining(vs []*Verdict, outcome Outcome, end Time) *Verdict {
 	for _, v := range vs {
-		if v.explains(outcome) && v.covers(end, coverSlack) {
+		if v.explains(outcome) && v.covers(end, slackBefore, slackAfter) {
 			return v
 		}
 	}
@@ -179,7 +183,7 @@ func explaining(vs []*Verdict, outcome Outcome, end Time) *Verdict {
 
 func first(vs []*Verdict, end Time) *Verdict {
 	for _, v := range vs {
-		if v.covers(end, coverSlack) {
+		if v.covers(end, slackBefore, slackAfter) {
 			return v
 		}
 	}

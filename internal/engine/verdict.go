@@ -65,8 +65,8 @@ func (v *Verdict) Holds() bool { return v.Until == 0 }
 
 // covers says whether something that ended at t, or was running then, can have
 // been hurt by the failure.
-func (v *Verdict) covers(end Time, slack time.Duration) bool {
-	return end >= v.Since.Add(-slack) && (v.Until == 0 || end <= v.Until.Add(slack))
+func (v *Verdict) covers(end Time, before, after time.Duration) bool {
+	return end >= v.Since.Add(-before) && (v.Until == 0 || end <= v.Until.Add(after))
 }
 
 // explains says whether a call to the culprit that ended with o can be its
