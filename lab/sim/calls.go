@@ -164,6 +164,9 @@ func (w *world) listed(p *proc, u *dependency, t time.Duration) bool {
 		return false
 	}
 	before := p.now(max(0, t-w.readiness))
+	if !w.healthChecks && (before.is == stuck || before.is == stopped || before.is == deaf) {
+		before.is = running // nobody looks but at whether the process is there
+	}
 	if before.is == starting && p.now(t).is == starting {
 		return false
 	}
@@ -171,8 +174,7 @@ func (w *world) listed(p *proc, u *dependency, t time.Duration) bool {
 		// The client's own list: only those who left for good are off it.
 		return before.is != dead || p.life.next(t) != never
 	}
-	now := p.now(t)
-	return before.is == running || before.is == now.is && now.is == running
+	return before.is == running || before.is == draining && p.now(t).is == running
 }
 
 // exchange is one call over the network.

@@ -46,9 +46,15 @@ func (w *world) replace(p *proc, at time.Duration, version string) time.Duration
 	return ready
 }
 
+// tells says whether anything tells of a stop of p in order.
+func (w *world) tells(p *proc) bool {
+	return w.habits.Exits || w.habits.Announces && (p.svc.beats || p.svc.logs)
+}
+
 // group is somebody's service with several replicas.
 func (w *world) group(least int) *service {
-	p := w.someone(func(p *proc) bool { return app(p) && len(p.svc.procs) >= least })
+	told := w.habits.Exits || w.habits.Announces
+	p := w.someone(func(p *proc) bool { return app(p) && len(p.svc.procs) >= least && w.tells(p) == told })
 	if p == nil {
 		return nil
 	}
@@ -79,7 +85,7 @@ func scaleDown(w *world, i *injection) bool {
 
 // stopAlone stops the only replica, in order and announced, while calls go on.
 func stopAlone(w *world, i *injection) bool {
-	p := w.someone(func(p *proc) bool { return app(p) && len(p.svc.procs) == 1 })
+	p := w.someone(func(p *proc) bool { return app(p) && len(p.svc.procs) == 1 && w.tells(p) })
 	if p == nil {
 		return false
 	}
@@ -121,7 +127,7 @@ func nodeDrain(w *world, i *injection) bool {
 	}
 	at := i.start
 	for _, q := range append([]*proc(nil), p.host.procs...) {
-		if !app(q) {
+		if !app(q) || !w.tells(q) {
 			continue
 		}
 		gone := w.stops(q, at)
@@ -155,7 +161,7 @@ func failover(w *world, i *injection) bool {
 
 func spike(w *world, i *injection) bool {
 	w.lasts(i)
-	w.rushes = append(w.rushes, effect{from: i.start, to: i.end, x: w.dice.real(3, 6)})
+	w.rushes = append(w.rushes, effect{from: i.start, to: i.end, x: w.dice.real(1.5, 3)})
 	return true
 }
 
@@ -287,7 +293,9 @@ func clockStep(w *world, i *injection) bool {
 func sleeper(w *world, i *injection) bool {
 	s := w.service("device", application, 0)
 	s.signs, s.logs, s.beats = false, false, true
-	for _, p := range s.procs {
+	for n, p := range s.procs {
+		p.host = &host{name: fmt.Sprintf("device-%d", n), zone: p.host.zone, agent: p.host.agent}
+		p.host.procs = []*proc{p}
 		p.life.pause(i.start, i.start+20*time.Second, stopped)
 		w.launch(p)
 	}

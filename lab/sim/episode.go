@@ -63,14 +63,14 @@ type guess struct {
 }
 
 // play runs one episode. Equal seeds give equal episodes.
-func play(seed uint64, number int, list []scenario, verbose bool) episode {
+func play(seed uint64, number int, list []scenario, verbose, trace bool) episode {
 	sc := &list[number%len(list)]
 	sub := seed*1_000_003 + uint64(number)
 	w := newWorld(sub)
 	for try := uint64(1); sc.can != nil && !sc.can(w) && try < 400; try++ {
 		w = newWorld(sub + try<<40)
 	}
-	w.verbose = verbose
+	w.verbose, w.trace = verbose || trace, trace
 	inj := &injection{scenario: sc, start: w.dice.span(100*time.Second, 150*time.Second), exact: nobody, near: nobody}
 	w.injection = inj
 	ep := episode{Number: number, Scenario: sc.name, Class: sc.class, Habits: w.habits, Delay: -1, DelaySeen: -1, CleanTime: inj.start}
@@ -85,7 +85,7 @@ func play(seed uint64, number int, list []scenario, verbose bool) episode {
 	w.agenda.run(inj.end + afterwards)
 	ep.Hidden, ep.OneSided, ep.What = inj.hidden, inj.oneSided, inj.what
 	w.judge(&ep)
-	if verbose {
+	if w.verbose {
 		ep.events = append([]string{fmt.Sprintf("%8.2f  %s of%s%s until %.2f", inj.start.Seconds(), sc.name, " ", inj.what, inj.end.Seconds())}, w.seen...)
 	}
 	return ep

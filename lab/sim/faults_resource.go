@@ -99,6 +99,11 @@ func overload(w *world, i *injection) bool {
 		work += q.work
 	}
 	s.capacity = max(0.01, work.Seconds()/w.time.Seconds()/float64(len(s.procs))*times*w.dice.real(0.3, 0.7))
+	for _, other := range w.all {
+		if other != s {
+			other.capacity *= 10
+		}
+	}
 	i.what = s.name
 	return true
 }
@@ -176,6 +181,7 @@ func twoFaced(w *world, i *injection) bool {
 	i.blame(p)
 	w.lasts(i)
 	p.suffers(i.start, i.end, badDigest, 1)
+	i.hidden = !w.habits.Signed // else another may have spoken in its name
 	return true
 }
 
@@ -220,7 +226,16 @@ func countsBackwards(w *world, i *injection) bool {
 	}
 	i.blame(p)
 	w.lasts(i)
+	if p.svc.signs && w.dice.chance(0.5) {
+		for at := i.start; at < i.end; at += w.habits.SignEvery {
+			w.agenda.plan(at, func(now time.Duration) {
+				w.tell(p, engine.FactBackwards, 0, now, "http.server.request.count fell from 81234 to 80110")
+			})
+		}
+		return true
+	}
 	p.suffers(i.start, i.end, backwards, 1)
+	i.hidden = !w.habits.Signed
 	return true
 }
 

@@ -37,7 +37,8 @@ type habits struct {
 	Orchestra  bool          `json:"orchestrated"` // dead replicas leave the balancer, the dead are started anew
 	Breakers   bool          `json:"breakers"`
 	Digests    bool          `json:"digests"`
-	Noise      float64       `json:"noise"` // share of calls that fail for no reason
+	Signed     bool          `json:"signed"` // heartbeats prove who sent them
+	Noise      float64       `json:"noise"`  // share of calls that fail for no reason
 }
 
 type zone struct {
@@ -155,6 +156,7 @@ func (w *world) fleet() {
 	h.ProbeEvery = pick(d, 2*time.Second, 5*time.Second, 10*time.Second)
 	h.Zoned, h.Drawn = d.chance(0.85), d.chance(0.3)
 	h.Orchestra, h.Breakers, h.Digests = d.chance(0.6), d.chance(0.2), d.chance(0.4)
+	h.Signed = d.chance(0.4)
 	h.Noise = d.real(0, 0.002)
 	if h.Level != "spans" {
 		h.Logs, h.Exits, h.Kernel = d.chance(0.7), d.chance(0.6), d.chance(0.7)

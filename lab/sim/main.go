@@ -32,6 +32,7 @@ func main() {
 	class := flag.String("class", "", "only faults of this class, \"confounder\", or scenarios whose name contains this")
 	one := flag.Int("episode", -1, "replay this episode only")
 	verbose := flag.Bool("v", false, "print every event of the replayed episode")
+	trace := flag.Bool("trace", false, "print also what the engine was told of trouble in the replayed episode")
 	asJSON := flag.Bool("json", false, "print every episode as a line of JSON and the table to standard error")
 	workers := flag.Int("workers", runtime.GOMAXPROCS(0), "episodes at a time")
 	flag.Parse()
@@ -42,7 +43,7 @@ func main() {
 		os.Exit(2)
 	}
 	if *one >= 0 {
-		replay(*seed, *one, list, *verbose)
+		replay(*seed, *one, list, *verbose, *trace)
 		return
 	}
 	began := time.Now()
@@ -90,7 +91,7 @@ func run(seed uint64, n int, list []scenario, workers int) []episode {
 				if i >= n {
 					return
 				}
-				done[i] = play(seed, i, list, false)
+				done[i] = play(seed, i, list, false, false)
 			}
 		})
 	}
@@ -98,8 +99,8 @@ func run(seed uint64, n int, list []scenario, workers int) []episode {
 	return done
 }
 
-func replay(seed uint64, number int, list []scenario, verbose bool) {
-	ep := play(seed, number, list, verbose)
+func replay(seed uint64, number int, list []scenario, verbose, trace bool) {
+	ep := play(seed, number, list, verbose, trace)
 	for _, line := range ep.events {
 		fmt.Println(line)
 	}

@@ -43,7 +43,7 @@ func (w *world) beat(p *proc) {
 		if p.has(backwards, now) > 0 && w.dice.chance(0.3) {
 			seq -= min(seq-1, uint64(w.dice.number(3, 30)))
 		}
-		b := engine.Beat{Source: w.source(p, ph.inc), Interval: every, Incarnation: ph.inc, Seq: seq, SentAt: wall(now + p.host.skew(now)), Remote: p.address}
+		b := engine.Beat{Source: w.source(p, ph.inc), Interval: every, Incarnation: ph.inc, Seq: seq, SentAt: wall(now + p.host.skew(now)), Remote: p.address, Authenticated: w.habits.Signed}
 		switch ph.is {
 		case starting:
 			b.Status = engine.StatusStarting
@@ -57,7 +57,8 @@ func (w *world) beat(p *proc) {
 			}
 		}
 		if w.habits.Digests {
-			b.Digest = "d" + itoa(int(seq/8))
+			// What replicas hold in common; each gets a change a little later.
+			b.Digest = "d" + itoa(int((now-w.dice.span(0, time.Second))/(20*time.Second)))
 		}
 		w.push(now, p, b)
 		if p.has(duplicateSend, now) > 0 {

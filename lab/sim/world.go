@@ -38,14 +38,15 @@ type world struct {
 	rate        float64       // requests from outside a second
 	rushes      []effect      // times of more of them
 
-	readiness   time.Duration // until a balancer notices
-	backlog     time.Duration // until a stopped listener's backlog is full
-	arpFails    bool          // neighbours are told that a dead host is gone
-	patience    time.Duration // by which each layer waits longer than the one below
-	namesToo    bool          // spans give the configured name beside the address
-	lossOfBeats float64
-	secondEar   *agent // hears everybody's heartbeats as well
-	ownTargets  []*target
+	readiness    time.Duration // until a balancer notices
+	backlog      time.Duration // until a stopped listener's backlog is full
+	arpFails     bool          // neighbours are told that a dead host is gone
+	healthChecks bool          // who does not answer is sent nothing
+	patience     time.Duration // by which each layer waits longer than the one below
+	namesToo     bool          // spans give the configured name beside the address
+	lossOfBeats  float64
+	secondEar    *agent // hears everybody's heartbeats as well
+	ownTargets   []*target
 
 	said     map[saidKey]time.Duration
 	ready    []*proc // scratch
@@ -59,7 +60,7 @@ type world struct {
 	log       []verdictEvent
 	seen      []string // every event, when asked for
 	verbose   bool
-	batches   int
+	trace     bool // and what the engine was told of trouble
 }
 
 // verdictEvent is what the engine said of somebody.
@@ -81,6 +82,7 @@ func newWorld(seed uint64) *world {
 	w.arpFails = w.dice.chance(0.5)
 	w.namesToo = w.dice.chance(0.5)
 	w.lossOfBeats = w.dice.real(0, 0.01)
+	w.healthChecks = w.dice.chance(0.5)
 	w.patience = pick(w.dice, 0, 500*time.Millisecond, time.Second)
 	w.rate = w.dice.real(6, 30)
 	w.fleet()
@@ -203,9 +205,41 @@ func (w *world) shows(at time.Duration) {
 }
 
 func (w *world) noteArrival(now time.Duration, b *engine.Batch) {
-	w.batches++
 	if w.evidence == -1 {
 		w.evidence = now
+	}
+	if w.trace && w.injected && now > w.injection.start-2*time.Second {
+		w.tellOf(now, b)
+	}
+}
+
+// tellOf writes down what in a batch speaks of trouble, for people.
+func (w *world) tellOf(now time.Duration, b *engine.Batch) {
+	put := func(format string, args ...any) {
+		w.seen = append(w.seen, fmt.Sprintf("%8.2f    ", now.Seconds())+fmt.Sprintf(format, args...))
+	}
+	for i := range b.Calls {
+		if c := &b.Calls[i]; c.Outcome.Failed() || c.Slow > 0 {
+			put("%s called %s %s: %s ×%d, %d slow, %.1f–%.1f", c.Caller.Name(), c.Callee.Address, c.Callee.Named, c.Outcome, c.Count, c.Slow, c.First.Sub(epoch).Seconds(), c.Last.Sub(epoch).Seconds())
+		}
+	}
+	for i := range b.Served {
+		if v := &b.Served[i]; v.Failed > 0 || v.Slow > 0 {
+			put("%s served %d, failed %d, of its own %d, slow %d", v.Source.Name(), v.OK, v.Failed, v.Faults, v.Slow)
+		}
+	}
+	for i := range b.Probes {
+		if p := &b.Probes[i]; p.Outcome != engine.OutcomeOK {
+			put("%s probed %s: %s", p.Observer, p.Target, p.Outcome)
+		}
+	}
+	for i := range b.Facts {
+		put("fact %d of %s: %d %s", b.Facts[i].Kind, b.Facts[i].Source.Name(), b.Facts[i].Value, b.Facts[i].Text)
+	}
+	for i := range b.Beats {
+		if x := &b.Beats[i]; x.Status == engine.StatusStarting || x.Status == engine.StatusStopping {
+			put("%s beats: status %d", x.Source.Name(), x.Status)
+		}
 	}
 }
 
