@@ -40,7 +40,7 @@ func (w *world) need(t time.Duration, p *proc, u *dependency, parent uint64, dep
 			p.breaker[u.on] = b
 		}
 		if t < b.until {
-			p.out.call(w, p, u, engine.Callee{Address: u.on.procs[0].address}, t, answer{t, engine.OutcomeCircuitOpen}, 0)
+			p.out.call(p, u, engine.Callee{Address: u.on.procs[0].address}, t, answer{t, engine.OutcomeCircuitOpen}, 0)
 			return answer{t, engine.OutcomeCircuitOpen}
 		}
 	}
@@ -51,7 +51,7 @@ func (w *world) need(t time.Duration, p *proc, u *dependency, parent uint64, dep
 		if a.ok() || try >= u.retries || a.outcome == engine.OutcomeServerError {
 			break
 		}
-		t = a.at + w.dice.span(20*time.Millisecond, 200*time.Millisecond)
+		t = a.at + w.span(20*time.Millisecond, 200*time.Millisecond)
 	}
 	if b != nil {
 		b.failures++
@@ -69,20 +69,20 @@ func (w *world) attempt(t time.Duration, p *proc, u *dependency, parent uint64, 
 	d := w.dice
 	if x := p.has(poolDry, t); x > 0 && d.chance(x) && u == p.svc.uses[0] {
 		a := answer{t + u.connect, engine.OutcomeOverloaded}
-		w.say(p, engine.FactPoolEmpty, 0, a.at, "Connection is not available, request timed out after 1500ms")
-		p.out.call(w, p, u, w.named(u, nil), t, a, 0)
+		w.say(p, engine.FactPoolEmpty, a.at, "Connection is not available, request timed out after 1500ms")
+		p.out.call(p, u, w.named(u, nil), t, a, 0)
 		return a, nil
 	}
 	if x := p.has(noDescriptor, t); x > 0 && d.chance(x) {
 		a := answer{t + time.Millisecond, engine.OutcomeOther}
-		w.say(p, engine.FactNoDescriptor, 0, a.at, "socket: too many open files")
-		p.out.call(w, p, u, w.named(u, nil), t, a, 0)
+		w.say(p, engine.FactNoDescriptor, a.at, "socket: too many open files")
+		p.out.call(p, u, w.named(u, nil), t, a, 0)
 		return a, nil
 	}
 	to := w.choose(t, u, avoid)
 	if to == nil {
 		a := answer{t + time.Millisecond, engine.OutcomeRefused} // no endpoints
-		p.out.call(w, p, u, w.named(u, nil), t, w.told(p, a), 0)
+		p.out.call(p, u, w.named(u, nil), t, w.told(p, a), 0)
 		return a, nil
 	}
 	key := w.key()
@@ -90,8 +90,11 @@ func (w *world) attempt(t time.Duration, p *proc, u *dependency, parent uint64, 
 		key = parent // it passes the trace's context on unchanged
 	}
 	a := w.exchange(t, p, to, u, key, depth)
+	if w.injected && !a.ok() && app(p) {
+		w.injection.hurts(t, a.at, p, to)
+	}
 	if p.svc.kind != proxy {
-		p.out.call(w, p, u, w.named(u, to), t, w.told(p, a), key)
+		p.out.call(p, u, w.named(u, to), t, w.told(p, a), key)
 	}
 	return a, to
 }
@@ -267,7 +270,7 @@ func (w *world) packets(t time.Duration, net way) time.Duration {
 		return never
 	}
 	again := 200 * time.Millisecond
-	for net.loss > 0 && w.dice.chance(net.loss) {
+	for net.loss > 0 && w.chance(net.loss) {
 		t += again
 		again *= 2
 		if again > time.Minute {
@@ -292,7 +295,7 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 	case d.chance(p.has(turningAway, begin)):
 		return w.served(p, begin, begin+time.Millisecond, engine.OutcomeOverloaded, key), true
 	case d.chance(p.has(noThread, begin)):
-		w.say(p, engine.FactNoThread, 0, begin, "unable to create native thread: possibly out of memory or process/resource limits reached")
+		w.say(p, engine.FactNoThread, begin, "unable to create native thread: possibly out of memory or process/resource limits reached")
 		return w.served(p, begin, begin+time.Millisecond, engine.OutcomeServerError, key), true
 	}
 	work := d.around(s.median, s.sigma)
@@ -314,7 +317,7 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 	}
 	end += wait + work
 	if x := p.has(diskFull, begin); x > 0 && d.chance(x) {
-		w.say(p, engine.FactDiskFull, 0, begin, "write /data/journal: no space left on device")
+		w.say(p, engine.FactDiskFull, begin, "write /data/journal: no space left on device")
 		return w.served(p, begin, end, engine.OutcomeServerError, key), true
 	}
 	if d.chance(p.has(badRequest, begin)) || d.chance(0.004) {
@@ -398,7 +401,7 @@ func (p *proc) dies(begin, end time.Duration) time.Duration {
 // served lets the server's telemetry tell of a call, and returns the answer as
 // its client gets it.
 func (w *world) served(p *proc, begin, end time.Duration, o engine.Outcome, key uint64) answer {
-	p.out.serve(w, p, begin, end, o, key)
+	p.out.serve(p, begin, end, o, key)
 	if o == engine.OutcomeWrongAnswer && !p.svc.validates {
 		o = engine.OutcomeOK // nobody notices
 	}

@@ -15,14 +15,14 @@ import (
 // stops lets a process end in order at a time: it is told, drains, and goes.
 // It returns when it is gone.
 func (w *world) stops(p *proc, at time.Duration) time.Duration {
-	gone := at + w.dice.span(2*time.Second, 8*time.Second)
+	gone := at + w.span(2*time.Second, 8*time.Second)
 	inc := p.life.at(at).inc
 	p.life.set(at, draining, inc)
 	p.life.set(gone, dead, inc)
 	code := pick(w.dice, 0, 0, 143)
 	p.ends = append(p.ends, ending{gone, code, false})
 	if w.habits.Announces {
-		w.say(p, engine.FactStopping, 0, at, "received SIGTERM, shutting down")
+		w.say(p, engine.FactStopping, at, "received SIGTERM, shutting down")
 	}
 	if w.habits.Exits {
 		w.tell(p, engine.FactExit, int64(code), gone, fmt.Sprintf("container exited with status %d", code))
@@ -34,8 +34,8 @@ func (w *world) stops(p *proc, at time.Duration) time.Duration {
 // listens.
 func (w *world) replace(p *proc, at time.Duration, version string) time.Duration {
 	gone := w.stops(p, at)
-	back := gone + w.dice.span(500*time.Millisecond, 4*time.Second)
-	ready := back + w.dice.span(500*time.Millisecond, 5*time.Second)
+	back := gone + w.span(500*time.Millisecond, 4*time.Second)
+	ready := back + w.span(500*time.Millisecond, 5*time.Second)
 	w.returns(p, back, ready)
 	w.agenda.plan(back, func(now time.Duration) {
 		p.version = version
@@ -52,9 +52,9 @@ func (w *world) tells(p *proc) bool {
 }
 
 // group is somebody's service with several replicas.
-func (w *world) group(least int) *service {
+func (w *world) group() *service {
 	told := w.habits.Exits || w.habits.Announces
-	p := w.someone(func(p *proc) bool { return app(p) && len(p.svc.procs) >= least && w.tells(p) == told })
+	p := w.someone(func(p *proc) bool { return app(p) && len(p.svc.procs) >= 2 && w.tells(p) == told })
 	if p == nil {
 		return nil
 	}
@@ -62,20 +62,20 @@ func (w *world) group(least int) *service {
 }
 
 func rollingDeploy(w *world, i *injection) bool {
-	s := w.group(2)
+	s := w.group()
 	if s == nil {
 		return false
 	}
 	at := i.start
 	for _, p := range s.procs {
-		at = w.replace(p, at, "1.5.0") + w.dice.span(0, 3*time.Second)
+		at = w.replace(p, at, "1.5.0") + w.span(0, 3*time.Second)
 	}
 	i.end, i.what = at, s.name
 	return true
 }
 
 func scaleDown(w *world, i *injection) bool {
-	s := w.group(2)
+	s := w.group()
 	if s == nil {
 		return false
 	}
@@ -90,7 +90,7 @@ func stopAlone(w *world, i *injection) bool {
 		return false
 	}
 	gone := w.stops(p, i.start)
-	i.end = gone + w.dice.span(5*time.Second, 60*time.Second)
+	i.end = gone + w.span(5*time.Second, 60*time.Second)
 	w.returns(p, i.end-2*time.Second, i.end)
 	i.what = p.id
 	return true
@@ -98,23 +98,23 @@ func stopAlone(w *world, i *injection) bool {
 
 // quickRestart: new calls are still sent while the old process has gone.
 func quickRestart(w *world, i *injection) bool {
-	s := w.group(2)
+	s := w.group()
 	if s == nil {
 		return false
 	}
 	p := s.procs[0]
 	inc := p.life.at(i.start).inc
 	if w.habits.Announces {
-		w.say(p, engine.FactStopping, 0, i.start, "received SIGTERM, shutting down")
+		w.say(p, engine.FactStopping, i.start, "received SIGTERM, shutting down")
 	}
-	gone := i.start + w.dice.span(500*time.Millisecond, 2*time.Second)
+	gone := i.start + w.span(500*time.Millisecond, 2*time.Second)
 	p.life.set(gone, dead, inc)
 	p.ends = append(p.ends, ending{gone, 143, false})
 	if w.habits.Exits {
 		w.tell(p, engine.FactExit, 143, gone, "container exited with status 143")
 	}
-	back := gone + w.dice.span(500*time.Millisecond, 3*time.Second)
-	i.end = back + w.dice.span(500*time.Millisecond, 3*time.Second)
+	back := gone + w.span(500*time.Millisecond, 3*time.Second)
+	i.end = back + w.span(500*time.Millisecond, 3*time.Second)
 	w.returns(p, back, i.end)
 	i.what = p.id
 	return true
@@ -133,14 +133,14 @@ func nodeDrain(w *world, i *injection) bool {
 		gone := w.stops(q, at)
 		other := pick(w.dice, w.hosts...)
 		if other == p.host {
-			other = w.hosts[(w.dice.IntN(len(w.hosts)-1)+1)%len(w.hosts)]
+			other = w.hosts[(w.IntN(len(w.hosts)-1)+1)%len(w.hosts)]
 		}
 		n := w.proc(q.svc, other, len(q.svc.procs)+10)
 		n.life = nil
 		n.life.set(0, dead, 0)
-		w.returns(n, at+time.Second, at+w.dice.span(2*time.Second, 5*time.Second))
+		w.returns(n, at+time.Second, at+w.span(2*time.Second, 5*time.Second))
 		w.launch(n)
-		at = gone + w.dice.span(0, 2*time.Second)
+		at = gone + w.span(0, 2*time.Second)
 	}
 	i.end, i.what = at+20*time.Second, p.host.name
 	return true
@@ -151,7 +151,7 @@ func failover(w *world, i *injection) bool {
 	if p == nil {
 		return false
 	}
-	i.end = i.start + w.dice.span(300*time.Millisecond, 2*time.Second)
+	i.end = i.start + w.span(300*time.Millisecond, 2*time.Second)
 	inc := w.incarnation()
 	p.life.set(i.start, dead, inc-1)
 	p.life.set(i.end, running, inc)
@@ -161,7 +161,7 @@ func failover(w *world, i *injection) bool {
 
 func spike(w *world, i *injection) bool {
 	w.lasts(i)
-	w.rushes = append(w.rushes, effect{from: i.start, to: i.end, x: w.dice.real(1.5, 3)})
+	w.rushes = append(w.rushes, effect{from: i.start, to: i.end, x: w.real(1.5, 3)})
 	return true
 }
 
@@ -172,7 +172,7 @@ func affects(kind effectKind, least, most, slower float64) func(w *world, i *inj
 			return false
 		}
 		w.lasts(i)
-		p.suffers(i.start, i.end, kind, w.dice.real(least, most))
+		p.suffers(i.start, i.end, kind, w.real(least, most))
 		if slower > 0 {
 			p.suffers(i.start, i.end, slow, slower)
 		}
@@ -182,13 +182,13 @@ func affects(kind effectKind, least, most, slower float64) func(w *world, i *inj
 }
 
 func slowStart(w *world, i *injection) bool {
-	s := w.group(2)
+	s := w.group()
 	if s == nil {
 		return false
 	}
 	p := s.procs[0]
 	gone := w.stops(p, i.start)
-	i.end = gone + w.dice.span(20*time.Second, 50*time.Second)
+	i.end = gone + w.span(20*time.Second, 50*time.Second)
 	w.returns(p, gone+time.Second, i.end)
 	p.suffers(i.end, i.end+10*time.Second, slow, 4)
 	i.what = p.id
@@ -201,10 +201,10 @@ func collectorPauses(w *world, i *injection) bool {
 		return false
 	}
 	at := i.start
-	for range w.dice.number(2, 6) {
-		long := w.dice.span(300*time.Millisecond, 1900*time.Millisecond)
+	for range w.number(2, 6) {
+		long := w.span(300*time.Millisecond, 1900*time.Millisecond)
 		p.life.pause(at, at+long, stopped)
-		at += long + w.dice.span(3*time.Second, 10*time.Second)
+		at += long + w.span(3*time.Second, 10*time.Second)
 	}
 	i.end, i.what = at, p.id
 	return true
@@ -216,7 +216,7 @@ func machinePause(w *world, i *injection) bool {
 		return false
 	}
 	h := p.host
-	i.end = i.start + w.dice.span(2*time.Second, 8*time.Second)
+	i.end = i.start + w.span(2*time.Second, 8*time.Second)
 	h.life.set(0, running, 1)
 	h.life.set(i.start, stopped, 1)
 	h.life.set(i.end, running, 1)
@@ -230,7 +230,7 @@ func machinePause(w *world, i *injection) bool {
 func observerGone(is state) func(w *world, i *injection) bool {
 	return func(w *world, i *injection) bool {
 		a := pick(w.dice, w.agents...)
-		i.end = i.start + w.dice.span(8*time.Second, 60*time.Second)
+		i.end = i.start + w.span(8*time.Second, 60*time.Second)
 		a.life.pause(i.start, i.end, is)
 		if is == dead {
 			w.agenda.plan(i.end, func(now time.Duration) { a.born, a.seq = now-time.Millisecond, 0 })
@@ -249,19 +249,19 @@ func observerCut(w *world, i *injection) bool {
 }
 
 func gatewayPause(w *world, i *injection) bool {
-	i.end = i.start + w.dice.span(3*time.Second, 40*time.Second)
+	i.end = i.start + w.span(3*time.Second, 40*time.Second)
 	w.gatewayLife.pause(i.start, i.end, stopped)
 	return true
 }
 
 func lateTelemetry(w *world, i *injection) bool {
 	w.lasts(i)
-	w.lateFrom, w.lateTill, w.lateBy = i.start, i.end, w.dice.span(10*time.Second, 30*time.Second)
+	w.lateFrom, w.lateTill, w.lateBy = i.start, i.end, w.span(10*time.Second, 30*time.Second)
 	return true
 }
 
 func idTwice(w *world, i *injection) bool {
-	s := w.group(2)
+	s := w.group()
 	if s == nil || w.habits.Drawn {
 		return false
 	}
@@ -282,7 +282,7 @@ func clockStep(w *world, i *injection) bool {
 	}
 	w.lasts(i)
 	p.host.clock = append(p.host.clock, effect{i.start, i.end, clockOff, 0})
-	x := w.dice.real(5, 3600)
+	x := w.real(5, 3600)
 	e := &p.host.clock[len(p.host.clock)-1]
 	e.x = x
 	i.what = p.host.name
@@ -307,7 +307,7 @@ func sleeper(w *world, i *injection) bool {
 func passerBy(w *world, i *injection) bool {
 	s := w.service("smoke-test", application, 0)
 	s.beats, s.signs = w.habits.Beats, w.habits.Signs
-	i.end = i.start + w.dice.span(15*time.Second, 40*time.Second)
+	i.end = i.start + w.span(15*time.Second, 40*time.Second)
 	for _, p := range s.procs {
 		p.life = nil
 		p.life.set(0, dead, 0)
@@ -320,15 +320,15 @@ func passerBy(w *world, i *injection) bool {
 
 // poisoned is one bad request that is tried again and again.
 func poisoned(w *world, i *injection) bool {
-	p := w.someone(func(p *proc) bool { return inner(p) })
+	p := w.someone(inner)
 	if p == nil {
 		return false
 	}
 	i.end = i.start + 20*time.Second
 	at := i.start
-	for range w.dice.number(2, 4) {
-		p.suffers(at, at+w.dice.span(20*time.Millisecond, 60*time.Millisecond), failing, 1)
-		at += w.dice.span(500*time.Millisecond, 2*time.Second)
+	for range w.number(2, 4) {
+		p.suffers(at, at+w.span(20*time.Millisecond, 60*time.Millisecond), failing, 1)
+		at += w.span(500*time.Millisecond, 2*time.Second)
 	}
 	i.what = p.id
 	return true

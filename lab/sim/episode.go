@@ -71,7 +71,7 @@ func play(seed uint64, number int, list []scenario, verbose, trace bool) episode
 		w = newWorld(sub + try<<40)
 	}
 	w.verbose, w.trace = verbose || trace, trace
-	inj := &injection{scenario: sc, start: w.dice.span(100*time.Second, 150*time.Second), exact: nobody, near: nobody}
+	inj := &injection{scenario: sc, start: w.span(100*time.Second, 150*time.Second), exact: nobody, near: nobody}
 	w.injection = inj
 	ep := episode{Number: number, Scenario: sc.name, Class: sc.class, Habits: w.habits, Delay: -1, DelaySeen: -1, CleanTime: inj.start}
 	w.live()
@@ -83,6 +83,7 @@ func play(seed uint64, number int, list []scenario, verbose, trace bool) episode
 	}
 	w.injected = true
 	w.agenda.run(inj.end + afterwards)
+	inj.settle(w)
 	ep.Hidden, ep.OneSided, ep.What = inj.hidden, inj.oneSided, inj.what
 	w.judge(&ep)
 	if w.verbose {

@@ -19,11 +19,11 @@ func dies(code int, panics bool) func(w *world, i *injection) bool {
 		i.blame(p)
 		i.hidden = !w.watched(p) && !(panics && p.svc.logs)
 		if panics {
-			w.say(p, engine.FactPanic, 0, i.start-time.Millisecond, "panic: runtime error: invalid memory address or nil pointer dereference")
+			w.say(p, engine.FactPanic, i.start-time.Millisecond, "panic: runtime error: invalid memory address or nil pointer dereference")
 		}
 		w.ends(p, i.start, code, false)
 		back := i.start + w.downFor()
-		i.end = back + w.dice.span(300*time.Millisecond, 4*time.Second)
+		i.end = back + w.span(300*time.Millisecond, 4*time.Second)
 		w.returns(p, back, i.end)
 		return true
 	}
@@ -37,14 +37,14 @@ func crashLoop(w *world, i *injection) bool {
 	i.blame(p)
 	i.hidden = !w.watched(p)
 	at, pause := i.start, 2*time.Second
-	for n := range w.dice.number(3, 5) {
+	for n := range w.number(3, 5) {
 		w.ends(p, at, pick(w.dice, 1, 2, 139), false)
 		back := at + pause
 		w.returns(p, back, back+500*time.Millisecond)
 		if n >= 2 && w.habits.Orchestra && w.habits.Exits {
 			w.tell(p, engine.FactCrashLoop, 0, at, "back-off restarting failed container")
 		}
-		at = back + w.dice.span(2*time.Second, 5*time.Second)
+		at = back + w.span(2*time.Second, 5*time.Second)
 		i.end = back + time.Second
 		pause *= 2
 	}
@@ -62,13 +62,13 @@ func nodeDown(w *world, i *injection) bool {
 		i.exact = anyOf(isNode(h), isProc(p))
 	}
 	i.what = h.name
-	i.end = i.start + w.dice.span(40*time.Second, 80*time.Second)
+	i.end = i.start + w.span(40*time.Second, 80*time.Second)
 	h.life.set(0, running, 1)
 	h.life.set(i.start, dead, 1)
 	h.life.set(i.end, running, 2)
 	for _, q := range h.procs {
 		q.life.set(i.start, dead, q.life.at(i.start).inc)
-		w.returns(q, i.end, i.end+w.dice.span(time.Second, 4*time.Second))
+		w.returns(q, i.end, i.end+w.span(time.Second, 4*time.Second))
 	}
 	if w.habits.Agents == "host" {
 		h.agent.life.set(i.start, dead, 1)
@@ -76,7 +76,7 @@ func nodeDown(w *world, i *injection) bool {
 		w.agenda.plan(i.end, func(now time.Duration) { h.agent.born = now })
 	}
 	if w.habits.Orchestra && w.habits.Exits {
-		at := i.start + w.dice.span(20*time.Second, 40*time.Second)
+		at := i.start + w.span(20*time.Second, 40*time.Second)
 		w.agenda.plan(at, func(now time.Duration) {
 			src := engine.NewSource(engine.Source{Host: h.name})
 			w.ship(now, end{host: w.gateway}, nil, &engine.Batch{Facts: []engine.Fact{{Source: src, Kind: engine.FactNodeDown, At: wall(now), Text: "Node is not ready"}}}, 0)
@@ -96,7 +96,7 @@ func becomes(s state) func(w *world, i *injection) bool {
 		}
 		i.blame(p)
 		i.hidden = p.svc.layer == 0 && !w.looked(p)
-		i.end = i.start + w.dice.span(25*time.Second, 70*time.Second)
+		i.end = i.start + w.span(25*time.Second, 70*time.Second)
 		p.life.pause(i.start, i.end, s)
 		return true
 	}
@@ -128,7 +128,7 @@ func externalGone(w *world, i *injection) bool {
 	for _, p := range w.procs {
 		if p.svc.kind == external && p.arrivals > int(w.time/(4*time.Second)) {
 			i.blame(p)
-			i.end = i.start + w.dice.span(25*time.Second, 70*time.Second)
+			i.end = i.start + w.span(25*time.Second, 70*time.Second)
 			p.life.pause(i.start, i.end, dead)
 			return true
 		}

@@ -11,13 +11,17 @@ import (
 )
 
 func (w *world) lasts(i *injection) {
-	i.end = i.start + w.dice.span(30*time.Second, 80*time.Second)
+	i.end = i.start + w.span(30*time.Second, 80*time.Second)
 }
 
 // cut closes the way from one group to another, both ways if asked.
 func (w *world) cut(i *injection, a, b func(end) bool, both bool, r rule) {
 	r.from, r.to = i.start, i.end
 	r.hits = func(x, y end) bool { return a(x) && b(y) || both && a(y) && b(x) }
+	i.cuts = func(p, q *proc) bool {
+		x, y := end{p.host, p}, end{q.host, q}
+		return r.hits(x, y) || r.hits(y, x)
+	}
 	w.rules = append(w.rules, r)
 }
 
@@ -27,7 +31,7 @@ func atHost(h *host) func(end) bool { return func(e end) bool { return e.host ==
 func notAt(h *host) func(end) bool  { return func(e end) bool { return e.host != h } }
 
 // closed is a rule that drops everything, or rejects it.
-func (w *world) closed() rule { return rule{loss: 1, rejects: w.dice.chance(0.3)} }
+func (w *world) closed() rule { return rule{loss: 1, rejects: w.chance(0.3)} }
 
 func zoneCut(w *world, i *injection) bool {
 	z := w.anotherZone()
@@ -159,24 +163,22 @@ func (w *world) others(p, q *proc) bool {
 }
 
 func lossy(w *world, i *injection) bool {
-	return partial(false, func(w *world) rule { return rule{loss: w.dice.real(0.2, 0.6)} })(w, i)
+	return partial(false, func(w *world) rule { return rule{loss: w.real(0.2, 0.6)} })(w, i)
 }
 
 func slowLink(w *world, i *injection) bool {
-	if !partial(false, func(w *world) rule { return rule{delay: w.dice.span(300*time.Millisecond, 1500*time.Millisecond)} })(w, i) {
+	if !partial(false, func(w *world) rule { return rule{delay: w.span(300*time.Millisecond, 1500*time.Millisecond)} })(w, i) {
 		return false
 	}
 	i.oneSided = false
+	i.cuts = nil // it makes calls slow
 	return true
 }
 
 func flapping(w *world, i *injection) bool {
-	if !partial(false, func(w *world) rule {
-		return rule{loss: 1, flap: w.dice.span(4*time.Second, 10*time.Second)}
-	})(w, i) {
-		return false
-	}
-	return true
+	return partial(false, func(w *world) rule {
+		return rule{loss: 1, flap: w.span(4*time.Second, 10*time.Second)}
+	})(w, i)
 }
 
 // nameLookup breaks for one service, or for everybody.

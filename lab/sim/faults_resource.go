@@ -24,20 +24,20 @@ func outOfMemory(leaks bool) func(w *world, i *injection) bool {
 		i.blame(p)
 		kill := i.start
 		if leaks {
-			kill += w.dice.span(30*time.Second, 60*time.Second)
+			kill += w.span(30*time.Second, 60*time.Second)
 			p.suffers(i.start, kill, filling, 1)
 			late := kill - 10*time.Second
-			p.suffers(late, kill, slow, w.dice.real(5, 60))
+			p.suffers(late, kill, slow, w.real(5, 60))
 			if w.examined(p) {
-				p.suffers(late, kill, lowMemory, w.dice.real(0.15, 0.6))
+				p.suffers(late, kill, lowMemory, w.real(0.15, 0.6))
 			}
-			if w.dice.chance(0.4) {
-				w.say(p, engine.FactOutOfMemory, 0, late+time.Second, "java.lang.OutOfMemoryError: Java heap space")
+			if w.chance(0.4) {
+				w.say(p, engine.FactOutOfMemory, late+time.Second, "java.lang.OutOfMemoryError: Java heap space")
 			}
 		}
 		w.ends(p, kill, 137, true)
 		back := kill + w.downFor()
-		i.end = back + w.dice.span(time.Second, 4*time.Second)
+		i.end = back + w.span(time.Second, 4*time.Second)
 		w.returns(p, back, i.end)
 		// The kernel's word is the only difference from any other kill.
 		i.hidden = !w.habits.Kernel
@@ -52,7 +52,7 @@ func throttle(w *world, i *injection) bool {
 	}
 	i.blame(p)
 	w.lasts(i)
-	p.suffers(i.start, i.end, throttled, w.dice.real(0.4, 0.95))
+	p.suffers(i.start, i.end, throttled, w.real(0.4, 0.95))
 	p.suffers(i.start, i.end, slow, w.slowEnough(p))
 	i.hidden = !w.examined(p) && !(w.habits.Levels && p.svc.signs)
 	return true
@@ -60,7 +60,7 @@ func throttle(w *world, i *injection) bool {
 
 // slowEnough makes a process take longer than its callers wait, often.
 func (w *world) slowEnough(p *proc) float64 {
-	return float64(w.dice.span(800*time.Millisecond, 5*time.Second)) / float64(p.svc.median)
+	return float64(w.span(800*time.Millisecond, 5*time.Second)) / float64(p.svc.median)
 }
 
 // full is a limit that refuses, and a process that says so in its log.
@@ -74,7 +74,7 @@ func full(kind effectKind) func(w *world, i *injection) bool {
 		}
 		i.blame(p)
 		w.lasts(i)
-		p.suffers(i.start, i.end, kind, w.dice.real(0.4, 1))
+		p.suffers(i.start, i.end, kind, w.real(0.4, 1))
 		return true
 	}
 }
@@ -91,14 +91,14 @@ func overload(w *world, i *injection) bool {
 		i.exact = anyOf(i.exact, isProc(p))
 	}
 	w.lasts(i)
-	times := w.dice.real(3, 8)
+	times := w.real(3, 8)
 	w.rushes = append(w.rushes, effect{from: i.start, to: i.end, x: times})
 	// Its capacity is what leaves it well at the usual load.
 	work := time.Duration(0)
 	for _, q := range s.procs {
 		work += q.work
 	}
-	s.capacity = max(0.01, work.Seconds()/w.time.Seconds()/float64(len(s.procs))*times*w.dice.real(0.3, 0.7))
+	s.capacity = max(0.01, work.Seconds()/w.time.Seconds()/float64(len(s.procs))*times*w.real(0.3, 0.7))
 	for _, other := range w.all {
 		if other != s {
 			other.capacity *= 10
@@ -120,7 +120,7 @@ func quota(w *world, i *injection) bool {
 		i.exact = anyOf(i.exact, isProc(p))
 	}
 	w.lasts(i)
-	x := w.dice.real(0.4, 1)
+	x := w.real(0.4, 1)
 	for _, q := range s.procs {
 		q.suffers(i.start, i.end, turningAway, x)
 	}
@@ -152,7 +152,7 @@ func knownAnswer(w *world, i *injection) bool {
 	i.blame(p)
 	w.lasts(i)
 	p.suffers(i.start, i.end, selfTest, 1)
-	p.suffers(i.start, i.end, lying, w.dice.real(0.2, 1))
+	p.suffers(i.start, i.end, lying, w.real(0.2, 1))
 	return true
 }
 
@@ -193,7 +193,7 @@ func answersBadly(kind effectKind) func(w *world, i *injection) bool {
 		}
 		i.blame(p)
 		w.lasts(i)
-		p.suffers(i.start, i.end, kind, w.dice.real(0.3, 1))
+		p.suffers(i.start, i.end, kind, w.real(0.3, 1))
 		return true
 	}
 }
@@ -207,7 +207,7 @@ func badRelease(w *world, i *injection) bool {
 	s := p.svc
 	i.exact, i.near = isService(s), procsOf(s)
 	w.lasts(i)
-	x := w.dice.real(0.3, 1)
+	x := w.real(0.3, 1)
 	at := i.start
 	for _, q := range s.procs {
 		ready := w.replace(q, at, "1.5.0")
@@ -226,7 +226,7 @@ func countsBackwards(w *world, i *injection) bool {
 	}
 	i.blame(p)
 	w.lasts(i)
-	if p.svc.signs && w.dice.chance(0.5) {
+	if p.svc.signs && w.chance(0.5) {
 		for at := i.start; at < i.end; at += w.habits.SignEvery {
 			w.agenda.plan(at, func(now time.Duration) {
 				w.tell(p, engine.FactBackwards, 0, now, "http.server.request.count fell from 81234 to 80110")

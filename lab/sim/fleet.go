@@ -256,11 +256,11 @@ func (w *world) provide() {
 			total += flow[s] * u.share
 		}
 	}
-	w.rate = min(w.rate, w.dice.real(60, 160)/max(total, 1))
+	w.rate = min(w.rate, w.real(60, 160)/max(total, 1))
 	for _, s := range w.all {
 		mean := s.median.Seconds() * math.Exp(s.sigma*s.sigma/2)
 		load := flow[s] * w.rate * mean / float64(len(s.procs))
-		s.capacity = max(0.5, load*w.dice.real(4, 12))
+		s.capacity = max(0.5, load*w.real(4, 12))
 	}
 }
 
@@ -312,7 +312,7 @@ func (w *world) proc(s *service, h *host, i int) *proc {
 	w.started++
 	p := &proc{
 		svc: s, host: h, id: fmt.Sprintf("%s-r%d", s.name, i), version: s.version,
-		address: fmt.Sprintf("10.%d.%d.%d:%d", len(w.all)+1, i, w.dice.number(1, 250), s.port),
+		address: fmt.Sprintf("10.%d.%d.%d:%d", len(w.all)+1, i, w.number(1, 250), s.port),
 		conns:   map[*proc]*connection{}, breaker: map[*service]*breaker{}, sources: map[uint64]*engine.Source{},
 	}
 	p.life.set(0, running, w.incarnation())

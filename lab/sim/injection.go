@@ -20,8 +20,40 @@ type injection struct {
 	near       func(c engine.Culprit) bool // right, less specific or one of several
 	hidden     bool                        // nothing observable gives the class away
 	oneSided   bool                        // nobody behind the cut can report meanwhile
+	hurt       int                         // calls that it made fail
+	culprit    *proc                       // a process that is the only culprit
+	cuts       func(a, b *proc) bool       // the calls that a broken network touches
 	what       string
 }
+
+// seenFrom is the number of failed calls from which on a fault can be seen by
+// callers alone; fewer are like the noise of any day.
+const seenFrom = 4
+
+// hurts counts calls that the fault made fail.
+func (i *injection) hurts(begin, end time.Duration, p, to *proc) {
+	if end >= i.start && begin < i.end && (i.culprit == to || i.cuts != nil && i.cuts(p, to)) {
+		i.hurt++
+	}
+}
+
+// settle finds out whether anything of the fault could be seen.
+func (i *injection) settle(w *world) {
+	if i.hurt >= seenFrom || i.hidden {
+		return
+	}
+	switch p := i.culprit; {
+	case i.cuts != nil:
+		i.hidden = true
+	case p == nil || i.scenario.class != engine.ClassCrash:
+	case w.habits.Exits && p.exits() || w.looked(p):
+	default:
+		i.hidden = true
+	}
+}
+
+// exits says whether p has ended by itself in this episode.
+func (p *proc) exits() bool { return len(p.ends) > 0 }
 
 // scenario is a kind of injection.
 type scenario struct {
@@ -145,6 +177,7 @@ func isLink(a, b []*host) func(engine.Culprit) bool {
 
 // blame names a process as the culprit.
 func (i *injection) blame(p *proc) {
+	i.culprit = p
 	i.exact = isProc(p)
 	i.near = isService(p.svc)
 	i.what += " " + p.id + "@" + p.host.name
@@ -205,10 +238,10 @@ func (w *world) returns(p *proc, at, listens time.Duration) {
 // downFor is how long somebody who crashed stays away: a supervisor starts him
 // anew at once, a person later.
 func (w *world) downFor() time.Duration {
-	if w.habits.Orchestra && w.dice.chance(0.7) {
-		return w.dice.span(3*time.Second, 15*time.Second)
+	if w.habits.Orchestra && w.chance(0.7) {
+		return w.span(3*time.Second, 15*time.Second)
 	}
-	return w.dice.span(20*time.Second, 70*time.Second)
+	return w.span(20*time.Second, 70*time.Second)
 }
 
 // someone returns a process for which calls come, if there is one that fits.

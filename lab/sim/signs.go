@@ -24,11 +24,11 @@ func (w *world) beat(p *proc) {
 				next = min(next, p.host.life.next(now))
 			}
 			if next != never {
-				w.agenda.plan(max(next, now)+w.dice.span(0, 50*time.Millisecond), tick)
+				w.agenda.plan(max(next, now)+w.span(0, 50*time.Millisecond), tick)
 			}
 			return
 		}
-		w.agenda.plan(now+w.dice.span(every*97/100, every*103/100), tick)
+		w.agenda.plan(now+w.span(every*97/100, every*103/100), tick)
 		if ph.is == dead {
 			p.clock = 0
 			if w.injected && now >= w.injection.start {
@@ -36,12 +36,12 @@ func (w *world) beat(p *proc) {
 			}
 			return
 		}
-		if w.dice.chance(w.lossOfBeats) {
+		if w.chance(w.lossOfBeats) {
 			return
 		}
 		seq := p.clock
-		if p.has(backwards, now) > 0 && w.dice.chance(0.3) {
-			seq -= min(seq-1, uint64(w.dice.number(3, 30)))
+		if p.has(backwards, now) > 0 && w.chance(0.3) {
+			seq -= min(seq-1, uint64(w.number(3, 30)))
 		}
 		b := engine.Beat{Source: w.source(p, ph.inc), Interval: every, Incarnation: ph.inc, Seq: seq, SentAt: wall(now + p.host.skew(now)), Remote: p.address, Authenticated: w.habits.Signed}
 		switch ph.is {
@@ -58,14 +58,14 @@ func (w *world) beat(p *proc) {
 		}
 		if w.habits.Digests {
 			// What replicas hold in common; each gets a change a little later.
-			b.Digest = "d" + itoa(int((now-w.dice.span(0, time.Second))/(20*time.Second)))
+			b.Digest = "d" + itoa(int((now-w.span(0, time.Second))/(20*time.Second)))
 		}
 		w.push(now, p, b)
 		if p.has(duplicateSend, now) > 0 {
-			w.push(now+w.dice.span(time.Millisecond, time.Second), p, b)
+			w.push(now+w.span(time.Millisecond, time.Second), p, b)
 		}
 	}
-	w.agenda.plan(w.dice.span(0, every), tick)
+	w.agenda.plan(w.span(0, every), tick)
 }
 
 // push sends a heartbeat to the agent, or to the gateway itself.
@@ -147,13 +147,13 @@ func (w *world) observe(a *agent) {
 			late = 0
 		}
 		due = now + every
-		w.agenda.plan(due+w.dice.span(0, 10*time.Millisecond), tick)
+		w.agenda.plan(due+w.span(0, 10*time.Millisecond), tick)
 		b := a.pending
 		a.pending = &engine.Batch{}
 		b.Observers = append(b.Observers, engine.ObserverBeat{Stamp: a.stamp(now), Host: a.host.name, Interval: every, Late: late})
 		w.send(now, end{host: a.host}, b, 5*time.Minute, 0)
 	}
-	w.agenda.plan(w.dice.span(0, every), tick)
+	w.agenda.plan(w.span(0, every), tick)
 }
 
 // sign is a process's own export of metrics.
@@ -165,9 +165,9 @@ func (w *world) sign(p *proc) {
 			src := w.source(p, ph.inc)
 			w.ship(now, end{p.host, p}, p.host.agent, &engine.Batch{Signs: []engine.Sign{{Source: src}}, Levels: w.levels(p, src, now)}, 20*time.Second)
 		}
-		w.agenda.plan(now+w.dice.span(every*98/100, every*102/100), tick)
+		w.agenda.plan(now+w.span(every*98/100, every*102/100), tick)
 	}
-	w.agenda.plan(w.dice.span(0, every), tick)
+	w.agenda.plan(w.span(0, every), tick)
 }
 
 // levels are the gauges in a process's metrics.
@@ -175,26 +175,26 @@ func (w *world) levels(p *proc, src *engine.Source, now time.Duration) []engine.
 	if !w.habits.Levels {
 		return nil
 	}
-	used := func(kind effectKind, usual, full float64) float64 {
+	used := func(kind effectKind, usual float64) float64 {
 		if p.has(kind, now) > 0 {
-			return full
+			return 1
 		}
-		return usual * w.dice.real(0.9, 1.1)
+		return usual * w.real(0.9, 1.1)
 	}
 	waiting := 0.0
 	if p.has(poolDry, now) > 0 {
-		waiting = float64(w.dice.number(3, 30))
+		waiting = float64(w.number(3, 30))
 	}
 	at := wall(now + p.host.skew(now))
 	memory := 0.3 + 0.7*p.filled(now)
 	return []engine.Level{
 		{Source: src, Kind: engine.LevelMemory, Share: memory, At: at},
-		{Source: src, Kind: engine.LevelCPU, Share: max(used(busyCPU, 0.2, 1), used(throttled, 0.2, 1)), At: at},
+		{Source: src, Kind: engine.LevelCPU, Share: max(used(busyCPU, 0.2), used(throttled, 0.2)), At: at},
 		{Source: src, Kind: engine.LevelThrottled, Share: p.has(throttled, now), At: at},
-		{Source: src, Kind: engine.LevelDisk, Share: used(diskFull, 0.6, 1), At: at},
-		{Source: src, Kind: engine.LevelDescriptors, Share: used(noDescriptor, 0.1, 1), At: at},
-		{Source: src, Kind: engine.LevelThreads, Share: used(noThread, 0.1, 1), At: at},
-		{Source: src, Kind: engine.LevelPool, Share: used(poolDry, 0.3, 1), Waiting: waiting, At: at},
+		{Source: src, Kind: engine.LevelDisk, Share: used(diskFull, 0.6), At: at},
+		{Source: src, Kind: engine.LevelDescriptors, Share: used(noDescriptor, 0.1), At: at},
+		{Source: src, Kind: engine.LevelThreads, Share: used(noThread, 0.1), At: at},
+		{Source: src, Kind: engine.LevelPool, Share: used(poolDry, 0.3), Waiting: waiting, At: at},
 	}
 }
 
@@ -213,12 +213,12 @@ type target struct {
 func (w *world) targets() {
 	for _, p := range w.procs {
 		if p.host.agent != nil && w.habits.Process && p.svc.kind == application {
-			p.host.agent.targets = append(p.host.agent.targets, &target{of: p, process: true, name: "process:" + p.svc.name, every: w.dice.span(time.Second, 5*time.Second)})
+			p.host.agent.targets = append(p.host.agent.targets, &target{of: p, process: true, name: "process:" + p.svc.name, every: w.span(time.Second, 5*time.Second)})
 		}
-		if !w.dice.chance(w.habits.Probes) {
+		if !w.chance(w.habits.Probes) {
 			continue
 		}
-		t := &target{of: p, http: w.dice.chance(0.6), every: w.habits.ProbeEvery, wait: w.dice.span(time.Second, 2*time.Second)}
+		t := &target{of: p, http: w.chance(0.6), every: w.habits.ProbeEvery, wait: w.span(time.Second, 2*time.Second)}
 		t.name = "tcp://" + p.address
 		if t.http {
 			t.name = "http://" + p.address + "/health"
@@ -235,7 +235,7 @@ func (w *world) targets() {
 		} else {
 			t.name = p.svc.name + ":" + itoa(p.svc.port)
 		}
-		for range w.dice.number(1, 2) {
+		for range w.number(1, 2) {
 			if len(w.agents) == 0 {
 				w.ownTargets = append(w.ownTargets, t)
 				break
@@ -250,7 +250,7 @@ func (w *world) targets() {
 func (w *world) look(a *agent, t *target) {
 	var tick func(time.Duration)
 	tick = func(now time.Duration) {
-		w.agenda.plan(now+w.dice.span(t.every*98/100, t.every*102/100), tick)
+		w.agenda.plan(now+w.span(t.every*98/100, t.every*102/100), tick)
 		if a != nil {
 			if a.life.at(now).is != running || len(a.host.life) > 0 && a.host.life.at(now).is != running {
 				return
@@ -278,7 +278,7 @@ func (w *world) look(a *agent, t *target) {
 			w.arrive(now, &engine.Batch{Probes: []engine.Probe{b}})
 		})
 	}
-	w.agenda.plan(w.dice.span(0, t.every), tick)
+	w.agenda.plan(w.span(0, t.every), tick)
 }
 
 // probe is one look at a target over the network.
@@ -325,7 +325,7 @@ func (w *world) processProbe(a *agent, t *target, now time.Duration) engine.Prob
 	x := &engine.Process{
 		PID: int64(ph.inc % 30000), StartTime: wall(0) - 1_000_000_000_000 + engine.Time(ph.inc*1_000_003),
 		OOMKills: -1, MemoryUsed: 300 << 20, MemoryLimit: 1 << 30, FDs: 80, FDLimit: 1024, Threads: 40, ThreadLimit: 500,
-		PressureCPU: w.dice.real(0, 0.05), PressureMem: 0, PressureIO: w.dice.real(0, 0.02), Throttled: w.dice.real(0, 0.02),
+		PressureCPU: w.real(0, 0.05), PressureMem: 0, PressureIO: w.real(0, 0.02), Throttled: w.real(0, 0.02),
 	}
 	if w.habits.Kernel {
 		x.OOMKills = p.kills(now)
@@ -350,7 +350,7 @@ func (w *world) processProbe(a *agent, t *target, now time.Duration) engine.Prob
 		x.State = engine.ProcessRunning
 	}
 	if v := p.has(throttled, now); v > 0 {
-		x.Throttled = v * w.dice.real(0.9, 1.05)
+		x.Throttled = v * w.real(0.9, 1.05)
 		x.PressureCPU = v
 	}
 	if v := p.has(busyCPU, now); v > 0 {
@@ -360,7 +360,7 @@ func (w *world) processProbe(a *agent, t *target, now time.Duration) engine.Prob
 		x.PressureMem = v
 	}
 	if p.has(noDescriptor, now) > 0 {
-		x.FDs = 1020 + int64(w.dice.IntN(5))
+		x.FDs = 1020 + int64(w.IntN(5))
 	}
 	if p.has(noThread, now) > 0 {
 		x.Threads = 498

@@ -37,14 +37,14 @@ type serveSpan struct {
 
 const maxQueue = 2048 // spans, as SDKs have it
 
-func (x *exporter) call(w *world, p *proc, u *dependency, c engine.Callee, begin time.Duration, a answer, key uint64) {
+func (x *exporter) call(p *proc, u *dependency, c engine.Callee, begin time.Duration, a answer, key uint64) {
 	if p.svc.kind != application || len(x.calls) >= 4*maxQueue {
 		return
 	}
 	x.calls = append(x.calls, callSpan{c, a.outcome, begin, a.at, key, u.on})
 }
 
-func (x *exporter) serve(w *world, p *proc, begin, end time.Duration, o engine.Outcome, key uint64) {
+func (x *exporter) serve(p *proc, begin, end time.Duration, o engine.Outcome, key uint64) {
 	if p.svc.kind != application || len(x.serves) >= 4*maxQueue {
 		return
 	}
@@ -143,16 +143,16 @@ func (w *world) export(p *proc) {
 			p.out = exporter{} // what was not sent yet died with it
 		} else if ph.is != stopped {
 			if b := p.out.batch(w, p, w.source(p, ph.inc), now); !b.Empty() {
-				w.ship(now, end{p.host, p}, p.host.agent, b, w.dice.span(time.Minute, 2*time.Minute))
+				w.ship(now, end{p.host, p}, p.host.agent, b, w.span(time.Minute, 2*time.Minute))
 				if p.has(duplicateSend, now) > 0 {
 					twice := *b
 					w.ship(now+time.Second, end{p.host, p}, p.host.agent, &twice, 0)
 				}
 			}
 		}
-		w.agenda.plan(now+w.dice.span(w.habits.FlushEvery*9/10, w.habits.FlushEvery*11/10), flush)
+		w.agenda.plan(now+w.span(w.habits.FlushEvery*9/10, w.habits.FlushEvery*11/10), flush)
 	}
-	w.agenda.plan(w.dice.span(0, w.habits.FlushEvery), flush)
+	w.agenda.plan(w.span(0, w.habits.FlushEvery), flush)
 }
 
 // ship sends a batch towards the gateway, by way of an agent if there is one.
@@ -176,7 +176,7 @@ func (w *world) ship(now time.Duration, from end, via *agent, b *engine.Batch, p
 		return
 	}
 	b.Arrived = wall(now)
-	w.agenda.plan(now+net.delay+w.dice.span(0, via.lag), func(now time.Duration) {
+	w.agenda.plan(now+net.delay+w.span(0, via.lag), func(now time.Duration) {
 		w.send(now, end{host: via.host}, b, 5*time.Minute, 0)
 	})
 }
@@ -191,7 +191,7 @@ func (w *world) send(now time.Duration, from end, b *engine.Batch, patience, wai
 		}
 		return
 	}
-	at += w.dice.span(time.Millisecond, 20*time.Millisecond) + w.late(now)
+	at += w.span(time.Millisecond, 20*time.Millisecond) + w.late(now)
 	w.agenda.plan(at, func(now time.Duration) { w.arrive(now, b) })
 }
 
@@ -231,7 +231,7 @@ func (w *world) arrive(now time.Duration, b *engine.Batch) {
 
 // say lets a process's log, or somebody who watches it, tell a fact. The same
 // line is not told more than about once a second.
-func (w *world) say(p *proc, kind engine.FactKind, value int64, at time.Duration, text string) {
+func (w *world) say(p *proc, kind engine.FactKind, at time.Duration, text string) {
 	if !p.svc.logs {
 		return
 	}
@@ -240,7 +240,7 @@ func (w *world) say(p *proc, kind engine.FactKind, value int64, at time.Duration
 		return
 	}
 	w.said[key] = at
-	w.tell(p, kind, value, at, text)
+	w.tell(p, kind, 0, at, text)
 }
 
 type saidKey struct {
@@ -256,7 +256,7 @@ func (w *world) tell(p *proc, kind engine.FactKind, value int64, at time.Duratio
 }
 
 func (w *world) fact(h *host, f engine.Fact, at time.Duration) {
-	read := at + w.dice.span(200*time.Millisecond, 2*time.Second)
+	read := at + w.span(200*time.Millisecond, 2*time.Second)
 	w.agenda.plan(max(read, w.time), func(now time.Duration) {
 		f.At = wall(at + h.skew(at))
 		w.shows(at)

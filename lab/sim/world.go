@@ -76,17 +76,17 @@ func newWorld(seed uint64) *world {
 		said: map[saidKey]time.Duration{}, evidence: never,
 	}
 	w.gatewayLife.set(0, running, 1)
-	w.incs = uint64(w.dice.number(1000, 9000))
-	w.readiness = w.dice.span(time.Second, 8*time.Second)
-	w.backlog = w.dice.span(2*time.Second, 20*time.Second)
-	w.arpFails = w.dice.chance(0.5)
-	w.namesToo = w.dice.chance(0.5)
-	w.lossOfBeats = w.dice.real(0, 0.01)
-	w.healthChecks = w.dice.chance(0.5)
+	w.incs = uint64(w.number(1000, 9000))
+	w.readiness = w.span(time.Second, 8*time.Second)
+	w.backlog = w.span(2*time.Second, 20*time.Second)
+	w.arpFails = w.chance(0.5)
+	w.namesToo = w.chance(0.5)
+	w.lossOfBeats = w.real(0, 0.01)
+	w.healthChecks = w.chance(0.5)
 	w.patience = pick(w.dice, 0, 500*time.Millisecond, time.Second)
-	w.rate = w.dice.real(6, 30)
+	w.rate = w.real(6, 30)
 	w.fleet()
-	if len(w.agents) > 1 && w.dice.chance(0.6) {
+	if len(w.agents) > 1 && w.chance(0.6) {
 		w.secondEar = pick(w.dice, w.agents...)
 	}
 	return w
@@ -154,16 +154,16 @@ func (w *world) launch(p *proc) {
 // pauses gives a process its everyday halts: a collector of garbage, a noisy
 // host. Their length has a heavy tail.
 func (w *world) pauses(p *proc) {
-	if !w.dice.chance(0.4) {
+	if !w.chance(0.4) {
 		return
 	}
 	var next func(time.Duration)
 	next = func(now time.Duration) {
 		if now > 0 && p.now(now).is == running && p.life.next(now) == never {
-			long := min(w.dice.around(60*time.Millisecond, 1), 1200*time.Millisecond)
+			long := min(w.around(60*time.Millisecond, 1), 1200*time.Millisecond)
 			p.life.pause(now, now+long, stopped)
 		}
-		w.agenda.plan(now+w.dice.wait(1.0/60), next)
+		w.agenda.plan(now+w.wait(1.0/60), next)
 	}
 	next(0)
 }
@@ -183,9 +183,9 @@ func (w *world) visitors(s *service, rate float64) {
 				x *= r.x
 			}
 		}
-		w.agenda.plan(now+w.dice.wait(rate*x), next)
+		w.agenda.plan(now+w.wait(rate*x), next)
 	}
-	w.agenda.plan(w.dice.span(0, time.Second), next)
+	w.agenda.plan(w.span(0, time.Second), next)
 }
 
 // late is by how much telemetry that is sent now is held up.

@@ -1,0 +1,154 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+func pickScenarios(t *testing.T, names ...string) (out []scenario) {
+	t.Helper()
+	for _, name := range names {
+		found := false
+		for _, sc := range catalogue("") {
+			if sc.name == name {
+				out = append(out, sc)
+				found = true
+			}
+		}
+		if !found {
+			t.Fatalf("no scenario %s", name)
+		}
+	}
+	return out
+}
+
+func TestEqualSeedsGiveEqualEpisodes(t *testing.T) {
+	list := catalogue("")
+	for n := 0; n < len(list); n += 7 {
+		a, err := json.Marshal(play(5, n, list, false, false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(play(5, n, list, false, false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(a, b) {
+			t.Errorf("episode %d, %s:\n%s\n%s", n, list[n].name, a, b)
+		}
+	}
+}
+
+func TestEveryScenarioFindsItsVictim(t *testing.T) {
+	list := catalogue("")
+	done := run(1, 2*len(list), list, 2)
+	for n := range list {
+		if done[n].Skipped && done[n+len(list)].Skipped {
+			t.Errorf("%s: hit nobody in two fleets", list[n].name)
+		}
+	}
+	s := summarize(done)
+	for _, r := range s.classes {
+		// What no reading of the evidence may lose: measured values are far
+		// above these.
+		floor := map[string]float64{"crash": 0.4, "resource_exhaustion": 0.4, "byzantine": 0.3}[r.name]
+		if share := float64(r.right) / float64(r.n); share < floor {
+			t.Errorf("%s: %.2f of %d right, want at least %.2f", r.name, share, r.n, floor)
+		}
+	}
+	if hours := s.cleanTime.Hours(); float64(len(s.cleanFalse)) > 1+hours {
+		t.Errorf("%d classes given in %.1f healthy fleet-hours: %v", len(s.cleanFalse), hours, s.cleanFalse)
+	}
+}
+
+func TestStopsThatAreAnnouncedAreNoCrash(t *testing.T) {
+	list := pickScenarios(t, "rolling_deploy", "scale_down", "restart_without_drain", "node_drain")
+	for _, ep := range run(1, 24, list, 2) {
+		for _, other := range ep.Others {
+			t.Errorf("episode %d, %s of %s: %s", ep.Number, ep.Scenario, ep.What, other)
+		}
+	}
+}
+
+func TestQuietFleetIsLeftInPeace(t *testing.T) {
+	for _, ep := range run(3, 12, pickScenarios(t, "nothing"), 2) {
+		for _, other := range append(ep.Others, ep.CleanFalse...) {
+			t.Errorf("episode %d: %s", ep.Number, other)
+		}
+	}
+}
+
+func TestTimelinePauseGoesOnAsBefore(t *testing.T) {
+	var l timeline
+	l.set(0, running, 7)
+	l.set(50*time.Second, dead, 7)
+	l.pause(10*time.Second, 20*time.Second, stopped)
+	for _, want := range []struct {
+		at time.Duration
+		is state
+	}{{0, running}, {10 * time.Second, stopped}, {19 * time.Second, stopped}, {20 * time.Second, running}, {50 * time.Second, dead}} {
+		if got := l.at(want.at); got.is != want.is || got.inc != 7 {
+			t.Errorf("at %v: %+v, want state %d", want.at, got, want.is)
+		}
+	}
+	if up, ok := l.awake(15 * time.Second); !ok || up != 20*time.Second {
+		t.Errorf("awake after 15 s: %v %v, want 20 s", up, ok)
+	}
+}
+
+func TestOutcomeFollowsFromTheWorld(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		is   state
+		cut  bool
+		want engine.Outcome
+	}{
+		{"dead_process_refuses", dead, false, engine.OutcomeRefused},
+		{"closed_port_refuses", deaf, false, engine.OutcomeRefused},
+		{"stopped_process_accepts_and_is_silent", stopped, false, engine.OutcomeNoAnswer},
+		{"stuck_process_accepts_and_is_silent", stuck, false, engine.OutcomeNoAnswer},
+		{"cut_does_not_even_connect", running, true, engine.OutcomeConnectTimeout},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(11)
+			w.habits.Noise = 0
+			w.backlog = time.Hour
+			var u *dependency
+			for _, s := range w.all {
+				for _, x := range s.uses {
+					if x.on.kind == database && x.on.procs[0].host != s.procs[0].host {
+						u = x
+					}
+				}
+			}
+			if u == nil {
+				t.Fatal("nobody uses a database on another host")
+			}
+			p, to := u.of.procs[0], u.on.procs[0]
+			to.life.set(0, c.is, 9)
+			if c.cut {
+				w.rules = append(w.rules, rule{to: never, loss: 1, hits: func(_, b end) bool { return b.proc == to }})
+			}
+			if a := w.exchange(time.Second, p, to, u, 1, 0); a.outcome != c.want {
+				t.Errorf("%v, want %v", a.outcome, c.want)
+			}
+		})
+	}
+}
+
+func TestTableIsPrinted(t *testing.T) {
+	var out bytes.Buffer
+	summarize(run(1, 20, catalogue("kill"), 2)).print(&out, 1)
+	for _, want := range []string{"kill", "expected calibration error", "fleet-hours"} {
+		if !bytes.Contains(out.Bytes(), []byte(want)) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+}
