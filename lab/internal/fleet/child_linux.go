@@ -69,11 +69,6 @@ func becomeChild(path string) error {
 			return fmt.Errorf("mount %s: %w", to, err)
 		}
 	}
-	for _, l := range s.Rlimits {
-		if err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: l.Value, Max: l.Value}); err != nil {
-			return fmt.Errorf("limit %d: %w", l.Resource, err)
-		}
-	}
 	program, err := exec.LookPath(s.Argv[0])
 	if err != nil {
 		return err

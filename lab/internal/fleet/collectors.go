@@ -4,13 +4,13 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -34,6 +34,13 @@ var (
 	gatewayConfig string
 )
 
+// keys are the secrets with which services sign their heartbeats: those of
+// others could be forged.
+var keys = map[string]string{
+	"payment": "lab-key-of-payment-0123456789",
+	"pricing": "lab-key-of-pricing-0123456789",
+}
+
 // target is a probe of an agent.
 type target struct {
 	Endpoint, Cgroup            string
@@ -47,7 +54,7 @@ func (f *Fleet) watch() error {
 	for _, z := range f.zones {
 		if err := f.render(z.Agent.Name, agentConfig, map[string]any{
 			"Observer": z.Agent.Name, "Targets": f.targets(z), "Namespace": Namespace, "Environment": Environment,
-			"Logs": f.logsOf(z), "Pattern": `^(?P<instance>(?P<service>[a-z]+)-[0-9a-z]+)\.log$`,
+			"Keys": keys, "Logs": f.logsOf(z), "Pattern": `^(?P<instance>(?P<service>[a-z]+)-[0-9a-z]+)\.log$`,
 		}); err != nil {
 			return err
 		}
@@ -125,17 +132,11 @@ func (f *Fleet) logsOf(z *Zone) []string {
 
 // collectorReady asks the Collector's health check, from within its namespace.
 func (in *Instance) collectorReady(ctx context.Context) error {
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
-			return dialIn(in.Node.Netns, network, address)
-		},
-	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+in.Node.Addr.String()+":13133/", nil)
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
+	resp, err := in.Node.Client().Do(req)
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (in *Instance) environment() map[string]string {
 		env["GOMEMLIMIT"] = "512MiB"
 	default:
 		c := service.Config{
-			Service: in.Service, Instance: in.Name, Version: in.Version, Node: in.Node.Name, Zone: in.Zone(),
+			Service: in.Service, Instance: cmp.Or(in.id, in.Name), Key: keys[in.Service], Version: in.Version, Node: in.Node.Name, Zone: in.Zone(),
 			Listen: in.Addr.String(), Socket: in.socket(), Data: in.DataDir(), Folder: f.Dir,
 			Seed: f.opt.Seed, Rate: f.opt.Rate, Daily: f.opt.Daily,
 		}
@@ -209,7 +210,7 @@ func (in *Instance) environment() map[string]string {
 func stock(env map[string]string, in *Instance, c service.Config, clients string) {
 	env["OTEL_SERVICE_NAME"] = in.Service
 	env["OTEL_RESOURCE_ATTRIBUTES"] = strings.Join([]string{
-		"service.namespace=" + Namespace, "service.instance.id=" + in.Name, "service.version=" + in.Version,
+		"service.namespace=" + Namespace, "service.instance.id=" + c.Instance, "service.version=" + in.Version,
 		"deployment.environment.name=" + Environment, "host.name=" + in.Node.Name,
 	}, ",")
 	env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://" + c.Agent + ":4318"

@@ -33,7 +33,7 @@ const (
 // Instance is a slot for one process of the fleet: it keeps its name, place,
 // address and control group when the process in it is replaced.
 type Instance struct {
-	Name    string // service.instance.id
+	Name    string // service.instance.id, unless SetID says otherwise
 	Service string // service.name
 	Version string // service.version
 	Kind    Kind
@@ -47,6 +47,7 @@ type Instance struct {
 	mu      sync.Mutex
 	process *process // nil: none
 	starts  int
+	id      string // service.instance.id, if not Name
 }
 
 // Zone returns the name of the instance's zone.
@@ -147,7 +148,7 @@ func (in *Instance) Starts() int {
 }
 
 // Start starts a process in the slot and waits until it is ready, for at most
-// 30 s; it fails if one runs. Setenv and SetVersion hold from the next start on.
+// a minute; it fails if one runs. Setenv and SetVersion hold from the next start on.
 func (in *Instance) Start(ctx context.Context) error {
 	if err := in.launch(); err != nil {
 		return err
@@ -187,12 +188,12 @@ func (in *Instance) Setenv(key, value string) {
 	in.spec.env[key] = value
 }
 
-// SetRlimit limits the next process: a RLIMIT of package syscall, such as
-// RLIMIT_NOFILE.
-func (in *Instance) SetRlimit(resource int, value uint64) {
+// SetID sets the service.instance.id of the next process, where it should not
+// be the slot's name: "" is the name.
+func (in *Instance) SetID(id string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.spec.Rlimits = append(in.spec.Rlimits, rlimit{resource, value})
+	in.id = id
 }
 
 // Command gives a command to the service over its control socket, which is no

@@ -6,8 +6,11 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -35,6 +38,21 @@ func (f *Fleet) RunSwitch(ctx context.Context, program string, args ...string) (
 
 func inNetns(ctx context.Context, netns, program string, args ...string) (string, error) {
 	return run(ctx, "ip", append([]string{"netns", "exec", netns, program}, args...)...)
+}
+
+// Client makes HTTP requests from the node: what a program on it would see.
+func (n *Node) Client() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+			return dialIn(n.Netns, network, address)
+		},
+	}}
+}
+
+// On returns the instances on a node, Collectors included.
+func (f *Fleet) On(node string) []*Instance {
+	return slices.DeleteFunc(f.Instances(), func(in *Instance) bool { return in.Node.Name != node })
 }
 
 // run runs a program; what it wrote is part of the error.

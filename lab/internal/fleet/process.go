@@ -25,17 +25,11 @@ type spec struct {
 	Cgroups  []string `json:"cgroups"`
 	Hosts    string   `json:"hosts"`
 	Resolv   string   `json:"resolv"`
-	Rlimits  []rlimit `json:"rlimits,omitempty"`
 	Argv     []string `json:"argv"`
 	Env      []string `json:"env"`
 	Version  string   `json:"version"`
 
 	env map[string]string // in addition; joined into Env at each start
-}
-
-type rlimit struct {
-	Resource int    `json:"resource"`
-	Value    uint64 `json:"value"`
 }
 
 // readyWithin is how long a process may take until it serves: Python and Node

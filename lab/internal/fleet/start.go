@@ -231,22 +231,34 @@ func (f *Fleet) add(in *Instance) error {
 	return nil
 }
 
-// startAll starts the Collectors, then everybody else at once: none needs
-// another to start.
+// startAll starts the services, each after those that it calls, then the
+// Collectors, so that nobody is missed who was not there yet, then the load.
 func (f *Fleet) startAll(ctx context.Context) error {
 	all := f.Instances()
 	f.say("starting %d processes", len(all))
-	for _, phase := range []func(*Instance) bool{
-		func(in *Instance) bool { return in.Kind == Collector },
-		func(in *Instance) bool { return in.Kind != Collector && in.Kind != Load },
-		func(in *Instance) bool { return in.Kind == Load },
-	} {
+	up := map[string]*sync.WaitGroup{} // by service
+	for _, in := range all {
+		if up[in.Service] == nil {
+			up[in.Service] = new(sync.WaitGroup)
+		}
+		up[in.Service].Add(1)
+	}
+	for _, kinds := range [][]Kind{{Service, Stock, Bare}, {Collector}, {Load}} {
 		var wg sync.WaitGroup
 		errs := make([]error, len(all))
 		for i, in := range all {
-			if phase(in) {
-				wg.Go(func() { errs[i] = in.Start(ctx) })
+			if !slices.Contains(kinds, in.Kind) {
+				continue
 			}
+			wg.Go(func() {
+				defer up[in.Service].Done()
+				for _, callee := range in.Calls {
+					if callee != in.Service {
+						up[callee].Wait()
+					}
+				}
+				errs[i] = in.Start(ctx)
+			})
 		}
 		wg.Wait()
 		if err := errors.Join(errs...); err != nil {

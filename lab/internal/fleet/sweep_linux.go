@@ -129,3 +129,13 @@ func mountData(source, dir string) error {
 	}
 	return nil
 }
+
+// SetLimit limits a resource of the running process, such as
+// unix.RLIMIT_NOFILE; it holds until the process ends or is given another.
+func (in *Instance) SetLimit(resource int, value uint64) error {
+	pid := in.PID()
+	if pid == 0 {
+		return fmt.Errorf("%s: no process to limit", in.Name)
+	}
+	return unix.Prlimit(pid, resource, &unix.Rlimit{Cur: value, Max: value}, nil)
+}

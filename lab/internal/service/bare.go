@@ -139,7 +139,11 @@ func resolve(query []byte, table *table, f *faults) []byte {
 		return nil
 	}
 	name := strings.TrimSuffix(q.Name.String(), ".")
-	addresses := table.list(name)
+	// One address a query, in turn: resolvers sort several by nearness.
+	var addresses []string
+	if a, err := table.next(name); err == nil {
+		addresses = []string{a}
+	}
 	gone, told := f.words(control.NameGone), f.words(control.NameGone) != nil
 	reply := dnsmessage.Header{ID: header.ID, Response: true, Authoritative: true, RecursionDesired: header.RecursionDesired, RecursionAvailable: true}
 	if len(addresses) == 0 || told && (len(gone) == 0 || slices.Contains(gone, name)) {

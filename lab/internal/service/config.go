@@ -41,6 +41,7 @@ type Config struct {
 	Node     string  `json:"node"`
 	Zone     string  `json:"zone"`
 	Listen   string  `json:"listen"`          // host:port
+	Key      string  `json:"key,omitempty"`   // with which it signs its heartbeats; "": it does not
 	Agent    string  `json:"agent,omitempty"` // address of the zone's agent; "": no telemetry
 	Socket   string  `json:"socket"`          // of its control
 	Data     string  `json:"data"`            // folder in which it writes

@@ -1,0 +1,410 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"golang.org/x/sys/unix"
+
+	"github.com/faultline-otel/faultline/lab/internal/ledger"
+	"github.com/faultline-otel/faultline/lab/internal/service"
+	"github.com/faultline-otel/faultline/lab/internal/service/control"
+)
+
+// TestMain lets the test binary be every process of the fleet.
+func TestMain(m *testing.M) {
+	Main()
+	os.Exit(m.Run())
+}
+
+// start starts a fleet for a test, or skips it where none can be.
+func start(t *testing.T) *Fleet {
+	t.Helper()
+	if err := Available(); err != nil {
+		t.Skip(err)
+	}
+	f, err := Start(t.Context(), Options{Dir: t.TempDir(), Seed: 1, Out: testWriter{t}})
+	if errors.Is(err, os.ErrNotExist) && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, f.Close())
+		left, _ := filepath.Glob("/run/netns/" + f.Prefix + "-*")
+		groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + cgroupParent + "/" + f.Prefix)
+		mounts, _ := os.ReadFile("/proc/self/mounts")
+		assert.Empty(t, append(left, groups...), "nothing is left on the machine")
+		assert.NotContains(t, string(mounts), f.Prefix+"-")
+		for _, in := range f.Instances() {
+			assert.Zero(t, in.PID(), "%s has ended", in.Name)
+		}
+	})
+	return f
+}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// clean is how long a fleet must be left in peace; LAB_CLEAN makes it longer.
+func clean(t *testing.T) time.Duration {
+	if text := os.Getenv("LAB_CLEAN"); text != "" {
+		d, err := time.ParseDuration(text)
+		require.NoError(t, err)
+		return d
+	}
+	return time.Minute
+}
+
+func TestCleanFleetIsServedSeenAndLeftInPeace(t *testing.T) {
+	f := start(t)
+	time.Sleep(10 * time.Second) // connections, caches, the other languages' compilers
+	before, began := f.stats(t), cpuSeconds(f)
+	from := time.Now()
+	time.Sleep(clean(t))
+	elapsed := time.Since(from)
+	after := f.stats(t)
+	t.Logf("CPU: %.2f cores, of which Collectors %.2f", (cpuSeconds(f)-began)/elapsed.Seconds(), cpuSeconds(f, Collector)/time.Since(from.Add(-12*time.Second)).Seconds())
+
+	sent := after.Sent - before.Sent
+	assert.InDelta(t, DefaultRate*elapsed.Seconds(), sent, 0.25*DefaultRate*elapsed.Seconds(), "requests at about the rate")
+	assert.Zero(t, after.Failed, "every request is served")
+
+	calls := map[string]int{}
+	for _, c := range f.calls(t) {
+		calls[c.Service+"→"+c.Callee]++
+		assert.True(t, c.OK, "%+v", c)
+		assert.False(t, c.Wrong, "%+v", c)
+		assert.Len(t, c.Trace, 32)
+		assert.Len(t, c.Span, 16)
+	}
+	for _, r := range roles {
+		for _, callee := range r.calls {
+			if r.kind == Load || r.kind == Bare {
+				continue // they keep no log
+			}
+			assert.Positive(t, calls[r.service+"→"+callee], "%s calls %s", r.service, callee)
+		}
+	}
+
+	spans, tagged := f.spans(t)
+	assert.Empty(t, tagged, "no span carries a class")
+	hosts := map[string]string{}
+	for _, in := range f.Instances() {
+		if in.Kind == Stock || in.Kind == Service && in.Service != "broker" {
+			assert.Positive(t, spans[in.Name].count, "spans of %s arrive at the gateway", in.Name)
+			assert.Equal(t, in.Node.Name, spans[in.Name].host, "%s keeps its own host's name", in.Name)
+			hosts[in.Node.Name] = in.Name
+		}
+	}
+	assert.Len(t, hosts, 6)
+	seen := spans["payment-1"]
+	for _, c := range f.calls(t)[:100] {
+		if c.Instance == "payment-1" {
+			assert.True(t, seen.ids[c.Trace+c.Span], "the span of each call arrives: %+v", c)
+		}
+	}
+	for _, e := range f.events(t) {
+		assert.False(t, strings.HasPrefix(e, "failure.") || strings.HasPrefix(e, "incident."), "accused: %s", e)
+	}
+}
+
+func TestFleetDoesWhatItIsTold(t *testing.T) {
+	f := start(t)
+	ctx := t.Context()
+	in := func(name string) *Instance {
+		i := f.Instance(name)
+		require.NotNil(t, i, name)
+		return i
+	}
+	// failures waits for a call that satisfies is.
+	expect := func(what string, is func(c ledger.Call) bool) {
+		t.Helper()
+		from := time.Now()
+		assert.Eventually(t, func() bool {
+			return slices.ContainsFunc(f.calls(t), func(c ledger.Call) bool { return c.Start.After(from) && is(c) })
+		}, 15*time.Second, 200*time.Millisecond, what)
+	}
+	fails := func(callee, text string) func(ledger.Call) bool {
+		return func(c ledger.Call) bool { return c.Callee == callee && !c.OK && strings.Contains(c.Error, text) }
+	}
+
+	t.Run("killed_service_refuses_and_its_successor_serves", func(t *testing.T) {
+		require.NoError(t, in("payment-1").Kill(ctx))
+		state, _, ok := in("payment-1").Exit()
+		require.True(t, ok)
+		assert.Equal(t, syscall.SIGKILL, state.Sys().(syscall.WaitStatus).Signal())
+		expect("refused", fails("payment", "connection refused"))
+		require.NoError(t, in("payment-1").Start(ctx))
+		assert.Equal(t, 2, in("payment-1").Starts())
+	})
+	t.Run("each_end_is_what_was_ordered", func(t *testing.T) {
+		for _, end := range []struct {
+			name, command, arg string
+			status             int
+			signal             syscall.Signal
+		}{
+			{"checkout-1", control.Panic, "", 2, 0},
+			{"checkout-1", control.Exit, "3", 3, 0},
+			{"checkout-1", control.Abort, "", 0, syscall.SIGABRT},
+			{"checkout-1", control.Segfault, "", 2, 0},
+			{"search-1", control.Panic, "", 1, 0},
+			{"cart-1", control.Panic, "", 7, 0},
+			{"cart-1", control.Exit, "4", 4, 0},
+		} {
+			i := in(end.name)
+			require.NoError(t, i.Command(ctx, end.command, end.arg), end.command)
+			require.NoError(t, i.Wait(ctx))
+			state, _, _ := i.Exit()
+			ws := state.Sys().(syscall.WaitStatus)
+			if end.signal != 0 {
+				assert.Equal(t, end.signal, ws.Signal(), "%s %s", end.name, end.command)
+			} else if end.status != 7 { // Node's differs between versions
+				assert.Equal(t, end.status, ws.ExitStatus(), "%s %s", end.name, end.command)
+			}
+			require.NoError(t, i.Start(ctx))
+		}
+	})
+	t.Run("closed_listener_refuses_while_the_process_lives", func(t *testing.T) {
+		for _, name := range []string{"ledger-1", "pricing-2", "cart-1"} {
+			pid := in(name).PID()
+			require.NoError(t, in(name).Command(ctx, control.Close))
+			expect(name, fails(in(name).Service, "refused"))
+			require.NoError(t, in(name).Command(ctx, control.Reset))
+			assert.Equal(t, pid, in(name).PID())
+		}
+	})
+	t.Run("deadlock_lets_calls_time_out_and_reset_frees_it", func(t *testing.T) {
+		require.NoError(t, in("inventory-1").Command(ctx, control.Deadlock))
+		expect("timeout", fails("inventory", "time"))
+		require.NoError(t, in("inventory-1").Command(ctx, control.Reset))
+	})
+	t.Run("wrong_answers_are_known_to_the_lab", func(t *testing.T) {
+		require.NoError(t, in("pricing-1").Command(ctx, control.Wrong, "1"))
+		expect("wrong", func(c ledger.Call) bool { return c.Callee == "pricing" && c.OK && c.Wrong })
+		require.NoError(t, in("pricing-1").Command(ctx, control.Reset))
+		require.NoError(t, in("ledger-2").Command(ctx, control.Invalid, "1"))
+		expect("invalid", func(c ledger.Call) bool { return c.Callee == "ledger" && c.Wrong })
+		require.NoError(t, in("ledger-2").Command(ctx, control.Reset))
+	})
+	t.Run("expired_certificate_name_and_proxy_fail_as_they_do", func(t *testing.T) {
+		require.NoError(t, in("bank-1").Command(ctx, control.Expired, "true"))
+		expect("certificate", fails("bank", "certificate has expired"))
+		require.NoError(t, in("bank-1").Command(ctx, control.Reset))
+		require.NoError(t, in("dns-1").Command(ctx, control.NameGone))
+		expect("name", fails("inventory", "ENOTFOUND"))
+		expect("name", fails("bank", "no such host"))
+		require.NoError(t, in("dns-1").Command(ctx, control.Reset))
+		require.NoError(t, in("search-1").Pause())
+		expect("proxy", fails("proxy", "503"))
+		require.NoError(t, in("search-1").Resume())
+	})
+	t.Run("resources_run_out_for_real", func(t *testing.T) {
+		i := in("payment-2")
+		require.NoError(t, i.Command(ctx, control.ShrinkPool, "1"))
+		require.NoError(t, i.Command(ctx, control.HoldPool, "3s"))
+		expect("pool", func(c ledger.Call) bool { return c.Service == "checkout" && c.Callee == "payment" && !c.OK })
+		require.NoError(t, i.Command(ctx, control.Reset))
+
+		require.NoError(t, in("ledger-1").Command(ctx, control.FillDisk, "0"))
+		expect("disk", fails("ledger", "500"))
+		require.NoError(t, in("ledger-1").Command(ctx, control.Reset))
+
+		require.NoError(t, in("checkout-2").SetLimit(unix.RLIMIT_NOFILE, 12))
+		expect("descriptors", func(c ledger.Call) bool {
+			return c.Instance == "checkout-2" && strings.Contains(c.Error, "too many open files")
+		})
+		require.NoError(t, in("checkout-2").SetLimit(unix.RLIMIT_NOFILE, 4096))
+
+		o := in("inventory-2")
+		require.NoError(t, o.SetCgroup("memory.limit_in_bytes", strconv.Itoa(64<<20)))
+		require.NoError(t, o.Command(ctx, control.LeakMemory, strconv.Itoa(40<<20)))
+		require.NoError(t, o.Wait(ctx))
+		state, _, _ := o.Exit()
+		assert.Equal(t, syscall.SIGKILL, state.Sys().(syscall.WaitStatus).Signal(), "killed for want of memory")
+		require.NoError(t, o.ResetCgroup())
+		require.NoError(t, o.Start(ctx))
+	})
+	t.Run("dead_consumer_lets_the_queue_grow_and_fails_no_call", func(t *testing.T) {
+		require.NoError(t, in("mailer-1").Kill(ctx))
+		require.NoError(t, in("mailer-1").Start(ctx))
+	})
+	t.Run("new_version_on_another_node_takes_over", func(t *testing.T) {
+		green, err := f.Add("inventory", "inventory-green", "node-a2")
+		require.NoError(t, err)
+		green.SetVersion("1.1.0")
+		require.NoError(t, green.Start(ctx))
+		require.NoError(t, f.SetEndpoints("inventory", green))
+		time.Sleep(time.Second)
+		require.NoError(t, in("inventory-1").Stop(ctx))
+		state, _, _ := in("inventory-1").Exit()
+		assert.True(t, state.Success(), "a stop that was ordered ends with status 0")
+		require.Eventually(t, func() bool { s, _ := f.spans(t); return s["inventory-green"].count > 0 }, 15*time.Second, 300*time.Millisecond)
+	})
+	t.Run("unknown_command_says_so", func(t *testing.T) {
+		for _, name := range []string{"web-1", "cart-1", "search-1", "proxy-1", "dns-1", "load"} {
+			assert.ErrorContains(t, in(name).Command(ctx, "fly"), "unknown command")
+		}
+		assert.ErrorContains(t, in("web-1").Command(ctx, control.Wrong, "2"), "fraction")
+	})
+	t.Run("load_follows", func(t *testing.T) {
+		require.NoError(t, f.SetLoad(ctx, 0))
+		time.Sleep(time.Second)
+		before := f.stats(t).Sent
+		time.Sleep(time.Second)
+		assert.Equal(t, before, f.stats(t).Sent)
+	})
+}
+
+func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
+	if err := Available(); err != nil {
+		t.Skip(err)
+	}
+	dead, alive := prefixStart+"999999991", prefixStart+"999999992"
+	require.NoError(t, os.MkdirAll(claims, 0o755))
+	for prefix, owner := range map[string]string{
+		dead:  fmt.Sprintf("%d 1", os.Getpid()), // the id is in use again, by another process
+		alive: fmt.Sprintf("%d %s", os.Getpid(), startTime(os.Getpid())),
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(claims, prefix), []byte(owner+"\n"), 0o644))
+		_, err := run(t.Context(), "ip", "netns", "add", prefix+"-node")
+		require.NoError(t, err)
+		require.NoError(t, (&groups{prefix}).create("one"))
+		require.NoError(t, mountData(prefix+"-one", t.TempDir()))
+	}
+	t.Cleanup(func() { assert.NoError(t, cleanUp(alive)) })
+	sleeper, err := os.StartProcess("/bin/sleep", []string{"sleep", "1000"}, &os.ProcAttr{})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join((&groups{dead}).folder("pids", "one"), "cgroup.procs"), []byte(strconv.Itoa(sleeper.Pid)), 0o644))
+	go func() { _, _ = sleeper.Wait() }()
+
+	require.NoError(t, sweep())
+	assert.NoFileExists(t, filepath.Join(claims, dead))
+	assert.NoFileExists(t, "/run/netns/"+dead+"-node")
+	assert.NoDirExists(t, (&groups{dead}).folder("memory", ""))
+	assert.Error(t, sleeper.Signal(syscall.Signal(0)), "its processes are gone")
+	assert.FileExists(t, "/run/netns/"+alive+"-node", "a live fleet is left alone")
+}
+
+func (f *Fleet) stats(t *testing.T) service.Load {
+	t.Helper()
+	text, err := f.Instance("load").Ask(t.Context(), control.Stats)
+	require.NoError(t, err)
+	var l service.Load
+	require.NoError(t, json.Unmarshal([]byte(text), &l))
+	return l
+}
+
+func (f *Fleet) calls(t *testing.T) []ledger.Call {
+	t.Helper()
+	text, err := os.ReadFile(f.File(ledger.CallsFile))
+	require.NoError(t, err)
+	calls, err := ledger.Read[ledger.Call](bytes.NewReader(text))
+	require.NoError(t, err)
+	return calls
+}
+
+// told is what the gateway wrote of an instance.
+type told struct {
+	count int
+	host  string
+	ids   map[string]bool
+}
+
+func (f *Fleet) spans(t *testing.T) (by map[string]*told, tagged []string) {
+	t.Helper()
+	by = map[string]*told{}
+	for _, in := range f.Instances() {
+		by[in.Name] = &told{ids: map[string]bool{}}
+	}
+	for _, line := range f.lines(t, ledger.TracesFile) {
+		td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(line)
+		require.NoError(t, err)
+		for _, rs := range td.ResourceSpans().All() {
+			id, _ := rs.Resource().Attributes().Get("service.instance.id")
+			host, _ := rs.Resource().Attributes().Get("host.name")
+			of := by[id.AsString()]
+			if of == nil {
+				continue
+			}
+			of.host = host.AsString()
+			for _, ss := range rs.ScopeSpans().All() {
+				for _, s := range ss.Spans().All() {
+					of.count++
+					of.ids[s.TraceID().String()+s.SpanID().String()] = true
+					if class, ok := s.Attributes().Get("failure.class"); ok {
+						tagged = append(tagged, id.AsString()+" "+s.Name()+" "+class.AsString())
+					}
+				}
+			}
+		}
+	}
+	return by, tagged
+}
+
+func (f *Fleet) events(t *testing.T) (names []string) {
+	t.Helper()
+	for _, line := range f.lines(t, ledger.EventsFile) {
+		ld, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(line)
+		require.NoError(t, err)
+		for _, rl := range ld.ResourceLogs().All() {
+			for _, sl := range rl.ScopeLogs().All() {
+				for _, lr := range sl.LogRecords().All() {
+					names = append(names, lr.EventName()+": "+lr.Body().AsString())
+				}
+			}
+		}
+	}
+	return names
+}
+
+// lines are the complete lines of a file that is being written.
+func (f *Fleet) lines(t *testing.T, name string) [][]byte {
+	t.Helper()
+	text, err := os.ReadFile(f.File(name))
+	require.NoError(t, err)
+	end := bytes.LastIndexByte(text, '\n')
+	if end < 0 {
+		return nil
+	}
+	return bytes.Split(text[:end], []byte("\n"))
+}
+
+// cpuSeconds is what the processes of these kinds, or of all, have used so far.
+func cpuSeconds(f *Fleet, kinds ...Kind) float64 {
+	var ticks int
+	for _, in := range f.Instances() {
+		if len(kinds) > 0 && !slices.Contains(kinds, in.Kind) {
+			continue
+		}
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", in.PID()))
+		if err != nil {
+			continue
+		}
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		user, _ := strconv.Atoi(fields[11])
+		system, _ := strconv.Atoi(fields[12])
+		ticks += user + system
+	}
+	return float64(ticks) / 100
+}
