@@ -151,7 +151,14 @@ func (w *world) choose(t time.Duration, u *dependency, avoid *proc) *proc {
 		if w.habits.Orchestra && u.addressing == "virtual" || len(u.on.procs) == 0 {
 			return nil
 		}
-		return pick(w.dice, u.on.procs...)
+		for _, p := range u.on.procs {
+			if t >= p.known {
+				ready = append(ready, p)
+			}
+		}
+		if w.ready = ready; len(ready) == 0 {
+			return nil
+		}
 	}
 	p := pick(w.dice, ready...)
 	if p == avoid && len(ready) > 1 {
@@ -163,8 +170,13 @@ func (w *world) choose(t time.Duration, u *dependency, avoid *proc) *proc {
 // listed says whether calls are sent to p: readiness follows a process's state
 // with a delay, and a drained one is taken off in advance.
 func (w *world) listed(p *proc, u *dependency, t time.Duration) bool {
-	if p.now(t).is == draining {
+	if t < p.known {
 		return false
+	}
+	for i := range p.off {
+		if o := &p.off[i]; t >= o.from && t < o.to {
+			return false
+		}
 	}
 	before := p.now(max(0, t-w.readiness))
 	if !w.healthChecks && (before.is == stuck || before.is == stopped || before.is == deaf) {

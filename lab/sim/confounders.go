@@ -18,16 +18,33 @@ func (w *world) stops(p *proc, at time.Duration) time.Duration {
 	gone := at + w.span(2*time.Second, 8*time.Second)
 	inc := p.life.at(at).inc
 	p.life.set(at, draining, inc)
+	p.off = append(p.off, effect{from: at, to: never})
 	p.life.set(gone, dead, inc)
 	code := pick(w.dice, 0, 0, 143)
 	p.ends = append(p.ends, ending{gone, code, false})
-	if w.habits.Announces {
-		w.say(p, engine.FactStopping, at, "received SIGTERM, shutting down")
-	}
+	w.announces(p, at)
 	if w.habits.Exits {
 		w.tell(p, engine.FactExit, int64(code), gone, fmt.Sprintf("container exited with status %d", code))
 	}
 	return gone
+}
+
+// announces lets a process say that it was told to stop.
+func (w *world) announces(p *proc, at time.Duration) {
+	if !w.habits.Announces {
+		return
+	}
+	w.say(p, engine.FactStopping, at, "received SIGTERM, shutting down")
+	if p.svc.beats {
+		w.agenda.plan(at, func(now time.Duration) {
+			p.clock++
+			inc := p.now(now).inc
+			w.push(now, p, engine.Beat{
+				Source: w.source(p, inc), Interval: w.habits.BeatEvery, Incarnation: inc, Seq: p.clock,
+				SentAt: wall(now + p.host.skew(now)), Status: engine.StatusStopping, Remote: p.address, Authenticated: w.habits.Signed,
+			})
+		})
+	}
 }
 
 // replace stops a process and starts its next version; it returns when that
@@ -104,9 +121,7 @@ func quickRestart(w *world, i *injection) bool {
 	}
 	p := s.procs[0]
 	inc := p.life.at(i.start).inc
-	if w.habits.Announces {
-		w.say(p, engine.FactStopping, i.start, "received SIGTERM, shutting down")
-	}
+	w.announces(p, i.start)
 	gone := i.start + w.span(500*time.Millisecond, 2*time.Second)
 	p.life.set(gone, dead, inc)
 	p.ends = append(p.ends, ending{gone, 143, false})
@@ -136,9 +151,9 @@ func nodeDrain(w *world, i *injection) bool {
 			other = w.hosts[(w.IntN(len(w.hosts)-1)+1)%len(w.hosts)]
 		}
 		n := w.proc(q.svc, other, len(q.svc.procs)+10)
-		n.life = nil
+		n.life, n.known = nil, at+5*time.Second
 		n.life.set(0, dead, 0)
-		w.returns(n, at+time.Second, at+w.span(2*time.Second, 5*time.Second))
+		w.returns(n, at+time.Second, n.known)
 		w.launch(n)
 		at = gone + w.span(0, 2*time.Second)
 	}

@@ -113,6 +113,8 @@ type proc struct {
 	arrivals int           // requests so far
 	restarts int
 	ends     []ending
+	known    time.Duration // balancers have heard of it from then on
+	off      []effect      // times for which it was taken off the balancers in advance
 	conns    map[*proc]*connection
 	breaker  map[*service]*breaker
 	sources  map[uint64]*engine.Source

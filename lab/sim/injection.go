@@ -226,6 +226,9 @@ func (w *world) returns(p *proc, at, listens time.Duration) {
 	inc := w.incarnation()
 	p.life.set(at, starting, inc)
 	p.life.set(listens, running, inc)
+	if n := len(p.off); n > 0 && p.off[n-1].to == never {
+		p.off[n-1].to = listens
+	}
 	if w.habits.Exits && w.habits.Orchestra {
 		p.restarts++
 		w.agenda.plan(at, func(now time.Duration) {
