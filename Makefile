@@ -43,6 +43,11 @@ test-race: build $(TOOLS)/gotestsum ## the same with the race detector, every ba
 quiet: ## 500 virtual hours of a healthy fleet: nobody may be accused
 	FAULTLINE_QUIET_HOURS=500 $(GO) test -run TestHealthyFleetIsLeftInPeace -v ./internal/engine
 
+SIM ?= --seed 1 --episodes 2000
+.PHONY: sim
+sim: ## the simulated lab: thousands of faults and confounders in virtual time (SIM="--seed 2 --class crash")
+	$(GO) run ./lab/sim $(SIM)
+
 .PHONY: bench
 bench: ## benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./processor/... ./receiver/...
