@@ -16,9 +16,6 @@ import (
 	"github.com/faultline-otel/faultline/lab/internal/service"
 )
 
-// childEnv names the file that says what a child becomes.
-const childEnv = "FAULTLINE_LAB_CHILD"
-
 // Main turns this process into a process of the fleet if it was started as one,
 // and then does not return. Call it first in main.
 func Main() {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -137,8 +138,7 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 		require.NotNil(t, i, name)
 		return i
 	}
-	// failures waits for a call that satisfies is.
-	expect := func(what string, is func(c ledger.Call) bool) {
+	expect := func(t *testing.T, what string, is func(c ledger.Call) bool) {
 		t.Helper()
 		from := time.Now()
 		assert.Eventually(t, func() bool {
@@ -154,7 +154,7 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 		state, _, ok := in("payment-1").Exit()
 		require.True(t, ok)
 		assert.Equal(t, syscall.SIGKILL, state.Sys().(syscall.WaitStatus).Signal())
-		expect("refused", fails("payment", "connection refused"))
+		expect(t, "refused", fails("payment", "connection refused"))
 		require.NoError(t, in("payment-1").Start(ctx))
 		assert.Equal(t, 2, in("payment-1").Starts())
 	})
@@ -189,49 +189,50 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 		for _, name := range []string{"ledger-1", "pricing-2", "cart-1"} {
 			pid := in(name).PID()
 			require.NoError(t, in(name).Command(ctx, control.Close))
-			expect(name, fails(in(name).Service, "refused"))
+			expect(t, name, fails(in(name).Service, "refused"))
 			require.NoError(t, in(name).Command(ctx, control.Reset))
 			assert.Equal(t, pid, in(name).PID())
 		}
 	})
 	t.Run("deadlock_lets_calls_time_out_and_reset_frees_it", func(t *testing.T) {
 		require.NoError(t, in("inventory-1").Command(ctx, control.Deadlock))
-		expect("timeout", fails("inventory", "time"))
+		expect(t, "timeout", fails("inventory", "time"))
 		require.NoError(t, in("inventory-1").Command(ctx, control.Reset))
 	})
 	t.Run("wrong_answers_are_known_to_the_lab", func(t *testing.T) {
 		require.NoError(t, in("pricing-1").Command(ctx, control.Wrong, "1"))
-		expect("wrong", func(c ledger.Call) bool { return c.Callee == "pricing" && c.OK && c.Wrong })
+		expect(t, "wrong", func(c ledger.Call) bool { return c.Callee == "pricing" && c.OK && c.Wrong })
 		require.NoError(t, in("pricing-1").Command(ctx, control.Reset))
 		require.NoError(t, in("ledger-2").Command(ctx, control.Invalid, "1"))
-		expect("invalid", func(c ledger.Call) bool { return c.Callee == "ledger" && c.Wrong })
+		expect(t, "invalid", func(c ledger.Call) bool { return c.Callee == "ledger" && c.Wrong })
 		require.NoError(t, in("ledger-2").Command(ctx, control.Reset))
 	})
 	t.Run("expired_certificate_name_and_proxy_fail_as_they_do", func(t *testing.T) {
 		require.NoError(t, in("bank-1").Command(ctx, control.Expired, "true"))
-		expect("certificate", fails("bank", "certificate has expired"))
+		expect(t, "certificate", fails("bank", "certificate has expired"))
 		require.NoError(t, in("bank-1").Command(ctx, control.Reset))
 		require.NoError(t, in("dns-1").Command(ctx, control.NameGone))
-		expect("name", fails("inventory", "ENOTFOUND"))
-		expect("name", fails("bank", "no such host"))
+		expect(t, "names", fails("inventory", "ENOTFOUND"))
+		require.NoError(t, in("dns-1").Command(ctx, control.NameGone, DNSName("bank")))
+		expect(t, "name", fails("bank", "no such host"))
 		require.NoError(t, in("dns-1").Command(ctx, control.Reset))
 		require.NoError(t, in("search-1").Pause())
-		expect("proxy", fails("proxy", "503"))
+		expect(t, "proxy", fails("proxy", "503"))
 		require.NoError(t, in("search-1").Resume())
 	})
 	t.Run("resources_run_out_for_real", func(t *testing.T) {
 		i := in("payment-2")
 		require.NoError(t, i.Command(ctx, control.ShrinkPool, "1"))
 		require.NoError(t, i.Command(ctx, control.HoldPool, "3s"))
-		expect("pool", func(c ledger.Call) bool { return c.Service == "checkout" && c.Callee == "payment" && !c.OK })
+		expect(t, "pool", func(c ledger.Call) bool { return c.Service == "checkout" && c.Callee == "payment" && !c.OK })
 		require.NoError(t, i.Command(ctx, control.Reset))
 
 		require.NoError(t, in("ledger-1").Command(ctx, control.FillDisk, "0"))
-		expect("disk", fails("ledger", "500"))
+		expect(t, "disk", fails("ledger", "500"))
 		require.NoError(t, in("ledger-1").Command(ctx, control.Reset))
 
 		require.NoError(t, in("checkout-2").SetLimit(unix.RLIMIT_NOFILE, 12))
-		expect("descriptors", func(c ledger.Call) bool {
+		expect(t, "descriptors", func(c ledger.Call) bool {
 			return c.Instance == "checkout-2" && strings.Contains(c.Error, "too many open files")
 		})
 		require.NoError(t, in("checkout-2").SetLimit(unix.RLIMIT_NOFILE, 4096))
@@ -245,9 +246,61 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 		require.NoError(t, o.ResetCgroup())
 		require.NoError(t, o.Start(ctx))
 	})
-	t.Run("dead_consumer_lets_the_queue_grow_and_fails_no_call", func(t *testing.T) {
+	t.Run("dead_consumer_fails_no_call", func(t *testing.T) {
 		require.NoError(t, in("mailer-1").Kill(ctx))
+		from := time.Now()
+		time.Sleep(2 * time.Second)
+		published := 0
+		for _, c := range f.calls(t) {
+			if c.Start.After(from) && c.Callee == "broker" {
+				assert.True(t, c.OK, "%+v", c)
+				published++
+			}
+		}
+		assert.Positive(t, published)
 		require.NoError(t, in("mailer-1").Start(ctx))
+	})
+	t.Run("paused_collector_goes_on_and_a_killed_one_comes_back", func(t *testing.T) {
+		agent := f.Zones()[1].Agent
+		require.NoError(t, agent.Pause())
+		require.NoError(t, agent.Resume())
+		require.NoError(t, agent.Kill(ctx))
+		require.NoError(t, agent.Start(ctx))
+		require.NoError(t, f.Gateway().Restart(ctx))
+	})
+	t.Run("shaped_cables_cut_lose_and_delay", func(t *testing.T) {
+		node := f.Node("node-b2")
+		slowest := func(from time.Time) (most time.Duration) {
+			for _, c := range f.calls(t) {
+				if c.Start.After(from) && c.Callee == "broker" && c.Service == "checkout" {
+					most = max(most, c.Duration)
+				}
+			}
+			return most
+		}
+		require.NoError(t, f.Shape(ctx, node, Shape{Delay: 60 * time.Millisecond, Jitter: 10 * time.Millisecond}))
+		from := time.Now()
+		time.Sleep(2 * time.Second)
+		assert.Greater(t, slowest(from), 120*time.Millisecond, "there and back")
+		assert.Less(t, slowest(from), 800*time.Millisecond, "a connection and a request")
+
+		for _, cut := range []Shape{
+			{Loss: 1},
+			{Loss: 1, Way: Out, To: []netip.Prefix{f.Zones()[0].Subnet}},
+			{Loss: 1, Way: In, Port: in("payment-1").Addr.Port()},
+		} {
+			require.NoError(t, f.Shape(ctx, node, cut))
+			expect(t, fmt.Sprint(cut), func(c ledger.Call) bool {
+				return c.Callee == "payment" && strings.Contains(c.Error, "deadline exceeded")
+			})
+		}
+		require.NoError(t, f.Shape(ctx, node, Shape{Loss: .2}))
+		require.NoError(t, f.Shape(ctx, node))
+		time.Sleep(2 * time.Second)
+		from = time.Now()
+		time.Sleep(time.Second)
+		assert.Less(t, slowest(from), 100*time.Millisecond, "an ordinary cable again")
+		assert.Error(t, f.Shape(ctx, node, Shape{Loss: 2}))
 	})
 	t.Run("new_version_on_another_node_takes_over", func(t *testing.T) {
 		green, err := f.Add("inventory", "inventory-green", "node-a2")

@@ -5,13 +5,16 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Node is a network namespace with one address, a host name of its own, and a
@@ -22,6 +25,9 @@ type Node struct {
 	Addr  netip.Addr
 	Netns string // name of the namespace; the node's end of the cable is eth0
 	Cable string // name of the cable's other end, in the namespace Fleet.Switch
+
+	mu   sync.Mutex
+	wire *wire // in the cable while it is shaped; nil: none
 }
 
 // Run runs a program in the node's network, such as "ip route add blackhole …",
@@ -86,4 +92,25 @@ func (f *Fleet) lay(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// direct plugs a node's cable into the bridge again.
+func (f *Fleet) direct(ctx context.Context, node *Node) error {
+	return f.ip(ctx, "link del w-"+node.Cable, "link set "+node.Cable+" master br0")
+}
+
+// ip gives commands to ip in the bridge's namespace, all in one go: meanwhile a
+// cable is unplugged.
+func (f *Fleet) ip(ctx context.Context, lines ...string) error {
+	file, err := os.CreateTemp(f.Dir, "ip-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = file.WriteString(strings.Join(lines, "\n") + "\n")
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	_, err = run(ctx, "ip", "-n", f.Switch, "-batch", file.Name())
+	return err
 }

@@ -5,7 +5,24 @@
 
 package fleet
 
-import "github.com/faultline-otel/faultline/lab/internal/service"
+import (
+	"context"
+	"net"
+
+	"github.com/faultline-otel/faultline/lab/internal/service"
+)
+
+type wire struct{}
+
+func (*wire) close() {}
+
+func dialIn(string, string, string) (net.Conn, error) { return nil, ErrNoRoot }
+
+// Shape makes a node's cable as the shapes say; not here.
+func (f *Fleet) Shape(context.Context, *Node, ...Shape) error { return ErrNoRoot }
+
+// SetLimit limits a resource of the running process; not here.
+func (in *Instance) SetLimit(int, uint64) error { return ErrNoRoot }
 
 func available() error               { return ErrNoRoot }
 func claim() (string, error)         { return "", ErrNoRoot }

@@ -10,13 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/faultline-otel/faultline/lab/internal/service/control"
 )
+
+// childEnv names the file with the spec of a child.
+const childEnv = "FAULTLINE_LAB_CHILD"
 
 // spec is what a child needs to become a process of the fleet.
 type spec struct {
@@ -58,7 +60,6 @@ func (in *Instance) launch() error {
 	for key, value := range in.environment() {
 		s.Env = append(s.Env, key+"="+value)
 	}
-	s.Env = slices.DeleteFunc(s.Env, func(e string) bool { return len(e) > len(childEnv) && e[:len(childEnv)+1] == childEnv+"=" })
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err

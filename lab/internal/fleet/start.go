@@ -297,6 +297,15 @@ func (f *Fleet) Close() error {
 	if closed {
 		return nil
 	}
+	for _, n := range f.nodes {
+		n.mu.Lock()
+		if n.wire != nil {
+			n.wire.close()
+			n.wire = nil
+			_ = f.direct(context.Background(), n) // its namespace goes in a moment
+		}
+		n.mu.Unlock()
+	}
 	// Customers first, Collectors last, so that the end is in the record.
 	all := f.Instances()
 	for _, kinds := range [][]Kind{{Load}, {Service, Stock, Bare}, {Collector}} {

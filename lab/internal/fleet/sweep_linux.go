@@ -131,11 +131,17 @@ func mountData(source, dir string) error {
 }
 
 // SetLimit limits a resource of the running process, such as
-// unix.RLIMIT_NOFILE; it holds until the process ends or is given another.
+// unix.RLIMIT_NOFILE, to at most its hard limit; it holds until the process ends
+// or is given another.
 func (in *Instance) SetLimit(resource int, value uint64) error {
 	pid := in.PID()
 	if pid == 0 {
 		return fmt.Errorf("%s: no process to limit", in.Name)
 	}
-	return unix.Prlimit(pid, resource, &unix.Rlimit{Cur: value, Max: value}, nil)
+	var was unix.Rlimit
+	if err := unix.Prlimit(pid, resource, nil, &was); err != nil {
+		return err
+	}
+	// The hard limit stays: to raise it again takes more than root.
+	return unix.Prlimit(pid, resource, &unix.Rlimit{Cur: min(value, was.Max), Max: was.Max}, nil)
 }

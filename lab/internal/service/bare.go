@@ -144,8 +144,8 @@ func resolve(query []byte, table *table, f *faults) []byte {
 	if a, err := table.next(name); err == nil {
 		addresses = []string{a}
 	}
-	gone, told := f.words(control.NameGone), f.words(control.NameGone) != nil
 	reply := dnsmessage.Header{ID: header.ID, Response: true, Authoritative: true, RecursionDesired: header.RecursionDesired, RecursionAvailable: true}
+	gone, told := f.told(control.NameGone)
 	if len(addresses) == 0 || told && (len(gone) == 0 || slices.Contains(gone, name)) {
 		reply.RCode, addresses = dnsmessage.RCodeNameError, nil
 	}

@@ -20,7 +20,7 @@ import (
 // not been taken back.
 type faults struct {
 	mu      sync.RWMutex
-	told    map[string][]string
+	orders  map[string][]string                            // settings, by command
 	actions map[string]func(args []string) (string, error) // commands that do something at once
 	undo    []func()
 
@@ -76,7 +76,7 @@ var settings = map[string]setting{
 
 // newFaults returns an honest process's. on makes a command do something at once.
 func newFaults() *faults {
-	return &faults{told: map[string][]string{}, actions: map[string]func([]string) (string, error){}}
+	return &faults{orders: map[string][]string{}, actions: map[string]func([]string) (string, error){}}
 }
 
 // do carries out a command.
@@ -93,7 +93,7 @@ func (f *faults) do(name string, args []string) (string, error) {
 			return "", err
 		}
 		f.mu.Lock()
-		f.told[name] = args
+		f.orders[name] = args
 		f.mu.Unlock()
 	}
 	if action != nil {
@@ -118,7 +118,7 @@ func (f *faults) later(undo func()) {
 // reset takes everything back that can be taken back.
 func (f *faults) reset() {
 	f.mu.Lock()
-	f.told = map[string][]string{}
+	f.orders = map[string][]string{}
 	undo := f.undo
 	f.undo = nil
 	f.mu.Unlock()
@@ -127,10 +127,17 @@ func (f *faults) reset() {
 	}
 }
 
-func (f *faults) words(name string) []string {
+// told returns the arguments of a command that was given and not taken back.
+func (f *faults) told(name string) (args []string, ok bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.told[name]
+	args, ok = f.orders[name]
+	return args, ok
+}
+
+func (f *faults) words(name string) []string {
+	args, _ := f.told(name)
+	return args
 }
 
 func (f *faults) text(name string) string {
