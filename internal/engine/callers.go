@@ -12,6 +12,7 @@ import (
 // callStats is what callers say of one callee. Counts fade with a half-life, so
 // that an old burst does not outweigh what happens now.
 type callStats struct {
+	told       cadence
 	byOutcome  [numOutcomes]fading
 	ok         fading // answered, well or not
 	slow       fading // of ok, those far slower than usual
@@ -53,6 +54,7 @@ func (f *fading) value(now Time, halfLife time.Duration) float64 {
 
 // servedStats is what an instance says of calls that it answered itself.
 type servedStats struct {
+	told   cadence
 	total  uint64
 	last   Time // event time of the latest end
 	seen   Time // engine time
@@ -79,7 +81,7 @@ const maxCallees = 64
 
 func (e *Engine) called(c *Calls) {
 	n := e.callee(c.Callee)
-	if n == nil || c.Count <= 0 || c.Outcome == OutcomeCircuitOpen || c.Outcome == OutcomeUnset {
+	if n == nil || c.Count <= 0 || c.Outcome == OutcomeUnset {
 		return
 	}
 	caller := e.instance(c.Caller)
@@ -106,6 +108,12 @@ func (e *Engine) called(c *Calls) {
 		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
 			e.seenFrom(n, caller.host, caller, c.Outcome, c.Count)
 		}
+	}
+	if n.calls != nil {
+		n.calls.told.saw(e.now)
+	}
+	if c.Outcome == OutcomeCircuitOpen {
+		return // nobody was asked: no evidence of the callee
 	}
 	if n.calls == nil {
 		n.calls = &callStats{}
@@ -276,6 +284,7 @@ func (e *Engine) serving(v *Served) {
 	}
 	n.served.last = max(n.served.last, v.Last)
 	n.served.seen = e.now
+	n.served.told.saw(e.now)
 	if n.episode != nil {
 		e.mark(n)
 	}

@@ -265,6 +265,19 @@ func TestEngineSilenceAloneIsUnknown(t *testing.T) {
 	f.nobodyAccused(true)
 }
 
+func TestSleepingDeviceDidNotHang(t *testing.T) {
+	f := newFleet(t)
+	for _, n := range []string{"a", "b", "c", "d"} {
+		f.add("device", n)
+	}
+	f.run(time.Minute)
+	f.procs[0].state = "frozen"
+	f.run(30 * time.Second)
+	f.procs[0].state = "up"
+	f.run(30 * time.Second)
+	f.nobodyAccused(true)
+}
+
 func TestEngineRevisesWhenASilenceEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		state string
@@ -278,7 +291,10 @@ func TestEngineRevisesWhenASilenceEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
 			for _, n := range []string{"a", "b", "c", "d"} {
-				f.add("device", n)
+				p := f.add("device", n)
+				src := *p.src
+				src.Host = "host" // one host: it did not sleep itself
+				p.src = NewSource(src)
 			}
 			f.run(time.Minute)
 			f.procs[0].state = c.state

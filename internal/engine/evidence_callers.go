@@ -60,7 +60,7 @@ func (e *Engine) callersSay(s *callStats, weight float64, p *episode) {
 			failed += s.byOutcome[o].value(e.now, window)
 		}
 	}
-	recent := s.lastFail != 0 && e.now.Sub(s.lastFail) < 2*window
+	recent := s.lastFail != 0 && e.now.Sub(s.lastFail) < 2*window+s.told.slack()
 	if recent && failed > 0 {
 		// Calls that end well between those that fail, after the failure
 		// began, mean that somebody is still there.
@@ -92,7 +92,7 @@ func (e *Engine) callersSay(s *callStats, weight float64, p *episode) {
 	if f := &p.found[evCallersRefused]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.lastFail.Sub(s.firstFail) > stillRefusedFor {
 		p.note(evStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.lastFail.Sub(s.firstFail))))
 	}
-	if s.lastOK != 0 && s.okEnd > s.failEnd && s.lastOK > p.began && e.now.Sub(s.lastOK) < window && weight == 1 {
+	if s.lastOK != 0 && s.okEnd > s.failEnd && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.slack() && weight == 1 {
 		strength := ok / (ok + failed)
 		p.note(evCallersSucceed, strength, e.now, fmt.Sprintf("calls to it succeed (%.0f %% of late)", 100*strength))
 	}
@@ -141,9 +141,10 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 	}
 	waiting := e.now.Sub(n.calls.firstFail)
 	switch {
-	case n.served.last > n.calls.failEnd || e.now.Sub(n.served.seen) < window(e) && n.served.last > n.calls.firstFail.Add(time.Second):
+	case n.served.last > n.calls.failEnd || e.now.Sub(n.served.seen) < window(e)+n.served.told.slack() && n.served.last > n.calls.firstFail.Add(time.Second):
 		p.note(evProgress, 1, e.now, fmt.Sprintf("it goes on answering calls (last ended %s ago)", inWords(e.now.Sub(n.served.last))))
-	case n.served.last <= n.calls.firstFail.Add(time.Second) && n.served.total >= enoughServed:
+	case n.served.last <= n.calls.firstFail.Add(time.Second) && n.served.total >= enoughServed &&
+		e.now.Sub(n.calls.lastFail) < window(e)+n.calls.told.slack():
 		excused := p.found[evCalleeFailing].strength // it waits itself
 		p.note(evNoProgress, clamp(float64(waiting)/float64(stillFor), 0, 1)*(1-excused), e.now,
 			fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))

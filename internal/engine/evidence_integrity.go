@@ -148,7 +148,7 @@ const wrongOnce = 0.25
 // wrongToCallers: those who asked could not use the answer.
 func (e *Engine) wrongToCallers(n *entity, p *episode) {
 	s := n.calls
-	if s == nil || s.lastWrong == 0 || e.now.Sub(s.lastWrong) > 2*e.params.CallWindow {
+	if s == nil || s.lastWrong == 0 || e.now.Sub(s.lastWrong) > 2*e.params.CallWindow+s.told.slack() {
 		return
 	}
 	wrong, all := s.byOutcome[OutcomeWrongAnswer].value(e.now, e.params.CallWindow), s.ok.value(e.now, e.params.CallWindow)
@@ -206,7 +206,7 @@ func (e *Engine) calleesFail(n *entity) bool {
 	fails := func(m *entity) bool {
 		for _, ed := range m.callees {
 			failed := ed.failed.value(e.now, e.params.CallWindow)
-			if failed >= 0.5 && failed/(failed+ed.ok.value(e.now, e.params.CallWindow)) > errorsOver/2 && e.now.Sub(ed.lastFail) < e.params.CallWindow {
+			if failed >= 0.2 && failed/(failed+ed.ok.value(e.now, e.params.CallWindow)) > errorsOver/2 {
 				return true
 			}
 		}

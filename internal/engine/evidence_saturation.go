@@ -37,7 +37,7 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 	detectLimitsHit(e, n, p)
 	detectServedErrors(e, n, p)
 	detectDemand(e, n, p)
-	if s := n.calls; s != nil && s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.CallWindow {
+	if s := n.calls; s != nil && s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.CallWindow+s.told.slack() {
 		window := e.params.CallWindow
 		full := s.byOutcome[OutcomeOverloaded].value(e.now, window)
 		share := full / (s.ok.value(e.now, window) + 1)
@@ -142,7 +142,7 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 func detectServedErrors(e *Engine, n *entity, p *episode) {
 	window := e.params.CallWindow
 	failed, ok := n.served.failed.value(e.now, window), n.served.ok.value(e.now, window)
-	if failed < 1 || e.now.Sub(n.served.seen) > servedLately {
+	if failed < 1 || e.now.Sub(n.served.seen) > servedLately+n.served.told.slack() {
 		return
 	}
 	if share := failed / (failed + ok); share >= errorsFrom {

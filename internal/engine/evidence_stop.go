@@ -90,12 +90,27 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	case n.service != nil && n.service.announcedStops >= 2:
 		p.note(evNotAnnounced, 1, e.now, "it did not announce a stop, as "+n.service.id.Name+" usually does")
 	}
+	if inc := n.incarnations[len(n.incarnations)-1]; inc.token != 0 && e.now.Sub(inc.first) < startingFor && n.incarnations[len(n.incarnations)-2].token != 0 {
+		p.note(evStarting, 1, e.now, fmt.Sprintf("it started %s ago", inWords(e.now.Sub(inc.first))))
+	}
+	if p.silent() && !p.hurts() && n.rate.usual >= calledFrom && e.now.Sub(onset) >= unhurtAfter+n.served.told.slack() {
+		p.note(evNobodyHurt, 1, e.now, "no call to it failed, though it used to be called: its callers were sent elsewhere first")
+	}
 	if s := n.service; s != nil && s.youngest != nil && s.youngest != n && n.kind == kindInstance &&
 		s.lastBorn > onset.Add(-e.params.ReplacedWithin) && s.lastBorn < onset.Add(e.params.ReplacedWithin) && s.lastBorn > n.born &&
 		n.born.Add(youngFor) < s.lastBorn {
 		p.note(evReplaced, 1, e.now, s.youngest.name()+" came in its place")
 	}
 }
+
+const (
+	// startingFor is how long a new process may take to listen and to answer.
+	startingFor = 15 * time.Second
+	// calledFrom is the rate, calls a second, from which on it would have been
+	// noticed within unhurtAfter that calls fail.
+	calledFrom  = 0.5
+	unhurtAfter = 4 * time.Second
+)
 
 // youngFor: instances born together start together; none replaces another.
 const youngFor = 30 * time.Second

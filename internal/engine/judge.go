@@ -49,6 +49,11 @@ func (e *Engine) evaluate(n *entity) {
 		wait = 0
 	case n.kind == kindService:
 		wait = serviceWait // one of its instances may turn out to be the one
+	case class == ClassCrash && p.onlyRefused():
+		wait = refusedWait // a switch to a standby takes moments
+		if n.kind != kindInstance {
+			wait = 2 * refusedWait
+		}
 	case class == ClassPartition:
 		wait = reachWait // what is cut may turn out to be more
 	}
@@ -56,6 +61,28 @@ func (e *Engine) evaluate(n *entity) {
 		return
 	}
 	e.hold(n, p, &b, class)
+}
+
+// refusedWait is how long refusals alone must go on.
+const refusedWait = 1500 * time.Millisecond
+
+// onlyRefused says whether nothing but refused connections speaks of a crash.
+func (p *episode) onlyRefused() bool {
+	refused := false
+	for kind := range p.found {
+		f := &p.found[kind]
+		if f.strength == 0 || weights[kind].weights[causeDead] < 3 {
+			continue
+		}
+		switch evidence(kind) {
+		case evCallersRefused, evProbeRefused, evCallersReset, evProbeReset, evStillRefused, evCallersUnavailable:
+			refused = true
+		case evNoProgress, evHostAlive:
+		default:
+			return false
+		}
+	}
+	return refused
 }
 
 // reachWait gives the ways that are cut the time to be told from each other.

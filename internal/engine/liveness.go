@@ -313,6 +313,9 @@ func (e *Engine) begin(n *entity, token uint64) {
 		e.emit(Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(),
 			Body: "two processes use the identity " + n.name() + " of " + n.src.Service.Name + " in turn: give each its own service.instance.id"})
 	}
+	if fresh {
+		n.integrity.agreed, n.integrity.dissents = 0, 0 // it begins anew
+	}
 	if fresh && n.verdict == nil && n.episode == nil {
 		n.announced, n.left = 0, false
 	}

@@ -208,10 +208,16 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 		if p.found[r.kind].now && p.found[r.kind].strength >= strength*health {
 			continue
 		}
+		if lasted := ps.at.Sub(ps.first); ps.run >= stillRuns && lasted >= stillRefusedFor {
+			p.note(evProbeStill, health, e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
+		}
 		p.blame(r.kind, strength*health, e.now, text)
 		p.startedBy(ps.first)
 	}
 }
+
+// stillRuns is the number of bad results on end that are more than a moment.
+const stillRuns = 3
 
 // processTarget begins the target of a process probe.
 const processTarget = "process:"

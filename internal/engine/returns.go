@@ -46,7 +46,11 @@ func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64) {
 			fmt.Sprintf("the same process came back after %s and had counted on: %.0f of %.0f beats", inWords(gap), counted, expected))
 		e.cutReturned(n, evReturnCounted, gap)
 	case counted >= 0 && counted <= max(2, 0.2*expected) && (gap >= frozenFor || ep.hurts()):
-		ep.note(evReturnFrozen, 1, e.now, fmt.Sprintf("the same process came back after %s and had stood still", inWords(gap)))
+		strength := 1.0
+		if !ep.hurts() && ep.found[evHostAlive].strength == 0 {
+			strength = sleptUnmissed // a device or a machine that went to sleep
+		}
+		ep.note(evReturnFrozen, strength, e.now, fmt.Sprintf("the same process came back after %s and had stood still", inWords(gap)))
 	}
 	e.mark(n)
 }
@@ -69,6 +73,10 @@ func (e *Engine) cutReturned(n *entity, kind evidence, gap time.Duration) {
 // frozenFor is the pause below which a process that stood still is none of
 // anybody's business, if nobody was hurt: garbage collectors and hosts do that.
 const frozenFor = 15 * time.Second
+
+// sleptUnmissed: who stood still and was missed by nobody may have been put to
+// sleep.
+const sleptUnmissed = 0.3
 
 // maxRestart bounds what is learned as the usual absence over a restart.
 const maxRestart = 2 * time.Minute

@@ -78,7 +78,7 @@ const (
 )
 
 var groupCap = [numGroups]float64{
-	groupHeartbeat: 13, groupProbe: 15, groupCallers: 15, groupOwn: 10, groupSaturation: 16, groupLogs: 16,
+	groupHeartbeat: 13, groupProbe: 18, groupCallers: 24, groupOwn: 10, groupSaturation: 16, groupLogs: 16,
 	groupChange: 20, groupReach: 26, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65,
 }
 
@@ -121,6 +121,7 @@ const (
 	evCallersName
 	evCallersTLS
 	evStillRefused
+	evProbeStill
 	evNoProgress
 	evCalleeFailing
 	evProcessGone
@@ -138,6 +139,8 @@ const (
 	evAnnounced
 	evNotAnnounced
 	evReplaced
+	evStarting
+	evNobodyHurt
 	evReturnCounted
 	evReturnFrozen
 	evReturnNew
@@ -199,8 +202,8 @@ var weights = [numEvidence]row{
 	evProbeNoAnswer:    {groupProbe, 0, false, dB{pl: -6, de: -8, ha: 15, nl: -8, pa: -4, ex: 6, vi: 3}},
 	evProbeReset:       {groupProbe, 0, false, dB{pl: 1, de: 3, ha: 1, nl: 3, pa: 2, ex: 3}},
 	evProbeDown:        {groupProbe, 0, false, dB{pl: 5, de: 6, ha: 5, nl: 5, pa: 5, ex: 4, ob: 2}},
-	evProbeName:        {groupProbe, 0, false, dB{pl: 2, de: 1, pa: 8, ob: 3}},
-	evProbeTLS:         {groupProbe, 0, false, dB{de: -8, ha: -6, nl: -10, pa: 10, by: 2}},
+	evProbeName:        {groupProbe, 0, false, dB{pl: 4, de: -2, ha: -6, nl: -6, pa: 16, ob: 3}},
+	evProbeTLS:         {groupProbe, 0, false, dB{de: -12, ha: -14, nl: -12, pa: 22, by: 2}},
 
 	evCallersRefused:        {groupCallers, 15 * time.Second, false, dB{pl: 2, de: 12, ha: -6, nl: 12, pa: -6, ex: 1, vi: -3}},
 	evCallersReset:          {groupCallers, 15 * time.Second, false, dB{pl: 3, de: 8, ha: -2, nl: 2, pa: 3, ex: 3, vi: 1}},
@@ -208,14 +211,15 @@ var weights = [numEvidence]row{
 	evCallersTimeout:        {groupCallers, 15 * time.Second, false, dB{pl: -2, de: -2, ha: 11, nl: -6, pa: 4, ex: 7, vi: 8}},
 	evCallersUnreachable:    {groupCallers, 15 * time.Second, false, dB{pl: 1, de: 4, nl: -6, pa: 11}},
 	evCallersUnavailable:    {groupCallers, 15 * time.Second, false, dB{pl: 2, de: 5, ha: 3, nl: 5, pa: 3, ex: 5, vi: 4}},
-	evCallersName:           {groupCallers, 15 * time.Second, false, dB{pl: 2, de: 1, nl: -6, pa: 8}},
-	evCallersTLS:            {groupCallers, 15 * time.Second, false, dB{de: -8, ha: -6, nl: -10, pa: 11, by: 2}},
+	evCallersName:           {groupCallers, 15 * time.Second, false, dB{pl: 4, de: -4, ha: -8, nl: -8, pa: 22, vi: -4}},
+	evCallersTLS:            {groupCallers, 15 * time.Second, false, dB{de: -12, ha: -14, nl: -12, pa: 24, by: 2, vi: -4}},
 
 	evStillRefused:  {groupOwn, 0, false, dB{pl: -3, de: 4, nl: 4, pa: -3}},
-	evNoProgress:    {groupOwn, 0, false, dB{de: 3, ha: 10, pa: 2, ex: -3, vi: -8}},
+	evProbeStill:    {groupOwn, 0, false, dB{pl: 2, de: 5, ha: 6, nl: 5, pa: 4, ex: 2}},
+	evNoProgress:    {groupOwn, 0, false, dB{de: 5, ha: 10, nl: 3, pa: 2, ex: -3, vi: -8}},
 	evCalleeFailing: {groupChange, 0, false, dB{de: -4, ha: -12, nl: -4, pa: -2, ex: -8, by: -4, vi: 14}},
 
-	evProcessGone:    {groupRuntime, 0, false, dB{pl: 12, de: 22, ha: -15, nl: -15, pa: -12, ex: 2, vi: -6, ob: -8}},
+	evProcessGone:    {groupRuntime, 0, false, dB{pl: 14, de: 18, ha: -15, nl: -15, pa: -12, ex: 2, vi: -6, ob: -8}},
 	evProcessStopped: {groupRuntime, 0, false, dB{pl: -6, de: -10, ha: 24, nl: -10, pa: -12, ex: -6, vi: -8, ob: -8}},
 	evProcessRuns:    {groupRuntime, 0, false, dB{pl: -15, de: -18, ha: 2, nl: 2, pa: -2, ob: -4}},
 	evHostAlive:      {groupReach, 0, false, dB{pl: 3, de: 4, ha: 3, pa: -8, ob: -8}},
@@ -231,6 +235,9 @@ var weights = [numEvidence]row{
 	evAnnounced:    {groupChange, 0, false, dB{pl: 20, de: -10, ha: -8, nl: -8, pa: -8, ex: -4, vi: -4}},
 	evNotAnnounced: {groupChange, 0, false, dB{pl: -10}},
 	evReplaced:     {groupChange, 0, false, dB{pl: 6, ha: -4, nl: -4, pa: -6}},
+
+	evStarting:   {groupGood, 0, false, dB{pl: 2, ha: -12, nl: -16, ex: -2, by: -2}},
+	evNobodyHurt: {groupOwn, 0, false, dB{pl: 2, de: -5, nl: -2}},
 
 	evReturnCounted: {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: -14, nl: -4, pa: 18, vi: -4, ob: 8}},
 	evReturnFrozen:  {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: 20, nl: -10, pa: -15, ob: -6}},
