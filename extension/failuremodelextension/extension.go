@@ -151,8 +151,12 @@ func (x *failureModel) NotReady() error {
 	return nil
 }
 
-// order has f run by the engine's goroutine, and waits for it.
+// order has f run by the engine's goroutine, and waits for it. An extension that
+// was not started has none: the Collector says NotReady after a failed start, too.
 func (x *failureModel) order(f func()) {
+	if !x.started {
+		return
+	}
 	done := make(chan struct{})
 	select {
 	case x.orders <- func() { f(); close(done) }:

@@ -20,7 +20,7 @@ type publisher struct {
 	now     engine.Time
 	wake    chan struct{} // holds one token when there is something to tell
 
-	calls       sync.Mutex // held while subscribers are called
+	calls       sync.Mutex // held while subscribers are called; taken before mu
 	subscribers []*subscriber
 
 	stop, stopped chan struct{}
@@ -74,12 +74,18 @@ func (p *publisher) run() {
 }
 
 func (p *publisher) call() {
+	p.calls.Lock()
+	defer p.calls.Unlock()
+	p.callLocked()
+}
+
+// callLocked tells what is pending. It takes it only now that it may call, so
+// that two callers cannot change the order.
+func (p *publisher) callLocked() {
 	p.mu.Lock()
 	u := enginehost.Update{Now: p.now, Events: p.pending}
 	p.pending = nil
 	p.mu.Unlock()
-	p.calls.Lock()
-	defer p.calls.Unlock()
 	for _, s := range p.subscribers {
 		s.f(u)
 	}
@@ -91,6 +97,8 @@ func (p *publisher) close() {
 	<-p.stopped
 }
 
+// subscribe has f called from now on. cancel tells it first what happened before:
+// the last events before a shutdown are the ones that matter.
 func (p *publisher) subscribe(f func(enginehost.Update)) (cancel func()) {
 	s := &subscriber{f}
 	p.calls.Lock()
@@ -99,6 +107,7 @@ func (p *publisher) subscribe(f func(enginehost.Update)) (cancel func()) {
 	return func() {
 		p.calls.Lock()
 		defer p.calls.Unlock()
+		p.callLocked()
 		for i, x := range p.subscribers {
 			if x == s {
 				p.subscribers = append(p.subscribers[:i:i], p.subscribers[i+1:]...)
