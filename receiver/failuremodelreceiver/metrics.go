@@ -101,6 +101,7 @@ func (w *writer) add(dps pmetric.NumberDataPointSlice) pmetric.NumberDataPoint {
 }
 
 // point adds a point with the culprit's identity, and with its class if wanted.
+// No two culprits may share a series: exporters refuse or merge the second.
 func (w *writer) point(dps pmetric.NumberDataPointSlice, rd *engine.Reading, class bool) pmetric.NumberDataPoint {
 	dp := w.add(dps)
 	attrs := dp.Attributes()
@@ -111,7 +112,10 @@ func (w *writer) point(dps pmetric.NumberDataPointSlice, rd *engine.Reading, cla
 	putUnlessEmpty(attrs, "service.name", c.Service.Name)
 	putUnlessEmpty(attrs, "service.namespace", c.Service.Namespace)
 	putUnlessEmpty(attrs, "service.instance.id", c.Instance)
-	if c.Service.Name == "" { // an external has no service: its name tells the series apart
+	putUnlessEmpty(attrs, "deployment.environment.name", c.Service.Environment)
+	putUnlessEmpty(attrs, "k8s.cluster.name", c.Service.Cluster)
+	if c.Instance == "" && c.Type != engine.CulpritService {
+		// Only its name tells the series of, say, an external or a version apart.
 		attrs.PutStr(contract.FailureCulpritName, c.Name)
 	}
 	return dp
