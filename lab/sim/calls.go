@@ -33,6 +33,11 @@ func (w *world) request(t time.Duration, p *proc) {
 
 // need lets a process call what it depends on, with retries.
 func (w *world) need(t time.Duration, p *proc, u *dependency, parent uint64, depth int) answer {
+	if p.has(breakerOpen, t) > 0 {
+		a := answer{t, engine.OutcomeCircuitOpen}
+		p.out.call(p, u, w.named(u, u.on.procs[0]), t, a, 0)
+		return answer{t, engine.OutcomeOK} // there is a fallback
+	}
 	b := p.breaker[u.on]
 	if w.habits.Breakers {
 		if b == nil {
@@ -77,6 +82,11 @@ func (w *world) attempt(t time.Duration, p *proc, u *dependency, parent uint64, 
 		a := answer{t + time.Millisecond, engine.OutcomeOther}
 		w.say(p, engine.FactNoDescriptor, a.at, "socket: too many open files")
 		p.out.call(p, u, w.named(u, nil), t, a, 0)
+		return a, nil
+	}
+	if p.has(hammering, t) > 0 && u == p.svc.uses[0] && d.chance(0.7) {
+		a := answer{t + 3*time.Millisecond, engine.OutcomeOverloaded} // beyond its quota
+		p.out.call(p, u, w.named(u, u.on.procs[0]), t, a, 0)
 		return a, nil
 	}
 	to := w.choose(t, u, avoid)
@@ -340,8 +350,10 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 		if depth > 8 || !d.chance(u.share) {
 			continue
 		}
-		parent := key
-		a := w.need(end, p, u, parent, depth+1)
+		for n := p.has(hammering, end); n > 1 && u == s.uses[0]; n-- {
+			w.need(end, p, u, key, depth+1)
+		}
+		a := w.need(end, p, u, key, depth+1)
 		end = a.at
 		if a.ok() || !u.needed {
 			continue

@@ -349,8 +349,51 @@ func poisoned(w *world, i *injection) bool {
 	return true
 }
 
-func nothing(_ *world, i *injection) bool {
-	i.end = i.start + 30*time.Second
+// liar: one of the agents says that all its targets are down.
+func liar(w *world, i *injection) bool {
+	a := pick(w.dice, w.agents...)
+	w.lasts(i)
+	a.lies = effect{from: i.start, to: i.end}
+	i.what = a.id
+	return true
+}
+
+// fallback: callers' breakers are open, and they do without.
+func fallback(w *world, i *injection) bool {
+	p := w.someone(func(p *proc) bool { return app(p) && len(p.svc.uses) > 0 })
+	if p == nil {
+		return false
+	}
+	w.lasts(i)
+	for _, q := range p.svc.procs {
+		q.suffers(i.start, i.end, breakerOpen, 1)
+	}
+	i.what = p.svc.name
+	return true
+}
+
+// backlog: telemetry of a bad hour long ago comes in.
+func backlog(w *world, i *injection) bool {
+	p := w.someone(func(p *proc) bool { return app(p) && len(p.svc.uses) > 0 })
+	if p == nil {
+		return false
+	}
+	i.end, i.what = i.start+20*time.Second, p.id
+	for n := range 20 {
+		w.agenda.plan(i.start+time.Duration(n)*time.Second, func(now time.Duration) {
+			src, u := w.source(p, p.now(now).inc), p.svc.uses[0]
+			old := wall(now - time.Hour)
+			w.arrive(now, &engine.Batch{
+				Calls:  []engine.Calls{{Caller: src, Callee: w.named(u, u.on.procs[0]), Outcome: engine.OutcomeRefused, Count: 10, First: old, Last: old.Add(time.Second)}},
+				Served: []engine.Served{{Source: src, OK: 2, Failed: 10, Faults: 10, Last: old.Add(time.Second)}},
+			})
+		})
+	}
+	return true
+}
+
+func nothing(w *world, i *injection) bool {
+	i.end = i.start + w.quiet
 	return true
 }
 
@@ -385,5 +428,8 @@ var confounders = []scenario{
 	{name: "passer_by", can: beats, do: passerBy},
 	{name: "client_4xx", do: affects(badRequest, 0.3, 0.9, 0)},
 	{name: "bad_request_retried", do: poisoned},
+	{name: "breaker_open", do: fallback},
+	{name: "old_backlog", do: backlog},
+	{name: "lying_agent", can: func(w *world) bool { return len(w.agents) > 1 && w.habits.Probes > 0 }, do: liar},
 	{name: "nothing", do: nothing},
 }

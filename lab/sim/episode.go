@@ -64,12 +64,18 @@ type guess struct {
 
 // play runs one episode. Equal seeds give equal episodes.
 func play(seed uint64, number int, list []scenario, verbose, trace bool) episode {
+	return playFor(seed, number, list, 30*time.Second, verbose, trace)
+}
+
+// playFor is play with another length of quiet episodes.
+func playFor(seed uint64, number int, list []scenario, quiet time.Duration, verbose, trace bool) episode {
 	sc := &list[number%len(list)]
 	sub := seed*1_000_003 + uint64(number)
 	w := newWorld(sub)
 	for try := uint64(1); sc.can != nil && !sc.can(w) && try < 400; try++ {
 		w = newWorld(sub + try<<40)
 	}
+	w.quiet = quiet
 	w.verbose, w.trace = verbose || trace, trace
 	inj := &injection{scenario: sc, start: w.span(100*time.Second, 150*time.Second), exact: nobody, near: nobody}
 	w.injection = inj

@@ -30,6 +30,20 @@ func outOf(z *zone) func(end) bool  { return func(e end) bool { return e.host.zo
 func atHost(h *host) func(end) bool { return func(e end) bool { return e.host == h } }
 func notAt(h *host) func(end) bool  { return func(e end) bool { return e.host != h } }
 
+// within lists all machines of a zone, those of agents and of the gateway too.
+func (w *world) within(z *zone) []*host {
+	out := append([]*host(nil), z.hosts...)
+	for _, a := range w.agents {
+		if a.host.zone == z && !slices.Contains(out, a.host) {
+			out = append(out, a.host)
+		}
+	}
+	if w.gateway.zone == z {
+		out = append(out, w.gateway)
+	}
+	return out
+}
+
 // closed is a rule that drops everything, or rejects it.
 func (w *world) closed() rule { return rule{loss: 1, rejects: w.chance(0.3)} }
 
@@ -41,7 +55,7 @@ func zoneCut(w *world, i *injection) bool {
 	w.lasts(i)
 	w.cut(i, inZone(z), outOf(z), true, w.closed())
 	i.exact = isZone(z)
-	i.near = anyOf(onHosts(z.hosts...), isLink(z.hosts, nil), nodesOf(z))
+	i.near = anyOf(onHosts(z.hosts...), isLink(w.within(z), nil), nodesOf(z))
 	if !w.habits.Zoned {
 		i.exact = anyOf(isZone(z), nodesOf(z))
 	}
@@ -104,13 +118,13 @@ func partial(oneWay bool, shape func(w *world) rule) func(w *world, i *injection
 		}
 		w.lasts(i)
 		w.cut(i, inZone(a), inZone(b), !oneWay, shape(w))
-		i.exact = isLink(a.hosts, b.hosts)
+		i.exact = isLink(w.within(a), w.within(b))
 		i.near = nobody
 		if len(w.zones) == 2 {
 			i.near = anyOf(isZone(a), isZone(b), nodesOf(a), nodesOf(b))
 		}
 		if !w.habits.Zoned {
-			i.near = anyOf(i.near, isLink(a.hosts, nil), isLink(b.hosts, nil))
+			i.near = anyOf(i.near, isLink(w.within(a), nil), isLink(w.within(b), nil))
 		}
 		i.oneSided = a == w.gateway.zone || b == w.gateway.zone
 		i.what = a.name + "→" + b.name
@@ -245,7 +259,7 @@ func gatewayCut(one bool) func(w *world, i *injection) bool {
 		w.lasts(i)
 		from := notAt(w.gateway)
 		i.what = "all"
-		i.exact, i.near = nobody, nobody
+		i.exact, i.near = nobody, onHosts(w.hosts...)
 		if one {
 			z := w.anotherZone()
 			if z == nil {
@@ -253,7 +267,7 @@ func gatewayCut(one bool) func(w *world, i *injection) bool {
 			}
 			from = inZone(z)
 			i.what = z.name
-			i.exact = anyOf(isZone(z), isLink(z.hosts, nil), nodesOf(z))
+			i.exact = anyOf(isZone(z), isLink(w.within(z), nil), nodesOf(z))
 			i.near = onHosts(z.hosts...)
 		}
 		w.cut(i, from, atHost(w.gateway), true, rule{loss: 1})

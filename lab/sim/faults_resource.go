@@ -128,6 +128,25 @@ func quota(w *world, i *injection) bool {
 	return true
 }
 
+// hammer: one client asks far more than it used to, and its quota ends.
+func hammer(w *world, i *injection) bool {
+	p := w.someone(func(p *proc) bool { return app(p) && len(p.svc.uses) > 0 })
+	if p == nil {
+		return false
+	}
+	i.exact = func(c engine.Culprit) bool {
+		return c.Type == engine.CulpritClient && c.Service.Name == p.svc.name
+	}
+	i.near = procsOf(p.svc)
+	w.lasts(i)
+	x := w.real(4, 8)
+	for _, q := range p.svc.procs {
+		q.suffers(i.start, i.end, hammering, x)
+	}
+	i.what = p.svc.name
+	return true
+}
+
 var exhaustions = []scenario{
 	{name: "oom_kill", class: engine.ClassExhaustion, do: outOfMemory(false)},
 	{name: "memory_leak", class: engine.ClassExhaustion, do: outOfMemory(true)},
@@ -138,6 +157,7 @@ var exhaustions = []scenario{
 	{name: "pool_drained", class: engine.ClassExhaustion, can: hasLogs, do: full(poolDry)},
 	{name: "overload", class: engine.ClassExhaustion, do: overload},
 	{name: "quota_429", class: engine.ClassExhaustion, do: quota},
+	{name: "quota_429_client", class: engine.ClassExhaustion, do: hammer},
 }
 
 func hasLogs(w *world) bool { return w.habits.Logs }

@@ -140,6 +140,7 @@ type agent struct {
 	seq     uint64
 	targets []*target
 	pending *engine.Batch
+	lies    effect // a time in which it says that everybody is down
 	lag     time.Duration
 }
 

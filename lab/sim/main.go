@@ -34,6 +34,7 @@ func main() {
 	verbose := flag.Bool("v", false, "print every event of the replayed episode")
 	trace := flag.Bool("trace", false, "print also what the engine was told of trouble in the replayed episode")
 	asJSON := flag.Bool("json", false, "print every episode as a line of JSON and the table to standard error")
+	hours := flag.Int("hours", 0, "instead of faults, this many hours of healthy fleets")
 	workers := flag.Int("workers", runtime.GOMAXPROCS(0), "episodes at a time")
 	flag.Parse()
 
@@ -47,7 +48,12 @@ func main() {
 		return
 	}
 	began := time.Now()
-	done := run(*seed, *episodes, list, *workers)
+	if *hours > 0 {
+		rest(*seed, *hours, *workers)
+		fmt.Printf("in %s\n", time.Since(began).Round(time.Second/10))
+		return
+	}
+	done := run(*episodes, *workers, func(n int) episode { return play(*seed, n, list, false, false) })
 	table := os.Stdout
 	if *asJSON {
 		table = os.Stderr
@@ -79,8 +85,22 @@ func catalogue(filter string) (out []scenario) {
 	return out
 }
 
+// rest lets healthy fleets live for an hour each and says who was accused.
+func rest(seed uint64, hours, workers int) {
+	list := catalogue("nothing")
+	class, unknown := 0, 0
+	for _, ep := range run(hours, workers, func(n int) episode { return playFor(seed, n, list, time.Hour, false, false) }) {
+		unknown += ep.Unknown + ep.CleanOpen
+		for _, f := range append(ep.CleanFalse, ep.Others...) {
+			class++
+			fmt.Printf("fleet %d: %s\n", ep.Number, f)
+		}
+	}
+	fmt.Printf("%d healthy fleet-hours: %d verdicts with a class, %d unknown\n", hours, class, unknown)
+}
+
 // run plays the episodes 0..n-1.
-func run(seed uint64, n int, list []scenario, workers int) []episode {
+func run(n, workers int, play func(n int) episode) []episode {
 	done := make([]episode, n)
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -91,7 +111,7 @@ func run(seed uint64, n int, list []scenario, workers int) []episode {
 				if i >= n {
 					return
 				}
-				done[i] = play(seed, i, list, false, false)
+				done[i] = play(i)
 			}
 		})
 	}

@@ -260,6 +260,9 @@ func (w *world) look(a *agent, t *target) {
 				return
 			}
 			b := w.probe(a.host, t, now)
+			if now >= a.lies.from && now < a.lies.to {
+				b.Outcome, b.RTT = engine.OutcomeConnectTimeout, t.wait
+			}
 			w.agenda.plan(now+b.RTT, func(now time.Duration) {
 				if a.life.at(now).is != running {
 					return

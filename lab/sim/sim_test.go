@@ -29,6 +29,10 @@ func pickScenarios(t *testing.T, names ...string) (out []scenario) {
 	return out
 }
 
+func playAll(seed uint64, n int, list []scenario) []episode {
+	return run(n, 2, func(n int) episode { return play(seed, n, list, false, false) })
+}
+
 func TestEqualSeedsGiveEqualEpisodes(t *testing.T) {
 	list := catalogue("")
 	for n := 0; n < len(list); n += 7 {
@@ -48,7 +52,7 @@ func TestEqualSeedsGiveEqualEpisodes(t *testing.T) {
 
 func TestEveryScenarioFindsItsVictim(t *testing.T) {
 	list := catalogue("")
-	done := run(1, 2*len(list), list, 2)
+	done := playAll(1, 2*len(list), list)
 	for n := range list {
 		if done[n].Skipped && done[n+len(list)].Skipped {
 			t.Errorf("%s: hit nobody in two fleets", list[n].name)
@@ -70,7 +74,7 @@ func TestEveryScenarioFindsItsVictim(t *testing.T) {
 
 func TestStopsThatAreAnnouncedAreNoCrash(t *testing.T) {
 	list := pickScenarios(t, "rolling_deploy", "scale_down", "restart_without_drain", "node_drain")
-	for _, ep := range run(1, 24, list, 2) {
+	for _, ep := range playAll(1, 24, list) {
 		for _, other := range ep.Others {
 			t.Errorf("episode %d, %s of %s: %s", ep.Number, ep.Scenario, ep.What, other)
 		}
@@ -78,7 +82,7 @@ func TestStopsThatAreAnnouncedAreNoCrash(t *testing.T) {
 }
 
 func TestQuietFleetIsLeftInPeace(t *testing.T) {
-	for _, ep := range run(3, 12, pickScenarios(t, "nothing"), 2) {
+	for _, ep := range playAll(3, 12, pickScenarios(t, "nothing")) {
 		for _, other := range append(ep.Others, ep.CleanFalse...) {
 			t.Errorf("episode %d: %s", ep.Number, other)
 		}
@@ -145,7 +149,7 @@ func TestOutcomeFollowsFromTheWorld(t *testing.T) {
 
 func TestTableIsPrinted(t *testing.T) {
 	var out bytes.Buffer
-	summarize(run(1, 20, catalogue("kill"), 2)).print(&out, 1)
+	summarize(playAll(1, 20, catalogue("kill"))).print(&out, 1)
 	for _, want := range []string{"kill", "expected calibration error", "fleet-hours"} {
 		if !bytes.Contains(out.Bytes(), []byte(want)) {
 			t.Errorf("the table lacks %q:\n%s", want, out.String())

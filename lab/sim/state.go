@@ -135,7 +135,7 @@ const (
 	busyCPU                         // much CPU, nobody hurt
 	breakerOpen                     // its calls are not tried
 	duplicateSend                   // its telemetry is sent twice
-	impersonation                   // another uses its identity
+	hammering                       // it calls one callee x times as often as it should
 )
 
 // has returns how strongly a kind of effect holds at t, 0 if not.

@@ -35,6 +35,7 @@ type world struct {
 	lateFrom    time.Duration // telemetry of this time …
 	lateTill    time.Duration
 	lateBy      time.Duration // … comes so much later
+	quiet       time.Duration // how long nothing happens where that is the scenario
 	rate        float64       // requests from outside a second
 	rushes      []effect      // times of more of them
 
@@ -73,7 +74,8 @@ type verdictEvent struct {
 func newWorld(seed uint64) *world {
 	w := &world{
 		dice: newDice(seed, 0x5eed), engine: engine.New(engine.DefaultParams()),
-		said: map[saidKey]time.Duration{}, evidence: never,
+		quiet: 30 * time.Second,
+		said:  map[saidKey]time.Duration{}, evidence: never,
 	}
 	w.gatewayLife.set(0, running, 1)
 	w.incs = uint64(w.number(1000, 9000))
