@@ -47,7 +47,7 @@ func (g *groups) relative(name string) string { return filepath.Join(cgroupParen
 
 func (g *groups) create(name string) error {
 	for _, c := range controllers {
-		if err := os.MkdirAll(g.folder(c, name), 0o755); err != nil {
+		if err := os.MkdirAll(g.folder(c, name), 0o750); err != nil {
 			return fmt.Errorf("control group: %w: is version 1 of %q mounted on %s?", err, c, filepath.Join(cgroupRoot, c))
 		}
 	}
@@ -59,7 +59,7 @@ func (g *groups) set(name, file, value string) error {
 	if !ok {
 		return fmt.Errorf("control group file %q: write it with its controller, such as memory.limit_in_bytes", file)
 	}
-	return os.WriteFile(filepath.Join(g.folder(controller, name), file), []byte(value), 0o644)
+	return os.WriteFile(filepath.Join(g.folder(controller, name), file), []byte(value), 0o600)
 }
 
 func (g *groups) reset(name string) error {
@@ -76,7 +76,10 @@ func (g *groups) reset(name string) error {
 func (g *groups) procs() []int {
 	var pids []int
 	_ = filepath.WalkDir(g.folder("pids", ""), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Name() != "cgroup.procs" {
+		if err != nil {
+			return fs.SkipDir // it went meanwhile
+		}
+		if d.Name() != "cgroup.procs" {
 			return nil
 		}
 		text, _ := os.ReadFile(path)
@@ -96,7 +99,7 @@ func (g *groups) remove() error {
 	for {
 		thaw, _ := filepath.Glob(filepath.Join(g.folder("freezer", "*"), "freezer.state"))
 		for _, file := range thaw {
-			_ = os.WriteFile(file, []byte("THAWED"), 0o644)
+			_ = os.WriteFile(file, []byte("THAWED"), 0o600)
 		}
 		for _, pid := range g.procs() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)

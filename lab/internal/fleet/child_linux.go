@@ -39,7 +39,7 @@ func becomeChild(path string) error {
 		return err
 	}
 	for _, folder := range s.Cgroups {
-		if err := os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte("0"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte("0"), 0o600); err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,8 @@ var (
 	agentConfig string
 	//go:embed config/gateway.yaml
 	gatewayConfig string
+	//go:embed config/heartbeat.yaml
+	heartbeatConfig string
 )
 
 // keys are the secrets with which services sign their heartbeats: those of
@@ -51,21 +53,32 @@ type target struct {
 // watch writes the configurations of the Collectors: what a user of the
 // shipped ones would edit, as a second file.
 func (f *Fleet) watch() error {
+	common := func(observer string, targets []target) map[string]any {
+		return map[string]any{
+			"Observer": observer, "Targets": targets, "Keys": keys, "Namespace": Namespace, "Environment": Environment,
+		}
+	}
 	for _, z := range f.zones {
-		if err := f.render(z.Agent.Name, agentConfig, map[string]any{
-			"Observer": z.Agent.Name, "Targets": f.targets(z), "Namespace": Namespace, "Environment": Environment,
-			"Keys": keys, "Logs": f.logsOf(z), "Pattern": `^(?P<instance>(?P<service>[a-z]+)-[0-9a-z]+)\.log$`,
-		}); err != nil {
+		if z.Agent == nil {
+			continue
+		}
+		data := common(z.Agent.Name, f.targets(z.Name))
+		data["Logs"], data["Pattern"] = f.logsOf(z), `^(?P<instance>(?P<service>[a-z]+)-[0-9a-z]+)\.log$`
+		if err := f.render(z.Agent.Name, agentConfig, data); err != nil {
 			return err
 		}
 	}
-	return f.render("gateway", gatewayConfig, map[string]any{
-		"Traces": f.File(ledger.TracesFile), "Events": f.File(ledger.EventsFile), "Logs": f.File("logs.jsonl"), "Metrics": f.File("metrics.jsonl"),
-	})
+	data := common("gateway", nil)
+	if f.opt.Single {
+		data["Targets"] = f.targets("")
+	}
+	data["Traces"], data["Events"] = f.File(ledger.TracesFile), f.File(ledger.EventsFile)
+	data["Logs"], data["Metrics"] = f.File("logs.jsonl"), f.File("metrics.jsonl")
+	return f.render("gateway", gatewayConfig, data)
 }
 
 func (f *Fleet) render(name, text string, data any) error {
-	t, err := template.New(name).Parse(text)
+	t, err := template.New(name).Parse(heartbeatConfig + text)
 	if err != nil {
 		return err
 	}
@@ -79,21 +92,24 @@ func (f *Fleet) render(name, text string, data any) error {
 
 func (f *Fleet) override(name string) string { return filepath.Join(f.Dir, "config", name+".yaml") }
 
-// targets are the processes of the agent's own zone, and the services of the
-// others, seen from its node.
-func (f *Fleet) targets(z *Zone) []target {
+// targets are the processes of the zone, and the services of the others, seen
+// from its agent's node. Of no zone: both of all services.
+func (f *Fleet) targets(zone string) []target {
 	var targets []target
 	for _, in := range f.Instances() {
 		if in.Kind == Collector || in.Kind == Load {
 			continue
 		}
 		t := target{Service: in.Service, Instance: in.Name, Zone: in.Zone()}
-		if in.Zone() == z.Name {
-			t.Cgroup = f.groups.relative(in.Name)
-		} else {
-			f.look(in, &t)
+		if zone == "" || in.Zone() == zone {
+			own := t
+			own.Cgroup = f.groups.relative(in.Name)
+			targets = append(targets, own)
 		}
-		targets = append(targets, t)
+		if in.Zone() != zone {
+			f.look(in, &t)
+			targets = append(targets, t)
+		}
 	}
 	return targets
 }
@@ -153,7 +169,10 @@ func (f *Fleet) argv(in *Instance) []string {
 	switch {
 	case in.Kind == Collector:
 		shipped := "agent.yaml"
-		if in.Name == "gateway" {
+		switch {
+		case in.Name == "gateway" && f.opt.Single:
+			shipped = "sidecar.yaml"
+		case in.Name == "gateway":
 			shipped = "gateway.yaml"
 		}
 		// The shipped configuration as it is, then what its user edits.
@@ -224,8 +243,11 @@ func stock(env map[string]string, in *Instance, c service.Config, clients string
 	env["NODE_PATH"] = filepath.Join(clients, "node", "node_modules")
 }
 
-// agentOf is the agent of the instance's zone.
+// agentOf is the agent of the instance's zone, or the one Collector.
 func (f *Fleet) agentOf(in *Instance) *Instance {
+	if f.opt.Single {
+		return f.Gateway()
+	}
 	for _, z := range f.zones {
 		if z.Name == in.Zone() {
 			return z.Agent

@@ -4,6 +4,7 @@
 package fleet
 
 import (
+	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 
 // dialIn connects from within a network namespace: a socket stays in the one in
 // which it was made.
-func dialIn(netns, network, address string) (net.Conn, error) {
+func dialIn(ctx context.Context, netns, network, address string) (net.Conn, error) {
 	type result struct {
 		conn net.Conn
 		err  error
@@ -35,7 +36,7 @@ func dialIn(netns, network, address string) (net.Conn, error) {
 			done <- result{nil, err}
 			return
 		}
-		conn, err := net.DialTimeout(network, address, time.Second)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, network, address)
 		done <- result{conn, err}
 	}()
 	r := <-done

@@ -5,6 +5,7 @@ package fleet
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,12 +37,13 @@ func TestMain(m *testing.M) {
 }
 
 // start starts a fleet for a test, or skips it where none can be.
-func start(t *testing.T) *Fleet {
+func start(t *testing.T, opt Options) *Fleet {
 	t.Helper()
 	if err := Available(); err != nil {
 		t.Skip(err)
 	}
-	f, err := Start(t.Context(), Options{Dir: t.TempDir(), Seed: 1, Out: testWriter{t}})
+	opt.Dir, opt.Seed, opt.Out = t.TempDir(), 1, testWriter{t}
+	f, err := Start(t.Context(), opt)
 	if errors.Is(err, os.ErrNotExist) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
@@ -78,7 +80,7 @@ func clean(t *testing.T) time.Duration {
 }
 
 func TestCleanFleetIsServedSeenAndLeftInPeace(t *testing.T) {
-	f := start(t)
+	f := start(t, Options{})
 	time.Sleep(10 * time.Second) // connections, caches, the other languages' compilers
 	before, began := f.stats(t), cpuSeconds(f)
 	from := time.Now()
@@ -131,7 +133,7 @@ func TestCleanFleetIsServedSeenAndLeftInPeace(t *testing.T) {
 }
 
 func TestFleetDoesWhatItIsTold(t *testing.T) {
-	f := start(t)
+	f := start(t, Options{})
 	ctx := t.Context()
 	in := func(name string) *Instance {
 		i := f.Instance(name)
@@ -314,6 +316,13 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 		assert.True(t, state.Success(), "a stop that was ordered ends with status 0")
 		require.Eventually(t, func() bool { s, _ := f.spans(t); return s["inventory-green"].count > 0 }, 15*time.Second, 300*time.Millisecond)
 	})
+	t.Run("fleet_is_healthy_again", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		require.ErrorContains(t, f.WaitHealthy(ctx), "inventory-1", "which was scaled down")
+		require.NoError(t, in("inventory-1").Start(ctx))
+		require.NoError(t, f.WaitHealthy(t.Context()))
+	})
 	t.Run("unknown_command_says_so", func(t *testing.T) {
 		for _, name := range []string{"web-1", "cart-1", "search-1", "proxy-1", "dns-1", "load"} {
 			assert.ErrorContains(t, in(name).Command(ctx, "fly"), "unknown command")
@@ -329,6 +338,22 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 	})
 }
 
+func TestLoneCollectorSeesAndLeavesInPeaceToo(t *testing.T) {
+	f := start(t, Options{Single: true})
+	require.NoError(t, f.WaitHealthy(t.Context()))
+	time.Sleep(clean(t) / 3)
+	spans, tagged := f.spans(t)
+	assert.Empty(t, tagged)
+	for _, in := range f.Instances() {
+		if in.Kind == Stock || in.Kind == Service && in.Service != "broker" {
+			assert.Positive(t, spans[in.Name].count, in.Name)
+		}
+	}
+	for _, e := range f.events(t) {
+		assert.False(t, strings.HasPrefix(e, "failure.") || strings.HasPrefix(e, "incident."), "accused: %s", e)
+	}
+}
+
 func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 	if err := Available(); err != nil {
 		t.Skip(err)
@@ -339,8 +364,8 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 		dead:  fmt.Sprintf("%d 1", os.Getpid()), // the id is in use again, by another process
 		alive: fmt.Sprintf("%d %s", os.Getpid(), startTime(os.Getpid())),
 	} {
-		require.NoError(t, os.WriteFile(filepath.Join(claims, prefix), []byte(owner+"\n"), 0o644))
-		_, err := run(t.Context(), "ip", "netns", "add", prefix+"-node")
+		require.NoError(t, os.WriteFile(filepath.Join(claims, prefix), []byte(owner+"\n"), 0o600))
+		_, err := ip(t.Context(), "netns", "add", prefix+"-node")
 		require.NoError(t, err)
 		require.NoError(t, (&groups{prefix}).create("one"))
 		require.NoError(t, mountData(prefix+"-one", t.TempDir()))
@@ -348,7 +373,7 @@ func TestWhatAKilledRunLeftIsRemoved(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, cleanUp(alive)) })
 	sleeper, err := os.StartProcess("/bin/sleep", []string{"sleep", "1000"}, &os.ProcAttr{})
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join((&groups{dead}).folder("pids", "one"), "cgroup.procs"), []byte(strconv.Itoa(sleeper.Pid)), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join((&groups{dead}).folder("pids", "one"), "cgroup.procs"), []byte(strconv.Itoa(sleeper.Pid)), 0o600))
 	go func() { _, _ = sleeper.Wait() }()
 
 	require.NoError(t, sweep())

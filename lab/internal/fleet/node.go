@@ -43,15 +43,15 @@ func (f *Fleet) RunSwitch(ctx context.Context, program string, args ...string) (
 }
 
 func inNetns(ctx context.Context, netns, program string, args ...string) (string, error) {
-	return run(ctx, "ip", append([]string{"netns", "exec", netns, program}, args...)...)
+	return ip(ctx, append([]string{"netns", "exec", netns, program}, args...)...)
 }
 
 // Client makes HTTP requests from the node: what a program on it would see.
 func (n *Node) Client() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
-			return dialIn(n.Netns, network, address)
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dialIn(ctx, n.Netns, network, address)
 		},
 	}}
 }
@@ -61,11 +61,11 @@ func (f *Fleet) On(node string) []*Instance {
 	return slices.DeleteFunc(f.Instances(), func(in *Instance) bool { return in.Node.Name != node })
 }
 
-// run runs a program; what it wrote is part of the error.
-func run(ctx context.Context, program string, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+// ip runs the command ip; what it wrote is part of the error.
+func ip(ctx context.Context, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput() //nolint:gosec // the arguments are the lab's own
 	if err != nil {
-		return string(out), fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+		return string(out), fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return string(out), nil
 }
@@ -87,7 +87,7 @@ func (f *Fleet) lay(ctx context.Context) error {
 		step("-n %s link set eth0 up", n.Netns)
 	}
 	for _, s := range steps {
-		if _, err := run(ctx, "ip", s...); err != nil {
+		if _, err := ip(ctx, s...); err != nil {
 			return err
 		}
 	}
@@ -96,12 +96,12 @@ func (f *Fleet) lay(ctx context.Context) error {
 
 // direct plugs a node's cable into the bridge again.
 func (f *Fleet) direct(ctx context.Context, node *Node) error {
-	return f.ip(ctx, "link del w-"+node.Cable, "link set "+node.Cable+" master br0")
+	return f.batch(ctx, "link del w-"+node.Cable, "link set "+node.Cable+" master br0")
 }
 
-// ip gives commands to ip in the bridge's namespace, all in one go: meanwhile a
+// batch gives commands to ip in the bridge's namespace, all in one go: meanwhile a
 // cable is unplugged.
-func (f *Fleet) ip(ctx context.Context, lines ...string) error {
+func (f *Fleet) batch(ctx context.Context, lines ...string) error {
 	file, err := os.CreateTemp(f.Dir, "ip-*")
 	if err != nil {
 		return err
@@ -111,6 +111,6 @@ func (f *Fleet) ip(ctx context.Context, lines ...string) error {
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	_, err = run(ctx, "ip", "-n", f.Switch, "-batch", file.Name())
+	_, err = ip(ctx, "-n", f.Switch, "-batch", file.Name())
 	return err
 }

@@ -16,7 +16,7 @@ type wire struct{}
 
 func (*wire) close() {}
 
-func dialIn(string, string, string) (net.Conn, error) { return nil, ErrNoRoot }
+func dialIn(context.Context, string, string, string) (net.Conn, error) { return nil, ErrNoRoot }
 
 // Shape makes a node's cable as the shapes say; not here.
 func (f *Fleet) Shape(context.Context, *Node, ...Shape) error { return ErrNoRoot }

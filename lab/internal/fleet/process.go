@@ -68,12 +68,12 @@ func (in *Instance) launch() error {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(in.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(in.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(f.opt.Program)
+	cmd := exec.Command(f.opt.Program) //nolint:gosec // this very program, or the one that the caller names
 	cmd.Env = append(os.Environ(), childEnv+"="+path)
 	cmd.Dir = f.Dir
 	cmd.Stdout, cmd.Stderr = log, log
@@ -86,7 +86,7 @@ func (in *Instance) launch() error {
 	in.process = p
 	in.starts++
 	pid := []byte(strconv.Itoa(cmd.Process.Pid) + "\n")
-	err = os.WriteFile(in.pidFile(), pid, 0o644)
+	err = os.WriteFile(in.pidFile(), pid, 0o600)
 	go func() {
 		_ = cmd.Wait()
 		p.at = time.Now()

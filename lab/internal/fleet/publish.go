@@ -34,12 +34,12 @@ func (f *Fleet) publish() error {
 	for _, n := range f.nodes {
 		hosts += n.Addr.String() + " " + n.Name + "\n"
 	}
-	if err := os.WriteFile(filepath.Join(f.Dir, "config", "hosts"), []byte(hosts), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(f.Dir, "config", "hosts"), []byte(hosts), 0o600); err != nil {
 		return err
 	}
 	// attempts:1 so that a resolver that is gone costs a caller 1 s.
 	resolv := "nameserver " + f.Instance("dns-1").Node.Addr.String() + "\noptions timeout:1 attempts:1\n"
-	return os.WriteFile(filepath.Join(f.Dir, "config", "resolv.conf"), []byte(resolv), 0o644)
+	return os.WriteFile(filepath.Join(f.Dir, "config", "resolv.conf"), []byte(resolv), 0o600)
 }
 
 // writeJSON replaces a file at once: it is read while it is written.
@@ -48,7 +48,7 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", text, 0o644); err != nil {
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)

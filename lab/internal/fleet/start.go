@@ -5,6 +5,7 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/lab/internal/ledger"
+	"github.com/faultline-otel/faultline/lab/internal/service"
+	"github.com/faultline-otel/faultline/lab/internal/service/control"
 )
 
 // Start starts a fleet and returns once every process serves. The end of ctx
@@ -124,12 +127,12 @@ func workTree() (string, error) {
 // prepare makes the run's folders and what is in them for all processes.
 func (f *Fleet) prepare() error {
 	for _, d := range []string{"run", "logs", "data", "state", "config", "tls"} {
-		if err := os.MkdirAll(filepath.Join(f.Dir, d), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(f.Dir, d), 0o750); err != nil {
 			return err
 		}
 	}
 	// So that a reader finds it from the beginning.
-	calls, err := os.OpenFile(f.File(ledger.CallsFile), os.O_CREATE|os.O_APPEND, 0o644)
+	calls, err := os.OpenFile(f.File(ledger.CallsFile), os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -142,6 +145,9 @@ func (f *Fleet) prepare() error {
 // populate makes the slots of all processes.
 func (f *Fleet) populate() error {
 	for _, z := range f.zones {
+		if f.opt.Single {
+			break
+		}
 		agent := &Instance{
 			Name: "agent" + z.Name[len("zone"):], Service: "agent", Kind: Collector,
 			Node: f.Node("watch" + z.Name[len("zone"):]),
@@ -208,7 +214,7 @@ func (f *Fleet) add(in *Instance) error {
 	if err := f.groups.create(in.Name); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(in.DataDir(), 0o755); err != nil {
+	if err := os.MkdirAll(in.DataDir(), 0o750); err != nil {
 		return err
 	}
 	if in.Kind != Collector && in.Kind != Load {
@@ -266,6 +272,41 @@ func (f *Fleet) startAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// WaitHealthy waits until every process serves and for two seconds no customer
+// was turned away.
+func (f *Fleet) WaitHealthy(ctx context.Context) error {
+	var before service.Load
+	good := 0
+	for {
+		var now service.Load
+		var errs []error
+		for _, in := range f.Instances() {
+			errs = append(errs, in.ready(ctx))
+		}
+		text, err := f.Instance("load").Ask(ctx, control.Stats)
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &now)
+		}
+		unhealthy := errors.Join(append(errs, err)...)
+		if unhealthy == nil && now.Failed > before.Failed {
+			unhealthy = fmt.Errorf("%d requests failed in half a second", now.Failed-before.Failed)
+		}
+		before = now
+		good++
+		if unhealthy != nil {
+			good = 0
+		}
+		if good > 4 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("fleet is not healthy: %w: %w", ctx.Err(), unhealthy)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // Endpoints returns where callers find each service.

@@ -37,7 +37,7 @@ func available() error {
 
 // claim takes a prefix for a fleet of this process.
 func claim() (string, error) {
-	if err := os.MkdirAll(claims, 0o755); err != nil {
+	if err := os.MkdirAll(claims, 0o750); err != nil {
 		return "", err
 	}
 	for i := range 10 {
@@ -45,7 +45,7 @@ func claim() (string, error) {
 		if i > 0 {
 			prefix += string(rune('a' + i))
 		}
-		file, err := os.OpenFile(filepath.Join(claims, prefix), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		file, err := os.OpenFile(filepath.Join(claims, prefix), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if errors.Is(err, os.ErrExist) {
 			continue
 		}
@@ -113,7 +113,7 @@ func cleanUp(prefix string) error {
 	defer cancel()
 	spaces, _ := filepath.Glob(filepath.Join("/run/netns", prefix+"-*"))
 	for _, path := range spaces {
-		_, err := run(ctx, "ip", "netns", "del", filepath.Base(path))
+		_, err := ip(ctx, "netns", "del", filepath.Base(path))
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -12,8 +12,8 @@ import (
 type Zone struct {
 	Name   string // zone-a
 	Subnet netip.Prefix
-	Nodes  []*Node // those with services; the agent has a node of its own
-	Agent  *Instance
+	Nodes  []*Node   // those with services; the agent has a node of its own
+	Agent  *Instance // nil with Options.Single
 }
 
 // The places outside of the zones.

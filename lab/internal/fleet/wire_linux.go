@@ -52,7 +52,7 @@ func (f *Fleet) Shape(ctx context.Context, node *Node, shapes ...Shape) error {
 	port := "w-" + node.Cable // the wire's own, whose other end is on the bridge
 	switch {
 	case node.wire == nil && len(shapes) > 0:
-		if err := f.ip(ctx,
+		if err := f.batch(ctx,
 			"link add "+port+" type veth peer name b-"+node.Cable,
 			"link set "+port+" up",
 			"link set "+node.Cable+" nomaster",

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 
 	"github.com/faultline-otel/faultline/lab/internal/ledger"
@@ -31,7 +30,7 @@ type account struct {
 }
 
 func openAccount(c Config) (*account, error) {
-	file, err := os.OpenFile(c.file(ledger.CallsFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	file, err := os.OpenFile(c.file(ledger.CallsFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	return &account{file, c}, err
 }
 
@@ -97,7 +96,7 @@ func (h *grpcAccount) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	}
 	switch s := s.(type) {
 	case *stats.InHeader:
-		call.wrong = len(metadata.MD(s.Header).Get(wrongHeader)) > 0
+		call.wrong = len(s.Header.Get(wrongHeader)) > 0
 	case *stats.End:
 		failed := ""
 		if s.Error != nil {

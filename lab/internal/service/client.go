@@ -27,8 +27,13 @@ import (
 	"github.com/faultline-otel/faultline/lab/internal/service/control"
 )
 
+// timeouts of calls that lead to others, which must fail first.
+var timeouts = map[string]time.Duration{"web": 4 * time.Second, "checkout": 2 * time.Second}
+
 const (
 	usualTimeout = time.Second
+	// connectWithin is shorter, so that it shows where it hangs.
+	connectWithin = 700 * time.Millisecond
 	// turnover is how often connections are made anew: a firewall, a name and a
 	// certificate matter to new ones only.
 	turnover = 3 * time.Second
@@ -64,7 +69,7 @@ func newClient(c Config, f *faults, a *account) (*client, error) {
 	}
 	roots.AppendCertsFromPEM(ca)
 	// Go's own resolver: it reads resolv.conf, which is the lab's.
-	dialer := &net.Dialer{Timeout: usualTimeout, Resolver: &net.Resolver{PreferGo: true}}
+	dialer := &net.Dialer{Timeout: connectWithin, Resolver: &net.Resolver{PreferGo: true}}
 	transport := &http.Transport{
 		DialContext: dialer.DialContext, MaxIdleConnsPerHost: 16, IdleConnTimeout: 10 * time.Second,
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
@@ -83,6 +88,9 @@ func newClient(c Config, f *faults, a *account) (*client, error) {
 
 func (cl *client) timeout() time.Duration {
 	if d := cl.faults.duration(control.Timeout); d > 0 {
+		return d
+	}
+	if d := timeouts[cl.c.Service]; d > 0 {
 		return d
 	}
 	return usualTimeout

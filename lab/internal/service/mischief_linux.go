@@ -66,21 +66,21 @@ func mischief(f *faults, c Config, d *door) {
 		f.later(func() { _ = os.Remove(filepath.Join(c.Data, "ballast")) })
 		return "", fill(c.Data, free)
 	})
-	steadily(f, control.LeakMemory, 10, func(n int) func() {
+	steadily(f, control.LeakMemory, func(n int) func() {
 		block := make([]byte, n)
 		for i := 0; i < len(block); i += 4096 {
 			block[i] = 1
 		}
 		return func() { runtime.KeepAlive(block) }
 	})
-	steadily(f, control.LeakGoroutines, 10, func(n int) func() {
+	steadily(f, control.LeakGoroutines, func(n int) func() {
 		stop := make(chan struct{})
 		for range n {
 			go func() { <-stop }()
 		}
 		return func() { close(stop) }
 	})
-	steadily(f, control.LeakFiles, 10, func(n int) func() {
+	steadily(f, control.LeakFiles, func(n int) func() {
 		var files []*os.File
 		for range n {
 			if file, err := os.Open("/dev/null"); err == nil {
@@ -93,7 +93,7 @@ func mischief(f *faults, c Config, d *door) {
 			}
 		}
 	})
-	steadily(f, control.LeakThreads, 10, func(n int) func() {
+	steadily(f, control.LeakThreads, func(n int) func() {
 		stop := make(chan struct{})
 		for range n {
 			go func() { runtime.LockOSThread(); <-stop; runtime.UnlockOSThread() }()
@@ -136,11 +136,10 @@ func mischief(f *faults, c Config, d *door) {
 			}
 		})
 		for range n {
-			conn, err := net.DialTimeout("tcp", args[0], time.Second)
-			if err != nil {
-				return strconv.Itoa(len(conns)), nil
+			conn, err := (&net.Dialer{Timeout: time.Second}).Dial("tcp", args[0])
+			if err == nil {
+				conns = append(conns, conn)
 			}
-			conns = append(conns, conn)
 		}
 		return strconv.Itoa(len(conns)), nil
 	})
@@ -151,9 +150,12 @@ func mischief(f *faults, c Config, d *door) {
 	})
 }
 
+// parts are taken of it each second.
+const parts = 10
+
 // steadily makes a command that takes NUMBER a second of something, in parts,
 // until reset, which gives all of it back.
-func steadily(f *faults, name string, parts int, take func(n int) (give func())) {
+func steadily(f *faults, name string, take func(n int) (give func())) {
 	f.on(name, func(args []string) (string, error) {
 		if err := isNumber(args); err != nil {
 			return "", err
@@ -191,7 +193,7 @@ func steadily(f *faults, name string, parts int, take func(n int) (give func()))
 
 // fill writes until so many bytes are free in the file system of dir.
 func fill(dir string, free int64) error {
-	file, err := os.OpenFile(filepath.Join(dir, "ballast"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	file, err := os.OpenFile(filepath.Join(dir, "ballast"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ var pricingDesc = grpc.ServiceDesc{
 	}},
 }
 
-func buildPricing(a *app, _ *account) error {
+func buildPricing(a *app) {
 	// The price list is what its heartbeats vouch for.
 	a.digest = func() string { return sumOf(priceOf("apple") + priceOf("pear")) }
 	a.serve = func() (func(), error) {
@@ -116,7 +116,6 @@ func buildPricing(a *app, _ *account) error {
 			server.GracefulStop()
 		}, nil
 	}
-	return nil
 }
 
 // notHealth leaves probes out of the spans.
@@ -124,15 +123,14 @@ func notHealth(info *stats.RPCTagInfo) bool { return info.FullMethodName == pric
 
 // priceClient asks each instance of pricing in turn.
 type priceClient struct {
-	a       *app
-	account *account
+	a *app
 
 	mu    sync.Mutex
 	conns map[string]*grpc.ClientConn
 }
 
-func newPriceClient(a *app, account *account) (*priceClient, error) {
-	return &priceClient{a: a, account: account, conns: map[string]*grpc.ClientConn{}}, nil
+func newPriceClient(a *app) *priceClient {
+	return &priceClient{a: a, conns: map[string]*grpc.ClientConn{}}
 }
 
 // maxConns bounds the connections that are kept: each of another instance.
@@ -154,7 +152,7 @@ func (p *priceClient) conn(address string) (*grpc.ClientConn, error) {
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.5, Jitter: .2, MaxDelay: time.Second},
 			MinConnectTimeout: usualTimeout,
 		}),
-		grpc.WithStatsHandler(otelgrpc.NewClientHandler()), grpc.WithStatsHandler(&grpcAccount{p.account}))
+		grpc.WithStatsHandler(otelgrpc.NewClientHandler()), grpc.WithStatsHandler(&grpcAccount{p.a.account}))
 	if err == nil {
 		p.conns[address] = c
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/faultline-otel/faultline/lab/internal/service/control"
@@ -45,7 +47,7 @@ type topic struct {
 
 // buildBroker makes a message broker. Like most it sends metrics and no spans;
 // its lag is named as the Kafka metrics receiver names it.
-func buildBroker(a *app, _ *account) error {
+func buildBroker(a *app) {
 	t := &topic{arrived: make(chan struct{}, 1)}
 	bare := a.c
 	bare.Agent = "" // no spans of its routes
@@ -83,7 +85,7 @@ func buildBroker(a *app, _ *account) error {
 		o.ObserveInt64(written, t.written, metric.WithAttributes(attribute.String("topic", "mail"), attribute.Int("partition", 0)))
 		return nil
 	}, lag, read, written)
-	return errors.Join(err1, err2, err3, err4)
+	a.trouble = errors.Join(a.trouble, err1, err2, err3, err4)
 }
 
 // take waits for messages for a while and returns them, one a line.
@@ -113,7 +115,7 @@ func (t *topic) take(ctx context.Context) string {
 
 // buildMailer makes the broker's consumer: each message becomes a mail, which
 // is a line in its journal.
-func buildMailer(a *app, _ *account) error {
+func buildMailer(a *app) {
 	j := newJournal(a)
 	tracer := otel.Tracer("lab")
 	a.begin = func(ctx context.Context) {
@@ -133,14 +135,29 @@ func buildMailer(a *app, _ *account) error {
 			}
 		}
 	}
-	return nil
+}
+
+// messaging are the attributes of a span of the semantic conventions.
+func messaging(operation, kind string) trace.SpanStartEventOption {
+	return trace.WithAttributes(
+		attribute.String("messaging.system", "labqueue"), attribute.String("messaging.destination.name", "mail"),
+		attribute.String("messaging.operation.name", operation), attribute.String("messaging.operation.type", kind))
+}
+
+// publish puts a message into the queue, and the trace that it belongs to along.
+func (a *app) publish(ctx context.Context, message string) error {
+	ctx, span := otel.Tracer("lab").Start(ctx, "send mail", trace.WithSpanKind(trace.SpanKindProducer), messaging("send", "send"))
+	defer span.End()
+	header := propagation.MapCarrier{}
+	otel.GetTextMapPropagator().Inject(ctx, header)
+	_, err := a.client.call(ctx, "broker", http.MethodPost, "/topics/mail?message="+url.QueryEscape(header["traceparent"]+" "+message))
+	return err
 }
 
 func (a *app) mail(ctx context.Context, tracer trace.Tracer, j *journal, message string) {
-	ctx, span := tracer.Start(ctx, "process mail", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-		attribute.String("messaging.system", "labqueue"), attribute.String("messaging.destination.name", "mail"),
-		attribute.String("messaging.operation.name", "process"), attribute.String("messaging.operation.type", "process"),
-		attribute.String("messaging.consumer.group.name", "mailer")))
+	parent, message, _ := strings.Cut(message, " ")
+	ctx = otel.GetTextMapPropagator().Extract(ctx, propagation.MapCarrier{"traceparent": parent})
+	ctx, span := tracer.Start(ctx, "process mail", trace.WithSpanKind(trace.SpanKindConsumer), messaging("process", "process"))
 	defer span.End()
 	a.faults.gate.RLock()
 	a.faults.gate.RUnlock() //nolint:staticcheck // passing the gate is all: in a deadlock nobody passes

@@ -28,12 +28,14 @@ const drain = 3 * time.Second
 
 // app is one running service.
 type app struct {
-	c      Config
-	faults *faults
-	client *client
-	mux    *http.ServeMux
-	door   *door
-	served atomic.Int64 // answers, of the counter that can run backwards
+	c       Config
+	faults  *faults
+	client  *client
+	account *account
+	mux     *http.ServeMux
+	door    *door
+	trouble error        // of what could not be built
+	served  atomic.Int64 // answers, of the counter that can run backwards
 
 	digest func() string                   // of its state, for heartbeats; nil: none
 	begin  func(ctx context.Context)       // what runs beside the server; nil: nothing
@@ -106,7 +108,7 @@ func newApp(c Config) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{c: c, faults: f, client: cl, mux: http.NewServeMux(), door: d}
+	a := &app{c: c, faults: f, client: cl, account: account, mux: http.NewServeMux(), door: d}
 	if err := a.count(); err != nil {
 		return nil, err
 	}
@@ -116,7 +118,8 @@ func newApp(c Config) (*app, error) {
 	if !ok {
 		return nil, fmt.Errorf("no service %q", c.Service)
 	}
-	return a, build(a, account)
+	build(a)
+	return a, a.trouble
 }
 
 // count makes the counter that can run backwards.

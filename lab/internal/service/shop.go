@@ -4,6 +4,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,7 +16,7 @@ import (
 )
 
 // shop is what each service does.
-var shop = map[string]func(*app, *account) error{
+var shop = map[string]func(*app){
 	"web":       buildWeb,
 	"checkout":  buildCheckout,
 	"payment":   buildPayment,
@@ -28,21 +29,17 @@ var shop = map[string]func(*app, *account) error{
 }
 
 // buildWeb makes the shop's edge.
-func buildWeb(a *app, _ *account) error {
+func buildWeb(a *app) {
 	a.handle("POST /buy/{item}", func(r *http.Request) (string, error) {
 		return a.client.call(r.Context(), "checkout", http.MethodPost, "/orders/"+r.PathValue("item"))
 	})
 	a.handle("GET /find/{item}", func(r *http.Request) (string, error) {
 		return a.client.call(r.Context(), "proxy", http.MethodGet, "/search/"+r.PathValue("item"))
 	})
-	return nil
 }
 
-func buildCheckout(a *app, account *account) error {
-	prices, err := newPriceClient(a, account)
-	if err != nil {
-		return err
-	}
+func buildCheckout(a *app) {
+	prices := newPriceClient(a)
 	a.handle("POST /orders/{item}", func(r *http.Request) (string, error) {
 		ctx, item := r.Context(), r.PathValue("item")
 		if _, err := a.client.call(ctx, "cart", http.MethodGet, "/cart/"+item); err != nil {
@@ -56,21 +53,17 @@ func buildCheckout(a *app, account *account) error {
 		if err != nil {
 			return "", err
 		}
-		if _, err := a.client.call(ctx, "broker", http.MethodPost, "/topics/mail?message="+receipt); err != nil {
-			return "", err
-		}
-		return receipt, nil
+		return receipt, a.publish(ctx, receipt)
 	})
-	return nil
 }
 
 // ledgerPool is how many connections to the ledger a payment has.
 const ledgerPool = 10
 
-func buildPayment(a *app, _ *account) (err error) {
-	if a.client.pools["ledger"], err = newPool("ledger", ledgerPool, a.faults); err != nil {
-		return err
-	}
+func buildPayment(a *app) {
+	pool, err := newPool("ledger", ledgerPool, a.faults)
+	a.client.pools["ledger"] = pool
+	a.trouble = errors.Join(a.trouble, err)
 	a.handle("POST /payments/{item}", func(r *http.Request) (string, error) {
 		ctx, item := r.Context(), r.PathValue("item")
 		amount := r.URL.Query().Get("amount")
@@ -80,22 +73,19 @@ func buildPayment(a *app, _ *account) (err error) {
 		entry := item + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 		return a.client.call(ctx, "ledger", http.MethodPost, "/entries/"+entry+"?amount="+amount)
 	})
-	return nil
 }
 
-func buildInventory(a *app, _ *account) error {
+func buildInventory(a *app) {
 	a.handle("GET /stock/{item}", func(r *http.Request) (string, error) {
 		return strconv.Itoa(len(r.PathValue("item")) * 7), nil
 	})
-	return nil
 }
 
-func buildBank(a *app, _ *account) error {
+func buildBank(a *app) {
 	a.handle("POST /charges/{amount}", func(r *http.Request) (string, error) {
 		time.Sleep(3 * time.Millisecond)
 		return "charged " + r.PathValue("amount"), nil
 	})
-	return nil
 }
 
 // journal is a file in the service's own small file system. It begins again
@@ -117,7 +107,7 @@ func (j *journal) write(line string) error {
 			return &ownError{err}
 		}
 	}
-	file, err := os.OpenFile(j.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	file, err := os.OpenFile(j.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return &ownError{err}
 	}

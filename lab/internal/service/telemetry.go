@@ -92,10 +92,7 @@ func processMetrics(m metric.Meter) error {
 		if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
 			o.ObserveInt64(files, int64(len(entries)))
 		}
-		text, err := os.ReadFile("/proc/self/stat")
-		if err != nil {
-			return nil // out of descriptors: the SDK would only repeat it
-		}
+		text, _ := os.ReadFile("/proc/self/stat") // empty: out of descriptors
 		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 		if len(fields) < 22 {
 			return nil

@@ -72,7 +72,7 @@ func Send(ctx context.Context, socket, name string, args ...string) (string, err
 // Serve answers commands at socket until the process ends.
 func Serve(socket string, do func(name string, args []string) (string, error)) error {
 	_ = os.Remove(socket) // of a process that was killed
-	l, err := net.Listen("unix", socket)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "unix", socket)
 	if err != nil {
 		return err
 	}
