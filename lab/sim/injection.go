@@ -21,6 +21,7 @@ type injection struct {
 	hidden     bool                        // nothing observable gives the class away
 	oneSided   bool                        // nobody behind the cut can report meanwhile
 	hurt       int                         // calls that it made fail
+	byCallers  bool                        // only those who call it can see it
 	culprit    *proc                       // a process that is the only culprit
 	cuts       func(a, b *proc) bool       // the calls that a broken network touches
 	what       string
@@ -45,8 +46,8 @@ func (i *injection) settle(w *world) {
 	switch p := i.culprit; {
 	case i.cuts != nil:
 		i.hidden = true
-	case p == nil || i.scenario.class != engine.ClassCrash:
-	case w.habits.Exits && p.exits() || w.looked(p):
+	case p == nil || i.scenario.class != engine.ClassCrash && !i.byCallers:
+	case !i.byCallers && (w.habits.Exits && p.exits() || w.looked(p)):
 	default:
 		i.hidden = true
 	}
