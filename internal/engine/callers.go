@@ -165,7 +165,7 @@ func (e *Engine) called(c *Calls) {
 	if c.Last != 0 && e.now.Sub(c.Last) > staleCalls {
 		return // a backlog tells of another time
 	}
-	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther {
+	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther || n.away() {
 		return
 	}
 	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls || s.lastOK.Sub(s.lastFail) > newRunAfter {
@@ -184,6 +184,20 @@ func (e *Engine) called(c *Calls) {
 			}
 		}
 	}
+}
+
+// away says whether n, or all of a service, has gone in order: that nobody
+// answers is then known, and nobody's failure.
+func (n *entity) away() bool {
+	if n.kind != kindService {
+		return n.left
+	}
+	for _, i := range n.service.instances {
+		if !i.left {
+			return false
+		}
+	}
+	return len(n.service.instances) > 0
 }
 
 // newRun forgets how earlier failures looked: these are others.

@@ -36,6 +36,8 @@ const (
 	// behindAliveFor: a sign of life so much younger than the cut comes from
 	// somebody who lives behind it, and not from what was under way.
 	behindAliveFor = 4 * time.Second
+	// heardWell is how long it must have been heard on end.
+	heardWell = 2 * time.Second
 )
 
 // lookForCuts asks who reaches whom, when somebody was met with silence or a
@@ -273,6 +275,9 @@ func (e *Engine) behind(c *cutState) *entity {
 	look := func(h *hostState) *entity {
 		if !c.near.has(h, nil) && !(c.far.host != nil && c.far.host == h) && !(c.far.zone != "" && c.far.zone == h.zone) {
 			return nil
+		}
+		if h.since > c.found.bad.Add(-heardWell) {
+			return nil // it was not heard before the latest silence: it may just be back
 		}
 		return h.other(nil, since)
 	}

@@ -93,7 +93,7 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	if inc := n.incarnations[len(n.incarnations)-1]; inc.token != 0 && e.now.Sub(inc.first) < startingFor && n.incarnations[len(n.incarnations)-2].token != 0 {
 		p.note(evStarting, 1, e.now, fmt.Sprintf("it started %s ago", inWords(e.now.Sub(inc.first))))
 	}
-	if p.silent() && !p.hurts() && n.rate.usual >= calledFrom && e.now.Sub(onset) >= unhurtAfter+n.served.told.slack() {
+	if (p.silent() || p.found[evProbeRefused].now) && e.nobodyHurt(n, p, onset) {
 		p.note(evNobodyHurt, 1, e.now, "no call to it failed, though it used to be called: its callers were sent elsewhere first")
 	}
 	if s := n.service; s != nil && s.youngest != nil && s.youngest != n && n.kind == kindInstance &&
@@ -101,6 +101,21 @@ func detectStop(e *Engine, n *entity, p *episode) {
 		n.born.Add(youngFor) < s.lastBorn {
 		p.note(evReplaced, 1, e.now, s.youngest.name()+" came in its place")
 	}
+}
+
+// nobodyHurt says whether n used to be called and no call has failed since it
+// went. Where its port does not refuse, calls may hang and not have ended yet.
+func (e *Engine) nobodyHurt(n *entity, p *episode, onset Time) bool {
+	if n.rate.usual < calledFrom || p.bad[groupCallers] || p.bad[groupProbe] && !p.found[evProbeRefused].now ||
+		e.now.Sub(onset) < unhurtAfter+n.served.told.slack() {
+		return false
+	}
+	if n.service != nil && n.service.whole != nil {
+		if s := n.service.whole.calls; s != nil && s.lastFail > onset {
+			return false
+		}
+	}
+	return n.calls == nil || n.calls.lastFail < onset
 }
 
 const (

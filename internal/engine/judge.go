@@ -54,6 +54,8 @@ func (e *Engine) evaluate(n *entity) {
 		if n.kind != kindInstance {
 			wait = 2 * refusedWait
 		}
+	case class == ClassCrash && b.likeliest(class) == causeHang && e.hostAsleep(n):
+		wait = asleepWait
 	case class == ClassPartition:
 		wait = reachWait // what is cut may turn out to be more
 	}
@@ -61,6 +63,19 @@ func (e *Engine) evaluate(n *entity) {
 		return
 	}
 	e.hold(n, p, &b, class)
+}
+
+// asleepWait is how long one is given whose whole machine seems to have stopped:
+// hypervisors pause machines for seconds.
+const asleepWait = 10 * time.Second
+
+// hostAsleep says whether the observer on n's host is silent, too.
+func (e *Engine) hostAsleep(n *entity) bool {
+	if n.host == nil || n.host.observer == nil {
+		return false
+	}
+	o := n.host.observer
+	return o.ownBeat && (e.now.Sub(o.seen) > 2*o.interval+time.Second || o.justWoke())
 }
 
 // refusedWait is how long refusals alone must go on.

@@ -3,6 +3,8 @@
 
 package engine
 
+import "time"
+
 // hostState is a host as far as the engine has to know it: where it stands, and
 // who was heard last on it, so that a silent process can be told from a silent
 // host.
@@ -11,6 +13,8 @@ type hostState struct {
 	zone     string    // "" while nobody told
 	observer *observer // the latest that looks from there, or nil
 	levels   *levels   // nil while nobody told
+	told     cadence   // of signs from it
+	since    Time      // when the current unbroken run of signs began
 	recent   [2]struct {
 		entity *entity
 		at     Time
@@ -19,12 +23,19 @@ type hostState struct {
 
 // heard notes a sign of life of n.
 func (h *hostState) heard(n *entity, now Time) {
+	if h.since == 0 || now.Sub(h.told.last) > brokenAfter+2*h.told.every {
+		h.since = now
+	}
+	h.told.saw(now)
 	if h.recent[0].entity != n {
 		h.recent[1] = h.recent[0]
 		h.recent[0].entity = n
 	}
 	h.recent[0].at = now
 }
+
+// brokenAfter, and twice the usual time between two signs, breaks a run of them.
+const brokenAfter = 2 * time.Second
 
 // other is somebody else who was heard on the host after t, or nil.
 func (h *hostState) other(n *entity, t Time) *entity {

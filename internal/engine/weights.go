@@ -237,7 +237,7 @@ var weights = [numEvidence]row{
 	evReplaced:     {groupChange, 0, false, dB{pl: 6, ha: -4, nl: -4, pa: -6}},
 
 	evStarting:   {groupGood, 0, false, dB{pl: 2, ha: -12, nl: -16, ex: -2, by: -2}},
-	evNobodyHurt: {groupOwn, 0, false, dB{pl: 2, de: -5, nl: -2}},
+	evNobodyHurt: {groupChange, 0, false, dB{pl: 2, de: -9, nl: -8}},
 
 	evReturnCounted: {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: -14, nl: -4, pa: 18, vi: -4, ob: 8}},
 	evReturnFrozen:  {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: 20, nl: -10, pa: -15, ob: -6}},
