@@ -48,6 +48,10 @@ SIM ?= --seed 1 --episodes 2000
 sim: ## the simulated lab: thousands of faults and confounders in virtual time (SIM="--seed 2 --class crash")
 	$(GO) run ./lab/sim $(SIM)
 
+.PHONY: lab-clients
+lab-clients: ## fetch what the lab's services in Python and Node need into .cache/lab
+	sh lab/clients/install.sh .cache/lab
+
 .PHONY: bench
 bench: ## benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./processor/... ./receiver/...

@@ -73,7 +73,7 @@ func (in *Instance) launch() error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(f.opt.Program) //nolint:gosec // this very program, or the one that the caller names
+	cmd := exec.CommandContext(context.Background(), f.opt.Program) //nolint:gosec // this very program, or the one that the caller names
 	cmd.Env = append(os.Environ(), childEnv+"="+path)
 	cmd.Dir = f.Dir
 	cmd.Stdout, cmd.Stderr = log, log

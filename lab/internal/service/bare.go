@@ -5,6 +5,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -111,8 +112,8 @@ func runDNS(ctx context.Context, c Config) error {
 	buf := make([]byte, 1500)
 	for {
 		n, from, err := conn.ReadFrom(buf)
-		if ctx.Err() != nil {
-			return nil
+		if errors.Is(err, net.ErrClosed) {
+			return nil // it was stopped
 		}
 		if err != nil {
 			return err
