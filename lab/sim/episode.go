@@ -226,6 +226,9 @@ func chief(told []*story, end time.Duration) (best *story) {
 // guess notes the first class that was given to somebody, and with which
 // confidence.
 func (ep *episode) guess(s *story, right engine.Class) {
+	if ep.Hidden && s.level > 0 {
+		return // no evidence could make it right
+	}
 	for _, e := range s.events {
 		if e.cleared || e.verdict.Class == engine.ClassUnknown {
 			continue

@@ -43,6 +43,7 @@ type summary struct {
 	cleanFalse  []string
 	cleanOpen   int
 	bins        [10]bin
+	said        map[engine.Class]*bin // the same by what was said
 }
 
 type bin struct {
@@ -53,7 +54,7 @@ type bin struct {
 }
 
 func summarize(done []episode) *summary {
-	s := &summary{}
+	s := &summary{said: map[engine.Class]*bin{}}
 	rows := map[string]*row{}
 	get := func(list *[]*row, name string, class engine.Class) *row {
 		if r := rows[name]; r != nil {
@@ -73,6 +74,10 @@ func summarize(done []episode) *summary {
 		s.clean(ep)
 		for _, g := range ep.Guesses {
 			s.bins[min(int(g.Confidence*10+1e-9), 9)].add(g)
+			if s.said[g.Class] == nil {
+				s.said[g.Class] = &bin{}
+			}
+			s.said[g.Class].add(g)
 		}
 		if ep.Class == engine.ClassNone {
 			get(&s.confounders, ep.Scenario, "").confound(ep)
@@ -286,6 +291,11 @@ func (s *summary) calibration(w io.Writer) {
 		fmt.Fprintf(w, "%.1f – %.1f %9d %10.2f %8.2f\n", float64(i)/10, float64(i+1)/10, b.n, mean, right)
 		ece += math.Abs(mean-right) * float64(b.n) / float64(n)
 		brier += b.brier / float64(n)
+	}
+	for _, class := range [...]engine.Class{engine.ClassCrash, engine.ClassPartition, engine.ClassExhaustion, engine.ClassByzantine} {
+		if b := s.said[class]; b != nil {
+			fmt.Fprintf(w, "%-19s %4d %10.2f %8.2f\n", class, b.n, b.sum/float64(b.n), float64(b.right)/float64(b.n))
+		}
 	}
 	fmt.Fprintf(w, "expected calibration error %.3f, Brier score %.3f, %d verdicts\n", ece, brier, n)
 }
