@@ -176,8 +176,8 @@ func (in *Instance) SetVersion(v string) {
 	in.Version, in.spec.Version = v, v
 }
 
-// Setenv sets an environment variable of the next process, "" removes it. What
-// the service understands stands in package service.
+// Setenv sets an environment variable of the next process, such as GOMEMLIMIT or
+// one of OTEL_*; "" removes it.
 func (in *Instance) Setenv(key, value string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

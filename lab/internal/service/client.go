@@ -98,6 +98,9 @@ func (cl *client) timeout() time.Duration {
 
 // call asks a service, and tries again as often as a retry storm wants.
 func (cl *client) call(ctx context.Context, service, method, path string) (string, error) {
+	for range cl.faults.number(control.Repeat) {
+		_, _ = cl.once(ctx, service, method, path)
+	}
 	value, err := cl.once(ctx, service, method, path)
 	for range cl.faults.number(control.RetryStorm) {
 		if err == nil || ctx.Err() != nil {

@@ -24,7 +24,8 @@ type faults struct {
 	actions map[string]func(args []string) (string, error) // commands that do something at once
 	undo    []func()
 
-	gate sync.RWMutex // held for good in a deadlock; every request passes it
+	quota quota
+	gate  sync.RWMutex // held for good in a deadlock; every request passes it
 }
 
 // setting checks the arguments of a command that only sets something.
@@ -71,7 +72,7 @@ var settings = map[string]setting{
 	control.Wrong: isFraction, control.Invalid: isFraction, control.Digest: isWords, control.Backwards: isWords,
 	control.Pretend: isFraction, control.Expired: isWords, control.Forge: isWords, control.Replay: isWords,
 	control.NoBeat: isWords, control.BeatClock: isDuration, control.Credential: isWords, control.RetryStorm: isNumber,
-	control.Fallback: isWords, control.Timeout: isDuration, control.Consume: isWords, control.NameGone: isWords,
+	control.Quota: isNumber, control.Repeat: isNumber, control.Fallback: isWords, control.Timeout: isDuration, control.Consume: isWords, control.NameGone: isWords,
 }
 
 // newFaults returns an honest process's. on makes a command do something at once.
@@ -193,6 +194,33 @@ func (f *faults) work() {
 		sum := sha256.Sum256(block[:])
 		copy(block[:], sum[:])
 	}
+}
+
+// maxCallers bounds the callers whose requests are counted.
+const maxCallers = 100
+
+// quota counts requests by calling service, in the current second.
+type quota struct {
+	mu     sync.Mutex
+	second int64
+	counts map[string]int
+}
+
+// exceeded counts a request, and says whether it is one too many.
+func (q *quota) exceeded(caller string, limit int) bool {
+	if limit == 0 {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now := time.Now().Unix(); now != q.second {
+		q.second, q.counts = now, map[string]int{}
+	}
+	if len(q.counts) >= maxCallers {
+		caller = "" // the rest together
+	}
+	q.counts[caller]++
+	return q.counts[caller] > limit
 }
 
 // lies draws whether a wrong answer goes to this caller.

@@ -55,7 +55,7 @@ func (p *pricer) price(ctx context.Context, item *wrapperspb.StringValue) (*stru
 	f.delay()
 	f.work()
 	switch {
-	case f.hits(control.Reject):
+	case f.hits(control.Reject) || f.quota.exceeded("checkout", f.number(control.Quota)):
 		return nil, status.Error(codes.ResourceExhausted, "quota exceeded")
 	case f.hits(control.Error500):
 		slog.ErrorContext(ctx, "unexpected state of the price list")

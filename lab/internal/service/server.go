@@ -196,8 +196,9 @@ func (a *app) answer(w http.ResponseWriter, r *http.Request, answer func(r *http
 	f.gate.RUnlock() //nolint:staticcheck // passing the gate is all: in a deadlock nobody passes
 	f.delay()
 	f.work()
+	caller, _ := callerOf(r.UserAgent(), r.RemoteAddr)
 	switch {
-	case f.hits(control.Reject):
+	case f.hits(control.Reject) || f.quota.exceeded(caller, f.number(control.Quota)):
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many requests: quota exceeded", http.StatusTooManyRequests)
 		return

@@ -53,6 +53,20 @@ func TestResetMakesHonestAgain(t *testing.T) {
 	f.delay() // would take an hour
 }
 
+func TestQuotaIsOfEachCallerAndOfASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q quota
+		assert.False(t, q.exceeded("a", 0), "no quota")
+		for range 2 {
+			assert.False(t, q.exceeded("a", 2))
+		}
+		assert.True(t, q.exceeded("a", 2))
+		assert.False(t, q.exceeded("b", 2))
+		time.Sleep(time.Second)
+		assert.False(t, q.exceeded("a", 2))
+	})
+}
+
 func TestLiesMeetOnlyThoseTheyAreFor(t *testing.T) {
 	f := newFaults()
 	_, err := f.do(control.Wrong, []string{"1", "zone-b", "search"})

@@ -15,9 +15,9 @@ const (
 // languages' services, those with + to the bare ones. A fraction is 0 to 1,
 // and 0 ends it; a duration is written as Go does ("250ms").
 const (
-	Panic    = "panic"    // * an uncaught exception in the other languages
-	Segfault = "segfault" // really reads address 0 outside of Go's own checks
-	Abort    = "abort"
+	Panic    = "panic"     // * an uncaught exception in the other languages
+	Segfault = "segfault"  // * a write to address 0; where the runtime turns that into a panic, the exit status says so
+	Abort    = "abort"     // * by SIGABRT
 	Exit     = "exit"      // * + STATUS
 	Deadlock = "deadlock"  // * + no request completes; heartbeats go on
 	Close    = "close"     // * + the listener and all connections; the process lives
@@ -26,6 +26,8 @@ const (
 	Burn     = "burn"      // * THREADS: busy loops
 	Error500 = "error_500" // * + FRACTION: answers 500 that it makes itself
 	Reject   = "reject"    // + FRACTION: answers 429
+	Quota    = "quota"     // requests a second of each calling service, beyond which it answers 429: NUMBER (0: none)
+	Repeat   = "repeat"    // makes each call NUMBER times more: its own rate rises
 	Pressure = "pressure"  // work units a request, CPU: UNITS (0: the usual)
 
 	LeakMemory     = "leak_memory"     // BYTES a second, really touched
