@@ -181,7 +181,7 @@ func lossy(w *world, i *injection) bool {
 }
 
 func slowLink(w *world, i *injection) bool {
-	if !partial(false, func(w *world) rule { return rule{delay: w.span(300*time.Millisecond, 1500*time.Millisecond)} })(w, i) {
+	if !partial(false, func(w *world) rule { return rule{delay: w.span(80*time.Millisecond, 500*time.Millisecond)} })(w, i) {
 		return false
 	}
 	i.oneSided = false
