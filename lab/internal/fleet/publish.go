@@ -5,12 +5,32 @@ package fleet
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/faultline-otel/faultline/lab/internal/service"
 )
+
+// Endpoints returns where callers find each service.
+func (f *Fleet) Endpoints() map[string][]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.endpoints)
+}
+
+// SetEndpoints sets where callers find a service; they read it anew within half
+// a second. A service that is looked up by name answers with these addresses.
+func (f *Fleet) SetEndpoints(service string, instances ...*Instance) error {
+	f.mu.Lock()
+	f.endpoints[service] = nil
+	for _, in := range instances {
+		f.endpoints[service] = append(f.endpoints[service], in.Addr.String())
+	}
+	f.mu.Unlock()
+	return f.publish()
+}
 
 // publish writes what tells processes where others are: the list of endpoints,
 // the resolver's names, and the two files that each sees as its own in /etc.

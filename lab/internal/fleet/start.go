@@ -5,11 +5,8 @@ package fleet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,8 +14,6 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/lab/internal/ledger"
-	"github.com/faultline-otel/faultline/lab/internal/service"
-	"github.com/faultline-otel/faultline/lab/internal/service/control"
 )
 
 // Start starts a fleet and returns once every process serves. The end of ctx
@@ -142,101 +137,6 @@ func (f *Fleet) prepare() error {
 	return certify(filepath.Join(f.Dir, "tls"))
 }
 
-// populate makes the slots of all processes.
-func (f *Fleet) populate() error {
-	for _, z := range f.zones {
-		if f.opt.Single {
-			break
-		}
-		agent := &Instance{
-			Name: "agent" + z.Name[len("zone"):], Service: "agent", Kind: Collector,
-			Node: f.Node("watch" + z.Name[len("zone"):]),
-		}
-		agent.Addr = netip.AddrPortFrom(agent.Node.Addr, 4317)
-		z.Agent = agent
-		if err := f.add(agent); err != nil {
-			return err
-		}
-	}
-	hub := f.Node(nodeHub)
-	if err := f.add(&Instance{
-		Name: "gateway", Service: "gateway", Kind: Collector, Node: hub, Addr: netip.AddrPortFrom(hub.Addr, 4317),
-	}); err != nil {
-		return err
-	}
-	for _, r := range roles {
-		for i, node := range r.nodes {
-			n := f.Node(node)
-			in := &Instance{
-				Name: fmt.Sprintf("%s-%d", r.service, i+1), Service: r.service, Version: "1.0.0", Kind: r.kind,
-				Node: n, Addr: netip.AddrPortFrom(n.Addr, r.port), Calls: r.calls,
-			}
-			if r.kind == Load {
-				in.Name = r.service
-			}
-			if err := f.add(in); err != nil {
-				return err
-			}
-			f.endpoints[r.service] = append(f.endpoints[r.service], in.Addr.String())
-		}
-	}
-	return nil
-}
-
-// Add makes a slot for one more instance of a service on a node, under a name
-// of its own, and starts nothing: SetVersion and Start it, then SetEndpoints.
-func (f *Fleet) Add(service, name, node string) (*Instance, error) {
-	of := f.Of(service)
-	if len(of) == 0 {
-		return nil, fmt.Errorf("no service %q in the fleet", service)
-	}
-	n := f.Node(node)
-	if n == nil {
-		return nil, fmt.Errorf("no node %q in the fleet", node)
-	}
-	if f.Instance(name) != nil {
-		return nil, fmt.Errorf("%s: there is one already", name)
-	}
-	port := of[0].Addr.Port()
-	for slices.ContainsFunc(f.Instances(), func(in *Instance) bool { return in.Addr == netip.AddrPortFrom(n.Addr, port) }) {
-		port += 100
-	}
-	in := &Instance{
-		Name: name, Service: service, Version: of[0].Version, Kind: of[0].Kind,
-		Node: n, Addr: netip.AddrPortFrom(n.Addr, port), Calls: of[0].Calls,
-	}
-	return in, f.add(in)
-}
-
-// add makes what an instance needs on the machine.
-func (f *Fleet) add(in *Instance) error {
-	in.fleet = f
-	if err := f.groups.create(in.Name); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(in.DataDir(), 0o750); err != nil {
-		return err
-	}
-	if in.Kind != Collector && in.Kind != Load {
-		if err := mountData(f.Prefix+"-"+in.Name, in.DataDir()); err != nil {
-			return err
-		}
-	}
-	in.spec = spec{
-		Netns: in.Node.Netns, Hostname: in.Node.Name, Version: in.Version,
-		Hosts: filepath.Join(f.Dir, "config", "hosts"), Resolv: filepath.Join(f.Dir, "config", "resolv.conf"),
-		env: map[string]string{},
-	}
-	for _, c := range controllers {
-		in.spec.Cgroups = append(in.spec.Cgroups, f.groups.folder(c, in.Name))
-	}
-	in.spec.Argv = f.argv(in)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.instances = append(f.instances, in)
-	return nil
-}
-
 // startAll starts the services, each after those that it calls, then the
 // Collectors, so that nobody is missed who was not there yet, then the load.
 func (f *Fleet) startAll(ctx context.Context) error {
@@ -272,60 +172,6 @@ func (f *Fleet) startAll(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// WaitHealthy waits until every process serves and for two seconds no customer
-// was turned away.
-func (f *Fleet) WaitHealthy(ctx context.Context) error {
-	var before service.Load
-	good := 0
-	for {
-		var now service.Load
-		var errs []error
-		for _, in := range f.Instances() {
-			errs = append(errs, in.ready(ctx))
-		}
-		text, err := f.Instance("load").Ask(ctx, control.Stats)
-		if err == nil {
-			err = json.Unmarshal([]byte(text), &now)
-		}
-		unhealthy := errors.Join(append(errs, err)...)
-		if unhealthy == nil && now.Failed > before.Failed {
-			unhealthy = fmt.Errorf("%d requests failed in half a second", now.Failed-before.Failed)
-		}
-		before = now
-		good++
-		if unhealthy != nil {
-			good = 0
-		}
-		if good > 4 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("fleet is not healthy: %w: %w", ctx.Err(), unhealthy)
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
-}
-
-// Endpoints returns where callers find each service.
-func (f *Fleet) Endpoints() map[string][]string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return maps.Clone(f.endpoints)
-}
-
-// SetEndpoints sets where callers find a service; they read it anew within half
-// a second. A service that is looked up by name answers with these addresses.
-func (f *Fleet) SetEndpoints(service string, instances ...*Instance) error {
-	f.mu.Lock()
-	f.endpoints[service] = nil
-	for _, in := range instances {
-		f.endpoints[service] = append(f.endpoints[service], in.Addr.String())
-	}
-	f.mu.Unlock()
-	return f.publish()
 }
 
 // Close ends every process of the fleet and removes all that it made on the

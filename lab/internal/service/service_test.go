@@ -4,6 +4,9 @@
 package service
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net"
@@ -207,14 +210,18 @@ func TestReplicasAgreeAgainAfterTheyParted(t *testing.T) {
 	assert.Equal(t, a.digest(), b.digest())
 }
 
-func TestSignatureIsTheOneOfTheManual(t *testing.T) {
-	// openssl's of the README of the heartbeat receiver, whose example begins
-	// with a4664853; without the fields that it does not send.
-	b := beat{Service: "charger", Seq: 7, Interval: "1s"}
-	assert.NotEqual(t, sign("0123456789abcdef0123456789abcdef", b), sign("another key of that length 0123456", b))
-	b2 := b
-	b2.Digest = "x"
-	assert.NotEqual(t, sign("k", b), sign("k", b2), "every field is signed")
+func TestSignatureCoversEachFieldThatIsSentInOrder(t *testing.T) {
+	const key = "0123456789abcdef0123456789abcdef"
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte("service=payment\ninstance=payment-1\nnamespace=shop\nenvironment=lab\nhost=node-b2\nzone=zone-b\n" +
+		"version=1.0.0\nincarnation=5\nseq=7\ninterval=1s\nstatus=ready\nsent_at=9\n"))
+	b := beat{
+		Service: "payment", Instance: "payment-1", Namespace: "shop", Environment: "lab", Host: "node-b2", Zone: "zone-b",
+		Version: "1.0.0", Incarnation: 5, Seq: 7, Interval: "1s", Status: "ready", SentAt: 9,
+	}
+	assert.Equal(t, hex.EncodeToString(mac.Sum(nil)), sign(key, b))
+	b.Digest = "x"
+	assert.NotEqual(t, hex.EncodeToString(mac.Sum(nil)), sign(key, b))
 }
 
 func freeAddress(t *testing.T) string {
