@@ -90,6 +90,9 @@ func (e *Engine) called(c *Calls) {
 	}
 	failed := c.Outcome.Failed() && !c.Outcome.Answered()
 	if caller != nil {
+		if len(e.cuts) > 0 {
+			e.worked(caller, c.Last)
+		}
 		ed := e.edge(caller, n)
 		ed.used = e.now
 		ed.rate.add(float64(c.Count), e.now, n.episode == nil)
@@ -118,7 +121,7 @@ func (e *Engine) called(c *Calls) {
 	if n.calls == nil {
 		n.calls = &callStats{}
 	}
-	if n.served.total == 0 {
+	if n.served.total == 0 && c.Outcome.Answered() { // what does not arrive is no demand
 		n.rate.add(float64(c.Count), e.now, n.episode == nil)
 	}
 	s := n.calls
@@ -292,6 +295,9 @@ func (e *Engine) serving(v *Served) {
 	n.served.faults.add(float64(v.Faults), e.now, e.params.CallWindow)
 	n.served.slow.add(float64(v.Slow), e.now, e.params.CallWindow)
 	e.answered(n, v.Faults, v.OK+v.Failed)
+	if len(e.cuts) > 0 {
+		e.worked(n, v.Last)
+	}
 	n.rate.add(float64(v.OK+v.Failed), e.now, n.episode == nil)
 	if v.Slow > 0 {
 		e.slowed(n)

@@ -47,6 +47,14 @@ func (r *rate) add(calls float64, now Time, learn bool) {
 	r.count += calls
 }
 
+// more says whether the current rate is clearly more than times the usual: by
+// more than three standard deviations of a count by chance.
+func (r *rate) more(times float64) bool {
+	span := rateSpan.Seconds()
+	usual := r.usual * span
+	return usual > 0 && r.now >= times*r.usual && r.now*span-usual >= 3*math.Sqrt(usual)+3
+}
+
 // slowness is the share of n's answers that are far slower than usual, in its
 // own words, else in its callers', and how many there were.
 func (e *Engine) slowness(n *entity) (share, many float64) {
@@ -91,7 +99,7 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 	if len(n.callees) > 0 && p.found[evCalleeSlow].strength == 0 && p.found[evCalleeFailing].strength == 0 && !e.calleesFail(n) {
 		p.note(evCalleesWell, 1, e.now, "those that it calls are well")
 	}
-	if r := &n.rate; r.usual > 0.2 && r.now >= demandFrom*r.usual {
+	if r := &n.rate; r.more(demandFrom) {
 		p.note(evDemand, clamp((r.now/r.usual-1)/1.5, 0.3, 1), e.now,
 			fmt.Sprintf("it is asked %.1f times as often as usual (%.0f/s)", r.now/r.usual, r.now))
 	}
@@ -106,7 +114,7 @@ func (e *Engine) pusher(n *entity) *entity {
 		if full < 1 || ed.caller.service == nil {
 			continue
 		}
-		if ed.rate.usual == 0 || ed.rate.now < pushFrom*ed.rate.usual {
+		if !ed.rate.more(pushFrom) {
 			continue
 		}
 		if who != nil && who.service != ed.caller.service {

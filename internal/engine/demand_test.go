@@ -40,7 +40,7 @@ func TestShortResourcesThatHurtAreExhaustion(t *testing.T) {
 			}
 		}}, "disk"},
 		"more than it can do": {[]func(z *zones){slow, func(z *zones) {
-			z.times = 3
+			z.times = 4
 			z.answer = func(_, to *zoned) Outcome {
 				if to.src.Instance == who && z.rand.Float64() < 0.4 {
 					return OutcomeTimeout

@@ -3,22 +3,26 @@
 
 package engine
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // episode is the time during which something speaks against an entity, and what
 // does. It opens with the first suspicion and ends when the entity is seen to be
 // well, or nothing speaks against it for long.
 type episode struct {
-	began   Time
-	onset   Time // when the failure began, as far as the evidence tells; 0 unknown
-	backAt  Time // when a silent sender was heard again; 0 while it was not
-	latest  Time // when anything last spoke against the entity
-	found   [numEvidence]finding
-	dirty   bool // in Engine.pending
-	index   int  // in Engine.suspects
-	bad     [numGroups]bool
-	planned bool    // told as a planned stop
-	failing float64 // probability at the last evaluation that it is a failure of the entity
+	began      Time
+	onset      Time          // when the failure began, as far as the evidence tells; 0 unknown
+	backAt     Time          // when a silent sender was heard again; 0 while it was not
+	stoodStill time.Duration // how long the same process had stood still when it came back
+	latest     Time          // when anything last spoke against the entity
+	found      [numEvidence]finding
+	dirty      bool // in Engine.pending
+	index      int  // in Engine.suspects
+	bad        [numGroups]bool
+	planned    bool    // told as a planned stop
+	failing    float64 // probability at the last evaluation that it is a failure of the entity
 }
 
 // finding is one piece of evidence in an episode.

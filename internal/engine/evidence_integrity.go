@@ -180,7 +180,10 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 		strength *= 1 - excuse
 	case e.calleesFail(n):
 		strength *= 0.1
-	case len(n.callees) == 0:
+	case e.unheard(n):
+		strength *= unheardErrors
+		whose = "what it calls is not told"
+	case e.calleesOf(n) == 0:
 		strength *= leafErrors
 		whose = "it calls nobody that is known"
 	}
@@ -196,6 +199,34 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 	p.blame(evOwnErrors, strength, e.now, fmt.Sprintf("%.0f %% of its answers are failures of its own making (usually %.1f %%), and %s",
 		100*faults/all, 100*in.usual, whose))
 	p.startedBy(in.errorsSince)
+}
+
+// unheardErrors: whose own telemetry does not come may suffer from anybody.
+const unheardErrors = 0.2
+
+// unheard says whether n, or an instance of it, usually tells of the calls that
+// it answers or makes and does not now.
+func (e *Engine) unheard(n *entity) bool {
+	if n.kind == kindService {
+		for _, i := range n.service.instances {
+			if !i.left && e.unheard(i) {
+				return true
+			}
+		}
+		return false
+	}
+	return n.served.total > 0 && e.now.Sub(n.served.seen) > e.params.CallWindow+2*n.served.told.slack()
+}
+
+func (e *Engine) calleesOf(n *entity) int {
+	if n.kind != kindService {
+		return len(n.callees)
+	}
+	count := 0
+	for _, i := range n.service.instances {
+		count += len(i.callees)
+	}
+	return count
 }
 
 // leafErrors: who calls nobody may call somebody without telling.

@@ -55,13 +55,17 @@ func (e *Engine) lookForCuts() {
 	e.cutSuspected = silent
 	if silent {
 		for _, f := range solve(sights, e.here) {
-			if f.sure >= surelyCut && !f.tooNarrow(sights) {
+			if f.sure >= surelyCut && !f.tooNarrow(sights) && !f.oneObserversWord() {
 				e.believe(f)
 			}
 		}
 	}
 	e.followCuts(sights)
 }
+
+// oneObserversWord says whether nobody but one observer has met with silence: that
+// it cannot see somebody hurts nobody else.
+func (f *foundCut) oneObserversWord() bool { return f.probes == f.paths && f.froms == 1 }
 
 // tooNarrow says whether the cut ends in one entity, and nobody has seen
 // meanwhile that others beside it are reached.
@@ -292,6 +296,20 @@ func (e *Engine) behind(c *cutState) *entity {
 		}
 	}
 	return nil
+}
+
+// worked is called when n is told to have worked at a time: behind a cut that
+// held then, it was alive.
+func (e *Engine) worked(n *entity, at Time) {
+	for _, c := range e.cuts {
+		if !c.far.anywhere() || c.near.here != nil || c.entity.episode == nil || !c.near.has(n.host, n) {
+			continue
+		}
+		if at > c.began.Add(behindAliveFor) && at < c.found.bad.Add(-time.Second) && c.entity.episode.found[evStampedInside].strength == 0 {
+			c.entity.episode.note(evStampedInside, 1, e.now, fmt.Sprintf("%s worked on meanwhile, and its telemetry came late", n.name()))
+			e.mark(c.entity)
+		}
+	}
 }
 
 // hostsSilentIn counts the hosts of a zone on which somebody fell silent and

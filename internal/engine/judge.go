@@ -127,6 +127,8 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 		return ClassNone
 	case n.verdict == nil && p.backAt != 0 && !p.hurts() && !p.proof():
 		return ClassNone // it is back, and nobody was hurt
+	case n.verdict == nil && p.stoodStill > 0 && p.stoodStill < asleepWait && !p.proof():
+		return ClassNone // it is back from a pause such as machines are given
 	case b.class(first) >= e.params.EnterProbability && p.corroborated():
 		if !n.alive {
 			return ClassUnknown // it was never seen to work
@@ -366,6 +368,9 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 	c := b.likeliest(class)
 	v := e.words(n, p, b, class, c)
 	if old != nil {
+		if old.Class == v.Class && v.Confidence < min(old.Confidence, e.params.EnterProbability) {
+			return // it is held, not surer of its shape
+		}
 		if len(v.Evidence) == 0 || old.Class == v.Class && old.Subclass == v.Subclass && old.Culprit == v.Culprit && !worthTelling(old, v) {
 			return
 		}

@@ -80,13 +80,15 @@ func (s *sight) says(p float64) float64 {
 // found is a cut that the sights speak for.
 type foundCut struct {
 	cut
-	score float64 // nats over no cut
-	sure  float64 // 0-1, among the explanations of the same silences
-	since Time
-	bad   Time    // latest silence that it explains
-	share float64 // of what got no reply across it
-	paths int     // sights across it that are silent, at least in part
-	of    int     // sights across it
+	score  float64 // nats over no cut
+	sure   float64 // 0-1, among the explanations of the same silences
+	since  Time
+	bad    Time    // latest silence that it explains
+	share  float64 // of what got no reply across it
+	probes int     // of paths, those of probes
+	froms  int     // hosts that met with silence
+	paths  int     // sights across it that are silent, at least in part
+	of     int     // sights across it
 }
 
 // solve finds the cuts that explain the silences, likeliest first. here is where
@@ -194,6 +196,7 @@ func (c *cut) overlaps(d *cut, sights []sight) bool {
 // take marks what the cut explains and sums it up.
 func (f *foundCut) take(sights []sight) {
 	var sum, n float64
+	var from *hostState
 	for i := range sights {
 		s := &sights[i]
 		if s.taken || !f.predicts(s) {
@@ -207,6 +210,13 @@ func (f *foundCut) take(sights []sight) {
 		}
 		s.taken = true
 		f.paths++
+		if s.target != nil && s.caller == nil {
+			f.probes++
+		}
+		if s.from != from {
+			f.froms++
+			from = s.from
+		}
 		f.bad = max(f.bad, s.bad)
 		if f.since == 0 || s.since < f.since {
 			f.since = s.since

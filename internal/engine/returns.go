@@ -50,6 +50,7 @@ func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64) {
 		if !ep.hurts() && ep.found[evHostAlive].strength == 0 {
 			strength = sleptUnmissed // a device or a machine that went to sleep
 		}
+		ep.stoodStill = gap
 		ep.note(evReturnFrozen, strength, e.now, fmt.Sprintf("the same process came back after %s and had stood still", inWords(gap)))
 	}
 	e.mark(n)

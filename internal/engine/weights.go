@@ -144,6 +144,7 @@ const (
 	evReturnCounted
 	evReturnFrozen
 	evReturnNew
+	evStampedInside
 	evObserverSick
 	evServesErrors
 	evDiskFull
@@ -242,6 +243,8 @@ var weights = [numEvidence]row{
 	evReturnCounted: {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: -14, nl: -4, pa: 18, vi: -4, ob: 8}},
 	evReturnFrozen:  {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: 20, nl: -10, pa: -15, ob: -6}},
 	evReturnNew:     {groupReturn, 15 * time.Minute, false, dB{pl: 8, de: 8, ha: -8, nl: -8, pa: -15, ex: 2, vi: -6}},
+
+	evStampedInside: {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -24, ha: -14, nl: -4, pa: 18, vi: -4}},
 
 	evServesErrors:      {groupOwn, 0, false, dB{pl: -6, de: -8, ha: -8, nl: -8, pa: -2, ex: 5, by: 5, vi: 6}},
 	evDiskFull:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -4, pa: -8, ex: 16, by: -4, vi: -6}},

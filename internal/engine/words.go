@@ -32,7 +32,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 		case ClassCrash:
 			v.Subclass = "node_down"
 		}
-		if n.cut.far.anywhere() && p.found[evBehindAlive].strength == 0 && p.found[evReturnCounted].strength == 0 && p.found[evReturnNew].strength == 0 {
+		if n.cut.far.anywhere() && p.found[evBehindAlive].strength == 0 && p.found[evReturnCounted].strength == 0 && p.found[evReturnNew].strength == 0 && p.found[evStampedInside].strength == 0 {
 			v.Confidence = min(v.Confidence, ceilingOneSided)
 		}
 	}
@@ -166,7 +166,7 @@ func subclass(p *episode, c cause) string {
 			return "memory"
 		case has(evIOPressure):
 			return "disk_io"
-		case has(evDemand) || has(evCallersOverloaded):
+		case has(evDemand) || has(evCallersOverloaded) || has(evSlow) && !has(evBusy):
 			return "overload"
 		case has(evBusy):
 			return "cpu"
