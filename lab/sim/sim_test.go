@@ -35,7 +35,7 @@ func playAll(seed uint64, n int, list []scenario) []episode {
 
 func TestEqualSeedsGiveEqualEpisodes(t *testing.T) {
 	list := catalogue("")
-	for n := 0; n < len(list); n += 7 {
+	for n := 0; n < len(list); n += 13 {
 		a, err := json.Marshal(play(5, n, list, false, false))
 		if err != nil {
 			t.Fatal(err)
@@ -74,7 +74,7 @@ func TestEveryScenarioFindsItsVictim(t *testing.T) {
 
 func TestStopsThatAreAnnouncedAreNoCrash(t *testing.T) {
 	list := pickScenarios(t, "rolling_deploy", "scale_down", "restart_without_drain", "node_drain")
-	for _, ep := range playAll(1, 24, list) {
+	for _, ep := range playAll(1, 16, list) {
 		for _, other := range ep.Others {
 			t.Errorf("episode %d, %s of %s: %s", ep.Number, ep.Scenario, ep.What, other)
 		}
@@ -82,7 +82,7 @@ func TestStopsThatAreAnnouncedAreNoCrash(t *testing.T) {
 }
 
 func TestQuietFleetIsLeftInPeace(t *testing.T) {
-	for _, ep := range playAll(3, 12, pickScenarios(t, "nothing")) {
+	for _, ep := range playAll(3, 8, pickScenarios(t, "nothing")) {
 		for _, other := range append(ep.Others, ep.CleanFalse...) {
 			t.Errorf("episode %d: %s", ep.Number, other)
 		}
