@@ -78,6 +78,17 @@ func TestCleanFleetIsServedSeenAndLeftInPeace(t *testing.T) {
 			assert.True(t, seen.ids[c.Trace+c.Span], "the span of each call arrives: %+v", c)
 		}
 	}
+	up := 0
+	for line := range strings.Lines(f.metrics(t)) {
+		switch {
+		case strings.HasPrefix(line, "heartbeat_up{"):
+			assert.True(t, strings.HasSuffix(line, " 1\n"), "heartbeats come and probes go well: %s", line)
+			up++
+		case strings.HasPrefix(line, "heartbeat_refused_total{"):
+			assert.True(t, strings.HasSuffix(line, " 0\n"), "signatures fit: %s", line)
+		}
+	}
+	assert.Greater(t, up, 50)
 	for _, e := range f.events(t) {
 		assert.False(t, strings.HasPrefix(e, "failure.") || strings.HasPrefix(e, "incident."), "accused: %s", e)
 	}
@@ -248,6 +259,23 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 			})
 		}
 		require.NoError(t, f.Shape(ctx, node, Shape{Loss: .2}))
+		zoneC := f.Zones()[2]
+		require.Len(t, f.NodesIn(zoneC), 3)
+		for _, n := range f.NodesIn(zoneC) {
+			require.NoError(t, f.Shape(ctx, n, Shape{Loss: 1, To: f.Outside(zoneC)}))
+		}
+		ask := func(node string) error {
+			resp, err := f.Node(node).Client().Get("http://" + in("ledger-2").Addr.String() + "/healthz")
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			return err
+		}
+		assert.NoError(t, ask("node-c1"), "within the zone all goes on")
+		assert.Error(t, ask("node-a1"))
+		for _, n := range f.NodesIn(zoneC) {
+			require.NoError(t, f.Shape(ctx, n))
+		}
 		require.NoError(t, f.Shape(ctx, node))
 		time.Sleep(2 * time.Second)
 		from = time.Now()

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -170,4 +171,16 @@ func cpuSeconds(f *Fleet, kinds ...Kind) float64 {
 		ticks += user + system
 	}
 	return float64(ticks) / 100
+}
+
+// metrics are what the gateway shows to Prometheus.
+func (f *Fleet) metrics(t *testing.T) string {
+	t.Helper()
+	hub := f.Gateway().Node
+	resp, err := hub.Client().Get("http://" + hub.Addr.String() + ":9464/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(text)
 }

@@ -6,6 +6,8 @@ package fleet
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 )
 
 // Zone is a third of the fleet.
@@ -86,6 +88,23 @@ var names = map[string]string{
 // DNSName is the name by which a service is looked up; "" where callers know addresses.
 func DNSName(service string) string { return names[service] }
 
+// Outside returns the networks that are not the zone's, the gateway's included:
+// a zone is cut off by a Shape with these on each node of NodesIn.
+func (f *Fleet) Outside(zone *Zone) []netip.Prefix {
+	outside := []netip.Prefix{netip.MustParsePrefix("10.77.0.0/24")}
+	for _, z := range f.zones {
+		if z != zone {
+			outside = append(outside, z.Subnet)
+		}
+	}
+	return outside
+}
+
+// NodesIn returns all nodes of a zone, that of its agent included.
+func (f *Fleet) NodesIn(zone *Zone) []*Node {
+	return slices.DeleteFunc(slices.Clone(f.nodes), func(n *Node) bool { return n.Zone != zone.Name })
+}
+
 func plan(prefix string) (zones []*Zone, nodes []*Node) {
 	for i, name := range []string{"zone-a", "zone-b", "zone-c"} {
 		zones = append(zones, &Zone{Name: name, Subnet: netip.MustParsePrefix(fmt.Sprintf("10.77.%d.0/24", i+1))})
@@ -94,7 +113,7 @@ func plan(prefix string) (zones []*Zone, nodes []*Node) {
 		n := &Node{Name: p.name, Zone: p.zone, Addr: netip.MustParseAddr(p.addr), Netns: prefix + "-" + p.name, Cable: p.name}
 		nodes = append(nodes, n)
 		for _, z := range zones {
-			if z.Name == p.zone && p.name[:5] != "watch" {
+			if z.Name == p.zone && !strings.HasPrefix(p.name, "watch-") {
 				z.Nodes = append(z.Nodes, n)
 			}
 		}
