@@ -212,17 +212,15 @@ func lines(md pmetric.Metrics) []string {
 	for _, rm := range md.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, m := range sm.Metrics().All() {
-				kind, dps := "gauge", pmetric.NewNumberDataPointSlice()
+				kind, dps := "gauge", dataPoints(m)
 				if m.Type() == pmetric.MetricTypeSum {
-					kind, dps = "sum", m.Sum().DataPoints()
+					kind = "sum"
 					if m.Sum().IsMonotonic() {
 						kind = "counter"
 					}
 					if m.Sum().AggregationTemporality() != pmetric.AggregationTemporalityCumulative {
 						kind += " not cumulative"
 					}
-				} else {
-					dps = m.Gauge().DataPoints()
 				}
 				for _, dp := range dps.All() {
 					value := fmt.Sprint(dp.DoubleValue())
@@ -235,6 +233,13 @@ func lines(md pmetric.Metrics) []string {
 		}
 	}
 	return out
+}
+
+func dataPoints(m pmetric.Metric) pmetric.NumberDataPointSlice {
+	if m.Type() == pmetric.MetricTypeSum {
+		return m.Sum().DataPoints()
+	}
+	return m.Gauge().DataPoints()
 }
 
 func attributes(m pcommon.Map) string {

@@ -134,13 +134,7 @@ func TestNoTwoCulpritsShareASeries(t *testing.T) {
 	}
 	md := b.logs.(*failureModel).stateMetrics(s)
 	for _, m := range md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
-		want, dps := 2*len(culprits), pmetric.NewNumberDataPointSlice()
-		switch {
-		case m.Type() == pmetric.MetricTypeSum:
-			dps = m.Sum().DataPoints()
-		default:
-			dps = m.Gauge().DataPoints()
-		}
+		want, dps := 2*len(culprits), dataPoints(m)
 		switch m.Name() {
 		case "failure.suspicion": // has no class
 			want = len(culprits)
