@@ -76,16 +76,20 @@ func (p *publisher) run() {
 func (p *publisher) call() {
 	p.calls.Lock()
 	defer p.calls.Unlock()
-	p.callLocked()
+	p.callLocked(p.takeLocked())
 }
 
-// callLocked tells what is pending. It takes it only now that it may call, so
-// that two callers cannot change the order.
-func (p *publisher) callLocked() {
+// takeLocked takes what is pending. Only who may call takes it, so that two
+// callers cannot change the order.
+func (p *publisher) takeLocked() enginehost.Update {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	u := enginehost.Update{Now: p.now, Events: p.pending}
 	p.pending = nil
-	p.mu.Unlock()
+	return u
+}
+
+func (p *publisher) callLocked(u enginehost.Update) {
 	for _, s := range p.subscribers {
 		s.f(u)
 	}
@@ -107,7 +111,9 @@ func (p *publisher) subscribe(f func(enginehost.Update)) (cancel func()) {
 	return func() {
 		p.calls.Lock()
 		defer p.calls.Unlock()
-		p.callLocked()
+		if u := p.takeLocked(); len(u.Events) > 0 {
+			p.callLocked(u)
+		}
 		for i, x := range p.subscribers {
 			if x == s {
 				p.subscribers = append(p.subscribers[:i:i], p.subscribers[i+1:]...)

@@ -143,6 +143,14 @@ func TestPublisher(t *testing.T) {
 			cancel() // twice does no harm
 		})
 	})
+	t.Run("who_leaves_tells_nobody_that_nothing_happened", func(t *testing.T) {
+		p := newPublisher(func(int64) {})
+		calls := 0
+		p.subscribe(func(enginehost.Update) { calls++ })
+		_, cancel := listen(p)
+		cancel()
+		assert.Zero(t, calls)
+	})
 	t.Run("close_tells_what_happened_last", func(t *testing.T) {
 		p := newPublisher(func(int64) {})
 		a, _ := listen(p)

@@ -34,7 +34,8 @@ type Engine interface {
 	// Subscribe calls f after every tick of the engine (4 a second) and
 	// whenever there is something new, one call at a time and never from the
 	// engine's own goroutine. f must not block: it hands over and returns.
-	// cancel waits until no call is running.
+	// cancel waits until no call is running; f has then heard of all that
+	// happened before. It may call f itself.
 	Subscribe(f func(Update)) (cancel func())
 }
 
