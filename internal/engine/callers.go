@@ -109,7 +109,7 @@ func (e *Engine) called(c *Calls) {
 			}
 		}
 		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
-			e.seenFrom(n, caller.host, caller, c.Outcome, c.Count)
+			e.seenFrom(n, caller.host, caller, c.Outcome, c.Count, c.First, c.Last)
 		}
 	}
 	if n.calls != nil {
@@ -159,7 +159,7 @@ func (e *Engine) called(c *Calls) {
 			}
 		}
 		s.lastOK, s.okEnd = e.now, max(s.okEnd, c.Last)
-		n.alive = true
+		n.alive, n.answered = true, true
 		if n.episode != nil {
 			e.mark(n)
 		}
@@ -217,7 +217,7 @@ func (s *callStats) newRun(first, now Time) {
 const newRunAfter = 2 * time.Second
 
 // staleCalls is the age from which on failed calls are history.
-const staleCalls = 2 * time.Minute
+const staleCalls = 45 * time.Second
 
 func (s *callStats) named(service string, count float64, now Time, halfLife time.Duration) {
 	least := 0
@@ -288,16 +288,19 @@ func (e *Engine) serving(v *Served) {
 	if n == nil {
 		return
 	}
-	n.alive = true
+	n.alive, n.answered = true, true
+	if len(e.cuts) > 0 {
+		e.worked(n, v.Last)
+	}
+	if v.Last != 0 && e.now.Sub(v.Last) > staleCalls {
+		return // a backlog tells of another time
+	}
 	n.served.total += uint64(v.OK + v.Failed)
 	n.served.ok.add(float64(v.OK), e.now, e.params.CallWindow)
 	n.served.failed.add(float64(v.Failed), e.now, e.params.CallWindow)
 	n.served.faults.add(float64(v.Faults), e.now, e.params.CallWindow)
 	n.served.slow.add(float64(v.Slow), e.now, e.params.CallWindow)
 	e.answered(n, v.Faults, v.OK+v.Failed)
-	if len(e.cuts) > 0 {
-		e.worked(n, v.Last)
-	}
 	n.rate.add(float64(v.OK+v.Failed), e.now, n.episode == nil)
 	if v.Slow > 0 {
 		e.slowed(n)

@@ -61,11 +61,11 @@ func (e *Engine) slowness(n *entity) (share, many float64) {
 	w := e.params.CallWindow
 	if n.served.total > 0 {
 		slow, ok := n.served.slow.value(e.now, w), n.served.ok.value(e.now, w)
-		return slow / max(ok, 1), slow
+		return min(slow/max(ok, 1), 1), slow
 	}
 	if s := n.calls; s != nil {
 		slow, ok := s.slow.value(e.now, w), s.ok.value(e.now, w)
-		return slow / max(ok, 1), slow
+		return min(slow/max(ok, 1), 1), slow
 	}
 	return 0, 0
 }

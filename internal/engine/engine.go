@@ -215,7 +215,7 @@ func (e *Engine) Thaw(now Time) {
 	e.advance(now)
 	e.frozen = false
 	for _, s := range e.watched {
-		s.last = s.observer.awake()
+		s.last = s.observer.awake() // real stays: a fresh deadline is no sign of life
 	}
 }
 

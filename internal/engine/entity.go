@@ -31,6 +31,8 @@ type entity struct {
 	touched Time // last time that anything came from or about it
 	alive   bool // was ever seen to work: who never did is not accused
 
+	answered bool // has it ever answered a call or a probe? One that starts slowly has not
+
 	streams   []*stream     // liveness.go: one per observer and kind of sign
 	probes    []*probeState // probes.go: one per observer and target
 	calls     *callStats    // callers.go: what its callers say

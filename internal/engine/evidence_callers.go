@@ -28,7 +28,7 @@ var callerRow = [numOutcomes]struct {
 // OSDI 2018).
 func detectCallers(e *Engine, n *entity, p *episode) {
 	if n.calls != nil {
-		e.callersSay(n.calls, 1, p)
+		e.callersSay(n.calls, 1, n.standsFor(), p)
 	}
 	// Where callers name only the service, a silent instance is who they mean.
 	if n.kind != kindInstance || n.service.whole == nil || n.service.whole.calls == nil || !p.silent() {
@@ -40,7 +40,7 @@ func detectCallers(e *Engine, n *entity, p *episode) {
 			others++
 		}
 	}
-	e.callersSay(n.service.whole.calls, sharedBlame/float64(1+others), p)
+	e.callersSay(n.service.whole.calls, sharedBlame/float64(1+others), 1, p)
 }
 
 // sharedBlame: failures of calls to the service count so much for the one
@@ -51,7 +51,23 @@ func (p *episode) silent() bool {
 	return p.found[evSilent].now || p.found[evTelemetrySilent].now || p.found[evProcessGone].now || p.found[evProcessStopped].now
 }
 
-func (e *Engine) callersSay(s *callStats, weight float64, p *episode) {
+// standsFor is how many instances a name stands for: one bad one among them
+// fails only its share of the calls.
+func (n *entity) standsFor() float64 {
+	if n.kind != kindService {
+		return 1
+	}
+	here := 0
+	for _, i := range n.service.instances {
+		if !i.left {
+			here++
+		}
+	}
+	return float64(max(here, 1))
+}
+
+// callersSay weighs how calls end. instances is how many the callee stands for.
+func (e *Engine) callersSay(s *callStats, weight, instances float64, p *episode) {
 	window := e.params.CallWindow
 	ok := s.ok.value(e.now, window)
 	failed := 0.0
@@ -66,7 +82,7 @@ func (e *Engine) callersSay(s *callStats, weight float64, p *episode) {
 		// began, mean that somebody is still there.
 		share := 1.0
 		if s.okEnd > s.firstFail && weight == 1 {
-			share = failed / (failed + ok)
+			share = min(instances*failed/(failed+ok), 1)
 		}
 		for o := range callerRow {
 			r := &callerRow[o]
@@ -94,7 +110,10 @@ func (e *Engine) callersSay(s *callStats, weight float64, p *episode) {
 	}
 	if s.lastOK != 0 && s.okEnd > s.failEnd && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.slack() && weight == 1 {
 		strength := ok / (ok + failed)
-		p.note(evCallersSucceed, strength, e.now, fmt.Sprintf("calls to it succeed (%.0f %% of late)", 100*strength))
+		if instances > 1 && recent {
+			strength = max(1-instances*failed/(ok+failed), 0)
+		}
+		p.note(evCallersSucceed, strength, e.now, fmt.Sprintf("calls to it succeed (%.0f %% of late)", 100*ok/(ok+failed)))
 	}
 }
 

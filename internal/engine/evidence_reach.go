@@ -31,6 +31,9 @@ const (
 	// healing is by how much the share that gets no reply may fall between two
 	// looks at a cut that stands.
 	healing = 0.05
+	// remnant is how long after a cut a narrower one inside is what is left of it:
+	// those who call rarely have not tried again.
+	remnant = 20 * time.Second
 	// surelyCut is the posterior among explanations from which on a cut counts.
 	surelyCut = 0.6
 	// behindAliveFor: a sign of life so much younger than the cut comes from
@@ -67,16 +70,19 @@ func (e *Engine) lookForCuts() {
 // it cannot see somebody hurts nobody else.
 func (f *foundCut) oneObserversWord() bool { return f.probes == f.paths && f.froms == 1 }
 
-// tooNarrow says whether the cut ends in one entity, and nobody has seen
-// meanwhile that others beside it are reached.
+// tooNarrow says whether the cut ends in one entity, and nobody failed to connect
+// to it, or nobody has seen meanwhile that others beside it are reached.
 func (f *foundCut) tooNarrow(sights []sight) bool {
 	if f.far.entity == nil {
 		return false
 	}
+	if !f.broken {
+		return true // it may just be slow, and by chance for some
+	}
 	others := false
 	for i := range sights {
 		s := &sights[i]
-		if s.from != f.near.host || s.target == f.far.entity || s.to == nil || s.to != f.far.entity.host {
+		if !f.near.has(s.from, s.caller) || s.target == f.far.entity || s.to == nil || s.to != f.far.entity.host {
 			continue
 		}
 		if s.share < silentFrom && s.good > f.since && s.good <= f.bad {
@@ -116,6 +122,11 @@ func (e *Engine) believe(f foundCut) {
 		return
 	}
 	c := &cutState{cut: f.cut, found: f, at: e.now, began: f.since}
+	for _, wide := range e.cuts {
+		if c.within(wide) && e.now.Sub(wide.at) < remnant {
+			return // what is left of a wider one while it heals
+		}
+	}
 	c.entity = e.cutEntity(c)
 	c.entity.cut = c
 	for _, narrow := range e.cuts {
@@ -158,7 +169,7 @@ func (e *Engine) cutEntity(c *cutState) *entity {
 // ends in one entity is named by who talks over it.
 func (e *Engine) linkName(c *cutState) string {
 	near := c.near.name()
-	if c.far.entity != nil {
+	if c.far.entity != nil && c.near.host != nil {
 		for _, w := range c.far.entity.views {
 			if w.from == c.near.host && w.caller != nil {
 				near = w.caller.name()

@@ -66,7 +66,7 @@ func detectSilence(e *Engine, n *entity, p *episode) {
 
 // fresh says whether the sign came within its usual time.
 func (s *stream) fresh() bool {
-	return s.gaps.interval > 0 && s.silence() < time.Duration(freshWithin*float64(s.gaps.interval))
+	return s.gaps.interval > 0 && s.observer.awake()-s.real < time.Duration(freshWithin*float64(s.gaps.interval))
 }
 
 const freshWithin = 2.0 // intervals

@@ -133,6 +133,9 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 		if !n.alive {
 			return ClassUnknown // it was never seen to work
 		}
+		if c := b.likeliest(first); (c == causeHang || c == causeNotListening) && !n.answered && !p.proof() {
+			return ClassNone // it never answered: it may still start
+		}
 		if first == ClassExhaustion && !p.harms() && !p.proof() {
 			return ClassNone
 		}

@@ -26,7 +26,8 @@ type stream struct {
 	gaps     accrual
 	index    int // in Engine.watched
 
-	last     time.Duration    // latest sign
+	last     time.Duration    // latest sign, or the end of a freeze
+	real     time.Duration    // latest sign
 	lastSeq  uint64           // observer's count at it
 	starts   int              // observer.starts at it
 	declared bool             // the interval was told, not estimated
@@ -173,7 +174,7 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 			e.fleet.add(time.Duration(float64(gap) / float64(s.gaps.interval) * float64(e.fleet.interval)))
 		}
 	}
-	s.last, s.token = at, token
+	s.last, s.real, s.token = at, at, token
 	if seq != 0 {
 		s.seq = seq
 	}
@@ -196,7 +197,7 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 const leavingTime = 30 * time.Second
 
 func (s *stream) first(e *Engine, at time.Duration, token, seq uint64) {
-	s.last, s.token, s.seq, s.seen = at, token, seq, 1
+	s.last, s.real, s.token, s.seq, s.seen = at, at, token, seq, 1
 	s.deadline(e)
 }
 

@@ -75,6 +75,7 @@ func (e *Engine) probed(b *Probe) {
 	case ok:
 		ps.lastOK, ps.latched = e.now, false
 		n.alive = true
+		n.answered = n.answered || b.Process == nil
 	case b.Outcome == OutcomeNoAnswer:
 		// A stopped listener's backlog fills up: later connects time out, and
 		// look like a cut. The first impression is the right one.
@@ -84,7 +85,7 @@ func (e *Engine) probed(b *Probe) {
 		e.processSeen(n, b)
 	} else if h := e.host(o.host); h != nil && o.credible(e.now) {
 		h.observer = o
-		e.seenFrom(n, h, nil, b.Outcome, 1)
+		e.seenFrom(n, h, nil, b.Outcome, 1, e.now, e.now)
 	}
 	if !ok {
 		e.suspect(n)

@@ -23,6 +23,7 @@ type sight struct {
 	to     *hostState
 	caller *entity // who called; nil for probes and signs of life
 	target *entity // who was called; nil for signs of life, which go to an observer
+	broken bool    // some could not even connect
 	share  float64 // of what got no reply, 0-1
 	weight float64 // 0-3, how much it says
 	since  Time    // when the silence began
@@ -65,9 +66,6 @@ func (c *cut) predicts(s *sight) bool {
 	if c.far.anywhere() { // near is cut off from all others
 		return c.near.has(s.from, s.caller) != c.near.has(s.to, s.target)
 	}
-	if c.far.entity != nil { // a port that is blocked for some
-		return s.target == c.far.entity && c.near.has(s.from, s.caller)
-	}
 	return c.near.has(s.from, s.caller) && c.far.has(s.to, s.target) ||
 		c.near.has(s.to, s.target) && c.far.has(s.from, s.caller)
 }
@@ -84,6 +82,7 @@ type foundCut struct {
 	sure   float64 // 0-1, among the explanations of the same silences
 	since  Time
 	bad    Time    // latest silence that it explains
+	broken bool    // some could not even connect
 	share  float64 // of what got no reply across it
 	probes int     // of paths, those of probes
 	froms  int     // hosts that met with silence
@@ -116,7 +115,7 @@ func solve(sights []sight, here *hostState) []foundCut {
 		var total, same float64
 		for i := range hypotheses {
 			h := &hypotheses[i]
-			if h.near.kin(&f.near) && h.far.anywhere() == f.far.anywhere() {
+			if twoSided := !f.far.anywhere(); twoSided == !h.far.anywhere() && (twoSided || h.near.kin(&f.near)) {
 				same += math.Exp(scores[i] - scores[best]) // lossy or complete, narrower or wider: a cut all the same
 			} else if h.overlaps(&f.cut, sights) {
 				total += math.Exp(scores[i] - scores[best])
@@ -210,6 +209,7 @@ func (f *foundCut) take(sights []sight) {
 		}
 		s.taken = true
 		f.paths++
+		f.broken = f.broken || s.broken
 		if s.target != nil && s.caller == nil {
 			f.probes++
 		}
@@ -266,15 +266,20 @@ func propose(sights []sight, here *hostState) []cut {
 				}
 			}
 		}
-		if s.from == nil || s.to == nil {
+		if s.from == nil {
 			continue
 		}
-		add(side{host: s.from}, side{host: s.to}, priorHostToHost)
-		if s.from.zone != "" && s.to.zone != "" && s.from.zone != s.to.zone {
+		if s.to != nil {
+			add(side{host: s.from}, side{host: s.to}, priorHostToHost)
+		}
+		if s.to != nil && s.from.zone != "" && s.to.zone != "" && s.from.zone != s.to.zone {
 			add(side{zone: s.from.zone}, side{zone: s.to.zone}, priorZoneToZone)
 		}
 		if s.target != nil {
 			add(side{host: s.from}, side{entity: s.target}, priorHostToOne)
+			if s.caller != nil {
+				add(side{entity: s.caller}, side{entity: s.target}, priorHostToOne-0.2)
+			}
 		}
 	}
 	if len(out) > maxHypotheses {
@@ -294,11 +299,15 @@ func (e *Engine) sights() []sight {
 		for n := q.head; n != nil; n = n.next {
 			for _, w := range n.views {
 				share, count := w.bad(e.now)
-				if count == 0 || w.probe && !w.from.observer.credible(e.now) {
+				if count == 0 || w.caller == nil && !w.from.observer.credible(e.now) {
 					continue
 				}
-				since := w.firstBad
-				out = append(out, sight{from: w.from, to: n.host, caller: w.caller, target: n, share: share, weight: min(count, callsFull) / 2, since: since, good: w.lastGood, bad: w.lastBad})
+				s := sight{from: w.from, to: n.host, caller: w.caller, target: n, share: share, since: w.firstBad, good: w.lastGood, bad: w.lastBad}
+				s.weight = min(count, callsFull) / 2
+				if s.broken = w.broken(); s.broken {
+					s.weight = min(count, callsFull/2) // not to connect is rarer than to be late
+				}
+				out = append(out, s)
 			}
 		}
 		if len(out) > maxSights {

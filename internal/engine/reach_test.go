@@ -326,7 +326,7 @@ func BenchmarkWhoReachesWhom(b *testing.B) {
 			if (i/10 == 4) != (j/10 == 4) {
 				o = OutcomeConnectTimeout
 			}
-			e.seenFrom(n, h, targets[j], o, 6)
+			e.seenFrom(n, h, targets[j], o, 6, e.now, e.now)
 		}
 	}
 	b.ReportAllocs()

@@ -115,7 +115,7 @@ func (e *Engine) Restore(state []byte, now Time) error {
 
 func (e *Engine) restore(in *storedInstance) {
 	n := e.instance(NewSource(in.Source))
-	n.alive, n.left, n.born = true, in.Left, min(in.Born, e.now)
+	n.alive, n.answered, n.left, n.born = true, true, in.Left, min(in.Born, e.now)
 	for _, token := range in.Incarnations {
 		n.begin(token, in.Touched)
 	}

@@ -5,25 +5,25 @@ package engine
 
 import "time"
 
-// view is how an entity is seen from one host: by those who call it from there,
-// and by an observer that probes it. What counts is not whether the answer was
-// good but whether one came: a refusal or a reset has crossed the network both
-// ways.
+// view is how an entity is seen by one of those who call it, or by an observer's
+// probes from one host. What counts is not whether the answer was good but
+// whether one came: a refusal or a reset has crossed the network both ways.
+// Times are those of the calls, so that it does not matter when they are told.
 type view struct {
 	from     *hostState
-	probe    bool    // of an observer's probes, not of callers
-	caller   *entity // the latest caller from there; nil of probes
+	caller   *entity // nil of probes
 	replies  fading  // calls to which something came back
 	silent   fading  // calls to which nothing came back
-	firstBad Time    // start of the current run without a reply, engine time
+	firstBad Time    // start of the current run without a reply
 	lastBad  Time
+	brokenAt Time // when somebody last could not even connect
 	lastGood Time
+	told     Time          // engine time at which it was last told
 	every    time.Duration // usual time between two batches that tell of it
-	connect  bool          // the latest silence was already in connecting
 }
 
 const (
-	maxViewsEach = 32
+	maxViewsEach = 64
 	// viewWindow is the half-life of what a view counts.
 	viewWindow = 8 * time.Second
 	// viewFresh is how long a view says something of now at most; else
@@ -60,44 +60,54 @@ func (o Outcome) crossed(probe bool) (crossed, silent float64) {
 // mayBeSlow: no answer in time may be the callee's slowness as well.
 const mayBeSlow = 0.5
 
-// seenFrom notes that n was called or probed from a host.
-func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome, count int) {
+// seenFrom notes that n was called by caller, or probed from a host if caller is
+// nil, count times between first and last.
+func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome, count int, first, last Time) {
 	crossed, silent := o.crossed(caller == nil)
 	if crossed+silent == 0 || n.host == from || silent > 0 && e.self.justWoke() {
 		return
 	}
-	w := n.view(from, caller == nil)
-	w.caller = caller
-	if last := w.latest(); last != 0 && e.now > last {
-		w.every += (min(e.now.Sub(last), viewFresh) - w.every) / everyMemory
+	w := n.view(from, caller)
+	if w.told != 0 && e.now > w.told {
+		w.every += (min(e.now.Sub(w.told), viewFresh) - w.every) / everyMemory
+	}
+	w.told = e.now
+	if last == 0 || last > e.now {
+		last = e.now
 	}
 	if crossed > 0 {
 		w.replies.add(crossed*float64(count), e.now, viewWindow)
-		w.lastGood = e.now
+		w.lastGood = max(w.lastGood, last)
 		return
 	}
+	if first == 0 || first > last {
+		first = last
+	}
 	if w.firstBad == 0 || w.lastGood > w.firstBad {
-		w.firstBad = e.now
+		w.firstBad = max(first, w.lastGood)
 	}
 	w.silent.add(silent*float64(count), e.now, viewWindow)
-	w.lastBad, w.connect = e.now, o == OutcomeConnectTimeout || o == OutcomeUnreachable
+	w.lastBad = max(w.lastBad, last)
+	if o != OutcomeTimeout && o != OutcomeNoAnswer {
+		w.brokenAt = max(w.brokenAt, last)
+	}
 	e.cutSuspected = true
 }
 
-// view returns how n is seen from a host by its callers there, or by probes from
-// there, new if need be; the one that has been
-// quiet longest makes room.
-func (n *entity) view(from *hostState, probe bool) *view {
+// view returns how n is seen by caller, or by probes from a host, new if need
+// be; the one that has been quiet longest makes room.
+func (n *entity) view(from *hostState, caller *entity) *view {
 	oldest := 0
 	for i, w := range n.views {
-		if w.from == from && w.probe == probe {
+		if w.caller == caller && (caller != nil || w.from == from) {
+			w.from = from
 			return w
 		}
-		if w.latest() < n.views[oldest].latest() {
+		if w.told < n.views[oldest].told {
 			oldest = i
 		}
 	}
-	w := &view{from: from, probe: probe}
+	w := &view{from: from, caller: caller}
 	if len(n.views) < maxViewsEach {
 		n.views = append(n.views, w)
 	} else {
@@ -106,19 +116,17 @@ func (n *entity) view(from *hostState, probe bool) *view {
 	return w
 }
 
-func (w *view) latest() Time { return max(w.lastBad, w.lastGood) }
-
 // bad is the share, 0-1, of calls to which nothing came back, and the number of
 // calls that says so; 0 of 0 where the view is too old.
 func (w *view) bad(now Time) (share, n float64) {
-	if now.Sub(w.latest()) > min(viewFresh, shortView+3*w.every) {
+	if now.Sub(w.told) > min(viewFresh, shortView+3*w.every) {
 		return 0, 0
 	}
 	s, r := w.silent.value(now, viewWindow), w.replies.value(now, viewWindow)
 	if w.lastGood < w.firstBad && s > 0 {
 		r = 0 // since it began nothing has come back at all
 	}
-	if w.lastGood > w.lastBad && now.Sub(w.lastBad) > recoveredView {
+	if w.lastGood.Sub(w.lastBad) > recoveredView {
 		s = 0
 	}
 	if s+r == 0 {
@@ -126,6 +134,9 @@ func (w *view) bad(now Time) (share, n float64) {
 	}
 	return s / (s + r), s + r
 }
+
+// broken says whether, in the current run, somebody could not even connect.
+func (w *view) broken() bool { return w.brokenAt != 0 && w.brokenAt >= w.firstBad }
 
 // recoveredView: replies alone for so long mean that the way is open again.
 const recoveredView = 3 * time.Second
