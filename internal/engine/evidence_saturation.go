@@ -49,7 +49,7 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 			processLevels(e, ps.process, p)
 		}
 	}
-	for kind := range LevelKind(NumLevels) {
+	for kind := range NumLevels {
 		switch {
 		case n.levels.short(kind, e.now):
 			p.short(e, kind, &n.levels[kind], "its", 1)
