@@ -20,10 +20,13 @@ func TestFloodOfNamesDisplacesItself(t *testing.T) {
 	s := newShop(t)
 	s.e = New(params)
 	s.run(time.Minute)
-	made := 0
-	for range 200 { // 200 × 50 ms with 500 new names each: 100,000 identities while the shop lives on
+	made, each := 0, 5000
+	if underRace {
+		each = 500
+	}
+	for range 200 { // 200 × 50 ms with 5,000 new names each: a million identities while the shop lives on
 		b := &Batch{Arrived: s.now}
-		for range 500 {
+		for range each {
 			made++
 			src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("made-up-", made)}, Instance: fmt.Sprint(made)})
 			b.Beats = append(b.Beats, Beat{Stamp: s.stamp(), Source: src, Interval: time.Second, Seq: 1})

@@ -37,7 +37,8 @@ type stream struct {
 
 	token   uint64 // incarnation at the latest sign
 	seq     uint64 // sender's own count at the latest sign
-	dueAt   Time   // of a scheduled check
+	clock   clockState
+	dueAt   Time // of a scheduled check
 	grace   time.Duration
 	overdue bool
 }
@@ -105,6 +106,7 @@ func (e *Engine) beat(b *Beat) {
 	if b.BootID != "" {
 		n.bootID = b.BootID
 	}
+	e.clock(s, b)
 	e.vouch(n, b)
 	e.status(n, b)
 }
