@@ -29,10 +29,10 @@ const (
 
 // clock takes in when a beat was sent by its sender's clock.
 func (e *Engine) clock(s *stream, b *Beat) {
-	if b.SentAt == 0 || b.Stamp.At == 0 {
+	if b.SentAt == 0 || b.At == 0 {
 		return
 	}
-	c, ahead := &s.clock, b.SentAt.Sub(b.Stamp.At)
+	c, ahead := &s.clock, b.SentAt.Sub(b.At)
 	if !c.known {
 		c.known, c.ahead = true, ahead
 		return
