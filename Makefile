@@ -49,6 +49,20 @@ SIM ?= --seed 1 --episodes 2000
 sim: ## the simulated lab: thousands of faults and confounders in virtual time (SIM="--seed 2 --class crash")
 	$(GO) run ./lab/sim $(SIM)
 
+LAB ?=
+.PHONY: lab
+lab: build bin/lab lab-clients ## break a fleet of real processes in every way, hours on end, and score what was said (root; LAB="--shard 1/14 --out DIR")
+	./bin/lab $(LAB)
+
+.PHONY: lab-short
+lab-short: build bin/lab lab-clients ## the same with eight kinds, in some eight minutes
+	rm -rf .cache/lab-runs/short
+	./bin/lab --out .cache/lab-runs/short --clean 40s --settle 5s --hold 15s --tail 25s \
+	  --only kill,hang_stop,oom_kill,zones_partial,own_500,disk_full,rolling_deploy,agent_paused
+
+bin/lab: FORCE
+	$(GO) build -trimpath -o $@ ./lab
+
 .PHONY: lab-clients
 lab-clients: ## fetch what the lab's services in Python and Node need into .cache/lab
 	sh lab/clients/install.sh .cache/lab

@@ -1,0 +1,124 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fault
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/faultline-otel/faultline/lab/internal/fleet"
+	"github.com/faultline-otel/faultline/lab/internal/ledger"
+	"github.com/faultline-otel/faultline/lab/internal/service/control"
+)
+
+// harmless is what only looks like a failure.
+func harmless(name string, aim func(f *fleet.Fleet, dice *rand.Rand) Aimed) Entry {
+	return Entry{Name: name, Kind: ledger.Confounder, Aim: aim}
+}
+
+// collector does something to a Collector.
+func collector(which func(f *fleet.Fleet, dice *rand.Rand) *fleet.Instance, do, undo func(ctx context.Context, in *fleet.Instance) error) func(*fleet.Fleet, *rand.Rand) Aimed {
+	return func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		in := which(f, dice)
+		return Aimed{
+			Inject: func(ctx context.Context) error { return do(ctx, in) },
+			Heal:   func(ctx context.Context) error { return undo(ctx, in) },
+		}
+	}
+}
+
+func agent(f *fleet.Fleet, dice *rand.Rand) *fleet.Instance {
+	z := f.Zones()
+	return z[dice.IntN(len(z))].Agent
+}
+
+func gateway(f *fleet.Fleet, _ *rand.Rand) *fleet.Instance { return f.Gateway() }
+
+func pause(_ context.Context, in *fleet.Instance) error  { return in.Pause() }
+func resume(_ context.Context, in *fleet.Instance) error { return in.Resume() }
+
+// innocent is a command that does no harm.
+func innocent(services []string, name string, args ...string) func(*fleet.Fleet, *rand.Rand) Aimed {
+	return func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		a := command(services, name, args...)(f, dice)
+		a.Culprits = nil
+		return a
+	}
+}
+
+var confounders = []Entry{
+	harmless("rolling_deploy", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		all := f.Of(replicated[dice.IntN(len(replicated))])
+		return Aimed{
+			Inject: func(ctx context.Context) error {
+				return each(all, func(in *fleet.Instance) error {
+					in.SetVersion("1.0.1")
+					return in.Restart(ctx)
+				})
+			},
+			Heal: nothing,
+		}
+	}),
+	harmless("scale_down", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		all := f.Of(inGo[dice.IntN(len(inGo))])
+		gone := all[len(all)-1]
+		return Aimed{
+			Inject: func(ctx context.Context) error {
+				if err := f.SetEndpoints(gone.Service, all[:len(all)-1]...); err != nil {
+					return err
+				}
+				time.Sleep(time.Second)
+				return gone.Stop(ctx)
+			},
+			Heal: func(ctx context.Context) error {
+				if err := gone.Start(ctx); err != nil {
+					return err
+				}
+				return f.SetEndpoints(gone.Service, all...)
+			},
+		}
+	}),
+	harmless("stop_with_drain", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		in := among(f, dice, replicated...)
+		return Aimed{Inject: in.Stop, Heal: in.Start}
+	}),
+	harmless("traffic_spike", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+		return Aimed{
+			Inject: func(ctx context.Context) error { return f.SetLoad(ctx, 1.8*fleet.DefaultRate) },
+			Heal:   func(ctx context.Context) error { return f.SetLoad(ctx, fleet.DefaultRate) },
+		}
+	}),
+	harmless("batch_job", innocent([]string{"inventory"}, control.Burn, "1")),
+	harmless("gc_pause", innocent(inGo, control.GCPause, "1500ms")),
+	harmless("wrong_credentials", innocent([]string{"checkout"}, control.Credential, "wrong")),
+	harmless("clock_ahead", innocent(inGo, control.BeatClock, "1h")),
+	harmless("agent_paused", collector(agent, pause, resume)),
+	harmless("agent_killed", collector(agent,
+		func(ctx context.Context, in *fleet.Instance) error { return in.Kill(ctx) },
+		func(ctx context.Context, in *fleet.Instance) error { return in.Start(ctx) })),
+	harmless("agent_cut_off", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		return shaped(f, []*fleet.Node{agent(f, dice).Node}, nil, fleet.Shape{Loss: 1})
+	}),
+	harmless("gateway_paused", collector(gateway, pause, resume)),
+	harmless("gateway_restarted", collector(gateway, func(ctx context.Context, in *fleet.Instance) error { return in.Restart(ctx) },
+		func(context.Context, *fleet.Instance) error { return nil })),
+	harmless("two_with_one_id", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		in := among(f, dice, "inventory")
+		twin := f.Of("inventory")[0]
+		if twin == in {
+			twin = f.Of("inventory")[1]
+		}
+		return Aimed{
+			Inject: func(ctx context.Context) error {
+				in.SetID(twin.Name)
+				return in.Restart(ctx)
+			},
+			Heal: func(ctx context.Context) error {
+				in.SetID("")
+				return in.Restart(ctx)
+			},
+		}
+	}),
+}

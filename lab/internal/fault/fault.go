@@ -1,0 +1,123 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package fault is the lab's catalogue: what can be done to the fleet, who is
+// to blame for it, and how it is taken back. The classes follow from how the
+// calls fail and what state the callee is in, never from what Faultline says.
+package fault
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+
+	"github.com/faultline-otel/faultline/lab/internal/fleet"
+	"github.com/faultline-otel/faultline/lab/internal/ledger"
+	"github.com/faultline-otel/faultline/lab/internal/service/control"
+)
+
+// Entry is one kind of thing to do.
+type Entry struct {
+	Name     string
+	Kind     ledger.Kind
+	Class    string // failure.class; "" of confounders
+	Subclass string
+	Evidence []string
+	OneSided bool // nobody behind it can report while it lasts
+	Hidden   bool // nothing observable shows it
+	// Aim chooses whom to hit.
+	Aim func(f *fleet.Fleet, dice *rand.Rand) Aimed
+}
+
+// Aimed is an entry with its target.
+type Aimed struct {
+	Culprits []ledger.Culprit // right answers, the most specific first
+	Inject   func(ctx context.Context) error
+	// Heal takes it back. The runner restarts who is not well after it.
+	Heal func(ctx context.Context) error
+}
+
+// All returns the catalogue, in a fixed order.
+func All() []Entry {
+	return slices.Concat(crashes, partitions, byzantine, exhaustion, confounders)
+}
+
+// who is the culprit that an instance is.
+func who(in *fleet.Instance) []ledger.Culprit {
+	return []ledger.Culprit{
+		{Type: "instance", Service: in.Service, Instance: in.Name},
+		{Type: "service", Service: in.Service},
+	}
+}
+
+// among chooses an instance of one of the services.
+func among(f *fleet.Fleet, dice *rand.Rand, services ...string) *fleet.Instance {
+	var all []*fleet.Instance
+	for _, s := range services {
+		all = append(all, f.Of(s)...)
+	}
+	return all[dice.IntN(len(all))]
+}
+
+// replicated are services of which another instance serves meanwhile; inGo are
+// those that know all commands.
+var (
+	replicated = []string{"checkout", "payment", "pricing", "inventory", "ledger"}
+	inGo       = []string{"checkout", "payment", "pricing", "inventory"}
+)
+
+// command is a fault that a service makes of itself when told to, and takes back.
+func command(services []string, name string, args ...string) func(*fleet.Fleet, *rand.Rand) Aimed {
+	return func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		in := among(f, dice, services...)
+		return Aimed{
+			Culprits: who(in),
+			Inject:   func(ctx context.Context) error { return in.Command(ctx, name, args...) },
+			Heal:     func(ctx context.Context) error { return in.Command(ctx, control.Reset) },
+		}
+	}
+}
+
+// end is a fault that ends a process; healing starts another.
+func end(services []string, how func(ctx context.Context, in *fleet.Instance) error) func(*fleet.Fleet, *rand.Rand) Aimed {
+	return func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		in := among(f, dice, services...)
+		return Aimed{
+			Culprits: who(in),
+			Inject: func(ctx context.Context) error {
+				if err := how(ctx, in); err != nil {
+					return err
+				}
+				return in.Wait(ctx)
+			},
+			Heal: func(ctx context.Context) error { return in.Start(ctx) },
+		}
+	}
+}
+
+// signal is a fault that a signal makes and another takes back.
+func signal(services []string, do, undo syscall.Signal) func(*fleet.Fleet, *rand.Rand) Aimed {
+	return func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		in := among(f, dice, services...)
+		return Aimed{
+			Culprits: who(in),
+			Inject:   func(context.Context) error { return in.Signal(do) },
+			Heal:     func(context.Context) error { return in.Signal(undo) },
+		}
+	}
+}
+
+// nothing is the heal of what ends by itself.
+func nothing(context.Context) error { return nil }
+
+// each does something to all of a kind.
+func each[T any](all []T, do func(T) error) error {
+	for _, x := range all {
+		if err := do(x); err != nil {
+			return fmt.Errorf("%v: %w", x, err)
+		}
+	}
+	return nil
+}

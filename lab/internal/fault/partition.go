@@ -1,0 +1,121 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fault
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/faultline-otel/faultline/lab/internal/fleet"
+	"github.com/faultline-otel/faultline/lab/internal/ledger"
+	"github.com/faultline-otel/faultline/lab/internal/service/control"
+)
+
+const partition = "network_partition"
+
+var paths = []string{"spans", "probes", "two_sided"}
+
+// links are both ways to write a link.
+func links(a, b string) []ledger.Culprit {
+	return []ledger.Culprit{{Type: "link", Name: a + "→" + b}, {Type: "link", Name: b + "→" + a}}
+}
+
+// shaped puts a shape on nodes and takes it off again.
+func shaped(f *fleet.Fleet, nodes []*fleet.Node, culprits []ledger.Culprit, s fleet.Shape) Aimed {
+	return Aimed{
+		Culprits: culprits,
+		Inject: func(ctx context.Context) error {
+			return each(nodes, func(n *fleet.Node) error { return f.Shape(ctx, n, s) })
+		},
+		Heal: func(ctx context.Context) error {
+			return each(nodes, func(n *fleet.Node) error { return f.Shape(ctx, n) })
+		},
+	}
+}
+
+// pair chooses two zones.
+func pair(f *fleet.Fleet, dice *rand.Rand) (a, b *fleet.Zone) {
+	z := f.Zones()
+	i := dice.IntN(len(z))
+	return z[i], z[(i+1+dice.IntN(len(z)-1))%len(z)]
+}
+
+// between shapes what goes between two zones.
+func between(s fleet.Shape) func(*fleet.Fleet, *rand.Rand) Aimed {
+	return func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		a, b := pair(f, dice)
+		s.To = []netip.Prefix{b.Subnet}
+		return shaped(f, f.NodesIn(a), links(a.Name, b.Name), s)
+	}
+}
+
+var partitions = []Entry{
+	{Name: "zone_cut", Kind: ledger.Fault, Class: partition, Subclass: "complete", Evidence: paths, OneSided: true,
+		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+			z, _ := pair(f, dice)
+			return shaped(f, f.NodesIn(z), []ledger.Culprit{{Type: "zone", Name: z.Name}}, fleet.Shape{Loss: 1, To: f.Outside(z)})
+		}},
+	{Name: "zones_partial", Kind: ledger.Fault, Class: partition, Subclass: "partial", Evidence: paths, Aim: between(fleet.Shape{Loss: 1})},
+	{Name: "zones_one_way", Kind: ledger.Fault, Class: partition, Subclass: "one_way", Evidence: paths, Aim: between(fleet.Shape{Loss: 1, Way: fleet.Out})},
+	{Name: "packet_loss", Kind: ledger.Fault, Class: partition, Subclass: "lossy_link", Evidence: paths, Aim: between(fleet.Shape{Loss: 0.5})},
+	{Name: "slow_link", Kind: ledger.Fault, Class: partition, Subclass: "slow_link", Evidence: paths, Aim: between(fleet.Shape{Delay: 400 * time.Millisecond, Jitter: 50 * time.Millisecond})},
+	{Name: "node_cut", Kind: ledger.Fault, Class: partition, Subclass: "complete", Evidence: paths, OneSided: true,
+		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+			n := f.Node([]string{"node-b1", "node-b2", "node-c1"}[dice.IntN(3)])
+			return shaped(f, []*fleet.Node{n}, []ledger.Culprit{{Type: "node", Name: n.Name}}, fleet.Shape{Loss: 1})
+		}},
+	{Name: "port_blocked", Kind: ledger.Fault, Class: partition, Subclass: "partial", Evidence: paths,
+		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+			caller, callee := f.Of("checkout")[dice.IntN(2)], among(f, dice, "pricing", "payment")
+			for callee.Node == caller.Node {
+				callee = among(f, dice, "pricing", "payment")
+			}
+			culprits := append(links(caller.Name, callee.Name), links(caller.Node.Name, callee.Name)...)
+			culprits = append(append(culprits, links(caller.Node.Name, callee.Node.Name)...), links(caller.Service, callee.Service)...)
+			return shaped(f, []*fleet.Node{caller.Node}, culprits, fleet.Shape{
+				Loss: 1, To: []netip.Prefix{netip.PrefixFrom(callee.Addr.Addr(), 32)}, Port: callee.Addr.Port(),
+			})
+		}},
+	{Name: "flapping", Kind: ledger.Fault, Class: partition, Subclass: "flapping", Evidence: paths,
+		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+			a, b := pair(f, dice)
+			cut := shaped(f, f.NodesIn(a), links(a.Name, b.Name), fleet.Shape{Loss: 1, To: []netip.Prefix{b.Subnet}})
+			return Aimed{
+				Culprits: cut.Culprits, Heal: cut.Heal,
+				Inject: func(ctx context.Context) error {
+					for range 2 {
+						if err := cut.Inject(ctx); err != nil {
+							return err
+						}
+						time.Sleep(6 * time.Second)
+						if err := cut.Heal(ctx); err != nil {
+							return err
+						}
+						time.Sleep(4 * time.Second)
+					}
+					return cut.Inject(ctx)
+				},
+			}
+		}},
+	{Name: "certificate_expired", Kind: ledger.Fault, Class: partition, Subclass: "tls", Evidence: []string{"spans"},
+		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+			in := f.Instance("bank-1")
+			return Aimed{
+				Culprits: []ledger.Culprit{{Type: "external"}, {Type: "service", Service: "bank"}},
+				Inject:   func(ctx context.Context) error { return in.Command(ctx, control.Expired, "true") },
+				Heal:     func(ctx context.Context) error { return in.Command(ctx, control.Reset) },
+			}
+		}},
+	{Name: "name_gone", Kind: ledger.Fault, Class: partition, Subclass: "dns", Evidence: []string{"spans"},
+		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+			in := f.Instance("dns-1")
+			return Aimed{
+				Culprits: []ledger.Culprit{{Type: "external"}, {Type: "service", Service: "bank"}},
+				Inject:   func(ctx context.Context) error { return in.Command(ctx, control.NameGone, fleet.DNSName("bank")) },
+				Heal:     func(ctx context.Context) error { return in.Command(ctx, control.Reset) },
+			}
+		}},
+}
