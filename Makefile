@@ -68,8 +68,9 @@ lab-clients: ## fetch what the lab's services in Python and Node need into .cach
 	sh lab/clients/install.sh .cache/lab
 
 .PHONY: bench
-bench: ## benchmarks of the hot paths
+bench: build ## benchmarks of the hot paths, and of the whole Collector with and without the processor
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./processor/... ./receiver/...
+	$(GO) test -run '^$$' -bench WholeCollector -benchtime 10x ./e2e
 
 FUZZTIME ?= 20s
 .PHONY: fuzz
