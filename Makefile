@@ -50,14 +50,16 @@ sim: ## the simulated lab: thousands of faults and confounders in virtual time (
 	$(GO) run ./lab/sim $(SIM)
 
 LAB ?=
+LAB_OUT ?= .cache/lab-runs/full
+LAB_SHARDS ?= 10
 .PHONY: lab
-lab: build bin/lab lab-clients ## break a fleet of real processes in every way, hours on end, and score what was said (root; LAB="--shard 1/14 --out DIR")
-	./bin/lab $(LAB)
+lab: build bin/lab lab-clients ## break a fleet of real processes in 300 ways, hours on end, and score what was said (root; resumable; LAB="--seed 2")
+	@for i in $$(seq $(LAB_SHARDS)); do ./bin/lab --out $(LAB_OUT) --shard $$i/$(LAB_SHARDS) $(LAB); done
 
 .PHONY: lab-short
-lab-short: build bin/lab lab-clients ## the same with eight kinds, in some eight minutes
+lab-short: build bin/lab lab-clients ## the same with eight kinds, in some six minutes
 	rm -rf .cache/lab-runs/short
-	./bin/lab --out .cache/lab-runs/short --clean 40s --settle 5s --hold 15s --tail 25s \
+	./bin/lab --out .cache/lab-runs/short --clean 30s --settle 3s --hold 12s --tail 20s \
 	  --only kill,hang_stop,oom_kill,zones_partial,own_500,disk_full,rolling_deploy,agent_paused
 
 bin/lab: FORCE

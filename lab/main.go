@@ -1,21 +1,30 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command lab runs a fleet of real processes, breaks it in every way of its
-// catalogue, and scores what Faultline said.
+// Command lab does real faults to a fleet of real processes and scores what
+// Faultline says of them.
+//
+//	lab --out DIR --seed 1 --faults 200 --confounders 100 --shard 1/8
+//	lab --out DIR --only kill,zone_cut
+//	lab score DIR...
+//
+// It needs root on Linux: the fleet's nodes are network namespaces, and its
+// limits are control groups. A run that was ended goes on where it was when it
+// is started again with the same --out.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"github.com/faultline-otel/faultline/lab/internal/fault"
@@ -25,87 +34,129 @@ import (
 )
 
 func main() {
-	fleet.Main() // a service of the fleet is this program, too
-	if err := command(os.Args[1:]); err != nil {
+	fleet.Main() // a process of the fleet does not come back from here
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout)
+	stop()
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	default:
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		os.Exit(1)
 	}
 }
 
-func command(args []string) error {
+func command(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) > 0 && args[0] == "score" {
-		return report(args[1:], os.Stdout)
+		if len(args) == 1 {
+			return errors.New("score: name the folders of runs: lab score DIR")
+		}
+		_, err := report(out, "", args[1:]...)
+		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return lab(ctx, args, os.Stdout)
-}
-
-// lab runs what the arguments ask for.
-func lab(ctx context.Context, args []string, out io.Writer) error {
+	o := run.Options{Log: out}
 	flags := flag.NewFlagSet("lab", flag.ContinueOnError)
-	dir := flags.String("out", ".cache/lab-runs/1", "folder of the run; what it holds already is not done again")
-	seed := flags.Uint64("seed", 1, "of all randomness: the same seed does the same")
-	faults := flags.Int("faults", 200, "number of faults")
-	harmless := flags.Int("confounders", 100, "number of things that only look like one")
-	only := flags.String("only", "", "names in the catalogue, with commas between: each once")
-	list := flags.Bool("list", false, "list the catalogue and do nothing")
-	shard := flags.String("shard", "1/1", "do the i-th of n parts of the order")
-	hold := flags.Duration("hold", 25*time.Second, "how long a fault lasts")
-	settle := flags.Duration("settle", 10*time.Second, "before each")
-	tail := flags.Duration("tail", 60*time.Second, "after each is taken back")
-	clean := flags.Duration("clean", 60*time.Second, "before the first")
-	single := flags.Bool("single", false, "one Collector does it all, with the shipped sidecar.yaml")
+	flags.StringVar(&o.Out, "out", filepath.Join(".cache", "lab-runs", "default"), "folder of the run")
+	flags.Uint64Var(&o.Seed, "seed", 1, "of the order, the targets and the load")
+	flags.IntVar(&o.Faults, "faults", 200, "faults to make, each kind as often as the others; -1, and with --only: each kind once")
+	flags.IntVar(&o.Confounders, "confounders", 100, "confounders to make; -1, and with --only: each kind once")
+	shard := flags.String("shard", "", "I/N: only the I-th of N parts of the plan")
+	only := flags.String("only", "", "names of the catalogue, with commas between")
+	list := flags.Bool("list", false, "list the catalogue and exit")
+	plan := flags.Bool("plan", false, "list what would be done, in order, and exit")
+	flags.DurationVar(&o.Hold, "hold", 25*time.Second, "how long a fault lasts")
+	flags.DurationVar(&o.Settle, "settle", 10*time.Second, "quiet before the next fault")
+	flags.DurationVar(&o.Tail, "tail", 60*time.Second, "how long a verdict may take after the end; less where it came and went")
+	flags.DurationVar(&o.Clean, "clean", 60*time.Second, "in which nothing is done, at the start of each fleet")
+	flags.Float64Var(&o.Rate, "rate", 0, fmt.Sprintf("requests a second from outside (0: %d)", fleet.DefaultRate))
+	flags.BoolVar(&o.Daily, "daily", false, "let the load swing as a day does, in 10 minutes")
+	flags.BoolVar(&o.Single, "single", false, "one Collector with the shipped sidecar.yaml instead of agents and a gateway")
+	assert := flags.Bool("assert", false, "fail if a class or a culprit was wrong")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	entries := fault.All()
-	if *list {
-		for _, e := range entries {
-			fmt.Fprintf(out, "%-22s %-11s %s %s\n", e.Name, e.Kind, e.Class, e.Subclass)
-		}
-		return nil
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unknown argument %q: lab --help shows what there is", flags.Arg(0))
 	}
-	if err := fleet.Available(); err != nil {
-		return err
-	}
-	order := run.Draw(*seed, entries, *faults, *harmless)
 	if *only != "" {
-		order = nil
-		for _, name := range strings.Split(*only, ",") {
-			i := slices.IndexFunc(entries, func(e fault.Entry) bool { return e.Name == name })
-			if i < 0 {
-				return fmt.Errorf("--only: %q is not in the catalogue: see --list", name)
-			}
-			order = append(order, entries[i])
+		o.Only = strings.Split(*only, ",")
+		given := map[string]bool{}
+		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		if !given["faults"] {
+			o.Faults = -1
+		}
+		if !given["confounders"] {
+			o.Confounders = -1
 		}
 	}
-	var i, n int
-	if _, err := fmt.Sscanf(*shard, "%d/%d", &i, &n); err != nil || i < 1 || i > n {
-		return fmt.Errorf("--shard: %q is none: write 1/8 to 8/8", *shard)
+	if *shard != "" {
+		if n, err := fmt.Sscanf(*shard, "%d/%d", &o.Shard, &o.Shards); n != 2 || err != nil || o.Shard < 1 || o.Shard > o.Shards {
+			return fmt.Errorf("--shard: %q: write I/N, such as 1/8", *shard)
+		}
 	}
-	first := len(order) * (i - 1) / n
-	err := run.Run(ctx, run.Options{
-		Dir: *dir, Seed: *seed, Order: order[first : len(order)*i/n], First: first,
-		Clean: *clean, Hold: *hold, Settle: *settle, Tail: *tail,
-		Fleet: fleet.Options{Single: *single}, Out: out,
-	})
-	if err != nil {
+	if *list {
+		return catalogue(out)
+	}
+	if *plan {
+		return plans(out, o)
+	}
+	if err := run.Run(ctx, o); err != nil {
 		return err
 	}
-	return report([]string{*dir}, out)
+	right, err := report(out, o.Out, o.Out)
+	if err == nil && *assert && !right {
+		err = errors.New("--assert: not all classes are right")
+	}
+	return err
 }
 
-// report scores runs and leaves the result beside the first.
-func report(dirs []string, out io.Writer) error {
-	result, err := score.Score(dirs...)
+// report prints the score of all runs in dirs and, with an into, writes it there.
+func report(out io.Writer, into string, dirs ...string) (right bool, err error) {
+	parts, err := run.Parts(dirs...)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if len(parts) == 0 {
+		return false, fmt.Errorf("no account in %s", strings.Join(dirs, ", "))
+	}
+	result, err := score.Score(parts...)
+	if err != nil {
+		return false, err
 	}
 	fmt.Fprintln(out, result.Markdown())
-	text, err := result.JSON()
-	if err != nil {
-		return err
+	if into != "" {
+		text, err := result.JSON()
+		if err != nil {
+			return false, err
+		}
+		if err := errors.Join(
+			os.WriteFile(filepath.Join(into, "score.json"), text, 0o600),
+			os.WriteFile(filepath.Join(into, "score.md"), []byte(result.Markdown()), 0o600),
+		); err != nil {
+			return false, err
+		}
 	}
-	return os.WriteFile(filepath.Join(dirs[0], "score.json"), text, 0o600)
+	return len(result.Missed) == 0, nil
+}
+
+// catalogue lists what can be done.
+func catalogue(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tKIND\tCLASS\tSUBCLASS\tEVIDENCE")
+	for _, e := range fault.All() {
+		evidence := strings.Join(e.Evidence, ", ")
+		if e.Hidden {
+			evidence = "none: hidden"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", e.Name, e.Kind, e.Class, e.Subclass, evidence)
+	}
+	return w.Flush()
+}
+
+func plans(out io.Writer, o run.Options) error {
+	steps, err := run.Plan(o)
+	for _, s := range steps {
+		fmt.Fprintln(out, s.ID)
+	}
+	return err
 }

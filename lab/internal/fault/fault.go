@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/faultline-otel/faultline/lab/internal/fleet"
 	"github.com/faultline-otel/faultline/lab/internal/ledger"
@@ -29,10 +30,35 @@ type Entry struct {
 	Hidden   bool // nothing observable shows it
 	// Aim chooses whom to hit.
 	Aim func(f *fleet.Fleet, dice *rand.Rand) Aimed
+	// Compose makes several at once, instead of Aim.
+	Compose func(f *fleet.Fleet, dice *rand.Rand) []Part
+}
+
+// Part is one injection with what makes it.
+type Part struct {
+	Aimed
+	ledger.Injection               // all but its time
+	After            time.Duration // that the one before has lasted
+}
+
+// Parts aims an entry: most have one part. Equal dice choose equal targets.
+func (e *Entry) Parts(f *fleet.Fleet, dice *rand.Rand) []Part {
+	if e.Compose != nil {
+		return e.Compose(f, dice)
+	}
+	return []Part{e.part(e.Aim(f, dice))}
+}
+
+func (e *Entry) part(a Aimed) Part {
+	return Part{Aimed: a, Injection: ledger.Injection{
+		Name: e.Name, Kind: e.Kind, Class: e.Class, Subclass: e.Subclass, Culprits: a.Culprits,
+		Evidence: e.Evidence, OneSided: e.OneSided, Hidden: e.Hidden,
+	}}
 }
 
 // Aimed is an entry with its target.
 type Aimed struct {
+	Target   string           // for a person; "": the first culprit
 	Culprits []ledger.Culprit // right answers, the most specific first
 	Inject   func(ctx context.Context) error
 	// Heal takes it back. The runner restarts who is not well after it.

@@ -1,212 +1,159 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package run does to a fleet what the catalogue lists, in an order drawn from
-// a seed, and keeps the account of it.
+// Package run does to a fleet what the catalogue says, one thing after the
+// other, and writes the account of it.
 package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/faultline-otel/faultline/lab/internal/fault"
 	"github.com/faultline-otel/faultline/lab/internal/fleet"
 	"github.com/faultline-otel/faultline/lab/internal/ledger"
 )
 
-// Options say what to do, and for how long.
+// Options say what to do, and how.
 type Options struct {
-	Dir    string
-	Seed   uint64
-	Order  []fault.Entry // what to do, see Draw
-	First  int           // index in the whole order of the first of Order
-	Clean  time.Duration // before the first, to learn what is usual
-	Hold   time.Duration // from injecting to healing
-	Settle time.Duration // before each
-	Tail   time.Duration // after healing, so that what is revised then is scored
-	Fleet  fleet.Options
-	Out    io.Writer // progress for a person
+	Out           string // folder of the run; what is done in it is not done again
+	Seed          uint64 // of order, targets and load
+	Shard, Shards int    // do the Shard-th of Shards parts of the plan; 0: all of it
+	Only          []string
+	// Faults and Confounders to make, each kind as often as the others; negative: each kind once.
+	Faults, Confounders int
+	Hold                time.Duration // how long a fault lasts after it was made
+	Settle              time.Duration // of quiet before the next one
+	Tail                time.Duration // how long after the end a verdict may need; less if it came and went
+	Clean               time.Duration // in which nothing is done, at the start of each fleet
+	Rate                float64       // requests a second; 0: the fleet's usual
+	Daily, Single       bool          // see fleet.Options
+	Log                 io.Writer     // progress
 }
 
-// Draw returns faults and confounders in random order: each kind as often as
-// any other, give or take one. The same seed gives the same order.
-func Draw(seed uint64, entries []fault.Entry, faults, confounders int) []fault.Entry {
-	dice := rand.New(rand.NewPCG(seed, 1))
-	draw := func(kind ledger.Kind, n int) (out []fault.Entry) {
-		var all []fault.Entry
-		for _, e := range entries {
-			if e.Kind == kind {
-				all = append(all, e)
-			}
-		}
-		for len(all) > 0 && len(out) < n {
-			for _, i := range dice.Perm(len(all)) {
-				if len(out) < n {
-					out = append(out, all[i])
-				}
-			}
-		}
-		return out
-	}
-	order := append(draw(ledger.Fault, faults), draw(ledger.Confounder, confounders)...)
-	dice.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	return order
-}
+// quiet is how long nothing must be said before it counts as over.
+const quiet = 15 * time.Second
 
-// Run starts a fleet, does all of the order to it that the run's folder does
-// not hold yet, and ends the fleet. What was begun and not ended is left out of
-// the account.
-func Run(ctx context.Context, o Options) (err error) {
-	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+// warmUp is how long connections, caches and the other languages' compilers need.
+const warmUp = 10 * time.Second
+
+// errSick says that a fleet did not recover, so that another one has to go on.
+var errSick = errors.New("the fleet did not recover")
+
+// Run makes all injections of the plan that are not in the account yet. An
+// injection that could not be made stands there with the reason and is an
+// error at the end; a class that is wrong is none.
+func Run(ctx context.Context, o Options) error {
+	if err := fleet.Available(); err != nil {
 		return err
 	}
-	done, err := finished(o.Dir)
+	steps, err := Plan(o)
 	if err != nil {
 		return err
 	}
-	o.Fleet.Dir, o.Fleet.Seed = o.Dir, o.Seed
-	f, err := fleet.Start(ctx, o.Fleet)
+	s, err := openStore(o)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
-	account, err := os.OpenFile(filepath.Join(o.Dir, ledger.InjectionsFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	done, err := s.finished()
 	if err != nil {
 		return err
 	}
-	defer account.Close()
-	r := &runner{o: o, fleet: f, account: account, heard: listen(filepath.Join(o.Dir, ledger.EventsFile))}
-	if err := f.WaitHealthy(ctx); err != nil {
-		return err
-	}
-	if err := r.clean(ctx); err != nil {
-		return err
-	}
-	for i, e := range o.Order {
-		id := fmt.Sprintf("%04d-%s", o.First+i, e.Name)
-		if done[id] {
+	r := &runner{o: o, total: len(steps)}
+	for i, step := range steps {
+		if done[step.ID] {
 			continue
 		}
-		if err := r.one(ctx, id, o.First+i, e); err != nil {
-			return err
+		if r.fleet == nil {
+			if err := r.start(ctx, s); err != nil {
+				return errors.Join(err, r.close())
+			}
 		}
+		err := r.step(ctx, i+1, step)
+		switch {
+		case errors.Is(err, errSick):
+			r.say("%v: starting another fleet", err)
+			err = r.close()
+		case err == nil:
+			continue
+		}
+		if err != nil {
+			return errors.Join(err, r.close())
+		}
+	}
+	if err := r.close(); err != nil {
+		return err
+	}
+	if r.failed > 0 {
+		return fmt.Errorf("%d injections could not be made: see failed in %s", r.failed, filepath.Join(s.dir, "*", ledger.InjectionsFile))
 	}
 	return nil
 }
 
-// finished lists the injections that a run's folder holds.
-func finished(dir string) (map[string]bool, error) {
-	file, err := os.Open(filepath.Join(dir, ledger.InjectionsFile))
-	if os.IsNotExist(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	all, err := ledger.Read[ledger.Injection](file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ledger.InjectionsFile, err)
-	}
-	done := map[string]bool{}
-	for _, in := range all {
-		done[in.ID] = true
-	}
-	return done, nil
-}
-
+// runner does the steps of a plan.
 type runner struct {
-	o       Options
-	fleet   *fleet.Fleet
-	account io.Writer
-	heard   *ear
+	o      Options
+	total  int
+	failed int
+
+	fleet *fleet.Fleet // nil: none runs
+	ears  *listener
 }
 
-func (r *runner) say(format string, a ...any) {
-	fmt.Fprintf(r.o.Out, "%s "+format+"\n", append([]any{time.Now().Format("15:04:05")}, a...)...)
-}
-
-// clean lets time pass in which nothing is done.
-func (r *runner) clean(ctx context.Context) error {
-	in := ledger.Injection{ID: fmt.Sprintf("%04d-clean", r.o.First), Name: "clean", Kind: ledger.Clean, Start: time.Now()}
-	r.say("clean for %s", r.o.Clean)
+// start starts a fleet and leaves it in peace for a while.
+func (r *runner) start(ctx context.Context, s *store) error {
+	dir, err := s.part()
+	if err != nil {
+		return err
+	}
+	f, err := fleet.Start(ctx, fleet.Options{
+		Dir: dir, Seed: r.o.Seed, Rate: r.o.Rate, Daily: r.o.Daily, Single: r.o.Single, Out: r.o.Log,
+	})
+	if err != nil {
+		return err
+	}
+	r.fleet = f
+	r.ears = &listener{events: tail{path: f.File(ledger.EventsFile)}}
+	healthy, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := f.WaitHealthy(healthy); err != nil {
+		return err
+	}
+	if err := sleep(ctx, warmUp); err != nil {
+		return err
+	}
+	clean := ledger.Injection{ID: "0000-clean", Name: "clean", Kind: ledger.Clean, Start: time.Now()}
 	if err := sleep(ctx, r.o.Clean); err != nil {
 		return err
 	}
-	in.End = time.Now()
-	r.say("clean: %s", r.heard.since(in.Start))
-	return ledger.Write(r.account, in)
+	clean.End = time.Now()
+	if err := note(dir, []ledger.Injection{clean}); err != nil {
+		return err
+	}
+	said, err := r.ears.listen()
+	r.say("clean for %s: %s", r.o.Clean, heard(said, clean.Start))
+	return err
 }
 
-// one does one thing, takes it back and writes the account.
-func (r *runner) one(ctx context.Context, id string, index int, e fault.Entry) error {
-	if err := sleep(ctx, r.o.Settle); err != nil {
-		return err
-	}
-	a := e.Aim(r.fleet, rand.New(rand.NewPCG(r.o.Seed, uint64(index)+2)))
-	in := ledger.Injection{
-		ID: id, Name: e.Name, Kind: e.Kind, Class: e.Class, Subclass: e.Subclass, Culprits: a.Culprits,
-		Evidence: e.Evidence, OneSided: e.OneSided, Hidden: e.Hidden, Start: time.Now(),
-	}
-	if err := a.Inject(ctx); err != nil {
-		in.Failed = err.Error()
-	} else if err := sleep(ctx, r.o.Hold); err != nil {
-		return err
-	}
-	in.End = time.Now()
-	if err := a.Heal(ctx); err != nil {
-		r.say("%s: healing: %v", id, err)
-	}
-	if err := r.mend(ctx); err != nil {
-		return fmt.Errorf("%s: the fleet is not well after it: %w", id, err)
-	}
-	if err := sleep(ctx, r.o.Tail); err != nil {
-		return err
-	}
-	if in.Failed != "" {
-		r.say("%s: could not be done: %s", id, in.Failed)
-	} else {
-		r.say("%s of %s: %s", id, target(in.Culprits), r.heard.since(in.Start))
-	}
-	return ledger.Write(r.account, in)
-}
-
-// mend waits until the fleet is well by its own account, and starts again who
-// is not.
-func (r *runner) mend(ctx context.Context) error {
-	short, cancel := context.WithTimeout(ctx, mendPatience)
-	err := r.fleet.WaitHealthy(short)
-	cancel()
-	if err == nil {
+func (r *runner) close() error {
+	if r.fleet == nil {
 		return nil
 	}
-	for _, in := range r.fleet.Instances() {
-		look, cancel := context.WithTimeout(ctx, time.Second)
-		unwell := in.PID() == 0 || in.WaitReady(look) != nil
-		cancel()
-		if unwell {
-			r.say("%s is not well and started again", in.Name)
-			if err := in.Restart(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	long, cancel := context.WithTimeout(ctx, 2*mendPatience)
-	defer cancel()
-	return r.fleet.WaitHealthy(long)
+	f := r.fleet
+	r.fleet = nil
+	return f.Close()
 }
 
-const mendPatience = 20 * time.Second
+func (r *runner) say(format string, a ...any) {
+	if r.o.Log != nil {
+		fmt.Fprintf(r.o.Log, "%s "+format+"\n", append([]any{time.Now().Format("15:04:05")}, a...)...)
+	}
+}
 
+// sleep waits, unless ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -214,18 +161,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	}
-}
-
-// target says in words who was hit.
-func target(culprits []ledger.Culprit) string {
-	if len(culprits) == 0 {
-		return "nobody"
-	}
-	c := culprits[0]
-	for _, name := range []string{c.Name, c.Instance, c.Service, c.Type} {
-		if name != "" {
-			return name
-		}
-	}
-	return "nobody"
 }

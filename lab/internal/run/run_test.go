@@ -6,6 +6,8 @@ package run
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,26 +17,48 @@ import (
 	"github.com/faultline-otel/faultline/lab/internal/ledger"
 )
 
-func names(order []fault.Entry) (out []string) {
-	for _, e := range order {
-		out = append(out, e.Name)
+func names(t *testing.T, o Options) (out []string) {
+	t.Helper()
+	steps, err := Plan(o)
+	require.NoError(t, err)
+	for _, s := range steps {
+		out = append(out, s.ID)
 	}
 	return out
 }
 
 func TestSameSeedDoesTheSame(t *testing.T) {
-	all := fault.All()
-	a := names(Draw(7, all, 100, 50))
+	o := Options{Seed: 7, Faults: 100, Confounders: 50}
+	a := names(t, o)
 	assert.Len(t, a, 150)
-	assert.Equal(t, a, names(Draw(7, all, 100, 50)))
-	assert.NotEqual(t, a, names(Draw(8, all, 100, 50)))
+	assert.Equal(t, a, names(t, o))
+	other := o
+	other.Seed = 8
+	assert.NotEqual(t, a, names(t, other))
 	count := map[string]int{}
-	for _, name := range a {
-		count[name]++
+	for _, id := range a {
+		count[id[len("0000-"):]]++
 	}
-	for _, e := range all {
+	for _, e := range fault.All() {
 		assert.Positive(t, count[e.Name], "%s is never done", e.Name)
 	}
+}
+
+func TestShardsTogetherAreThePlan(t *testing.T) {
+	o := Options{Seed: 7, Faults: 20, Confounders: 11}
+	var all []string
+	for i := range 3 {
+		part := o
+		part.Shard, part.Shards = i+1, 3
+		all = append(all, names(t, part)...)
+	}
+	slices.Sort(all)
+	assert.Equal(t, names(t, o), all)
+}
+
+func TestUnknownNameIsRefused(t *testing.T) {
+	_, err := Plan(Options{Only: []string{"kill", "fly"}})
+	assert.ErrorContains(t, err, `"fly"`)
 }
 
 func TestCatalogueIsWhole(t *testing.T) {
@@ -42,18 +66,42 @@ func TestCatalogueIsWhole(t *testing.T) {
 	for _, e := range fault.All() {
 		assert.False(t, seen[e.Name], "%s stands there twice", e.Name)
 		seen[e.Name] = true
-		assert.NotNil(t, e.Aim, e.Name)
-		assert.Equal(t, e.Kind == ledger.Fault, e.Class != "", "%s: faults have a class, others none", e.Name)
+		assert.NotEqual(t, e.Aim == nil, e.Compose == nil, "%s: one of the two", e.Name)
+		assert.Equal(t, e.Kind == ledger.Fault, e.Class != "" || e.Compose != nil, "%s: faults have a class, others none", e.Name)
 	}
 }
 
 func TestWhatARunHoldsIsNotDoneAgain(t *testing.T) {
-	dir := t.TempDir()
-	done, err := finished(dir)
+	o := Options{Out: t.TempDir()}
+	s, err := openStore(o)
+	require.NoError(t, err)
+	done, err := s.finished()
 	require.NoError(t, err)
 	assert.Empty(t, done)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, ledger.InjectionsFile), []byte(`{"id":"0003-kill"}`+"\n"+`{"id":"0004-cut o`), 0o600))
-	done, err = finished(dir)
+	part, err := s.part()
 	require.NoError(t, err)
-	assert.Equal(t, map[string]bool{"0003-kill": true}, done, "a torn line is not an injection that ended")
+	require.NoError(t, os.WriteFile(filepath.Join(part, ledger.InjectionsFile), []byte(
+		`{"id":"0003-kill"}`+"\n"+`{"id":"0004-two+1"}`+"\n"+`{"id":"0005-kill","failed":"interrupted"}`+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(part, ledger.TracesFile), nil, 0o600))
+	require.NoError(t, begin(part, []ledger.Injection{{ID: "0006-kill"}}))
+	for range 2 {
+		done, err = s.finished()
+		require.NoError(t, err)
+		assert.Equal(t, map[string]bool{"0003-kill": true, "0004-two": true}, done, "what was cut short is made again")
+	}
+	text, err := os.ReadFile(filepath.Join(part, ledger.InjectionsFile))
+	require.NoError(t, err)
+	assert.Equal(t, 1, strings.Count(string(text), "0006-kill"), "what a killed run left open stands in the account")
+	parts, err := Parts(o.Out)
+	require.NoError(t, err)
+	assert.Equal(t, []string{part}, parts)
+}
+
+func TestAnotherRunsFolderIsRefused(t *testing.T) {
+	o := Options{Out: t.TempDir(), Seed: 1}
+	_, err := openStore(o)
+	require.NoError(t, err)
+	o.Seed = 2
+	_, err = openStore(o)
+	assert.ErrorContains(t, err, "holds another run")
 }

@@ -39,10 +39,7 @@ func episodes(injections []*ledger.Injection, verdicts []Verdict, other map[stri
 	open := map[string]*episode{}
 	for i := range sorted {
 		v := &sorted[i]
-		key := v.Entity
-		if key == "" {
-			key = strings.Join([]string{v.Culprit.Type, v.Culprit.Name, v.Culprit.Service, v.Culprit.Instance}, "\x00")
-		}
+		key := v.key()
 		e := open[key]
 		if e == nil && v.Event != contract.EventFailureDetected {
 			e = sameIncident(open, v)
@@ -71,6 +68,26 @@ func episodes(injections []*ledger.Injection, verdicts []Verdict, other map[stri
 		}
 	}
 	return all
+}
+
+// key is what the events of one failure have in common: who was judged, else
+// the culprit, as long as that is not revised.
+func (v *Verdict) key() string {
+	if v.Entity != "" {
+		return v.Entity
+	}
+	return strings.Join([]string{v.Culprit.Type, v.Culprit.Name, v.Culprit.Service, v.Culprit.Instance}, "\x00")
+}
+
+// Open counts the failures that were detected and not cleared.
+func Open(verdicts []Verdict) int {
+	n := 0
+	for _, e := range episodes(nil, verdicts, map[string]int{}) {
+		if e.cleared.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 // sameIncident finds the episode of a verdict that names no entity and whose

@@ -58,7 +58,7 @@ func (t *tally) folder(dir string) error {
 	}
 	var verdicts []Verdict
 	err = t.lines(filepath.Join(dir, ledger.EventsFile), func(line []byte) error {
-		got, err := decodeEvents(line)
+		got, err := ReadEvents(line)
 		verdicts = append(verdicts, got...)
 		return err
 	})
@@ -164,9 +164,9 @@ func nextLine(in *bufio.Reader, buf []byte) ([]byte, error) {
 	}
 }
 
-// decodeEvents reads a line of OTLP JSON logs. Records that are no events are
+// ReadEvents reads a line of OTLP JSON logs. Records that are no events are
 // left out.
-func decodeEvents(line []byte) ([]Verdict, error) {
+func ReadEvents(line []byte) ([]Verdict, error) {
 	ld, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(line)
 	if err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func decodeEvents(line []byte) ([]Verdict, error) {
 
 func verdictOf(lr plog.LogRecord) (Verdict, bool) {
 	a := lr.Attributes()
-	v := Verdict{Event: lr.EventName(), At: lr.Timestamp().AsTime()}
+	v := Verdict{Event: lr.EventName(), At: lr.Timestamp().AsTime(), Text: lr.Body().AsString()}
 	if v.Event == "" {
 		v.Event = text(a, contract.EventName)
 	}

@@ -79,7 +79,7 @@ func FuzzDecodeEvents(f *testing.F) {
 	f.Add([]byte(eventLine))
 	f.Add([]byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"eventName":"failure.cleared","attributes":[{"key":"failure.confidence","value":{"stringValue":"x"}},{"key":"failure.revision","value":{"stringValue":"x"}}]}]}]}]}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		verdicts, err := decodeEvents(line)
+		verdicts, err := ReadEvents(line)
 		if err != nil {
 			return
 		}

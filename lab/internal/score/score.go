@@ -44,6 +44,7 @@ type Verdict struct {
 	Incident   string
 	Since      time.Time // start of the failure, as the engine dates it
 	Revision   int64
+	Text       string // for a person; not scored
 }
 
 // Tag is what the processor wrote on a span.
