@@ -161,7 +161,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	case ptrace.SpanKindServer:
 		if failed {
 			sc.served.Failed++
-			if outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther || outcome == engine.OutcomeWrongAnswer {
+			if outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther {
 				sc.served.Faults++
 			}
 		} else {
