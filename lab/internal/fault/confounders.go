@@ -5,6 +5,7 @@ package fault
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -23,6 +24,7 @@ func collector(which func(f *fleet.Fleet, dice *rand.Rand) *fleet.Instance, do, 
 	return func(f *fleet.Fleet, dice *rand.Rand) Aimed {
 		in := which(f, dice)
 		return Aimed{
+			Target: in.Name,
 			Inject: func(ctx context.Context) error { return do(ctx, in) },
 			Heal:   func(ctx context.Context) error { return undo(ctx, in) },
 		}
@@ -39,11 +41,20 @@ func gateway(f *fleet.Fleet, _ *rand.Rand) *fleet.Instance { return f.Gateway() 
 func pause(_ context.Context, in *fleet.Instance) error  { return in.Pause() }
 func resume(_ context.Context, in *fleet.Instance) error { return in.Resume() }
 
+// next is the release after one: "1.0.4" after "1.0.3".
+func next(version string) string {
+	var major, minor, patch int
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); err != nil {
+		return "1.0.1"
+	}
+	return fmt.Sprintf("%d.%d.%d", major, minor, patch+1)
+}
+
 // innocent is a command that does no harm.
 func innocent(services []string, name string, args ...string) func(*fleet.Fleet, *rand.Rand) Aimed {
 	return func(f *fleet.Fleet, dice *rand.Rand) Aimed {
 		a := command(services, name, args...)(f, dice)
-		a.Culprits = nil
+		a.Target, a.Culprits = a.Culprits[0].Instance, nil
 		return a
 	}
 }
@@ -51,10 +62,12 @@ func innocent(services []string, name string, args ...string) func(*fleet.Fleet,
 var confounders = []Entry{
 	harmless("rolling_deploy", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
 		all := f.Of(replicated[dice.IntN(len(replicated))])
+		version := next(all[0].Version)
 		return Aimed{
+			Target: all[0].Service + " to " + version,
 			Inject: func(ctx context.Context) error {
 				return each(all, func(in *fleet.Instance) error {
-					in.SetVersion("1.0.1")
+					in.SetVersion(version)
 					return in.Restart(ctx)
 				})
 			},
@@ -65,11 +78,14 @@ var confounders = []Entry{
 		all := f.Of(inGo[dice.IntN(len(inGo))])
 		gone := all[len(all)-1]
 		return Aimed{
+			Target: gone.Name,
 			Inject: func(ctx context.Context) error {
 				if err := f.SetEndpoints(gone.Service, all[:len(all)-1]...); err != nil {
 					return err
 				}
-				time.Sleep(time.Second)
+				if err := sleep(ctx, time.Second); err != nil {
+					return err
+				}
 				return gone.Stop(ctx)
 			},
 			Heal: func(ctx context.Context) error {
@@ -82,7 +98,7 @@ var confounders = []Entry{
 	}),
 	harmless("stop_with_drain", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
 		in := among(f, dice, replicated...)
-		return Aimed{Inject: in.Stop, Heal: in.Start}
+		return Aimed{Target: in.Name, Inject: in.Stop, Heal: in.Start}
 	}),
 	harmless("traffic_spike", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 		return Aimed{

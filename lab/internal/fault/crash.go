@@ -35,7 +35,7 @@ var crashes = []Entry{
 		Aim: command(inGo, control.Deadlock)},
 	{Name: "listener_closed", Kind: ledger.Fault, Class: crash, Subclass: "not_listening", Evidence: []string{"refused", "probe"},
 		Aim: command([]string{"checkout", "payment", "pricing", "ledger"}, control.Close)},
-	{Name: "external_gone", Kind: ledger.Fault, Class: crash, Evidence: []string{"refused", "spans"},
+	{Name: "external_gone", Kind: ledger.Fault, Class: crash, Subclass: "not_listening", Evidence: []string{"refused", "spans"},
 		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 			in := f.Instance("bank-1")
 			return Aimed{
@@ -46,6 +46,9 @@ var crashes = []Entry{
 		}},
 	{Name: "consumer_dead", Kind: ledger.Fault, Class: crash, Subclass: "process_exit", Evidence: []string{"heartbeat", "process_probe"},
 		Aim: end([]string{"mailer"}, func(ctx context.Context, in *fleet.Instance) error { return in.Kill(ctx) })},
+	// It lives and beats, and takes nothing off the queue: what a hang is to a server.
+	{Name: "consumer_stuck", Kind: ledger.Fault, Class: crash, Subclass: "hang", Evidence: []string{"metrics", "spans"},
+		Aim: command([]string{"mailer"}, control.Consume, "false")},
 	{Name: "node_processes_gone", Kind: ledger.Fault, Class: crash, Subclass: "node_down", Evidence: seen,
 		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
 			node := []string{"node-b1", "node-c1", "node-b2"}[dice.IntN(3)]

@@ -5,8 +5,11 @@ package fault
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -71,5 +74,146 @@ var exhaustion = []Entry{
 				Heal: func(ctx context.Context) error { return in.Command(ctx, control.Reset) },
 			}
 		}},
-	{Name: "rejected", Kind: ledger.Fault, Class: exhausted, Subclass: "overload", Evidence: []string{"spans"}, Aim: command([]string{"pricing", "payment"}, control.Reject, "0.8")},
+	{Name: "rejected", Kind: ledger.Fault, Class: exhausted, Subclass: "quota", Evidence: []string{"spans"}, Aim: command([]string{"pricing", "payment"}, control.Reject, "0.8")},
+	// One caller asks for far more than it used to: it is to blame, not who refuses.
+	{Name: "quota_of_caller", Kind: ledger.Fault, Class: exhausted, Subclass: "quota", Evidence: []string{"spans"},
+		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+			callers, callees := f.Of("checkout"), f.Of("payment")
+			a := all(callers, append([]ledger.Culprit{{Type: "client", Name: "checkout"}, {Type: "client", Service: "checkout"}}, whole("checkout", callers)...),
+				[]string{control.Repeat, "5"})
+			inject := a.Inject
+			a.Inject = func(ctx context.Context) error {
+				if err := each(callees, func(in *fleet.Instance) error { return in.Command(ctx, control.Quota, "30") }); err != nil {
+					return err
+				}
+				return inject(ctx)
+			}
+			a.Heal = func(ctx context.Context) error { return reset(ctx, append(callers, callees...)...) }
+			return a
+		}},
+	// What was served before, and three times as much.
+	{Name: "overload", Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
+		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+			on := f.Of("pricing")
+			a := all(on, whole("pricing", on), []string{control.Pressure, "400"})
+			inject := a.Inject
+			a.Inject = func(ctx context.Context) error {
+				if err := each(on, func(in *fleet.Instance) error { return in.SetCgroup("cpu.cfs_quota_us", "20000") }); err != nil {
+					return err
+				}
+				if err := inject(ctx); err != nil {
+					return err
+				}
+				return f.SetLoad(ctx, 3*fleet.DefaultRate)
+			}
+			a.Heal = func(ctx context.Context) error {
+				if err := f.Instance("load").Command(ctx, control.Reset); err != nil {
+					return err
+				}
+				return reset(ctx, on...)
+			}
+			return a
+		}},
+	// The slow answers that began it are long over when the retries still keep it busy.
+	{Name: "retry_storm", Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
+		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+			callers, on := f.Of("payment"), f.Of("ledger")
+			a := all(callers, append(whole("ledger", on), ledger.Culprit{Type: "client", Name: "payment"}, ledger.Culprit{Type: "client", Service: "payment"}),
+				[]string{control.Timeout, "200ms"}, []string{control.RetryStorm, "8"})
+			inject := a.Inject
+			a.Inject = func(ctx context.Context) error {
+				if err := inject(ctx); err != nil {
+					return err
+				}
+				if err := each(on, func(in *fleet.Instance) error {
+					if err := in.SetCgroup("cpu.cfs_quota_us", "30000"); err != nil {
+						return err
+					}
+					if err := in.Command(ctx, control.Pressure, "400"); err != nil {
+						return err
+					}
+					return in.Command(ctx, control.Slow, "500ms")
+				}); err != nil {
+					return err
+				}
+				if err := sleep(ctx, 6*time.Second); err != nil {
+					return err
+				}
+				return each(on, func(in *fleet.Instance) error { return in.Command(ctx, control.Slow, "0s") })
+			}
+			a.Heal = func(ctx context.Context) error { return reset(ctx, append(callers, on...)...) }
+			return a
+		}},
+	// It is not killed while it lasts: the limit comes nearer, as a leak does.
+	{Name: "memory_leak", Kind: ledger.Fault, Class: exhausted, Subclass: "memory", Evidence: []string{"process_probe", "metrics"},
+		Aim: limited(inGo, "memory.limit_in_bytes", strconv.Itoa(320<<20), control.LeakMemory, strconv.Itoa(7<<20))},
+	{Name: "threads", Kind: ledger.Fault, Class: exhausted, Subclass: "threads", Evidence: []string{"logs", "process_probe"},
+		Aim: limited(inGo, "pids.max", "24", control.LeakThreads, "20")},
+	{Name: "files_leaked", Kind: ledger.Fault, Class: exhausted, Subclass: "file_descriptors", Evidence: []string{"logs", "spans", "process_probe"},
+		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+			in := among(f, dice, inGo...)
+			return Aimed{
+				Culprits: who(in),
+				Inject: func(ctx context.Context) error {
+					if err := in.SetLimit(unix.RLIMIT_NOFILE, 100); err != nil {
+						return err
+					}
+					return in.Command(ctx, control.LeakFiles, "20")
+				},
+				Heal: func(ctx context.Context) error {
+					if err := in.SetLimit(unix.RLIMIT_NOFILE, 4096); err != nil {
+						return err
+					}
+					return reset(ctx, in)
+				},
+			}
+		}},
+	// All local ports of the node towards one callee are taken.
+	{Name: "ports", Kind: ledger.Fault, Class: exhausted, Subclass: "ports", Evidence: []string{"logs", "spans"},
+		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+			in := among(f, dice, "checkout")
+			to := f.Of("payment")
+			ports := func(ctx context.Context, low, high int) error {
+				_, err := in.Node.Run(ctx, "sysctl", "-q", "-w", fmt.Sprintf("net.ipv4.ip_local_port_range=%d %d", low, high))
+				return err
+			}
+			return Aimed{
+				Culprits: append(who(in), ledger.Culprit{Type: "node", Name: in.Node.Name}),
+				Inject: func(ctx context.Context) error {
+					if err := ports(ctx, 40000, 40040); err != nil {
+						return err
+					}
+					return each(to, func(callee *fleet.Instance) error {
+						return in.Command(ctx, control.UsePorts, callee.Addr.String(), "41")
+					})
+				},
+				Heal: func(ctx context.Context) error {
+					if err := in.Command(ctx, control.Reset); err != nil {
+						return err
+					}
+					return ports(ctx, 32768, 60999)
+				},
+			}
+		}},
+	{Name: "queue_grows", Kind: ledger.Fault, Class: exhausted, Subclass: "queue", Evidence: []string{"metrics", "spans"},
+		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+			on := f.Of("mailer")
+			return all(on, slices.Concat(who(on[0]), who(f.Instance("broker-1"))), []string{control.Slow, "250ms"})
+		}},
+	{Name: "queue_full", Kind: ledger.Fault, Class: exhausted, Subclass: "queue", Evidence: []string{"metrics", "spans"},
+		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+			broker, mailer := f.Instance("broker-1"), f.Instance("mailer-1")
+			return Aimed{
+				Culprits: slices.Concat(who(broker), who(mailer)),
+				Inject: func(ctx context.Context) error {
+					if err := broker.Command(ctx, control.QueueLimit, "60"); err != nil {
+						return err
+					}
+					return mailer.Command(ctx, control.Slow, "1s")
+				},
+				Heal: func(ctx context.Context) error { return reset(ctx, broker, mailer) },
+			}
+		}},
+	// The journal is slow as on a disk that stalls: a write takes seconds.
+	{Name: "disk_stall", Kind: ledger.Fault, Class: exhausted, Subclass: "disk_io", Hidden: true, Aim: command([]string{"ledger"}, control.SlowDisk, "3s")},
 }

@@ -67,7 +67,7 @@ type Aimed struct {
 
 // All returns the catalogue, in a fixed order.
 func All() []Entry {
-	return slices.Concat(crashes, partitions, byzantine, exhaustion, confounders)
+	return slices.Concat(crashes, partitions, byzantine, exhaustion, confounders, moreConfounders, compounds)
 }
 
 // who is the culprit that an instance is.
@@ -132,6 +132,51 @@ func signal(services []string, do, undo syscall.Signal) func(*fleet.Fleet, *rand
 			Inject:   func(context.Context) error { return in.Signal(do) },
 			Heal:     func(context.Context) error { return in.Signal(undo) },
 		}
+	}
+}
+
+// all gives orders to several instances and takes them back.
+func all(on []*fleet.Instance, culprits []ledger.Culprit, orders ...[]string) Aimed {
+	return Aimed{
+		Culprits: culprits,
+		Inject: func(ctx context.Context) error {
+			return each(on, func(in *fleet.Instance) error {
+				return each(orders, func(o []string) error { return in.Command(ctx, o[0], o[1:]...) })
+			})
+		},
+		Heal: func(ctx context.Context) error { return reset(ctx, on...) },
+	}
+}
+
+// reset takes back what instances were told, and starts those that are gone.
+func reset(ctx context.Context, on ...*fleet.Instance) error {
+	return each(on, func(in *fleet.Instance) error {
+		if err := in.ResetCgroup(); err != nil {
+			return err
+		}
+		if in.PID() == 0 {
+			return in.Start(ctx)
+		}
+		return in.Command(ctx, control.Reset)
+	})
+}
+
+// whole are the culprits of a fault of all instances of a service.
+func whole(service string, on []*fleet.Instance) []ledger.Culprit {
+	c := []ledger.Culprit{{Type: "service", Name: service}, {Type: "service", Service: service}}
+	for _, in := range on {
+		c = append(c, ledger.Culprit{Type: "instance", Service: in.Service, Instance: in.Name})
+	}
+	return c
+}
+
+// sleep waits, unless ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/lab/internal/fleet"
@@ -67,6 +68,32 @@ var partitions = []Entry{
 			n := f.Node([]string{"node-b1", "node-b2", "node-c1"}[dice.IntN(3)])
 			return shaped(f, []*fleet.Node{n}, []ledger.Culprit{{Type: "node", Name: n.Name}}, fleet.Shape{Loss: 1})
 		}},
+	// The zone serves on; only its telemetry does not get through.
+	{Name: "gateway_side_cut", Kind: ledger.Fault, Class: partition, Subclass: "partial", Evidence: []string{"heartbeat"}, OneSided: true,
+		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+			z, _ := pair(f, dice)
+			culprits := slices.Concat(links(z.Name, "hub"), links(z.Agent.Name, "gateway"), links(z.Agent.Node.Name, "hub"),
+				[]ledger.Culprit{{Type: "zone", Name: z.Name}, {Type: "node", Name: z.Agent.Node.Name}})
+			return shaped(f, []*fleet.Node{f.Gateway().Node}, culprits, fleet.Shape{Loss: 1, To: []netip.Prefix{z.Subnet}})
+		}},
+	// Both replicas of the store take writes that contradict each other.
+	{Name: "split_brain", Kind: ledger.Fault, Class: partition, Subclass: "split_brain", Evidence: []string{"digest", "spans", "probes"},
+		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+			one, other := f.Instance("ledger-1"), f.Instance("ledger-2")
+			culprits := slices.Concat(links(one.Zone(), other.Zone()), links(one.Name, other.Name), links(one.Node.Name, other.Node.Name), whole("ledger", f.Of("ledger")))
+			cut := shaped(f, []*fleet.Node{one.Node}, culprits, fleet.Shape{Loss: 1, To: []netip.Prefix{netip.PrefixFrom(other.Addr.Addr(), 32)}})
+			inject := cut.Inject
+			cut.Inject = func(ctx context.Context) error {
+				if err := inject(ctx); err != nil {
+					return err
+				}
+				if err := one.Command(ctx, control.SplitWrite, "currency", "USD"); err != nil {
+					return err
+				}
+				return other.Command(ctx, control.SplitWrite, "currency", "YEN")
+			}
+			return cut
+		}},
 	{Name: "port_blocked", Kind: ledger.Fault, Class: partition, Subclass: "partial", Evidence: paths,
 		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
 			caller, callee := f.Of("checkout")[dice.IntN(2)], among(f, dice, "pricing", "payment")
@@ -90,11 +117,15 @@ var partitions = []Entry{
 						if err := cut.Inject(ctx); err != nil {
 							return err
 						}
-						time.Sleep(6 * time.Second)
+						if err := sleep(ctx, 6*time.Second); err != nil {
+							return err
+						}
 						if err := cut.Heal(ctx); err != nil {
 							return err
 						}
-						time.Sleep(4 * time.Second)
+						if err := sleep(ctx, 4*time.Second); err != nil {
+							return err
+						}
 					}
 					return cut.Inject(ctx)
 				},

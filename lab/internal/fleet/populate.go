@@ -4,6 +4,7 @@
 package fleet
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -75,6 +76,20 @@ func (f *Fleet) Add(service, name, node string) (*Instance, error) {
 		Node: n, Addr: netip.AddrPortFrom(n.Addr, port), Calls: of[0].Calls,
 	}
 	return in, f.add(in)
+}
+
+// Remove ends what runs in a slot that Add made, if anything does, and takes the
+// slot away. What it made on the machine goes with the fleet.
+func (f *Fleet) Remove(ctx context.Context, in *Instance) error {
+	if in.PID() != 0 {
+		if err := in.Stop(ctx); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.instances = slices.DeleteFunc(f.instances, func(other *Instance) bool { return other == in })
+	return nil
 }
 
 // add makes what an instance needs on the machine.

@@ -86,10 +86,11 @@ func (r *runner) make(ctx context.Context, parts []fault.Part, ins []ledger.Inje
 	return nil
 }
 
-// heal takes everything back, the last first.
+// heal takes everything back, the first first, so that what came on top of a
+// fault can outlast it.
 func (r *runner) heal(ctx context.Context, parts []fault.Part, ins []ledger.Injection) error {
 	var errs []error
-	for i := len(parts) - 1; i >= 0; i-- {
+	for i := range parts {
 		if ins[i].Start.IsZero() {
 			continue // it was not come to
 		}

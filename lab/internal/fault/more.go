@@ -1,0 +1,278 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fault
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/faultline-otel/faultline/lab/internal/fleet"
+	"github.com/faultline-otel/faultline/lab/internal/service/control"
+)
+
+// evictable is the node on which each service has a replica elsewhere.
+const evictable = "node-b1"
+
+// elsewhere points callers at the instances of a service that are not on the node.
+func elsewhere(f *fleet.Fleet, node string) error {
+	return each(f.On(node), func(in *fleet.Instance) error {
+		var rest []*fleet.Instance
+		for _, other := range f.Of(in.Service) {
+			if other.Node.Name != node {
+				rest = append(rest, other)
+			}
+		}
+		return f.SetEndpoints(in.Service, rest...)
+	})
+}
+
+// comeBack starts what was on a node, then points callers at it again.
+func comeBack(ctx context.Context, f *fleet.Fleet, node string) error {
+	return each(f.On(node), func(in *fleet.Instance) error {
+		if in.PID() == 0 {
+			if err := in.Start(ctx); err != nil {
+				return err
+			}
+		}
+		return f.SetEndpoints(in.Service, f.Of(in.Service)...)
+	})
+}
+
+// propagated is how long callers need to learn of new endpoints, and a little.
+const propagated = time.Second
+
+// stopAll stops what is on a node, in order.
+func stopAll(ctx context.Context, on []*fleet.Instance) error {
+	return each(on, func(in *fleet.Instance) error { return in.Stop(ctx) })
+}
+
+var moreConfounders = []Entry{
+	harmless("killed_after_drain", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		in := among(f, dice, inGo...)
+		return Aimed{
+			Target: in.Name,
+			Inject: func(ctx context.Context) error {
+				var rest []*fleet.Instance
+				for _, other := range f.Of(in.Service) {
+					if other != in {
+						rest = append(rest, other)
+					}
+				}
+				if err := f.SetEndpoints(in.Service, rest...); err != nil {
+					return err
+				}
+				if err := sleep(ctx, propagated); err != nil {
+					return err
+				}
+				if err := in.Signal(syscall.SIGTERM); err != nil {
+					return err
+				}
+				if err := sleep(ctx, 10*time.Millisecond); err != nil {
+					return err
+				}
+				_ = in.Signal(syscall.SIGKILL) // it may be faster
+				return in.Wait(ctx)
+			},
+			Heal: func(ctx context.Context) error {
+				if err := in.Start(ctx); err != nil {
+					return err
+				}
+				return f.SetEndpoints(in.Service, f.Of(in.Service)...)
+			},
+		}
+	}),
+	harmless("blue_green", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		service := []string{"inventory", "payment"}[dice.IntN(2)]
+		blue := f.Of(service)
+		var green []*fleet.Instance
+		return Aimed{
+			Target: service,
+			Inject: func(ctx context.Context) error {
+				for i, b := range blue {
+					g, err := f.Add(service, service+"-green"+string(rune('1'+i)), b.Node.Name)
+					if err != nil {
+						return err
+					}
+					green = append(green, g)
+					g.SetVersion(next(b.Version))
+					if err := g.Start(ctx); err != nil {
+						return err
+					}
+				}
+				if err := f.SetEndpoints(service, green...); err != nil {
+					return err
+				}
+				if err := sleep(ctx, propagated); err != nil {
+					return err
+				}
+				return stopAll(ctx, blue)
+			},
+			Heal: func(ctx context.Context) error {
+				if err := each(blue, func(in *fleet.Instance) error { return in.Start(ctx) }); err != nil {
+					return err
+				}
+				if err := f.SetEndpoints(service, blue...); err != nil {
+					return err
+				}
+				if err := sleep(ctx, propagated); err != nil {
+					return err
+				}
+				return each(green, func(in *fleet.Instance) error { return f.Remove(ctx, in) })
+			},
+		}
+	}),
+	harmless("node_drain", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+		return Aimed{
+			Target: evictable,
+			Inject: func(ctx context.Context) error {
+				if err := elsewhere(f, evictable); err != nil {
+					return err
+				}
+				if err := sleep(ctx, propagated); err != nil {
+					return err
+				}
+				return stopAll(ctx, f.On(evictable))
+			},
+			Heal: func(ctx context.Context) error { return comeBack(ctx, f, evictable) },
+		}
+	}),
+	// The cloud takes the machine back, after it told so.
+	harmless("spot_eviction", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+		node := f.Node(evictable)
+		return Aimed{
+			Target: evictable,
+			Inject: func(ctx context.Context) error {
+				if err := elsewhere(f, evictable); err != nil {
+					return err
+				}
+				if err := sleep(ctx, propagated); err != nil {
+					return err
+				}
+				if err := stopAll(ctx, f.On(evictable)); err != nil {
+					return err
+				}
+				return f.Shape(ctx, node, fleet.Shape{Loss: 1})
+			},
+			Heal: func(ctx context.Context) error {
+				if err := f.Shape(ctx, node); err != nil {
+					return err
+				}
+				return comeBack(ctx, f, evictable)
+			},
+		}
+	}),
+	harmless("database_failover", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		stores := f.Of("ledger")
+		old := dice.IntN(2)
+		return Aimed{
+			Target: stores[old].Name,
+			Inject: func(ctx context.Context) error {
+				if err := stores[old].Stop(ctx); err != nil {
+					return err
+				}
+				return f.SetEndpoints("ledger", stores[1-old])
+			},
+			Heal: func(ctx context.Context) error {
+				if err := stores[old].Start(ctx); err != nil {
+					return err
+				}
+				return f.SetEndpoints("ledger", stores...)
+			},
+		}
+	}),
+	harmless("slow_start", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		in := among(f, dice, inGo...)
+		return Aimed{
+			Target: in.Name,
+			Inject: func(ctx context.Context) error {
+				if err := in.Restart(ctx); err != nil {
+					return err
+				}
+				if err := in.Command(ctx, control.Slow, "150ms"); err != nil {
+					return err
+				}
+				if err := sleep(ctx, 5*time.Second); err != nil {
+					return err
+				}
+				return in.Command(ctx, control.Slow, "0s")
+			},
+			Heal: nothing,
+		}
+	}),
+	harmless("vm_pause", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		node := []string{"node-a2", "node-b1", "node-b2", "node-c1"}[dice.IntN(4)]
+		return Aimed{
+			Target: node,
+			Inject: func(ctx context.Context) error {
+				if err := each(f.On(node), (*fleet.Instance).Pause); err != nil {
+					return err
+				}
+				err := sleep(ctx, 1200*time.Millisecond)
+				if e := each(f.On(node), (*fleet.Instance).Resume); e != nil {
+					return e
+				}
+				return err
+			},
+			Heal: nothing,
+		}
+	}),
+	harmless("clock_behind", innocent(inGo, control.BeatClock, "-1h")),
+	// It is started, serves nobody, and is stopped again.
+	harmless("idle_comes_and_goes", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+		var in *fleet.Instance
+		return Aimed{
+			Target: "inventory-test",
+			Inject: func(ctx context.Context) (err error) {
+				if in, err = f.Add("inventory", "inventory-test", "node-a2"); err != nil {
+					return err
+				}
+				return in.Start(ctx)
+			},
+			Heal: func(ctx context.Context) error { return f.Remove(ctx, in) },
+		}
+	}),
+	harmless("bad_request_retried", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+		return Aimed{
+			Target: "web",
+			Inject: func(ctx context.Context) error {
+				world, web := f.Node("world"), f.Of("web")[0]
+				for range 30 {
+					req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+web.Addr.String()+"/find/apple", nil)
+					if err != nil {
+						return err
+					}
+					resp, err := world.Client().Do(req)
+					if err != nil {
+						return err
+					}
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+					if err := sleep(ctx, 200*time.Millisecond); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+			Heal: nothing,
+		}
+	}),
+	harmless("telemetry_twice", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+		return Aimed{
+			Target: "30 s of spans",
+			Inject: func(ctx context.Context) error { return replay(ctx, f, 0) },
+			Heal:   nothing,
+		}
+	}),
+	harmless("hour_old_backlog", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+		return Aimed{
+			Target: "30 s of spans, every third of them failed",
+			Inject: func(ctx context.Context) error { return replay(ctx, f, time.Hour) },
+			Heal:   nothing,
+		}
+	}),
+}
