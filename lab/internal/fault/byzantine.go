@@ -7,6 +7,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/faultline-otel/faultline/lab/internal/fleet"
 	"github.com/faultline-otel/faultline/lab/internal/ledger"
@@ -47,7 +48,7 @@ var byzantine = []Entry{
 				Heal:     func(ctx context.Context) error { return reset(ctx, in) },
 			}
 		}},
-	{Name: "counters_backwards", Kind: ledger.Fault, Class: lies, Subclass: "impossible_state", Evidence: []string{"metrics"}, Aim: command(inGo, control.Backwards, "true")},
+	{Name: "counters_backwards", Lasts: time.Minute, Kind: ledger.Fault, Class: lies, Subclass: "impossible_state", Evidence: []string{"metrics"}, Aim: command(inGo, control.Backwards, "true")},
 	{Name: "pretended_success", Kind: ledger.Fault, Class: lies, Hidden: true, Aim: command(inGo, control.Pretend, "1")},
 	{Name: "bad_release", Kind: ledger.Fault, Class: lies, Subclass: "faulty_release", Evidence: []string{"spans", "version"},
 		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/faultline-otel/faultline/lab/internal/fleet"
 	"github.com/faultline-otel/faultline/lab/internal/ledger"
@@ -47,7 +48,7 @@ var crashes = []Entry{
 	{Name: "consumer_dead", Kind: ledger.Fault, Class: crash, Subclass: "process_exit", Evidence: []string{"heartbeat", "process_probe"},
 		Aim: end([]string{"mailer"}, func(ctx context.Context, in *fleet.Instance) error { return in.Kill(ctx) })},
 	// It lives and beats, and takes nothing off the queue: what a hang is to a server.
-	{Name: "consumer_stuck", Kind: ledger.Fault, Class: crash, Subclass: "hang", Evidence: []string{"metrics", "spans"},
+	{Name: "consumer_stuck", Lasts: time.Minute, Kind: ledger.Fault, Class: crash, Subclass: "hang", Evidence: []string{"metrics", "spans"},
 		Aim: command([]string{"mailer"}, control.Consume, "false")},
 	{Name: "node_processes_gone", Kind: ledger.Fault, Class: crash, Subclass: "node_down", Evidence: seen,
 		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {

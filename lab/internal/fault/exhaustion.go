@@ -48,7 +48,7 @@ func limited(services []string, file, value string, demand ...string) func(*flee
 var exhaustion = []Entry{
 	{Name: "oom_kill", Kind: ledger.Fault, Class: exhausted, Subclass: "oom_kill", Evidence: seen,
 		Aim: limited(inGo, "memory.limit_in_bytes", strconv.Itoa(64<<20), control.LeakMemory, strconv.Itoa(40<<20))},
-	{Name: "cpu_quota", Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
+	{Name: "cpu_quota", Lasts: time.Minute, Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
 		Aim: limited([]string{"checkout", "payment", "pricing"}, "cpu.cfs_quota_us", "2000")},
 	{Name: "disk_full", Kind: ledger.Fault, Class: exhausted, Subclass: "disk", Evidence: []string{"logs", "spans"}, Aim: command([]string{"ledger"}, control.FillDisk, "0")},
 	{Name: "descriptors", Kind: ledger.Fault, Class: exhausted, Subclass: "file_descriptors", Evidence: []string{"logs", "spans"},
@@ -92,7 +92,7 @@ var exhaustion = []Entry{
 			return a
 		}},
 	// What was served before, and three times as much.
-	{Name: "overload", Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
+	{Name: "overload", Lasts: time.Minute, Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
 		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 			on := f.Of("pricing")
 			a := all(on, whole("pricing", on), []string{control.Pressure, "400"})
@@ -115,7 +115,7 @@ var exhaustion = []Entry{
 			return a
 		}},
 	// The slow answers that began it are long over when the retries still keep it busy.
-	{Name: "retry_storm", Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
+	{Name: "retry_storm", Lasts: time.Minute, Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
 		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 			callers, on := f.Of("payment"), f.Of("ledger")
 			a := all(callers, append(whole("ledger", on), ledger.Culprit{Type: "client", Name: "payment"}, ledger.Culprit{Type: "client", Service: "payment"}),
@@ -145,7 +145,7 @@ var exhaustion = []Entry{
 			return a
 		}},
 	// It is not killed while it lasts: the limit comes nearer, as a leak does.
-	{Name: "memory_leak", Kind: ledger.Fault, Class: exhausted, Subclass: "memory", Evidence: []string{"process_probe", "metrics"},
+	{Name: "memory_leak", Lasts: time.Minute, Kind: ledger.Fault, Class: exhausted, Subclass: "memory", Evidence: []string{"process_probe", "metrics"},
 		Aim: limited(inGo, "memory.limit_in_bytes", strconv.Itoa(320<<20), control.LeakMemory, strconv.Itoa(7<<20))},
 	{Name: "threads", Kind: ledger.Fault, Class: exhausted, Subclass: "threads", Evidence: []string{"logs", "process_probe"},
 		Aim: limited(inGo, "pids.max", "24", control.LeakThreads, "20")},
@@ -195,7 +195,7 @@ var exhaustion = []Entry{
 				},
 			}
 		}},
-	{Name: "queue_grows", Kind: ledger.Fault, Class: exhausted, Subclass: "queue", Evidence: []string{"metrics", "spans"},
+	{Name: "queue_grows", Lasts: time.Minute, Kind: ledger.Fault, Class: exhausted, Subclass: "queue", Evidence: []string{"metrics", "spans"},
 		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 			on := f.Of("mailer")
 			return all(on, slices.Concat(who(on[0]), who(f.Instance("broker-1"))), []string{control.Slow, "250ms"})

@@ -28,6 +28,9 @@ type Entry struct {
 	Evidence []string
 	OneSided bool // nobody behind it can report while it lasts
 	Hidden   bool // nothing observable shows it
+	// Lasts is how long it must last at least, where it builds up or shows in the
+	// long run only.
+	Lasts time.Duration
 	// Aim chooses whom to hit.
 	Aim func(f *fleet.Fleet, dice *rand.Rand) Aimed
 	// Compose makes several at once, instead of Aim.
@@ -39,6 +42,7 @@ type Part struct {
 	Aimed
 	ledger.Injection               // all but its time
 	After            time.Duration // that the one before has lasted
+	Lasts            time.Duration // at least
 }
 
 // Parts aims an entry: most have one part. Equal dice choose equal targets.
@@ -50,7 +54,7 @@ func (e *Entry) Parts(f *fleet.Fleet, dice *rand.Rand) []Part {
 }
 
 func (e *Entry) part(a Aimed) Part {
-	return Part{Aimed: a, Injection: ledger.Injection{
+	return Part{Aimed: a, Lasts: e.Lasts, Injection: ledger.Injection{
 		Name: e.Name, Kind: e.Kind, Class: e.Class, Subclass: e.Subclass, Culprits: a.Culprits,
 		Evidence: e.Evidence, OneSided: e.OneSided, Hidden: e.Hidden,
 	}}

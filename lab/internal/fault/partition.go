@@ -62,7 +62,8 @@ var partitions = []Entry{
 	{Name: "zones_partial", Kind: ledger.Fault, Class: partition, Subclass: "partial", Evidence: paths, Aim: between(fleet.Shape{Loss: 1})},
 	{Name: "zones_one_way", Kind: ledger.Fault, Class: partition, Subclass: "one_way", Evidence: paths, Aim: between(fleet.Shape{Loss: 1, Way: fleet.Out})},
 	{Name: "packet_loss", Kind: ledger.Fault, Class: partition, Subclass: "lossy_link", Evidence: paths, Aim: between(fleet.Shape{Loss: 0.5})},
-	{Name: "slow_link", Kind: ledger.Fault, Class: partition, Subclass: "slow_link", Evidence: paths, Aim: between(fleet.Shape{Delay: 400 * time.Millisecond, Jitter: 50 * time.Millisecond})},
+	// There and back twice, for a connection and a request, is within every patience.
+	{Name: "slow_link", Kind: ledger.Fault, Class: partition, Subclass: "slow_link", Evidence: paths, Aim: between(fleet.Shape{Delay: 120 * time.Millisecond, Jitter: 30 * time.Millisecond})},
 	{Name: "node_cut", Kind: ledger.Fault, Class: partition, Subclass: "complete", Evidence: paths, OneSided: true,
 		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
 			n := f.Node([]string{"node-b1", "node-b2", "node-c1"}[dice.IntN(3)])

@@ -101,6 +101,7 @@ type runner struct {
 
 	fleet *fleet.Fleet // nil: none runs
 	ears  *listener
+	calls tail
 }
 
 // start starts a fleet and leaves it in peace for a while.
@@ -125,6 +126,7 @@ func (r *runner) start(ctx context.Context, s *store) error {
 	if err := sleep(ctx, warmUp); err != nil {
 		return err
 	}
+	r.calls = tail{path: f.File(ledger.CallsFile)}
 	clean := ledger.Injection{ID: "0000-clean", Name: "clean", Kind: ledger.Clean, Start: time.Now()}
 	if err := sleep(ctx, r.o.Clean); err != nil {
 		return err

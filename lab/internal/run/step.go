@@ -29,8 +29,13 @@ func (r *runner) step(ctx context.Context, number int, s Step) error {
 	}
 	err := r.make(ctx, parts, ins)
 	if err == nil {
-		err = sleep(ctx, r.o.Hold)
+		hold := r.o.Hold
+		for _, p := range parts {
+			hold = max(hold, p.Lasts)
+		}
+		err = sleep(ctx, hold)
 	}
+	deaths := r.deaths(ins[0].Start)
 	if ctx.Err() == nil { // else the fleet ends anyway
 		err = errors.Join(err, r.heal(ctx, parts, ins))
 	}
@@ -59,7 +64,7 @@ func (r *runner) step(ctx context.Context, number int, s Step) error {
 	if sick == nil {
 		sick = r.tail(ctx, ins)
 	}
-	if err := r.account(ins); err != nil {
+	if err := errors.Join(r.account(ins), r.arrivals(ins, deaths)); err != nil {
 		return err
 	}
 	r.tell(number, parts, ins)
