@@ -91,20 +91,20 @@ var exhaustion = []Entry{
 			a.Heal = func(ctx context.Context) error { return reset(ctx, append(callers, callees...)...) }
 			return a
 		}},
-	// What was served before, and three times as much.
+	// What was served before, and twice as much.
 	{Name: "overload", Lasts: time.Minute, Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
 		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 			on := f.Of("pricing")
 			a := all(on, whole("pricing", on), []string{control.Pressure, "400"})
 			inject := a.Inject
 			a.Inject = func(ctx context.Context) error {
-				if err := each(on, func(in *fleet.Instance) error { return in.SetCgroup("cpu.cfs_quota_us", "20000") }); err != nil {
+				if err := each(on, func(in *fleet.Instance) error { return in.SetCgroup("cpu.cfs_quota_us", "17000") }); err != nil {
 					return err
 				}
 				if err := inject(ctx); err != nil {
 					return err
 				}
-				return f.SetLoad(ctx, 3*fleet.DefaultRate)
+				return f.SetLoad(ctx, 2*fleet.DefaultRate)
 			}
 			a.Heal = func(ctx context.Context) error {
 				if err := f.Instance("load").Command(ctx, control.Reset); err != nil {
