@@ -19,6 +19,8 @@ var saturationFacts = [numFacts]evidence{
 const (
 	// saidOnce is what one such line is worth; a second one makes it whole.
 	saidOnce = 0.7
+	// passedOn is how much such a line may be the callee's, where that fails.
+	passedOn = 0.8
 	// saidWithin is how long such a line counts.
 	saidWithin = 30 * time.Second
 
@@ -132,6 +134,8 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 		if count[kind] > 1 {
 			strength = 1
 		}
+		// What its callee says of itself comes up in its own words.
+		strength *= 1 - passedOn*p.found[evCalleeFailing].strength
 		p.note(kind, strength, e.now, "it wrote: "+f.Text)
 		p.latest = max(p.latest, f.At)
 		p.startedBy(f.At)

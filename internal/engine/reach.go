@@ -161,6 +161,9 @@ const staleWeight = 0.02
 // that lets a part through, whichever is higher. The word of one host counts
 // only so much: one sick observer must not outvote the rest.
 func (c *cut) score(sights []sight) float64 {
+	if c.onlyOneWay(sights) {
+		return math.Inf(-1)
+	}
 	whole, part := c.prior, c.prior+priorLossy
 	var hostWhole, hostPart float64
 	var from *hostState
@@ -181,6 +184,52 @@ func (c *cut) score(sights []sight) float64 {
 	c.lossy = part > whole
 	return max(whole, part)
 }
+
+// onlyOneWay says whether a place is met with silence from one other place only
+// and reached from another: then it is not cut off, the way between the two is.
+func (c *cut) onlyOneWay(sights []sight) bool {
+	if !c.far.anywhere() || c.near.entity != nil {
+		return false
+	}
+	var silent, reached [2]any // the first two places
+	note := func(places *[2]any, place any) {
+		switch {
+		case places[0] == nil:
+			places[0] = place
+		case places[0] != place && places[1] == nil:
+			places[1] = place
+		}
+	}
+	for i := range sights {
+		s := &sights[i]
+		if s.taken || !c.predicts(s) {
+			continue
+		}
+		other := s.from
+		if c.near.has(s.from, s.caller) {
+			other = s.to
+		}
+		if other == nil {
+			continue
+		}
+		var place any = other
+		if c.near.zone != "" && other.zone != "" {
+			place = other.zone
+		}
+		switch {
+		case s.share >= 0.5:
+			if note(&silent, place); silent[1] != nil {
+				return false
+			}
+		case s.share < silentFrom && s.weight > goodEnough:
+			note(&reached, place)
+		}
+	}
+	return silent[0] != nil && (reached[0] != nil && reached[0] != silent[0] || reached[1] != nil)
+}
+
+// goodEnough is the weight from which on a sight shows that a way is open now.
+const goodEnough = 0.4
 
 // overlaps says whether two cuts explain one silence.
 func (c *cut) overlaps(d *cut, sights []sight) bool {
