@@ -348,7 +348,10 @@ func (e *Engine) sights() []sight {
 		for n := q.head; n != nil; n = n.next {
 			for _, w := range n.views {
 				share, count := w.bad(e.now)
-				if count == 0 || w.caller == nil && !w.from.observer.credible(e.now) {
+				if count == 0 || w.lastGood == 0 { // a way that was never open is not cut: the caller may quote somebody
+					continue
+				}
+				if w.caller == nil && !w.from.observer.credible(e.now) {
 					continue
 				}
 				s := sight{from: w.from, to: n.host, caller: w.caller, target: n, share: share, since: w.firstBad, good: w.lastGood, bad: w.lastBad}
