@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -260,6 +261,13 @@ var moreConfounders = []Entry{
 			},
 			Heal: nothing,
 		}
+	}),
+	// The zone serves on; only its telemetry does not get through, and comes late.
+	harmless("telemetry_late", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		z, _ := pair(f, dice)
+		a := shaped(f, []*fleet.Node{f.Gateway().Node}, nil, fleet.Shape{Loss: 1, To: []netip.Prefix{z.Subnet}})
+		a.Target = "of " + z.Name
+		return a
 	}),
 	harmless("telemetry_twice", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 		return Aimed{

@@ -69,13 +69,19 @@ var partitions = []Entry{
 			n := f.Node([]string{"node-b1", "node-b2", "node-c1"}[dice.IntN(3)])
 			return shaped(f, []*fleet.Node{n}, []ledger.Culprit{{Type: "node", Name: n.Name}}, fleet.Shape{Loss: 1})
 		}},
-	// The zone serves on; only its telemetry does not get through.
-	{Name: "gateway_side_cut", Kind: ledger.Fault, Class: partition, Subclass: "partial", Evidence: []string{"heartbeat"}, OneSided: true,
+	// The gateway is on one side of the cut with one zone; it hears nothing of the others.
+	{Name: "gateway_side_cut", Kind: ledger.Fault, Class: partition, Subclass: "complete", Evidence: []string{"spans", "heartbeat"}, OneSided: true,
 		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
-			z, _ := pair(f, dice)
-			culprits := slices.Concat(links(z.Name, "hub"), links(z.Agent.Name, "gateway"), links(z.Agent.Node.Name, "hub"),
-				[]ledger.Culprit{{Type: "zone", Name: z.Name}, {Type: "node", Name: z.Agent.Node.Name}})
-			return shaped(f, []*fleet.Node{f.Gateway().Node}, culprits, fleet.Shape{Loss: 1, To: []netip.Prefix{z.Subnet}})
+			with, _ := pair(f, dice)
+			culprits := []ledger.Culprit{{Type: "zone", Name: with.Name}}
+			var beyond []netip.Prefix
+			for _, z := range f.Zones() {
+				if z != with {
+					beyond = append(beyond, z.Subnet)
+					culprits = slices.Concat(culprits, []ledger.Culprit{{Type: "zone", Name: z.Name}}, links(with.Name, z.Name))
+				}
+			}
+			return shaped(f, append(f.NodesIn(with), f.Gateway().Node), culprits, fleet.Shape{Loss: 1, To: beyond})
 		}},
 	// Both replicas of the store take writes that contradict each other.
 	{Name: "split_brain", Kind: ledger.Fault, Class: partition, Subclass: "split_brain", Evidence: []string{"digest", "spans", "probes"},
