@@ -4,9 +4,13 @@
 package fault
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -45,12 +49,39 @@ func limited(services []string, file, value string, demand ...string) func(*flee
 	}
 }
 
+// fillPage takes what is left of a file's last page on a full disk, which would
+// let its writer go on for some seconds.
+func fillPage(path string) error {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(bytes.Repeat([]byte("\n"), os.Getpagesize()))
+	if errors.Is(err, unix.ENOSPC) {
+		err = nil
+	}
+	return errors.Join(err, file.Close())
+}
+
 var exhaustion = []Entry{
 	{Name: "oom_kill", Kind: ledger.Fault, Class: exhausted, Subclass: "oom_kill", Evidence: seen,
 		Aim: limited(inGo, "memory.limit_in_bytes", strconv.Itoa(64<<20), control.LeakMemory, strconv.Itoa(40<<20))},
 	{Name: "cpu_quota", Lasts: time.Minute, Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
 		Aim: limited([]string{"checkout", "payment", "pricing"}, "cpu.cfs_quota_us", "2000")},
-	{Name: "disk_full", Kind: ledger.Fault, Class: exhausted, Subclass: "disk", Evidence: []string{"logs", "spans"}, Aim: command([]string{"ledger"}, control.FillDisk, "0")},
+	{Name: "disk_full", Kind: ledger.Fault, Class: exhausted, Subclass: "disk", Evidence: []string{"logs", "spans"},
+		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+			in := among(f, dice, "ledger")
+			return Aimed{
+				Culprits: who(in),
+				Inject: func(ctx context.Context) error {
+					if err := in.Command(ctx, control.FillDisk, "0"); err != nil {
+						return err
+					}
+					return fillPage(filepath.Join(in.DataDir(), "journal"))
+				},
+				Heal: func(ctx context.Context) error { return reset(ctx, in) },
+			}
+		}},
 	{Name: "descriptors", Kind: ledger.Fault, Class: exhausted, Subclass: "file_descriptors", Evidence: []string{"logs", "spans"},
 		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
 			in := among(f, dice, "checkout", "payment")
@@ -177,8 +208,12 @@ var exhaustion = []Entry{
 				_, err := in.Node.Run(ctx, "sysctl", "-q", "-w", fmt.Sprintf("net.ipv4.ip_local_port_range=%d %d", low, high))
 				return err
 			}
+			culprits := append(who(in), ledger.Culprit{Type: "node", Name: in.Node.Name})
+			for _, other := range f.On(in.Node.Name) { // it is their range, too
+				culprits = append(culprits, who(other)...)
+			}
 			return Aimed{
-				Culprits: append(who(in), ledger.Culprit{Type: "node", Name: in.Node.Name}),
+				Culprits: culprits,
 				Inject: func(ctx context.Context) error {
 					if err := ports(ctx, 40000, 40040); err != nil {
 						return err
