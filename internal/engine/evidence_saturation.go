@@ -135,6 +135,9 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 			strength = 1
 		}
 		// What its callee says of itself comes up in its own words.
+		if f.Kind == FactDiskFull && e.calleesFail(n) {
+			strength *= 1 - passedOn // its own disk fails no call of its own
+		}
 		strength *= 1 - passedOn*p.found[evCalleeFailing].strength
 		p.note(kind, strength, e.now, "it wrote: "+f.Text)
 		p.latest = max(p.latest, f.At)
