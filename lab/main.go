@@ -40,6 +40,9 @@ func main() {
 	stop()
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "lab: interrupted; the same command goes on where it was")
+		os.Exit(1)
 	default:
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		os.Exit(1)
