@@ -14,7 +14,7 @@ import (
 
 // aim aims an entry of the catalogue as a part of something larger.
 func aim(name string, f *fleet.Fleet, dice *rand.Rand) Part {
-	for _, list := range [][]Entry{crashes, partitions, byzantine, exhaustion, confounders, moreConfounders} {
+	for _, list := range [][]Entry{crashes, partitions, byzantine, exhaustion, confounders, planned} {
 		for i := range list {
 			if list[i].Name == name {
 				return list[i].part(list[i].Aim(f, dice))
@@ -69,11 +69,11 @@ var compounds = []Entry{
 	compound("cut_with_a_death", func(f *fleet.Fleet, dice *rand.Rand) []Part {
 		cut := aim("zone_cut", f, dice)
 		var in *fleet.Instance
-		for in == nil || in.Zone() != cut.Aimed.Culprits[0].Name {
+		for in == nil || in.Zone() != cut.Culprits[0].Name {
 			in = among(f, dice, "checkout", "payment", "pricing", "inventory")
 		}
 		dead := killed(in).then(8 * time.Second)
-		dead.OneSided = true
+		dead.Injection.OneSided = true
 		dead.Heal = func(ctx context.Context) error {
 			if err := sleep(ctx, 8*time.Second); err != nil {
 				return err

@@ -40,9 +40,9 @@ type Entry struct {
 // Part is one injection with what makes it.
 type Part struct {
 	Aimed
-	ledger.Injection               // all but its time
-	After            time.Duration // that the one before has lasted
-	Lasts            time.Duration // at least
+	Injection ledger.Injection // all but its time
+	After     time.Duration    // that the one before has lasted
+	Lasts     time.Duration    // at least
 }
 
 // Parts aims an entry: most have one part. Equal dice choose equal targets.
@@ -71,7 +71,7 @@ type Aimed struct {
 
 // All returns the catalogue, in a fixed order.
 func All() []Entry {
-	return slices.Concat(crashes, partitions, byzantine, exhaustion, confounders, moreConfounders, compounds)
+	return slices.Concat(crashes, partitions, byzantine, exhaustion, confounders, planned, compounds)
 }
 
 // who is the culprit that an instance is.

@@ -110,8 +110,8 @@ func since(said []score.Verdict, from time.Time) bool {
 }
 
 func target(p fault.Part) string {
-	if p.Target == "" && len(p.Aimed.Culprits) > 0 {
-		return who(p.Aimed.Culprits[0])
+	if p.Target == "" && len(p.Culprits) > 0 {
+		return who(p.Culprits[0])
 	}
 	return p.Target
 }

@@ -5,10 +5,7 @@ package fault
 
 import (
 	"context"
-	"io"
 	"math/rand/v2"
-	"net/http"
-	"net/netip"
 	"syscall"
 	"time"
 
@@ -52,7 +49,8 @@ func stopAll(ctx context.Context, on []*fleet.Instance) error {
 	return each(on, func(in *fleet.Instance) error { return in.Stop(ctx) })
 }
 
-var moreConfounders = []Entry{
+// planned is what somebody does on purpose, or what a machine does now and then.
+var planned = []Entry{
 	harmless("killed_after_drain", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
 		in := among(f, dice, inGo...)
 		return Aimed{
@@ -220,67 +218,6 @@ var moreConfounders = []Entry{
 				return err
 			},
 			Heal: nothing,
-		}
-	}),
-	harmless("clock_behind", innocent(inGo, control.BeatClock, "-1h")),
-	// It is started, serves nobody, and is stopped again.
-	harmless("idle_comes_and_goes", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
-		var in *fleet.Instance
-		return Aimed{
-			Target: "inventory-test",
-			Inject: func(ctx context.Context) (err error) {
-				if in, err = f.Add("inventory", "inventory-test", "node-a2"); err != nil {
-					return err
-				}
-				return in.Start(ctx)
-			},
-			Heal: func(ctx context.Context) error { return f.Remove(ctx, in) },
-		}
-	}),
-	harmless("bad_request_retried", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
-		return Aimed{
-			Target: "web",
-			Inject: func(ctx context.Context) error {
-				world, web := f.Node("world"), f.Of("web")[0]
-				for range 30 {
-					req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+web.Addr.String()+"/find/apple", nil)
-					if err != nil {
-						return err
-					}
-					resp, err := world.Client().Do(req)
-					if err != nil {
-						return err
-					}
-					_, _ = io.Copy(io.Discard, resp.Body)
-					_ = resp.Body.Close()
-					if err := sleep(ctx, 200*time.Millisecond); err != nil {
-						return err
-					}
-				}
-				return nil
-			},
-			Heal: nothing,
-		}
-	}),
-	// The zone serves on; only its telemetry does not get through, and comes late.
-	harmless("telemetry_late", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
-		z, _ := pair(f, dice)
-		a := shaped(f, []*fleet.Node{f.Gateway().Node}, nil, fleet.Shape{Loss: 1, To: []netip.Prefix{z.Subnet}})
-		a.Target = "of " + z.Name
-		return a
-	}),
-	harmless("telemetry_twice", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
-		return Aimed{
-			Target: "30 s of spans",
-			Inject: func(ctx context.Context) error { return replay(ctx, f, 0) },
-			Heal:   nothing,
-		}
-	}),
-	harmless("hour_old_backlog", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
-		return Aimed{
-			Target: "30 s of spans, every third of them failed",
-			Inject: func(ctx context.Context) error { return replay(ctx, f, time.Hour) },
-			Heal:   nothing,
 		}
 	}),
 }
