@@ -51,6 +51,26 @@ func (t *Tail) Surprise(d time.Duration) float64 {
 	return 2 + math.Log(float64(d)/float64(t.P99))/math.Max(t.Excess, minExcess)*math.Log10E
 }
 
+// Slow says whether d is far longer than usual for a span of this kind, so that
+// a person would call it slow. Rarity alone is not enough: a kind that always
+// takes the same time is surprised by a tenth more.
+func (t *Tail) Slow(d time.Duration) bool {
+	return t != nil && d > slowFactor*t.P99 && d-t.P99 > slowMargin
+}
+
+// Late says whether d is longer than usual at all: enough to take it for hurt
+// where somebody is known to hurt it, not enough to suspect anybody.
+func (t *Tail) Late(d time.Duration) bool {
+	return t != nil && float64(d) > lateFactor*float64(t.P99) && d-t.P99 > lateMargin
+}
+
+const (
+	slowFactor = 2                // times P99
+	slowMargin = time.Millisecond // over P99: below, it is scheduling
+	lateFactor = 1.1              // times P99: a bucket of the histogram
+	lateMargin = 200 * time.Microsecond
+)
+
 // minExcess keeps a kind that always takes the same time from calling the
 // first 10 % of delay an anomaly.
 const minExcess = 0.1

@@ -23,6 +23,7 @@ type entity struct {
 	kind    entityKind
 	key     uint64
 	src     *Source    // latest description
+	version string     // latest that it told; not every sender knows
 	address string     // of an external; of a link its name
 	service *service   // nil for externals and nodes
 	host    *hostState // evidence_context.go: nil where it names none

@@ -47,9 +47,11 @@ const (
 	// releaseWithin is how long after its first sight a version may be to blame
 	// for what its instances do.
 	releaseWithin = 30 * time.Minute
-	agreedFull    = 20
-	dissentsFull  = 5
-	dissentFresh  = 3 * time.Second
+	// releaseTold is how long a version may serve before its name comes.
+	releaseTold  = 15 * time.Second
+	agreedFull   = 20
+	dissentsFull = 5
+	dissentFresh = 3 * time.Second
 )
 
 // answered learns how right the answers of n usually are, and notices when
@@ -348,14 +350,14 @@ func (e *Engine) rightAgain(n *entity) bool {
 }
 
 // release returns the version to blame: n runs it, it is new, and it came
-// before the failure began.
+// before the failure began, or as soon as it could tell of itself.
 func (n *entity) release(onset Time) string {
-	if n.service == nil || n.src.Version == "" {
+	if n.service == nil || n.version == "" {
 		return ""
 	}
 	vs := n.service.versions
 	for i, v := range vs {
-		if v.name == n.src.Version && i > 0 && v.first <= onset.Add(time.Second) && onset.Sub(v.first) < releaseWithin {
+		if v.name == n.version && i > 0 && v.first <= onset.Add(releaseTold) && onset.Sub(v.first) < releaseWithin {
 			return v.name
 		}
 	}
@@ -372,9 +374,6 @@ const maxVersions = 8
 
 // runs notes that the service runs a version.
 func (s *service) runs(version string, now Time) {
-	if version == "" {
-		return
-	}
 	for i := range s.versions {
 		if s.versions[i].name == version {
 			return

@@ -75,7 +75,10 @@ func (e *Engine) locate(n *entity, src *Source) {
 	if src.Zone != "" {
 		n.host.zone = src.Zone
 	}
-	n.service.runs(src.Version, e.now)
+	if src.Version != "" {
+		n.version = src.Version
+		n.service.runs(src.Version, e.now)
+	}
 }
 
 // side is one end of a cut: everything in a zone, on a host, or one entity. The

@@ -159,7 +159,7 @@ func (s *Snapshot) Answer(src *Source, callee *Callee, end Time) *Verdict {
 		vs = s.addresses[callee.Address]
 	}
 	for _, v := range vs {
-		if v.Class == ClassByzantine && v.covers(end, 0, 0) {
+		if v.taints() && v.covers(end, 0, 0) {
 			return v
 		}
 	}
@@ -201,7 +201,7 @@ func NewSnapshot(at Time, verdicts []*Verdict, targets []Target) *Snapshot {
 	}
 	for i, v := range verdicts {
 		t := targets[i]
-		s.byzantine = s.byzantine || v.Class == ClassByzantine
+		s.byzantine = s.byzantine || v.taints()
 		if t.Near != nil {
 			w := way{verdict: v, near: *t.Near}
 			if t.Far != nil {

@@ -16,16 +16,21 @@ type spanKind struct {
 	n      uint32 // sum of counts
 	total  uint64
 	tail   *atomic.Pointer[Tail]
+	slow   uint32 // spans far slower than usual
 	used   Time
 }
 
 const (
-	spanBuckets  = 256
-	spanLowest   = 1 << 10 // ns; 256 buckets of 1/8 octave reach 2^42 ns, over an hour
-	spanHalving  = 10_000
-	spanRefresh  = 256 // spans between two tails
-	spanEnough   = 200 // spans before there is a tail
-	spanExponent = 49  // float64 bits above this: sign, exponent, 3 of mantissa
+	spanBuckets = 256
+	spanLowest  = 1 << 10 // ns; 256 buckets of 1/8 octave reach 2^42 ns, over an hour
+	spanHalving = 10_000
+	spanRefresh = 256 // spans between two tails
+	spanEnough  = 100 // spans before there is a tail
+	// learnSlow: of those far slower than usual one in so many is learned, so
+	// that a failure does not become the usual within a minute, and a change
+	// for good does within the hour.
+	learnSlow    = 32
+	spanExponent = 49 // float64 bits above this: sign, exponent, 3 of mantissa
 )
 
 var spanBase = math.Float64bits(spanLowest) >> spanExponent
@@ -58,6 +63,11 @@ func (e *Engine) span(s *SpanSample) {
 		e.kindsChanged = true
 	}
 	k.used = e.now
+	if k.tail.Load().Slow(s.Duration) {
+		if k.slow++; k.slow%learnSlow != 0 {
+			return
+		}
+	}
 	if i := spanBucket(s.Duration); k.counts[i] < math.MaxUint16 {
 		k.counts[i]++
 		k.n++

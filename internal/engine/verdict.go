@@ -84,6 +84,12 @@ func (v *Verdict) explains(o Outcome) bool {
 	return v.Class != ClassByzantine || o == OutcomeUnavailable || o == OutcomeOther // no answer is never byzantine
 }
 
+// taints says whether answers of the culprit that look well may be wrong all the
+// same. Whose failures are errors is right when it answers without one.
+func (v *Verdict) taints() bool {
+	return v.Class == ClassByzantine && v.Subclass != "error_response" && v.Subclass != "faulty_release"
+}
+
 // Event is something that happened in the engine, for people and for the
 // metrics and events receiver. Fields that do not apply are zero.
 type Event struct {

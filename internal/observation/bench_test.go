@@ -93,7 +93,7 @@ func BenchmarkTraces(b *testing.B) {
 	for b.Loop() {
 		batch.Reset()
 		now += 10_000_000 // 100 batches a second
-		if odd := x.Traces(td, now, nil, &batch); odd != 0 {
+		if odd := x.Traces(td, now, nil, &batch); len(odd) != 0 {
 			b.Fatal(odd)
 		}
 	}

@@ -24,21 +24,8 @@ type Span struct {
 	// Surprise is −log10 of the probability that a span of its kind takes so
 	// long; 0 while too few are known.
 	Surprise float64
-	// Slow: rarer than 1 in 10 000 of its kind, and so much longer than its P99
-	// that a person would call it slow. The probability alone is not enough: a
-	// kind that always takes the same time is surprised by a tenth more.
-	Slow bool
-}
-
-const (
-	slowSurprise = 4
-	slowFactor   = 2                // times P99
-	slowMargin   = time.Millisecond // over P99: below, it is scheduling
-)
-
-// slow says whether d is anomalously long for a kind of span.
-func slow(t *engine.Tail, d time.Duration) bool {
-	return t != nil && d > slowFactor*t.P99 && d-t.P99 > slowMargin && t.Surprise(d) >= slowSurprise
+	// Slow: far longer than usual. Late: longer than usual at all.
+	Slow, Late bool
 }
 
 // Look reads everything that there is to say of one span. src is who its
@@ -67,7 +54,7 @@ func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baseli
 	if d, ok := duration(span); ok {
 		tail := bl.Of(spanKey(src, span, peer))
 		s.Surprise = tail.Surprise(d)
-		s.Slow = !s.Failed && slow(tail, d)
+		s.Slow, s.Late = !s.Failed && tail.Slow(d), !s.Failed && tail.Late(d)
 	}
 	return s
 }

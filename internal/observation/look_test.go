@@ -213,25 +213,25 @@ func TestLook_slow(t *testing.T) {
 	td, span := spanOf(t, checkout, internal, unset, "", attrs{})
 	bl := baselines(t, spanKey(src, span, ""))
 	for name, c := range map[string]struct {
-		took time.Duration
-		slow bool
+		took       time.Duration
+		late, slow bool
 	}{
-		"as_usual":        {10 * time.Millisecond, false},
-		"half_as_much":    {15 * time.Millisecond, false}, // rare, and nobody would call it slow
-		"ten_times":       {100 * time.Millisecond, true},
-		"ends_before":     {-time.Second, false},
-		"a_year":          {366 * 24 * time.Hour, false}, // its times make no sense
-		"no_time_at_all":  {0, false},
-		"thirty_times_it": {300 * time.Millisecond, true},
+		"as_usual":        {10 * time.Millisecond, false, false},
+		"half_as_much":    {15 * time.Millisecond, true, false}, // rare, and nobody would call it slow
+		"ten_times":       {100 * time.Millisecond, true, true},
+		"ends_before":     {-time.Second, false, false},
+		"a_year":          {366 * 24 * time.Hour, false, false}, // its times make no sense
+		"no_time_at_all":  {0, false, false},
+		"thirty_times_it": {300 * time.Millisecond, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			span.SetEndTimestamp(span.StartTimestamp() + pcommon.Timestamp(c.took))
 			got := x.Look(src, span, bl)
-			if got.Slow != c.slow || c.slow && got.Surprise < slowSurprise {
-				t.Errorf("slow %v, surprise %v", got.Slow, got.Surprise)
+			if got.Slow != c.slow || got.Late != c.late || c.slow && got.Surprise < 4 {
+				t.Errorf("slow %v, late %v, surprise %v", got.Slow, got.Late, got.Surprise)
 			}
 			var b engine.Batch
-			if odd := x.Traces(td, testNow, bl, &b); (odd == 1) != c.slow {
+			if odd := x.Traces(td, testNow, bl, &b); (len(odd) == 1) != c.slow {
 				t.Errorf("Traces says %d odd", odd)
 			}
 		})

@@ -67,13 +67,14 @@ type callSlot struct {
 }
 
 // Traces adds to b what spans show: calls, served calls, durations, and ends of
-// calls to be joined. now is the time on the engine's clock. It returns how many
-// spans failed or are anomalously slow; spans that Faultline itself emitted do
-// not count. td is only read and not kept.
-func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselines, b *engine.Batch) (odd int) {
+// calls to be joined. now is the time on the engine's clock. It returns which
+// spans failed or are far slower than usual: their places in td, in order, not
+// counting those that Faultline itself emitted. td is only read and not kept.
+func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselines, b *engine.Batch) (odd []int32) {
 	sc := x.scratch.Get().(*scratch)
 	sc.begin(x, now, bl, b)
 	resources := td.ResourceSpans()
+	place := int32(0)
 	for i := range resources.Len() {
 		rs := resources.At(i)
 		sc.resource(x.Source(rs.Resource()))
@@ -86,8 +87,9 @@ func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselin
 			spans := ss.Spans()
 			for k := range spans.Len() {
 				if sc.span(spans.At(k)) {
-					odd++
+					odd = append(odd, place)
 				}
+				place++
 			}
 		}
 		if sc.served.OK+sc.served.Failed > 0 && sc.src != nil && sc.src.Key != 0 {
@@ -184,7 +186,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		sc.samples++
 		sc.out.Spans = append(sc.out.Spans, engine.SpanSample{Key: key, Duration: d})
 	}
-	if !slow(tail, d) {
+	if !tail.Slow(d) {
 		return false
 	}
 	if counted >= 0 {

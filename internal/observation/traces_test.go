@@ -32,7 +32,7 @@ func TestTraces_calls_are_added_up(t *testing.T) {
 	add(checkout, 200, "10.0.0.8", -1*time.Second, -1*time.Second)
 	add(attrs{"service.name": "cart"}, 200, "10.0.0.7", -1*time.Second, time.Hour)
 	var b engine.Batch
-	if odd := x.Traces(td, testNow, nil, &b); odd != 1 {
+	if odd := x.Traces(td, testNow, nil, &b); len(odd) != 1 {
 		t.Errorf("%d odd, want 1", odd)
 	}
 	type row struct {
@@ -94,8 +94,8 @@ func TestTraces_served(t *testing.T) {
 	c := spans.AppendEmpty()
 	c.SetKind(consumer) // no answer to anybody
 	var b engine.Batch
-	if odd := x.Traces(td, testNow, nil, &b); odd != 1 {
-		t.Errorf("%d odd", odd)
+	if odd := x.Traces(td, testNow, nil, &b); len(odd) != 1 {
+		t.Errorf("%d odd", len(odd))
 	}
 	if len(b.Served) != 1 || b.Served[0].OK != 2 || b.Served[0].Failed != 1 || b.Served[0].Source.Service.Name != "payment" ||
 		b.Served[0].Last != engine.Time(first.EndTimestamp()) {
@@ -241,8 +241,8 @@ func TestTraces_samples(t *testing.T) {
 	bad, _ := spanOf(t, checkout, internal, failed, "", attrs{})
 	bad.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
 	var b engine.Batch
-	if odd := x.Traces(td, testNow, nil, &b); odd != 1 {
-		t.Errorf("%d odd", odd)
+	if odd := x.Traces(td, testNow, nil, &b); len(odd) != 1 {
+		t.Errorf("%d odd", len(odd))
 	}
 	// What failed at once, or after a time-out, tells not how long it usually takes.
 	if len(b.Spans) != 1 || b.Spans[0].Duration != 10*time.Millisecond {
@@ -264,8 +264,8 @@ func TestTraces_own_spans_are_no_evidence(t *testing.T) {
 	td, _ := spanOf(t, checkout, client, failed, "connection refused", attrs{"server.address": "payment"})
 	td.ResourceSpans().At(0).ScopeSpans().At(0).Scope().SetName(contract.ScopePrefix + "/processor/failuremodelprocessor")
 	var b engine.Batch
-	if odd := x.Traces(td, testNow, nil, &b); odd != 0 || !b.Empty() {
-		t.Errorf("odd %d, batch %+v", odd, b)
+	if odd := x.Traces(td, testNow, nil, &b); len(odd) != 0 || !b.Empty() {
+		t.Errorf("odd %v, batch %+v", odd, b)
 	}
 }
 
@@ -275,8 +275,8 @@ func TestTraces_without_a_source(t *testing.T) {
 	s, _ := spanOf(t, attrs{}, server, unset, "", attrs{})
 	s.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
 	b := engine.Batch{Arrived: testNow}
-	if odd := x.Traces(td, testNow, nil, &b); odd != 1 || len(b.Calls) != 1 || b.Calls[0].Caller != nil || len(b.Served) != 0 {
-		t.Errorf("odd %d, calls %+v", odd, b.Calls)
+	if odd := x.Traces(td, testNow, nil, &b); len(odd) != 1 || len(b.Calls) != 1 || b.Calls[0].Caller != nil || len(b.Served) != 0 {
+		t.Errorf("odd %v, calls %+v", odd, b.Calls)
 	}
 	engine.New(engine.DefaultParams()).Observe(&b) // must not mind
 }

@@ -72,8 +72,8 @@ func newCore(set processor.Settings, cfg *Config) (*core, error) {
 	return c, nil
 }
 
-// look counts the odd spans of td without showing them to the engine.
-func (c *core) look(td ptrace.Traces, now engine.Time) int {
+// look finds the odd spans of td without showing them to the engine.
+func (c *core) look(td ptrace.Traces, now engine.Time) []int32 {
 	b := c.scratch.Get().(*engine.Batch)
 	odd := c.extractor.Traces(td, now, c.engine.Baselines(), b)
 	b.Reset()

@@ -21,11 +21,11 @@ type decision struct {
 // class.
 func (d decision) final() bool { return d.verdict != nil && d.verdict.Class != engine.ClassUnknown }
 
-// decide finds the verdict that an odd span belongs to: a call to a culprit, a
-// span of the culprit itself, or one above such a call in its trace.
+// decide finds the verdict that a failed or late span belongs to: a call to a
+// culprit, a span of the culprit itself, or one above such a call in its trace.
 func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now engine.Time) decision {
 	end := engine.Time(span.EndTimestamp())
-	if !look.Failed && !look.Slow {
+	if !look.Failed && !look.Late {
 		return c.answer(src, span, look, snapshot, end)
 	}
 	if look.Client {
@@ -42,7 +42,7 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 		c.memory.remember(span, v, now)
 		return decision{v, contract.RoleCulprit}
 	}
-	if v := c.memory.above(span); v != nil {
+	if v := c.memory.around(span); v != nil {
 		c.memory.remember(span, v, now)
 		return decision{v, roleOf(v, src)}
 	}

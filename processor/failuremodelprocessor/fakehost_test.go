@@ -20,6 +20,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/enginehost"
+	"github.com/faultline-otel/faultline/internal/observation"
 	"github.com/faultline-otel/faultline/processor/failuremodelprocessor/internal/metadata"
 	"github.com/faultline-otel/faultline/processor/failuremodelprocessor/internal/metadatatest"
 )
@@ -31,6 +32,7 @@ type fakeEngine struct {
 
 	now      atomic.Int64
 	snapshot atomic.Pointer[engine.Snapshot]
+	usual    atomic.Pointer[engine.Baselines]
 
 	mu          sync.Mutex // guards all below
 	observed    int        // observations that were shown
@@ -59,7 +61,7 @@ func (e *fakeEngine) Observe(b *engine.Batch) {
 
 func (e *fakeEngine) Now() engine.Time             { return engine.Time(e.now.Load()) }
 func (e *fakeEngine) Snapshot() *engine.Snapshot   { return e.snapshot.Load() }
-func (e *fakeEngine) Baselines() *engine.Baselines { return nil }
+func (e *fakeEngine) Baselines() *engine.Baselines { return e.usual.Load() }
 
 func (e *fakeEngine) Subscribe(f func(enginehost.Update)) (cancel func()) {
 	e.mu.Lock()
@@ -72,6 +74,18 @@ func (e *fakeEngine) Subscribe(f func(enginehost.Update)) (cancel func()) {
 		defer e.mu.Unlock()
 		delete(e.subscribers, id)
 	}
+}
+
+// learn makes td's spans the usual, as an engine does that sees them 200 times.
+func (e *fakeEngine) learn(td ptrace.Traces) {
+	real, x := engine.New(engine.DefaultParams()), observation.New(observation.Settings{})
+	for range 200 {
+		var b engine.Batch
+		x.Traces(td, e.Now(), nil, &b)
+		real.Observe(&b)
+	}
+	real.Tick(e.Now().Add(time.Second))
+	e.usual.Store(real.Baselines())
 }
 
 func (e *fakeEngine) seen() int {
@@ -212,6 +226,11 @@ func toPayment(s ptrace.Span) {
 	s.Status().SetCode(ptrace.StatusCodeError)
 	s.Status().SetMessage("dial tcp: connection refused")
 	s.Attributes().PutStr("error.type", "ECONNREFUSED")
+}
+
+// took makes a span run for d.
+func took(d time.Duration) spanOption {
+	return func(s ptrace.Span) { s.SetEndTimestamp(s.StartTimestamp() + pcommon.Timestamp(d)) }
 }
 
 func with(key, value string) spanOption {

@@ -94,15 +94,16 @@ func (m *memory) turn(now engine.Time) {
 	m.turned = now
 }
 
-// above returns the verdict on which a failed span is to be blamed because it
+// around returns the verdict on which a failed span is to be blamed because it
 // stands above a blamed call in its trace: it is the parent of one, or encloses
-// one in time where a span between them is missing.
-func (m *memory) above(span ptrace.Span) *engine.Verdict {
+// one in time where a span between them is missing. A part of a blamed call, such
+// as its attempt to connect, stands right below it.
+func (m *memory) around(span ptrace.Span) *engine.Verdict {
 	for _, b := range m.blames(span.TraceID()) {
 		if b.span == span.SpanID() {
 			return b.verdict
 		}
-		if b.parent == span.SpanID() || span.StartTimestamp() <= b.start+enclosing && span.EndTimestamp()+enclosing >= b.end &&
+		if b.parent == span.SpanID() || !b.span.IsEmpty() && b.span == span.ParentSpanID() || span.StartTimestamp() <= b.start+enclosing && span.EndTimestamp()+enclosing >= b.end &&
 			span.EndTimestamp()-span.StartTimestamp() >= b.end-b.start {
 			return b.verdict
 		}

@@ -140,6 +140,8 @@ func TestWhoIsTagged(t *testing.T) {
 		"other_trace_is_not_tagged": {[]ptrace.Traces{
 			batch("checkout", "c-1", span(1, 3, 2, client, toPayment)),
 			batch("checkout", "c-1", span(2, 2, 0, server, failed))}, map[byte]string{2: "", 3: "victim"}},
+		"part_of_a_blamed_call": {[]ptrace.Traces{batch("checkout", "c-1",
+			span(1, 4, 3, ptrace.SpanKindInternal, failed, took(time.Millisecond)), span(1, 3, 2, client, toPayment))}, map[byte]string{3: "victim", 4: "victim"}},
 		"client_error_of_culprit_is_not_tagged": {[]ptrace.Traces{batch("payment", "payment-1", span(1, 1, 0, server, failed, http404))}, map[byte]string{1: ""}},
 		"client_error_of_caller_is_not_tagged":  {[]ptrace.Traces{batch("checkout", "c-1", span(1, 1, 0, client, toPayment, http404))}, map[byte]string{1: ""}},
 		"failed_before_the_failure":             {[]ptrace.Traces{batch("payment", "payment-1", span(1, 1, 0, server, failed, late))}, map[byte]string{1: ""}},

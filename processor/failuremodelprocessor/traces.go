@@ -61,7 +61,7 @@ func (t *traces) Shutdown(ctx context.Context) error {
 // anything odd pass as they are.
 func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	now := t.engine.Now()
-	odd := 0
+	var odd []int32
 	if t.config.Observe {
 		b := t.engine.NewBatch()
 		b.Arrived = now
@@ -71,14 +71,18 @@ func (t *traces) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 		odd = t.look(td, now)
 	}
 	a := &t.config.Annotate
-	if !a.Enabled || odd == 0 && a.Score != scoreAlways && !t.engine.Snapshot().Convicts() {
+	all := a.Score == scoreAlways || !t.engine.Snapshot().Empty()
+	if !a.Enabled || len(odd) == 0 && !all {
 		return t.next.ConsumeTraces(ctx, td)
+	}
+	if all {
+		odd = nil
 	}
 	seats := noSeat
 	if t.room != nil {
 		seats = freeSeat
 	}
-	held := t.annotate(td, seats)
+	held := t.annotate(td, odd, seats)
 	if t.room != nil && held.SpanCount() > 0 {
 		t.room.enter(held, client.FromContext(ctx), now)
 	}
@@ -97,12 +101,14 @@ const (
 	ownSeat                 // all, because they wait already and are counted
 )
 
-// annotate tags the odd spans of td. Those for which it is too early to tell are
-// moved to the traces that it returns, if they may wait.
-func (t *traces) annotate(td ptrace.Traces, seats seating) (held ptrace.Traces) {
+// annotate tags the spans of td on which there is a verdict. Those for which it
+// is too early to tell are moved to the traces that it returns, if they may wait.
+// odd lists the places of those worth a look; nil: all are.
+func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held ptrace.Traces) {
 	snapshot, baselines, now := t.engine.Snapshot(), t.engine.Baselines(), t.engine.Now()
 	t.rememberCalls(td, snapshot, baselines, now)
 	held = ptrace.NewTraces()
+	place := int32(-1)
 	rss := td.ResourceSpans()
 	rss.RemoveIf(func(rs ptrace.ResourceSpans) bool {
 		src := t.extractor.Source(rs.Resource())
@@ -116,9 +122,15 @@ func (t *traces) annotate(td ptrace.Traces, seats seating) (held ptrace.Traces) 
 			scopeHeld := false
 			before := ss.Spans().Len()
 			ss.Spans().RemoveIf(func(span ptrace.Span) bool {
+				if place++; odd != nil {
+					if len(odd) == 0 || odd[0] != place {
+						return false
+					}
+					odd = odd[1:]
+				}
 				look := t.extractor.Look(src, span, baselines)
 				d := t.decide(src, span, &look, snapshot, now)
-				if seats != noSeat && look.Failed && !d.final() && (seats == ownSeat || t.room.hasSpace()) {
+				if seats != noSeat && (look.Failed || look.Slow) && !d.final() && (seats == ownSeat || t.room.hasSpace()) {
 					if !resourceHeld {
 						heldResource, resourceHeld = held.ResourceSpans().AppendEmpty(), true
 						rs.Resource().CopyTo(heldResource.Resource())
@@ -155,7 +167,7 @@ func (t *traces) rememberCalls(td ptrace.Traces, snapshot *engine.Snapshot, base
 				continue
 			}
 			for _, span := range ss.Spans().All() {
-				if look := t.extractor.Look(src, span, baselines); look.Failed && look.Client {
+				if look := t.extractor.Look(src, span, baselines); (look.Failed || look.Late) && look.Client {
 					t.decide(src, span, &look, snapshot, now)
 				}
 			}

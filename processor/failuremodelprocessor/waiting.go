@@ -17,7 +17,7 @@ import (
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
 
-// waitingRoom keeps failed spans until the verdict that they belong to is there,
+// waitingRoom keeps failed and slow spans until the verdict that they belong to is there,
 // or their time is over. What one batch leaves here stays together, because it
 // came from one client.
 type waitingRoom struct {
@@ -106,7 +106,7 @@ func (r *waitingRoom) enter(td ptrace.Traces, info client.Info, now engine.Time)
 		if full {
 			c.telemetry.ProcessorFailureModelSpansNotWaited.Add(context.Background(), int64(g.spans))
 		}
-		r.traces.annotate(g.td, noSeat)
+		r.traces.annotate(g.td, nil, noSeat)
 		r.deliver(g.td, info)
 		return
 	}
@@ -136,7 +136,7 @@ func (r *waitingRoom) serve(now engine.Time) {
 	kept := guests[:0]
 	for _, g := range guests {
 		if now.Sub(g.arrived) >= t.config.Annotate.Wait {
-			t.annotate(g.td, noSeat)
+			t.annotate(g.td, nil, noSeat)
 			r.leave(g.spans, g.bytes)
 			r.deliver(g.td, g.info)
 			continue
@@ -145,7 +145,7 @@ func (r *waitingRoom) serve(now engine.Time) {
 			kept = append(kept, g)
 			continue
 		}
-		still := t.annotate(g.td, ownSeat)
+		still := t.annotate(g.td, nil, ownSeat)
 		if left := g.td; left.SpanCount() > 0 {
 			r.deliver(left, g.info)
 		}

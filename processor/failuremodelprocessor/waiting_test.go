@@ -68,6 +68,33 @@ func TestFailedSpanWaitsForItsVerdict(t *testing.T) {
 	assert.EqualValues(t, 1, b.counter(t, "spans_tagged"))
 }
 
+func TestSlowSpanWaitsForItsVerdict(t *testing.T) {
+	b := newBench(t, nil)
+	server := func(id byte, d time.Duration) func(ptrace.Span) {
+		return span(id, id, 0, ptrace.SpanKindServer, took(d))
+	}
+	b.learn(batch("payment", "payment-1", server(1, 10*time.Millisecond)))
+	p, sink := b.traces(t)
+	td := batch("payment", "payment-1", server(1, 10*time.Millisecond), server(2, 500*time.Millisecond), server(3, 14*time.Millisecond))
+	addSpans(td, "payment", "payment-2", server(4, 10*time.Millisecond), server(5, 500*time.Millisecond))
+	require.NoError(t, p.ConsumeTraces(context.Background(), td))
+	require.Equal(t, 3, sink.SpanCount(), "those that took as long as usual, or little more, go at once")
+
+	b.convict(engine.ClassExhaustion)
+	b.pass(time.Second)
+	eventually(t, "the culprit's goes", func() bool { return sink.SpanCount() == 4 })
+	spans := spansOf(sink.AllTraces())
+	assertRole(t, spans[2], contract.RoleCulprit)
+	assertRole(t, spans[3], "")
+	assert.NotContains(t, spans, byte(5), "nothing explains why its sibling's was slow")
+
+	require.NoError(t, p.ConsumeTraces(context.Background(),
+		batch("payment", "payment-1", server(6, 10*time.Millisecond), server(7, 14*time.Millisecond))))
+	spans = spansOf(sink.AllTraces())
+	assertRole(t, spans[6], "")
+	assertRole(t, spans[7], contract.RoleCulprit)
+}
+
 func TestWaitEnds(t *testing.T) {
 	for name, c := range map[string]struct{ class, want engine.Class }{
 		"without_verdict_as_it_came": {engine.ClassNone, engine.ClassNone},

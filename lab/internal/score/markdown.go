@@ -151,10 +151,16 @@ func (p *page) spanTable(s *Spans) {
 	p.row(false, "recall, from 3 s before the verdict on", percent(s.FromRight, s.FromVerdict))
 	p.row(false, "of those that failed", percent(s.FailedRight, s.Failed))
 	p.row(false, "of those that were slow", percent(s.SlowRight, s.Slow))
-	p.row(false, "of a byzantine's answers", percent(s.AnswerRight, s.Answers))
+	p.row(false, "of a byzantine's answers", percent(s.AnswersRight, s.Answers))
 	p.row(false, "recall, whole fault", percent(s.HurtRight, s.Hurt))
 	p.row(false, "precision", percent(s.TaggedHurt, s.Tagged))
 	p.row(false, "carry unknown", percent(s.Unknown, s.Seen))
+	p.linef("")
+	p.row(true, "fault", "failed spans", "recall", "slow spans", "recall")
+	for _, name := range slices.Sorted(maps.Keys(s.ByName)) {
+		k := s.ByName[name]
+		p.row(false, name, strconv.Itoa(k.Failed), percent(k.FailedRight, k.Failed), strconv.Itoa(k.Slow), percent(k.SlowRight, k.Slow))
+	}
 	p.linef("")
 }
 

@@ -113,22 +113,30 @@ type Leave struct {
 // Spans is how spans were tagged.
 type Spans struct {
 	Seen        int     `json:"seen"`
-	Tagged      int     `json:"tagged"`        // carry a class other than unknown
-	TaggedHurt  int     `json:"tagged_hurt"`   // and a fault hurt them
-	Unknown     int     `json:"unknown"`       // carry unknown
-	Hurt        int     `json:"hurt"`          // by a fault, while it lasted and until the fleet had recovered
-	HurtRight   int     `json:"hurt_right"`    // and carry the right class and culprit
-	FromVerdict int     `json:"from_verdict"`  // hurt, from 3 s before the verdict on
-	FromRight   int     `json:"from_right"`    // and carry the right class and culprit
-	Failed      int     `json:"failed"`        // of FromVerdict, those that failed
-	FailedRight int     `json:"failed_right"`  //
-	Slow        int     `json:"slow"`          // slower than the clean p99, and not failed
-	SlowRight   int     `json:"slow_right"`    //
-	Answers     int     `json:"answers"`       // of a byzantine, neither failed nor slow
-	AnswerRight int     `json:"answers_right"` //
+	Tagged      int     `json:"tagged"`       // carry a class other than unknown
+	TaggedHurt  int     `json:"tagged_hurt"`  // and a fault hurt them
+	Unknown     int     `json:"unknown"`      // carry unknown
+	Hurt        int     `json:"hurt"`         // by a fault, while it lasted and until the fleet had recovered
+	HurtRight   int     `json:"hurt_right"`   // and carry the right class and culprit
+	FromVerdict int     `json:"from_verdict"` // hurt, from 3 s before the verdict on
+	FromRight   int     `json:"from_right"`   // and carry the right class and culprit
+	SpanRecall          // of FromVerdict
 	Recall      float64 `json:"recall"`
 	WholeRecall float64 `json:"whole_recall"`
 	Precision   float64 `json:"precision"`
+
+	ByName map[string]*SpanRecall `json:"by_name"` // of the fault; of FromVerdict
+}
+
+// SpanRecall counts hurt spans, and those of them that carry the right class and
+// culprit.
+type SpanRecall struct {
+	Failed       int `json:"failed"`
+	FailedRight  int `json:"failed_right"`
+	Slow         int `json:"slow"` // slower than the clean p99, and not failed
+	SlowRight    int `json:"slow_right"`
+	Answers      int `json:"answers"` // of a byzantine, neither failed nor slow
+	AnswersRight int `json:"answers_right"`
 }
 
 // Calibration compares confidence with what came true. A verdict is right if

@@ -170,7 +170,7 @@ func TestByzantinesAnswersAreHurtEvenWhenFast(t *testing.T) {
 	}
 	calls := []ledger.Call{{Trace: "03000000000000000000000000000000", Span: "0300000000000000", Start: sec(7), Service: "shop", Callee: "pay", OK: true, Wrong: true}}
 	s := Judge([]ledger.Injection{in}, []Verdict{said1(5, "detected", "byzantine", 0.9, pay1)}, spans, calls).Spans
-	assert.Equal(t, []int{3, 2}, []int{s.Answers, s.AnswerRight})
+	assert.Equal(t, []int{3, 2}, []int{s.Answers, s.AnswersRight})
 	assert.Equal(t, []int{3, 2}, []int{s.Tagged, s.TaggedHurt})
 }
 

@@ -193,17 +193,47 @@ func (t *tally) spans(windows []window, all []*episode, spans []Span, calls []le
 		s := &spans[i]
 		r.Seen++
 		how, after, right := unhurt, false, false
+		name := ""
 		for j := range h.windows {
 			by := h.by(j, s)
 			if by == unhurt {
 				continue
 			}
 			how = max(how, by)
+			name = h.windows[j].in.Name
 			after = after || !since[j].IsZero() && !s.Start.Add(s.Duration).Before(since[j])
 			in := h.windows[j].in
 			right = right || s.Tag != nil && s.Tag.Class == in.Class && level(in, s.Tag.Culprit) >= 0
 		}
 		r.add(s, how, after, right)
+		if how != unhurt && after {
+			r.kind(name).add(how, right)
+		}
+	}
+}
+
+func (r *Spans) kind(name string) *SpanRecall {
+	if r.ByName[name] == nil {
+		r.ByName[name] = &SpanRecall{}
+	}
+	return r.ByName[name]
+}
+
+func (r *SpanRecall) add(how hurt, right bool) {
+	one := 0
+	if right {
+		one = 1
+	}
+	switch how {
+	case failed:
+		r.Failed++
+		r.FailedRight += one
+	case slow:
+		r.Slow++
+		r.SlowRight += one
+	default:
+		r.Answers++
+		r.AnswersRight += one
 	}
 }
 
@@ -232,17 +262,7 @@ func (r *Spans) add(s *Span, how hurt, after, right bool) {
 	}
 	r.FromVerdict++
 	r.FromRight += one(right)
-	switch how {
-	case failed:
-		r.Failed++
-		r.FailedRight += one(right)
-	case slow:
-		r.Slow++
-		r.SlowRight += one(right)
-	default:
-		r.Answers++
-		r.AnswerRight += one(right)
-	}
+	r.SpanRecall.add(how, right)
 }
 
 // rank is the smallest of sorted values that at least a share q does not

@@ -1,0 +1,32 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// took shows the engine n spans of one kind that took d each.
+func took(e *Engine, n int, d time.Duration) {
+	b := &Batch{Arrived: e.now}
+	for range n {
+		b.Spans = append(b.Spans, SpanSample{Key: 1, Duration: d})
+	}
+	e.Observe(b)
+	e.Tick(e.now.Add(time.Second))
+}
+
+func TestSpans_a_failure_does_not_become_the_usual(t *testing.T) {
+	e := New(DefaultParams())
+	took(e, 1000, 10*time.Millisecond)
+	took(e, 200, time.Second)
+	if tail := e.Baselines().Of(1); !tail.Slow(time.Second) || !tail.Late(time.Second) || tail.Late(10*time.Millisecond) {
+		t.Errorf("after 200 slow ones: %+v", tail)
+	}
+	took(e, 20_000, time.Second)
+	if tail := e.Baselines().Of(1); tail.Slow(time.Second) {
+		t.Errorf("20,000 later it is still thought slow: %+v", tail)
+	}
+}
