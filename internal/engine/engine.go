@@ -22,6 +22,7 @@ type Engine struct {
 	cutSuspected bool       // a view went silent since cuts were last looked for
 	solvedAt     Time
 	cuts         []*cutState
+	queues       []*queueState // queue.go: at most maxQueues
 	observers    map[string]*observer
 	observerList []*observer
 	self         *observer         // the engine's own process
@@ -98,6 +99,12 @@ func (e *Engine) Observe(b *Batch) {
 	}
 	for i := range b.Levels {
 		e.level(&b.Levels[i])
+	}
+	for i := range b.Consumed {
+		e.consumed(&b.Consumed[i])
+	}
+	for i := range b.Queues {
+		e.queue(&b.Queues[i])
 	}
 	for i := range b.Spans {
 		e.span(&b.Spans[i])

@@ -44,6 +44,7 @@ type entity struct {
 	integrity integrity     // evidence_integrity.go
 	levels    *levels       // levels.go: nil while nobody told
 	rate      rate          // demand.go: how often it is called
+	reads     []*reading    // queue.go: queues that it reads
 	facts     []Fact        // facts.go: what was said outright, latest last
 
 	incarnations [4]incarnation // liveness.go: latest last

@@ -110,6 +110,8 @@ func detectIntegrity(e *Engine, n *entity, p *episode) {
 			p.remember(evBackwards, strength, f.At, f.Text)
 		case f.Kind == FactIntegrity && e.now.Sub(f.At) < time.Minute:
 			p.remember(evIntegrityLog, 1, f.At, "it wrote: "+f.Text)
+		case f.Kind == FactForged && e.now.Sub(f.At) < e.params.RecoveryCalls:
+			p.blame(evForged, 1, f.At, f.Text)
 		case f.Kind == FactEquivocated && e.now.Sub(f.At) < backwardsFor:
 			p.remember(evEquivocated, 1, f.At, f.Text)
 		}
@@ -194,6 +196,11 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 			strength *= 0.2
 			break
 		}
+	}
+	if s := e.queueFull(n); s != nil {
+		p.note(evBacklog, 1, e.now, fmt.Sprintf("%.0f messages wait in %s (usually %.0f), and it turns callers away", s.waiting, s.key.name, s.usual))
+		p.latest = e.now
+		strength *= 0.2
 	}
 	if strength < 0.05 {
 		return
@@ -342,6 +349,13 @@ func (e *Engine) dissent(n *entity, p *episode) {
 func (e *Engine) rightAgain(n *entity) bool {
 	if !e.probesAgain(n) || n.integrity.errorsSince != 0 || n.integrity.dissents > 0 {
 		return false
+	}
+	for i := range n.facts {
+		if f := &n.facts[i]; f.Kind == FactBackwards || f.Kind == FactEquivocated || f.Kind == FactForged {
+			if e.now.Sub(f.At) < e.params.RecoveryCalls {
+				return false
+			}
+		}
 	}
 	if s := n.calls; s != nil && s.lastWrong != 0 && e.now.Sub(s.lastWrong) < e.params.RecoveryCalls {
 		return false

@@ -25,6 +25,7 @@ type fleet struct {
 	rand    *rand.Rand
 	loss    float64
 	obsSeq  uint64
+	signed  bool // heartbeats carry a MAC
 	asleep  bool // the Collector's process is stopped
 	backlog []func(*Batch)
 	hopID   uint64
@@ -119,7 +120,7 @@ func (f *fleet) live(p *proc, b *Batch) {
 	if f.due(p.interval, p.phase) && p.state != "dead" && p.state != "frozen" {
 		p.seq++
 		if p.beats && p.state != "cut" && !f.asleep && f.rand.Float64() >= f.loss {
-			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now})
+			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now, Authenticated: f.signed})
 		}
 		if !p.beats && p.drawn && p.state != "cut" && !f.asleep {
 			b.Signs = append(b.Signs, Sign{Source: p.src, At: f.now})

@@ -56,6 +56,8 @@ func (e *Engine) evaluate(n *entity) {
 		}
 	case class == ClassCrash && b.likeliest(class) == causeHang && e.hostAsleep(n):
 		wait = asleepWait
+	case class == ClassCrash && p.found[evProcessStopped].now:
+		wait = stoppedWait
 	case class == ClassPartition:
 		wait = reachWait // what is cut may turn out to be more
 	}
@@ -64,6 +66,10 @@ func (e *Engine) evaluate(n *entity) {
 	}
 	e.hold(n, p, &b, class)
 }
+
+// stoppedWait is how long somebody may stop a process for: to move its machine,
+// or to look into it.
+const stoppedWait = 2 * time.Second
 
 // asleepWait is how long one is given whose whole machine seems to have stopped:
 // hypervisors pause machines for seconds.
@@ -176,7 +182,7 @@ func (p *episode) hurts() bool { return p.bad[groupCallers] || p.bad[groupProbe]
 
 // harms says whether somebody feels it: utilisation alone is no exhaustion.
 func (p *episode) harms() bool {
-	return p.hurts() || p.silent() || p.found[evServesErrors].strength > 0 || p.found[evSlow].strength > 0 || p.found[evCallersOverloaded].strength > 0
+	return p.hurts() || p.silent() || p.found[evServesErrors].strength > 0 || p.found[evSlow].strength > 0 || p.found[evBacklog].strength > 0 || p.found[evCallersOverloaded].strength > 0
 }
 
 // oneOfIt says whether an instance of the service is itself under suspicion, so

@@ -35,8 +35,9 @@ type stream struct {
 	longest  [2]time.Duration // longest gaps so far, while the interval is not known
 	seen     uint32           // signs so far
 
-	token   uint64 // incarnation at the latest sign
-	seq     uint64 // sender's own count at the latest sign
+	token   uint64  // incarnation at the latest sign
+	seq     uint64  // sender's own count at the latest sign
+	replays replays // replay.go
 	clock   clockState
 	dueAt   Time // of a scheduled check
 	grace   time.Duration
@@ -92,6 +93,9 @@ func (e *Engine) beat(b *Beat) {
 		return // duplicated or overtaken in transport
 	}
 	s.lastSeq, s.starts = b.Stamp.Seq, o.starts
+	if e.repeated(s, b) {
+		return
+	}
 	if b.Interval > 0 && b.Interval != s.gaps.interval {
 		s.gaps.rescale(b.Interval)
 		s.declared = true
@@ -177,7 +181,7 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 		}
 	}
 	s.last, s.real, s.token = at, at, token
-	if seq != 0 {
+	if seq != 0 || restarted {
 		s.seq = seq
 	}
 	s.seen++

@@ -19,6 +19,8 @@ type Batch struct {
 	Served    []Served
 	Facts     []Fact
 	Levels    []Level
+	Queues    []Queue
+	Consumed  []Consumed
 	Hops      []Hop
 	Spans     []SpanSample
 }
@@ -34,10 +36,12 @@ func (b *Batch) Reset() {
 	clear(b.Served)
 	clear(b.Facts)
 	clear(b.Levels)
+	clear(b.Queues)
+	clear(b.Consumed)
 	clear(b.Hops)
 	b.Observers, b.Beats, b.Probes, b.Signs = b.Observers[:0], b.Beats[:0], b.Probes[:0], b.Signs[:0]
 	b.Calls, b.Served, b.Facts, b.Hops, b.Spans = b.Calls[:0], b.Served[:0], b.Facts[:0], b.Hops[:0], b.Spans[:0]
-	b.Levels = b.Levels[:0]
+	b.Levels, b.Queues, b.Consumed = b.Levels[:0], b.Queues[:0], b.Consumed[:0]
 }
 
 // Empty says whether b holds no observation.
@@ -46,7 +50,7 @@ func (b *Batch) Empty() bool { return b.Len() == 0 }
 // Len is the number of observations in b.
 func (b *Batch) Len() int {
 	return len(b.Observers) + len(b.Beats) + len(b.Probes) + len(b.Signs) +
-		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Levels) + len(b.Hops) + len(b.Spans)
+		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Levels) + len(b.Queues) + len(b.Consumed) + len(b.Hops) + len(b.Spans)
 }
 
 // Stamp says which observer saw something and when, on that observer's clock.
@@ -199,6 +203,24 @@ func (k LevelKind) String() string {
 	return "invalid"
 }
 
+// Queue is how many messages wait in a queue.
+type Queue struct {
+	Source  *Source // who tells it: the broker, or one who looks at it
+	Name    string
+	Group   string  // of those who read it; "" if there is one only, or it is not told
+	Waiting float64 // messages; -1 if not told
+	Read    float64 // cumulative; -1 if not told
+}
+
+// Consumed counts messages that an instance took from a queue and worked on.
+type Consumed struct {
+	Source *Source
+	Queue  string
+	Group  string // "" if not told
+	Count  int
+	Last   Time // latest end, event time
+}
+
 // Hop is one end of a call in a trace. The engine joins a client's hop with the
 // server's hop below it and so learns who stands behind an address.
 type Hop struct {
@@ -320,6 +342,7 @@ const (
 	FactDeploy                // a new version is rolled out
 	FactBackwards             // a count of it that only rises fell, in one run of the process
 	FactEquivocated           // it signed two different words for the same thing
+	FactForged                // what it signed was sent again in its name
 	FactAlive                 // its agent or host sees it running
 	numFacts
 )

@@ -76,6 +76,9 @@ func (e *Engine) probed(b *Probe) {
 		ps.lastOK, ps.latched = e.now, false
 		n.alive = true
 		n.answered = n.answered || b.Process == nil
+		if address := hostPort(b.Target); b.Direct && ps.run == 1 && n.kind == kindInstance && address != "" {
+			e.book.put(address, n, e.now)
+		}
 	case b.Outcome == OutcomeNoAnswer:
 		// A stopped listener's backlog fills up: later connects time out, and
 		// look like a cut. The first impression is the right one.
@@ -92,6 +95,24 @@ func (e *Engine) probed(b *Probe) {
 	} else {
 		e.mark(n)
 	}
+}
+
+// hostPort is the address that a target's URL leads to, "" if it tells none.
+func hostPort(target string) string {
+	scheme, rest, ok := strings.Cut(target, "://")
+	if !ok {
+		return ""
+	}
+	address, _, _ := strings.Cut(rest, "/")
+	switch {
+	case strings.LastIndexByte(address, ':') > strings.LastIndexByte(address, ']'):
+		return address
+	case scheme == "http":
+		return address + ":80"
+	case scheme == "https":
+		return address + ":443"
+	}
+	return ""
 }
 
 // wholeServiceInstead: a target that names only a service stands for all of it.

@@ -74,12 +74,13 @@ const (
 	groupRuntime
 	groupReturn
 	groupIntegrity
+	groupQueue
 	numGroups
 )
 
 var groupCap = [numGroups]float64{
 	groupHeartbeat: 13, groupProbe: 18, groupCallers: 24, groupOwn: 10, groupSaturation: 16, groupLogs: 16,
-	groupChange: 20, groupReach: 26, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65,
+	groupChange: 20, groupReach: 26, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65, groupQueue: 24,
 }
 
 // restOfGroup is how much the weaker members of a group add.
@@ -177,6 +178,9 @@ const (
 	evBackwards
 	evEquivocated
 	evDissent
+	evReadsNothing
+	evBacklog
+	evForged
 	numEvidence
 )
 
@@ -279,6 +283,10 @@ var weights = [numEvidence]row{
 	evBackwards:    {groupIntegrity, 30 * time.Minute, false, dB{by: 40}},
 	evEquivocated:  {groupIntegrity, 24 * time.Hour, true, dB{by: 60}},
 	evDissent:      {groupIntegrity, time.Minute, false, dB{by: 30, vi: -4}},
+
+	evReadsNothing: {groupQueue, 0, false, dB{pl: -4, de: 8, ha: 22, nl: -10, pa: -2, ex: -2}},
+	evBacklog:      {groupQueue, 0, false, dB{de: -8, ha: -12, nl: -12, pa: -6, ex: 20, vi: -4}},
+	evForged:       {groupIntegrity, 30 * time.Minute, true, dB{by: 60}},
 
 	evObserverSick: {groupReach, 0, false, dB{pl: -10, de: -14, ha: -8, pa: -12, ex: -3, ob: 18}},
 }

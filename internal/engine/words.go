@@ -134,6 +134,8 @@ func subclass(p *episode, c cause) string {
 		switch {
 		case has(evEquivocated):
 			return "equivocation"
+		case has(evForged):
+			return "forged_identity"
 		case has(evBackwards):
 			return "impossible_state"
 		case has(evCallersWrong):
@@ -158,6 +160,8 @@ func subclass(p *episode, c cause) string {
 			return "file_descriptors"
 		case has(evThreadsFull):
 			return "threads"
+		case has(evBacklog):
+			return "queue"
 		case has(evPoolEmpty) || has(evPoolFull):
 			return "connection_pool"
 		case has(evThrottled):

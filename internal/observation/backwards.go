@@ -15,8 +15,9 @@ import (
 )
 
 // Counts that only rise cannot fall while their process runs: one that does is
-// a lie or a corrupted memory. Instruments that were declared wrongly fall all
-// the time; they never gain the standing that makes a fall remarkable.
+// a lie or a corrupted memory. Instruments that were declared wrongly, such as
+// the Python runtime's count of objects since the last collection, fall all the
+// time or back to nothing; whoever did so once is not followed any more.
 
 // counts remembers the latest of many counts in a table of fixed size: two that
 // meet in a slot displace each other and begin anew.
@@ -30,7 +31,7 @@ type countSlot struct {
 	value float64
 	start pcommon.Timestamp
 	at    pcommon.Timestamp
-	rises uint8 // since it last fell, at most risesEnough
+	rises uint8 // at most risesEnough; noCount: it is no count
 }
 
 const (
@@ -41,6 +42,9 @@ const (
 	// fallFrom is by what part of itself, and at least by one, a count must fall:
 	// less is rounding.
 	fallFrom = 0.01
+	// resetTo is the part of itself below which a count has begun anew.
+	resetTo = 0.5
+	noCount = math.MaxUint8
 )
 
 // backwards looks whether a count of the resource's own process fell.
@@ -79,13 +83,14 @@ func (r *metricResource) backwards(m pmetric.Metric) {
 			continue // overtaken, or sent twice
 		}
 		if fall := s.value - v; fall > math.Max(1, fallFrom*s.value) {
-			if s.rises == risesEnough {
+			switch {
+			case s.rises != risesEnough || v < resetTo*s.value:
+				s.rises = noCount
+			default:
 				r.out.Facts = append(r.out.Facts, engine.Fact{
 					Source: r.src, Kind: engine.FactBackwards, At: r.past(p.Timestamp()),
 					Text: fmt.Sprintf("its count %s fell from %g to %g in one run of the process", own(cut(m.Name(), maxName)), s.value, v),
 				})
-			} else {
-				s.rises = 0
 			}
 		} else if v > s.value && s.rises < risesEnough {
 			s.rises++

@@ -20,7 +20,7 @@ func TestCountsThatRunBackwards(t *testing.T) {
 		starts func(i int) int64
 		facts  int
 	}{
-		"a fall after long good conduct": {append(append([]float64{}, rising...), 4, 5, 3), nil, 2},
+		"a fall after long good conduct": {append(append([]float64{}, rising...), 8, 9, 7), nil, 2},
 		"a restart begins anew": {append(append([]float64{}, rising...), 0, 1), func(i int) int64 {
 			if i >= 12 {
 				return 2
@@ -28,8 +28,9 @@ func TestCountsThatRunBackwards(t *testing.T) {
 			return 1
 		}, 0},
 		"a gauge declared a count falls all the time": {[]float64{5, 2, 8, 3, 9, 1, 7, 2, 8, 3, 9, 1, 7, 2, 8, 3, 9, 1}, nil, 0},
-		"rounding":                        {append(append([]float64{}, rising...), 11.95, 13), nil, 0},
-		"two processes with one identity": {[]float64{10, 1, 11, 2, 12, 3, 13, 4}, func(i int) int64 { return int64(i%2) + 1 }, 0},
+		"a gauge that is emptied now and then":        {append(append(append([]float64{}, rising...), append([]float64{0}, rising...)...), 8, 9), nil, 0},
+		"rounding":                                    {append(append([]float64{}, rising...), 11.95, 13), nil, 0},
+		"two processes with one identity":             {[]float64{10, 1, 11, 2, 12, 3, 13, 4}, func(i int) int64 { return int64(i%2) + 1 }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := New(Settings{})

@@ -50,14 +50,15 @@ type metricResource struct {
 	id    sourceID
 	src   *engine.Source // nil if the resource names neither service nor host
 
-	scope    string
-	down     bool // a scrape of it failed
-	alive    bool // it has sent a point of its own
-	firstUp  int  // index of its first scrape result in out.Probes
-	took     time.Duration
-	checks   []httpCheck
-	levels   [engine.NumLevels]level
-	levelled bool
+	scope      string
+	down       bool // a scrape of it failed
+	alive      bool // it has sent a point of its own
+	firstUp    int  // index of its first scrape result in out.Probes
+	firstQueue int  // index of its first queue in out.Queues
+	took       time.Duration
+	checks     []httpCheck
+	levels     [engine.NumLevels]level
+	levelled   bool
 }
 
 // Metrics adds to b what metrics show: signs of life, results of scrapes and
@@ -70,7 +71,7 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, b *engine.Batch
 	for i := range resources.Len() {
 		rm := resources.At(i)
 		attrs := rm.Resource().Attributes()
-		r = metricResource{x: x, now: now, out: b, attrs: attrs, id: identify(attrs), firstUp: len(b.Probes), checks: r.checks[:0]}
+		r = metricResource{x: x, now: now, out: b, attrs: attrs, id: identify(attrs), firstUp: len(b.Probes), firstQueue: len(b.Queues), checks: r.checks[:0]}
 		r.src = x.source(&r.id)
 		scopes := rm.ScopeMetrics()
 		for j := range scopes.Len() {
@@ -87,7 +88,9 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, b *engine.Batch
 					read(&r, m)
 					continue
 				}
-				r.levelOf(m)
+				if !r.queueOf(m) {
+					r.levelOf(m)
+				}
 				if own {
 					r.backwards(m)
 				}

@@ -160,6 +160,8 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee})
 			}
 		}
+	case ptrace.SpanKindConsumer:
+		sc.consumed(span, last)
 	case ptrace.SpanKindServer:
 		if failed {
 			sc.served.Failed++

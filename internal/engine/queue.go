@@ -1,0 +1,308 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A queue hides the failure of those who read from it: nobody's call fails, the
+// messages wait. Whether they wait because nobody reads, or because more come
+// than are read, is told by the count of those that were read and by the spans
+// of the readers.
+
+// queueKey names a queue as those who read it share it.
+type queueKey struct{ name, group string }
+
+// queueState is a queue as it was told last.
+type queueState struct {
+	key     queueKey
+	teller  *entity // whose telemetry told it; nil unless an instance
+	told    Time
+	every   time.Duration
+	waiting float64
+	usual   float64 // messages that usually wait
+
+	piling Time    // since when more than usual wait and do not get fewer; 0 if not
+	peak   float64 // since then
+	rises  int     // looks since then at which more waited than before
+
+	read    float64       // cumulative, -1 if not told
+	rate    float64       // messages read a second, usually; 0 if not known
+	reads   int           // looks that found some read, at most readsKnown
+	still   Time          // when the latest was read, while none is and some wait; 0 else
+	began   float64       // messages that waited then
+	longest time.Duration // that none was read, as is usual for it
+
+	readers  []*entity // whose failure it is, see culprits
+	lookedAt Time
+}
+
+// reading is that an instance reads from a queue.
+type reading struct {
+	key  queueKey
+	rate rate
+	last Time // event time of the latest message
+	seen Time // engine time
+}
+
+const (
+	maxQueues   = 1024
+	maxReadings = 8
+	queueMemory = 16 // looks
+	// pileFrom times the usual, and pileOver more, is more than usual.
+	pileFrom = 2.0
+	pileOver = 20.0
+	// pileFor and pileRises are how long it must pile up to count, and pileFull
+	// is the delay of a message that counts in full.
+	pileFor   = 12 * time.Second
+	pileRises = 3
+	pileFull  = 20 * time.Second
+	drained   = 0.9 // of the peak
+	// unreadFor, and twice what is usual, none must have been read while unreadMore
+	// came.
+	unreadFor    = 10 * time.Second
+	unreadMore   = 5.0
+	readsKnown   = 5 // looks from which on it is known how it is read
+	readersEvery = 5 * time.Second
+)
+
+// queue takes in how long a queue is.
+func (e *Engine) queue(q *Queue) {
+	if q.Waiting < 0 {
+		return
+	}
+	key := queueKey{q.Name, q.Group}
+	s := e.queueOf(key)
+	if s == nil {
+		s = &queueState{key: key, usual: q.Waiting, waiting: q.Waiting, read: q.Read, told: e.now}
+		e.keepQueue(s)
+	}
+	if n := e.instance(q.Source); n != nil && n.kind == kindInstance {
+		s.teller = n
+	}
+	gap := e.now.Sub(s.told)
+	if gap < oneBatch {
+		return
+	}
+	s.every += (min(gap, time.Minute) - s.every) / everyMemory
+	s.pile(q)
+	s.progress(q, gap, e.now)
+	s.waiting, s.read, s.told = q.Waiting, q.Read, e.now
+	if s.pilesUp(e.now) || s.stands(e.now) {
+		for _, n := range e.culprits(s) {
+			e.suspect(n)
+		}
+	}
+}
+
+func (e *Engine) queueOf(key queueKey) *queueState {
+	for _, s := range e.queues {
+		if s.key == key {
+			return s
+		}
+	}
+	return nil
+}
+
+// keepQueue adds a queue; the one that was told of longest ago makes room.
+func (e *Engine) keepQueue(s *queueState) {
+	if len(e.queues) < maxQueues {
+		e.queues = append(e.queues, s)
+		return
+	}
+	oldest := 0
+	for i := range e.queues {
+		if e.queues[i].told < e.queues[oldest].told {
+			oldest = i
+		}
+	}
+	e.queues[oldest] = s
+}
+
+// pile follows how many wait.
+func (s *queueState) pile(q *Queue) {
+	switch {
+	case q.Waiting <= pileFrom*s.usual+pileOver:
+		s.usual += (q.Waiting - s.usual) / queueMemory
+		s.piling = 0
+	case s.piling == 0:
+		s.piling, s.peak, s.rises = s.told, q.Waiting, 0
+	case q.Waiting < drained*s.peak:
+		s.piling = 0
+	default:
+		if q.Waiting > s.waiting {
+			s.rises++
+		}
+		s.peak = max(s.peak, q.Waiting)
+	}
+}
+
+// progress follows how many were read.
+func (s *queueState) progress(q *Queue, gap time.Duration, now Time) {
+	if q.Read < 0 || s.read < 0 || q.Read < s.read {
+		s.still = 0
+		return
+	}
+	switch read := q.Read - s.read; {
+	case read > 0:
+		s.reads = min(s.reads+1, readsKnown)
+		if s.still != 0 {
+			s.longest = max(s.longest-s.longest/queueMemory, now.Sub(s.still))
+			s.still = 0
+		}
+		switch per := read / gap.Seconds(); {
+		case s.rate == 0:
+			s.rate = per
+		case s.piling == 0:
+			s.rate += (per - s.rate) / queueMemory
+		}
+	case q.Waiting > 0 && s.still == 0 && s.reads > 0:
+		s.still, s.began = s.told, s.waiting
+	}
+}
+
+// pilesUp says whether more and more wait.
+func (s *queueState) pilesUp(now Time) bool {
+	return s.current(now) && s.piling != 0 && s.rises >= pileRises && now.Sub(s.piling) >= pileFor
+}
+
+// stands says whether messages come and nobody reads any.
+func (s *queueState) stands(now Time) bool {
+	return s.current(now) && s.still != 0 && s.reads == readsKnown && s.waiting >= s.began+unreadMore && now.Sub(s.still) >= unreadFor+2*s.longest
+}
+
+// current says whether it was told lately.
+func (s *queueState) current(now Time) bool { return now.Sub(s.told) < 3*s.every+2*time.Second }
+
+// consumed takes in that an instance read from a queue.
+func (e *Engine) consumed(c *Consumed) {
+	n := e.instance(c.Source)
+	if n == nil || n.service == nil {
+		return
+	}
+	n.alive, n.answered = true, true
+	key := queueKey{c.Queue, c.Group}
+	i := slices.IndexFunc(n.reads, func(r *reading) bool { return r.key == key })
+	if i < 0 {
+		if len(n.reads) >= maxReadings {
+			n.reads = append(n.reads[:0], n.reads[1:]...)
+		}
+		n.reads = append(n.reads, &reading{key: key})
+		i = len(n.reads) - 1
+	}
+	r := n.reads[i]
+	r.rate.add(float64(c.Count), e.now, n.episode == nil)
+	r.last, r.seen = max(r.last, c.Last), e.now
+	if n.episode != nil {
+		e.mark(n)
+	}
+}
+
+// of says whether a reader that tells key reads the queue: not everybody tells
+// for which group.
+func (k queueKey) of(q queueKey) bool {
+	return k.name == q.name && (k.group == q.group || k.group == "" || q.group == "")
+}
+
+// culprits are those to look at where messages wait: the instances that read
+// them, by their spans, or those of the service that the group is named after;
+// all of a service together where several read and still more wait. Nobody known:
+// who tells of the queue.
+func (e *Engine) culprits(s *queueState) []*entity {
+	if s.lookedAt == 0 || e.now.Sub(s.lookedAt) > readersEvery {
+		s.readers, s.lookedAt = e.readersOf(s.key), e.now
+	}
+	switch {
+	case len(s.readers) == 0 && s.teller != nil:
+		return []*entity{s.teller}
+	case len(s.readers) > 1 && !s.stands(e.now):
+		one := s.readers[0].service
+		if !slices.ContainsFunc(s.readers, func(n *entity) bool { return n.service != one }) {
+			whole := e.wholeService(one)
+			whole.alive = true
+			return []*entity{whole}
+		}
+	}
+	return s.readers
+}
+
+func (e *Engine) readersOf(key queueKey) []*entity {
+	var out []*entity
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil && len(out) < maxCallers; n = n.next {
+			if n.kind == kindInstance && !n.left && n.readsFrom(key) != nil {
+				out = append(out, n)
+			}
+		}
+	}
+	if named := e.serviceNamed(key.group); len(out) == 0 && named != nil {
+		for _, n := range named.instances {
+			if !n.left {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// readsFrom returns what is known of n's reading of a queue, nil if it does not.
+func (n *entity) readsFrom(key queueKey) *reading {
+	for _, r := range n.reads {
+		if r.key.of(key) {
+			return r
+		}
+	}
+	return nil
+}
+
+// detectQueue: messages wait for it.
+func detectQueue(e *Engine, n *entity, p *episode) {
+	if n.service == nil {
+		return
+	}
+	for _, s := range e.queues {
+		piles, stands := s.pilesUp(e.now), s.stands(e.now)
+		if !piles && !stands || !slices.Contains(e.culprits(s), n) {
+			continue
+		}
+		waits := fmt.Sprintf("%.0f messages wait in %s (usually %.0f)", s.waiting, s.key.name, s.usual)
+		quiet, since := e.now.Sub(s.still), s.still
+		if r := n.readsFrom(s.key); !stands && s.read < 0 && r != nil && r.seen < s.piling {
+			quiet, since, stands = e.now.Sub(r.seen), r.seen, true // by its own spans
+		}
+		p.latest = e.now
+		if stands {
+			p.note(evReadsNothing, 1, e.now, fmt.Sprintf("%s, and none has been read for %s", waits, inWords(quiet)))
+			p.startedBy(since)
+			continue
+		}
+		if s.still != 0 {
+			continue // it may come to that
+		}
+		strength := 0.7
+		if s.rate > 0 {
+			wait := time.Duration(s.waiting / s.rate * float64(time.Second))
+			strength = clamp(float64(wait)/float64(pileFull), 0, 1)
+			waits += fmt.Sprintf(", %s of work", inWords(wait))
+		}
+		p.note(evBacklog, strength, e.now, waits+", and more come than are read")
+		p.startedBy(s.piling)
+	}
+}
+
+// queueFull says whether n keeps a queue that has piled up.
+func (e *Engine) queueFull(n *entity) *queueState {
+	for _, s := range e.queues {
+		if s.teller == n && s.current(e.now) && s.waiting > fullFrom*(s.usual+1) && s.waiting > pileOver {
+			return s
+		}
+	}
+	return nil
+}
+
+// fullFrom is how many times the usual number of messages may be as many as fit.
+const fullFrom = 5.0

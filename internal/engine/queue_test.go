@@ -1,0 +1,119 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// mailQueue is a queue that mailers read, and a broker that tells of it each five
+// seconds.
+type mailQueue struct {
+	*shop
+	broker    *proc
+	mailers   []*proc
+	waiting   float64
+	read      float64
+	written   float64 // messages a second
+	each      float64 // messages a second that one mailer can do
+	silent    bool    // the broker tells no count of what was read
+	spans     bool    // the mailers send spans
+	committed time.Duration
+}
+
+func newMailQueue(t *testing.T, mailers int) *mailQueue {
+	q := &mailQueue{shop: newShop(t), written: 10, each: 30, spans: true}
+	q.broker = q.add("broker", "broker-1")
+	for i := range mailers {
+		q.mailers = append(q.mailers, q.add("mailer", fmt.Sprintf("mailer-%d", i+1)))
+	}
+	return q
+}
+
+func (q *mailQueue) flow(d time.Duration) {
+	pending := 0.0
+	for end := q.now.Add(d); q.now < end; {
+		b := &Batch{Arrived: q.now}
+		q.waiting += q.written
+		for _, m := range q.mailers {
+			if n := min(q.waiting, q.each); n > 0 {
+				q.waiting -= n
+				pending += n
+				if q.spans {
+					b.Consumed = append(b.Consumed, Consumed{Source: m.src, Queue: "mail", Group: "mailers", Count: int(n), Last: q.now})
+				}
+			}
+		}
+		seconds := time.Duration(q.now).Round(time.Second) / time.Second
+		if q.committed == 0 || seconds%(q.committed/time.Second) == 0 {
+			q.read += pending
+			pending = 0
+		}
+		if seconds%5 == 0 {
+			told := Queue{Source: q.broker.src, Name: "mail", Group: "mailers", Waiting: q.waiting, Read: q.read}
+			if q.committed != 0 {
+				told.Waiting += pending
+			}
+			if q.silent {
+				told.Read = -1
+			}
+			b.Queues = append(b.Queues, told)
+		}
+		q.e.Observe(b)
+		q.run(time.Second)
+	}
+}
+
+func TestQueueTellsItsReaders(t *testing.T) {
+	for name, c := range map[string]struct {
+		mailers  int
+		change   func(q *mailQueue)
+		class    Class
+		subclass string
+		culprit  string
+	}{
+		"it reads too slowly":       {1, func(q *mailQueue) { q.each = 1 }, ClassExhaustion, "queue", "mailer-1"},
+		"all read too slowly":       {2, func(q *mailQueue) { q.each = 1 }, ClassExhaustion, "queue", "mailer"},
+		"more comes than they do":   {2, func(q *mailQueue) { q.written = 100 }, ClassExhaustion, "queue", "mailer"},
+		"it reads nothing":          {1, func(q *mailQueue) { q.each = 0 }, ClassCrash, "hang", "mailer-1"},
+		"it reads nothing, by span": {1, func(q *mailQueue) { q.each, q.silent = 0, true }, ClassCrash, "hang", "mailer-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := newMailQueue(t, c.mailers)
+			q.flow(2 * time.Minute)
+			at := q.now
+			c.change(q)
+			q.flow(45 * time.Second)
+			q.accused(at, 45*time.Second, c.class, c.subclass, c.culprit)
+			q.each, q.written = 200, 10
+			q.flow(time.Minute)
+			if n := len(q.e.suspects); n != 0 {
+				t.Errorf("%d still under suspicion a minute after: %s", n, q.dump())
+			}
+		})
+	}
+}
+
+func TestQueueThatIsWorkedOffIsNoFailure(t *testing.T) {
+	for name, change := range map[string]func(q *mailQueue){
+		"a batch job fills it at once":    func(q *mailQueue) { q.waiting += 2000 },
+		"a spike for some seconds":        func(q *mailQueue) { q.waiting += 150 },
+		"nothing comes any more":          func(q *mailQueue) { q.written = 0 },
+		"what was read is told in lumps":  func(q *mailQueue) { q.committed = 60 * time.Second },
+		"one message that nobody can use": func(q *mailQueue) { q.waiting, q.written, q.each = 1, 0, 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := newMailQueue(t, 1)
+			if name == "what was read is told in lumps" {
+				change(q)
+			}
+			q.flow(5 * time.Minute)
+			change(q)
+			q.flow(3 * time.Minute)
+			q.nobodyAccused(false)
+		})
+	}
+}

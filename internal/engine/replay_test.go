@@ -1,0 +1,77 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// again sends p's beat of some counts ago anew, each second for d.
+func (f *fleet) again(p *proc, behind uint64, signed bool, d time.Duration) {
+	for end := f.now.Add(d); f.now < end; {
+		f.e.Observe(&Batch{Arrived: f.now, Beats: []Beat{{Stamp: f.stamp(), Source: p.src, Interval: time.Second,
+			Incarnation: p.incarnation, Seq: p.seq - behind, Authenticated: signed}}})
+		f.run(time.Second)
+	}
+}
+
+func TestReplayedBeats(t *testing.T) {
+	t.Run("signed", func(t *testing.T) {
+		s := newShop(t)
+		s.signed = true
+		s.run(time.Minute)
+		at := s.now
+		s.again(s.ledger, 10, true, 10*time.Second)
+		s.accused(at, 5*time.Second, ClassByzantine, "forged_identity", "ledger-1")
+		s.run(30 * time.Second)
+		if s.first(contract.EventFailureCleared) == nil {
+			t.Error("it is held half a minute after the last")
+		}
+	})
+	t.Run("unsigned", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		s.again(s.ledger, 10, false, 10*time.Second)
+		s.nobodyAccused(false)
+		if s.first(contract.EventIdentityConflict) == nil {
+			t.Error("nobody was told")
+		}
+	})
+	t.Run("retries", func(t *testing.T) {
+		s := newShop(t)
+		s.signed = true
+		s.run(time.Minute)
+		s.again(s.ledger, 1, true, 10*time.Second)
+		s.nobodyAccused(false)
+	})
+	t.Run("do_not_keep_the_dead_alive", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		at := s.now
+		s.ledger.state = "dead"
+		s.again(s.ledger, 10, true, 20*time.Second)
+		s.accused(at, 10*time.Second, ClassCrash, "process_exit", "ledger-1")
+	})
+	t.Run("set_back_to_a_snapshot", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		s.ledger.seq -= 40
+		s.run(2 * time.Minute)
+		s.nobodyAccused(false)
+	})
+}
+
+func TestHostPort(t *testing.T) {
+	for target, want := range map[string]string{
+		"http://10.0.0.1:8080/health": "10.0.0.1:8080", "https://api.example": "api.example:443", "http://a/b": "a:80",
+		"tcp://[::1]:6379": "[::1]:6379", "dns://ns/x": "", "process:1": "", "http://[::1]/": "[::1]:80",
+	} {
+		if got := hostPort(target); got != want {
+			t.Errorf("hostPort(%q) = %q, want %q", target, got, want)
+		}
+	}
+}
