@@ -14,16 +14,18 @@ import (
 type callStats struct {
 	told       cadence
 	byOutcome  [numOutcomes]fading
-	ok         fading // answered, well or not
-	slow       fading // of ok, those far slower than usual
-	firstFail  Time   // start of the first failed call of the current run
-	lastFail   Time   // engine time of the latest failed call
-	wrongSince Time   // start of the current run of wrong answers
-	lastWrong  Time   // engine time of the latest answer that could not be used
-	lastFull   Time   // engine time of the latest call that was turned away for overload
-	lastOK     Time   // engine time of the latest answered call
-	failEnd    Time   // event time at which the latest failed call ended
-	okEnd      Time   // event time at which the latest answered call ended
+	ok         fading  // answered, well or not
+	slow       fading  // of ok, those far slower than usual
+	firstFail  Time    // start of the first failed call of the current run
+	lastFail   Time    // engine time of the latest failed call
+	wrongSince Time    // start of the current run of wrong answers
+	lastWrong  Time    // engine time of the latest answer that could not be used
+	lastFull   Time    // engine time of the latest call that was turned away for overload
+	usualFull  float64 // 0-1, usual share of calls that are turned away
+	learned    Time    // when that was learned last
+	lastOK     Time    // engine time of the latest answered call
+	failEnd    Time    // event time at which the latest failed call ended
+	okEnd      Time    // event time at which the latest answered call ended
 	callers    []callerCount
 }
 
@@ -133,7 +135,9 @@ func (e *Engine) called(c *Calls) {
 		switch c.Outcome {
 		case OutcomeOverloaded:
 			s.lastFull = e.now
-			e.suspect(n)
+			if full := s.full(e); full > s.usualFull+fullOver {
+				e.suspect(n)
+			}
 		case OutcomeWrongAnswer:
 			if e.now.Sub(s.lastWrong) > e.params.RecoveryCalls {
 				s.wrongSince = c.First
@@ -157,6 +161,12 @@ func (e *Engine) called(c *Calls) {
 			if n.served.total == 0 {
 				e.slowed(n)
 			}
+		}
+		if gap := e.now.Sub(s.learned); gap >= time.Second {
+			if n.episode == nil {
+				s.usualFull += (s.full(e) - s.usualFull) * (1 - math.Exp2(-min(gap.Seconds()/rateHalfLife.Seconds(), 1)))
+			}
+			s.learned = e.now
 		}
 		s.lastOK, s.okEnd = e.now, max(s.okEnd, c.Last)
 		n.alive, n.answered = true, true
@@ -188,6 +198,18 @@ func (e *Engine) called(c *Calls) {
 		}
 	}
 }
+
+// full is the share of calls, 0-1, that were turned away for overload lately.
+func (s *callStats) full(e *Engine) float64 {
+	return s.byOutcome[OutcomeOverloaded].value(e.now, e.params.CallWindow) / max(s.ok.value(e.now, e.params.CallWindow), 1)
+}
+
+// fullOver is by how much the share of calls that are turned away must exceed
+// the usual: many limit the rate of their callers as a matter of course.
+const fullOver = 0.08
+
+// fullShare is how much more than usual says all.
+const fullShare = 0.3
 
 // away says whether n, or all of a service, has gone in order: that nobody
 // answers is then known, and nobody's failure.

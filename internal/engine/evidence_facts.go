@@ -60,7 +60,7 @@ func (e *Engine) addFact(n *entity, f Fact) {
 	case FactRestarts:
 		e.restartCounted(n, f)
 	case FactPanic, FactOOMKill, FactOutOfMemory, FactCrashLoop, FactNodeDown,
-		FactBackwards, FactEquivocated, FactDiskFull, FactNoDescriptor, FactNoThread, FactPoolEmpty:
+		FactBackwards, FactEquivocated, FactDiskFull, FactNoDescriptor, FactNoThread, FactNoPort, FactPoolEmpty:
 		e.suspect(n)
 	default:
 		e.mark(n)

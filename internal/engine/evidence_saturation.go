@@ -14,6 +14,7 @@ var saturationFacts = [numFacts]evidence{
 	FactNoDescriptor: evNoDescriptor,
 	FactNoThread:     evNoThread,
 	FactPoolEmpty:    evPoolEmpty,
+	FactNoPort:       evNoPort,
 }
 
 const (
@@ -40,11 +41,11 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 	detectServedErrors(e, n, p)
 	detectDemand(e, n, p)
 	if s := n.calls; s != nil && s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.CallWindow+s.told.slack() {
-		window := e.params.CallWindow
-		full := s.byOutcome[OutcomeOverloaded].value(e.now, window)
-		share := full / (s.ok.value(e.now, window) + 1)
-		p.blame(evCallersOverloaded, min(full/e.params.BurstCalls, 1)*clamp(share/errorsFull, 0, 1), s.lastFull,
-			fmt.Sprintf("it turned callers away for overload ×%.0f", full))
+		full, share := s.byOutcome[OutcomeOverloaded].value(e.now, e.params.CallWindow), s.full(e)
+		if share > s.usualFull+fullOver {
+			p.blame(evCallersOverloaded, min(full/e.params.BurstCalls, 1)*clamp((share-s.usualFull)/fullShare, 0, 1), s.lastFull,
+				fmt.Sprintf("it turned %.0f %% of its callers away for overload (usually %.0f %%)", 100*share, 100*s.usualFull))
+		}
 	}
 	for _, ps := range n.probes {
 		if ps.process != nil && e.current(ps) {
@@ -142,8 +143,30 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 		p.note(kind, strength, e.now, "it wrote: "+f.Text)
 		p.latest = max(p.latest, f.At)
 		p.startedBy(f.At)
+		if kind != evPoolEmpty && p.endedAfter(f.At) {
+			p.remember(evLastLimit, 1, f.At, "and then it ended")
+		}
 	}
 }
+
+// endedAfter says whether the process came to its end by itself right after t: no
+// signal from outside is known.
+func (p *episode) endedAfter(t Time) bool {
+	for _, kind := range [...]evidence{evExitCrash, evPanic, evProcessGone} {
+		if f := &p.found[kind]; f.strength > 0 && f.at >= t.Add(-lastWordsOrder) && f.at.Sub(t) < lastWords && p.found[evExitKilled].strength == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	// lastWords is how soon after a limit refused it a process must end for that
+	// to be why.
+	lastWords = 10 * time.Second
+	// lastWordsOrder: its log and its exit come by different ways.
+	lastWordsOrder = 3 * time.Second
+)
 
 // detectServedErrors: calls that it answers fail.
 func detectServedErrors(e *Engine, n *entity, p *episode) {

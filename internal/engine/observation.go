@@ -281,7 +281,7 @@ const (
 	OutcomeDNS                    // name not found, or name service failed
 	OutcomeTLS                    // handshake or certificate failed
 	OutcomeUnavailable            // 502, 503, 504 or gRPC UNAVAILABLE without a telling message
-	OutcomeOverloaded             // 429, RESOURCE_EXHAUSTED, 503 with Retry-After, local pool timed out
+	OutcomeOverloaded             // 429, RESOURCE_EXHAUSTED, 503 with Retry-After
 	OutcomeServerError            // the callee answered with a failure of its own (500, gRPC INTERNAL, UNKNOWN, DATA_LOSS)
 	OutcomeClientError            // the callee answered that the request is bad (4xx): it is alive
 	OutcomeWrongAnswer            // answered in time and wrongly: schema, checksum, digest
@@ -342,6 +342,7 @@ const (
 	FactDeploy                // a new version is rolled out
 	FactBackwards             // a count of it that only rises fell, in one run of the process
 	FactEquivocated           // it signed two different words for the same thing
+	FactNoPort                // it has no local port left to call from
 	FactForged                // what it signed was sent again in its name
 	FactAlive                 // its agent or host sees it running
 	numFacts

@@ -97,6 +97,17 @@ func (e *Engine) probed(b *Probe) {
 	}
 }
 
+// answersNobody says whether a probe got through to n and no further: what its
+// callers meet with is its own doing, and says nothing of the network.
+func (n *entity) answersNobody(e *Engine) bool {
+	for _, ps := range n.probes {
+		if ps.latched && e.current(ps) {
+			return true
+		}
+	}
+	return false
+}
+
 // hostPort is the address that a target's URL leads to, "" if it tells none.
 func hostPort(target string) string {
 	scheme, rest, ok := strings.Cut(target, "://")

@@ -346,6 +346,9 @@ func (e *Engine) sights() []sight {
 	var out []sight
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.head; n != nil; n = n.next {
+			if n.answersNobody(e) {
+				continue
+			}
 			for _, w := range n.views {
 				share, count := w.bad(e.now)
 				if count == 0 || w.lastGood == 0 { // a way that was never open is not cut: the caller may quote somebody

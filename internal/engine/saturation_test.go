@@ -29,6 +29,7 @@ func TestEngineNamesTheLimitThatRefused(t *testing.T) {
 		"disk":             {FactDiskFull, "write /data/wal: no space left on device"},
 		"file_descriptors": {FactNoDescriptor, "accept: too many open files"},
 		"threads":          {FactNoThread, "unable to create native thread"},
+		"ports":            {FactNoPort, "dial tcp 10.0.0.7:80: connect: cannot assign requested address"},
 		"connection_pool":  {FactPoolEmpty, "timed out waiting for a connection from the pool"},
 	} {
 		t.Run(sub, func(t *testing.T) {
@@ -60,6 +61,42 @@ func TestEngineTakesNoBusyResourceForAnExhaustedOne(t *testing.T) {
 				Process: &Process{State: ProcessRunning, Throttled: 0.9, MemoryUsed: 99, MemoryLimit: 100, OOMKills: -1}}}})
 			s.run(2 * time.Second)
 		}
+		s.nobodyAccused(false)
+	})
+}
+
+func TestEngineNamesTheLimitThatEndedIt(t *testing.T) {
+	s := newShop(t)
+	s.ledger.watch = true
+	s.run(time.Minute)
+	at := s.now
+	s.says(s.ledger, FactNoThread, "runtime/cgo: pthread_create failed: Resource temporarily unavailable", false, time.Second)
+	s.ledger.state = "dead"
+	s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.ledger.src, Kind: FactPanic, At: s.now, Text: "SIGABRT: abort"}}})
+	s.run(10 * time.Second)
+	s.accused(at, 10*time.Second, ClassExhaustion, "threads", "ledger-1")
+}
+
+func TestTurningCallersAway(t *testing.T) {
+	refuse := func(s *shop, share int, d time.Duration) {
+		for end := s.now.Add(d); s.now < end; {
+			s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{
+				{Caller: s.payment1.src, Callee: Callee{Address: s.ledger.addr, Direct: true}, Outcome: OutcomeOverloaded, Count: share, First: s.now, Last: s.now},
+				{Caller: s.payment1.src, Callee: Callee{Address: s.ledger.addr, Direct: true}, Outcome: OutcomeOK, Count: 100 - share, First: s.now, Last: s.now},
+			}})
+			s.run(time.Second)
+		}
+	}
+	t.Run("most_of_them", func(t *testing.T) {
+		s := newShop(t)
+		refuse(s, 0, time.Minute)
+		at := s.now
+		refuse(s, 70, 20*time.Second)
+		s.accused(at, 10*time.Second, ClassExhaustion, "quota", "ledger-1")
+	})
+	t.Run("some_as_usual", func(t *testing.T) {
+		s := newShop(t)
+		refuse(s, 5, 5*time.Minute)
 		s.nobodyAccused(false)
 	})
 }

@@ -75,12 +75,13 @@ const (
 	groupReturn
 	groupIntegrity
 	groupQueue
+	groupEnding // why it ended, as opposed to that it did
 	numGroups
 )
 
 var groupCap = [numGroups]float64{
 	groupHeartbeat: 13, groupProbe: 18, groupCallers: 24, groupOwn: 10, groupSaturation: 16, groupLogs: 16,
-	groupChange: 20, groupReach: 26, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65, groupQueue: 24,
+	groupChange: 20, groupReach: 26, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65, groupQueue: 24, groupEnding: 36,
 }
 
 // restOfGroup is how much the weaker members of a group add.
@@ -181,6 +182,8 @@ const (
 	evReadsNothing
 	evBacklog
 	evForged
+	evLastLimit
+	evNoPort
 	numEvidence
 )
 
@@ -228,7 +231,8 @@ var weights = [numEvidence]row{
 	evProcessStopped: {groupRuntime, 0, false, dB{pl: -6, de: -10, ha: 24, nl: -10, pa: -12, ex: -6, vi: -8, ob: -8}},
 	evProcessRuns:    {groupRuntime, 0, false, dB{pl: -15, de: -18, ha: 2, nl: 2, pa: -2, ob: -4}},
 	evHostAlive:      {groupReach, 0, false, dB{pl: 3, de: 4, ha: 3, pa: -8, ob: -8}},
-	evOOMKill:        {groupRuntime, 15 * time.Minute, true, dB{pl: -15, de: -15, ha: -15, nl: -15, pa: -15, ex: 26, by: -3, vi: -6}},
+	evOOMKill:        {groupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6}},
+	evLastLimit:      {groupEnding, 15 * time.Minute, false, dB{pl: -20, de: -20, ha: -15, nl: -15, pa: -15, ex: 26, vi: -6}},
 	evOutOfMemory:    {groupLogs, 5 * time.Minute, false, dB{pl: -4, de: -4, ha: -2, pa: -6, ex: 14, vi: -4}},
 	evPanic:          {groupLogs, 5 * time.Minute, false, dB{pl: -15, de: 16, ha: -8, nl: -8, pa: -10, ex: -2, vi: -6}},
 	evExitCrash:      {groupRuntime, 15 * time.Minute, true, dB{pl: -15, de: 24, ha: -15, nl: -15, pa: -15, ex: -2, vi: -6}},
@@ -254,6 +258,7 @@ var weights = [numEvidence]row{
 	evDiskFull:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -4, pa: -8, ex: 16, by: -4, vi: -6}},
 	evNoDescriptor:      {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 16, by: -4, vi: -4}},
 	evNoThread:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 16, by: -4, vi: -4}},
+	evNoPort:            {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 16, by: -4, vi: -4}},
 	evPoolEmpty:         {groupLogs, time.Minute, false, dB{de: -6, ha: -2, nl: -4, pa: -4, ex: 16, by: -4}},
 	evThrottled:         {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
 	evMemoryPressure:    {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
@@ -268,7 +273,7 @@ var weights = [numEvidence]row{
 	evCalleeSlow:        {groupChange, 0, false, dB{ha: -6, pa: -2, ex: -6, by: -4, vi: 14}},
 	evCalleesWell:       {groupChange, 0, false, dB{vi: -9}},
 	evDemand:            {groupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 11}},
-	evCallersOverloaded: {groupCallers, 15 * time.Second, false, dB{pl: -4, de: -8, ha: -8, nl: -8, pa: -6, ex: 9, vi: 3}},
+	evCallersOverloaded: {groupCallers, 15 * time.Second, false, dB{pl: -4, de: -8, ha: -8, nl: -8, pa: -6, ex: 18, vi: 2}},
 
 	evCutLink:        {groupReach, time.Minute, false, dB{pl: -6, de: -8, ha: -8, nl: -8, pa: 26, ex: -3, vi: -6, ob: -6}},
 	evCutOff:         {groupReach, time.Minute, false, dB{de: 18, pa: 21, ha: 4, ob: 2}},

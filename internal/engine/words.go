@@ -154,6 +154,8 @@ func subclass(p *episode, c cause) string {
 			return "file_descriptors"
 		case has(evNoThread):
 			return "threads"
+		case has(evNoPort):
+			return "ports"
 		case has(evVolumeFull):
 			return "disk"
 		case has(evDescriptorsFull):
@@ -170,6 +172,8 @@ func subclass(p *episode, c cause) string {
 			return "memory"
 		case has(evIOPressure):
 			return "disk_io"
+		case has(evCallersOverloaded) && !has(evDemand) && !has(evSlow) && !has(evBusy):
+			return "quota"
 		case has(evDemand) || has(evCallersOverloaded) || has(evSlow) && !has(evBusy):
 			return "overload"
 		case has(evBusy):

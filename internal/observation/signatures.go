@@ -29,6 +29,8 @@ var signatures = [...]struct {
 	{saysThreads, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoThread},
 	{saysMemory, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOutOfMemory},
 	{saysDescriptors, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoDescriptor},
+	// A host without IPv6 says so of each name that has both kinds of address.
+	{saysPorts, aboutCall &^ saysConnectFailed, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoPort},
 	{saysDisk, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactDiskFull},
 	{saysPool, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactPoolEmpty},
 	{saysIntegrity, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactIntegrity},
@@ -40,7 +42,7 @@ var signatures = [...]struct {
 	{saysStarted, saysNotStopping | aboutCall | saysStopping, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStarted},
 }
 
-const aboutItself = saysOOMKill | saysThreads | saysMemory | saysDescriptors | saysDisk | saysPool | saysIntegrity |
+const aboutItself = saysOOMKill | saysThreads | saysMemory | saysDescriptors | saysPorts | saysDisk | saysPool | saysIntegrity |
 	saysPanic | saysStopping | saysStarted
 
 // line takes in one log record that is neither a heartbeat nor an event.

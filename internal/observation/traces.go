@@ -5,6 +5,7 @@ package observation
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -290,10 +291,10 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 }
 
 // ownWant tells, once for each resource and kind, what a failed call says of
-// the caller's own process: it has no descriptor, thread or pooled connection
+// the caller's own process: it has no descriptor, thread, port or pooled connection
 // left.
 func (sc *scratch) ownWant(span ptrace.Span, t *texts) {
-	if t.says&(saysDescriptors|saysThreads|saysPool) == 0 || sc.src == nil || sc.src.Key == 0 {
+	if t.says&(saysDescriptors|saysThreads|saysPool|saysPorts) == 0 || sc.src == nil || sc.src.Key == 0 {
 		return
 	}
 	for _, want := range [...]struct {
@@ -303,8 +304,9 @@ func (sc *scratch) ownWant(span ptrace.Span, t *texts) {
 		{saysDescriptors, engine.FactNoDescriptor},
 		{saysThreads, engine.FactNoThread},
 		{saysPool, engine.FactPoolEmpty},
+		{saysPorts, engine.FactNoPort},
 	} {
-		if t.says&want.says == 0 || sc.facts>>want.kind&1 != 0 {
+		if t.says&want.says == 0 || want.says == saysPorts && (t.says&aboutCall&^saysConnectFailed != 0 || strings.Contains(t.said, "::")) || sc.facts>>want.kind&1 != 0 {
 			continue
 		}
 		sc.facts |= 1 << want.kind

@@ -34,6 +34,7 @@ const (
 	// About the process that says it.
 	saysDescriptors
 	saysThreads
+	saysPorts
 	saysDisk
 	saysMemory
 	saysOOMKill
@@ -332,6 +333,10 @@ var wordings = []wording{
 	{"emfile", saysDescriptors, wholeWord},
 	{"enfile", saysDescriptors, wholeWord},
 	{"no file descriptors available", saysDescriptors, anywhere},
+	{"cannot assign requested address", saysPorts, anywhere},
+	{"can't assign requested address", saysPorts, anywhere},
+	{"eaddrnotavail", saysPorts, wholeWord},
+	{"lacked sufficient buffer space", saysPorts, anywhere}, // WSAENOBUFS
 	{"create new native thread", saysThreads, anywhere},
 	{"create native thread", saysThreads, anywhere},
 	{"can't start new thread", saysThreads, anywhere},
@@ -436,9 +441,7 @@ func (m meaning) outcome() engine.Outcome {
 	switch {
 	case has(saysCircuit):
 		return engine.OutcomeCircuitOpen
-	case has(saysPool):
-		return engine.OutcomeOverloaded
-	case has(saysDescriptors | saysThreads):
+	case has(saysPool | saysDescriptors | saysThreads):
 		return engine.OutcomeOther // the caller's own want
 	case has(saysName):
 		return engine.OutcomeDNS
@@ -464,10 +467,12 @@ func (m meaning) outcome() engine.Outcome {
 		return engine.OutcomeWrongAnswer
 	case has(saysUnavailable):
 		return engine.OutcomeUnavailable
-	case has(saysConnectFailed):
+	case has(saysConnectFailed) && !has(saysPorts):
 		return engine.OutcomeRefused // by far the most frequent cause, and the others are named
 	case has(saysCanceled):
 		return engine.OutcomeCanceled
+	case has(saysPorts):
+		return engine.OutcomeOther // the caller's own want
 	}
 	return engine.OutcomeOther
 }

@@ -41,8 +41,9 @@ var messages = map[string][]struct {
 		{`tls: failed to verify certificate: x509: certificate has expired or is not yet valid`, engine.OutcomeTLS, "", 0},
 		{`remote error: tls: bad certificate`, engine.OutcomeTLS, "", 0},
 		{`dial tcp 10.0.0.7:8080: socket: too many open files`, engine.OutcomeOther, "10.0.0.7", 8080},
+		{`dial tcp 10.0.0.7:8080: connect: cannot assign requested address`, engine.OutcomeOther, "10.0.0.7", 8080},
 		{`circuit breaker is open`, engine.OutcomeCircuitOpen, "", 0},
-		{`redis: connection pool timeout`, engine.OutcomeOverloaded, "", 0},
+		{`redis: connection pool timeout`, engine.OutcomeOther, "", 0},
 		{`invalid character '<' looking for beginning of value`, engine.OutcomeWrongAnswer, "", 0},
 		{`connection error: desc = "transport: Error while dialing: dial tcp 10.0.0.7:50051: connect: connection refused"`, engine.OutcomeRefused, "10.0.0.7", 50051},
 		{`error reading from server: EOF`, engine.OutcomeReset, "", 0},
@@ -65,7 +66,7 @@ var messages = map[string][]struct {
 		{`java.net.NoRouteToHostException: No route to host`, engine.OutcomeUnreachable, "", 0},
 		{`java.net.UnknownHostException: payment`, engine.OutcomeDNS, "", 0},
 		{`javax.net.ssl.SSLHandshakeException: PKIX path building failed`, engine.OutcomeTLS, "", 0},
-		{`HikariPool-1 - Connection is not available, request timed out after 30000ms.`, engine.OutcomeOverloaded, "", 0},
+		{`HikariPool-1 - Connection is not available, request timed out after 30000ms.`, engine.OutcomeOther, "", 0},
 		{`CircuitBreaker 'payment' is OPEN and does not permit further calls`, engine.OutcomeCircuitOpen, "", 0},
 		{`java.lang.OutOfMemoryError: unable to create new native thread`, engine.OutcomeOther, "", 0},
 	},
@@ -80,7 +81,7 @@ var messages = map[string][]struct {
 		{`ConnectionResetError: [Errno 104] Connection reset by peer`, engine.OutcomeReset, "", 0},
 		{`httpx.ConnectTimeout`, engine.OutcomeConnectTimeout, "", 0},
 		{`httpx.ReadTimeout`, engine.OutcomeTimeout, "", 0},
-		{`httpx.PoolTimeout`, engine.OutcomeOverloaded, "", 0},
+		{`httpx.PoolTimeout`, engine.OutcomeOther, "", 0},
 		{`aiohttp.client_exceptions.ServerDisconnectedError: Server disconnected`, engine.OutcomeReset, "", 0},
 		{`asyncio.exceptions.CancelledError`, engine.OutcomeCanceled, "", 0},
 		{`socket.gaierror: [Errno -2] Name or service not known`, engine.OutcomeDNS, "", 0},
@@ -90,7 +91,7 @@ var messages = map[string][]struct {
 		{`connection to server at "10.0.0.7", port 5432 failed: Connection refused`, engine.OutcomeRefused, "10.0.0.7", 5432},
 		{`connection to server at "db", port 5432 failed: timeout expired`, engine.OutcomeConnectTimeout, "db", 5432},
 		{`Error 111 connecting to redis:6379. Connection refused.`, engine.OutcomeRefused, "redis", 6379},
-		{`QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00`, engine.OutcomeOverloaded, "", 0},
+		{`QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00`, engine.OutcomeOther, "", 0},
 		{`json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)`, engine.OutcomeWrongAnswer, "", 0},
 	},
 	"node": {
@@ -109,7 +110,7 @@ var messages = map[string][]struct {
 		{`CERT_HAS_EXPIRED`, engine.OutcomeTLS, "", 0},
 		{`DEPTH_ZERO_SELF_SIGNED_CERT`, engine.OutcomeTLS, "", 0},
 		{`AbortError: The operation was aborted`, engine.OutcomeCanceled, "", 0},
-		{`Knex: Timeout acquiring a connection. The pool is probably full.`, engine.OutcomeOverloaded, "", 0},
+		{`Knex: Timeout acquiring a connection. The pool is probably full.`, engine.OutcomeOther, "", 0},
 		{`Breaker is open`, engine.OutcomeCircuitOpen, "", 0},
 		{`EMFILE: too many open files, open '/tmp/x'`, engine.OutcomeOther, "", 0},
 	},
@@ -125,7 +126,7 @@ var messages = map[string][]struct {
 		{`The response ended prematurely.`, engine.OutcomeReset, "", 0},
 		{`Name or service not known (payment:8080)`, engine.OutcomeDNS, "", 0},
 		{`The SSL connection could not be established, see inner exception.`, engine.OutcomeTLS, "", 0},
-		{`Timeout expired. The timeout period elapsed prior to obtaining a connection from the pool.`, engine.OutcomeOverloaded, "", 0},
+		{`Timeout expired. The timeout period elapsed prior to obtaining a connection from the pool.`, engine.OutcomeOther, "", 0},
 		{`The circuit is now open and is not allowing calls.`, engine.OutcomeCircuitOpen, "", 0},
 	},
 	"envoy": {
@@ -158,6 +159,28 @@ func TestWordings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTraces_no_port_left(t *testing.T) {
+	for text, want := range map[string]int{
+		"dial tcp 10.0.0.7:8080: connect: cannot assign requested address": 1,
+		"connect EADDRNOTAVAIL 10.0.0.7:8080 - Local (0.0.0.0:0)":          1,
+		"dial tcp [::1]:8080: connect: cannot assign requested address":    0, // a host without IPv6
+		"connect ECONNREFUSED 127.0.0.1:80; connect EADDRNOTAVAIL a:80":    0,
+	} {
+		td, _ := spanOf(t, checkout, client, failed, text, attrs{"server.address": "payment"})
+		var b engine.Batch
+		New(Settings{}).Traces(td, testNow, nil, &b)
+		got := 0
+		for _, k := range kinds(&b) {
+			if k == engine.FactNoPort {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%q: %d facts that no port is left, want %d", text, got, want)
+		}
 	}
 }
 
