@@ -77,6 +77,8 @@ type edge struct {
 	failed   fading // calls that failed, however
 	ok       fading
 	slow     fading // of ok, those far slower than usual
+
+	slowSince, lastSlow Time // slow.go
 }
 
 const maxCallees = 64
@@ -108,6 +110,7 @@ func (e *Engine) called(c *Calls) {
 			ed.ok.add(float64(c.Count), e.now, e.params.CallWindow)
 			if c.Slow > 0 {
 				ed.slow.add(float64(c.Slow), e.now, e.params.CallWindow)
+				e.slowCall(ed)
 			}
 		}
 		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {

@@ -15,20 +15,21 @@ type Engine struct {
 	now    Time
 	frozen bool
 
-	reg          registry
-	book         addressBook
-	hosts        map[string]*hostState
-	here         *hostState // where the engine itself stands
-	cutSuspected bool       // a view went silent since cuts were last looked for
-	solvedAt     Time
-	cuts         []*cutState
-	queues       []*queueState // queue.go: at most maxQueues
-	observers    map[string]*observer
-	observerList []*observer
-	self         *observer         // the engine's own process
-	overdue      map[*observer]int // overdue streams by observer
-	watched      []*stream
-	fleet        accrual // gaps of all heartbeats, in intervals
+	reg           registry
+	book          addressBook
+	hosts         map[string]*hostState
+	here          *hostState // where the engine itself stands
+	cutSuspected  bool       // a view went silent since cuts were last looked for
+	slowSuspected bool       // slow.go: some calls are far slower than usual
+	solvedAt      Time
+	cuts          []*cutState
+	queues        []*queueState // queue.go: at most maxQueues
+	observers     map[string]*observer
+	observerList  []*observer
+	self          *observer         // the engine's own process
+	overdue       map[*observer]int // overdue streams by observer
+	watched       []*stream
+	fleet         accrual // gaps of all heartbeats, in intervals
 
 	suspects  []*entity // those with an episode
 	pending   []*entity // those of them to be evaluated now

@@ -63,6 +63,7 @@ type entity struct {
 	since     Time      // when the candidate class below was first ahead
 	leading   Class
 	heldCause cause // of the verdict in force
+	cleared   Time  // when the latest verdict was: what was said before is dealt with
 
 	addresses []string // at which it is called, newest last, at most maxAddressesEach
 

@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -13,6 +14,7 @@ import (
 type cutState struct {
 	cut
 	entity *entity
+	slow   bool // nothing is lost, and all is late
 	found  foundCut
 	at     Time // when it was last found
 	began  Time
@@ -46,7 +48,7 @@ const (
 // lookForCuts asks who reaches whom, when somebody was met with silence or a
 // cut is being followed.
 func (e *Engine) lookForCuts() {
-	if !e.cutSuspected && len(e.cuts) == 0 || e.frozen || e.now.Sub(e.solvedAt) < solveEvery {
+	if !e.cutSuspected && !e.slowSuspected && len(e.cuts) == 0 || e.frozen || e.now.Sub(e.solvedAt) < solveEvery {
 		return
 	}
 	e.solvedAt = e.now
@@ -59,11 +61,16 @@ func (e *Engine) lookForCuts() {
 	if silent {
 		for _, f := range solve(sights, e.here) {
 			if f.sure >= surelyCut && !f.tooNarrow(sights) && !f.oneObserversWord() {
-				e.believe(f)
+				e.believe(f, false)
 			}
 		}
 	}
-	e.followCuts(sights)
+	var slow []sight
+	if e.slowSuspected || slices.ContainsFunc(e.cuts, func(c *cutState) bool { return c.slow }) {
+		slow = e.slowSights()
+		e.lookForSlowLinks(slow)
+	}
+	e.followCuts(sights, slow)
 }
 
 // oneObserversWord says whether nobody but one observer has met with silence: that
@@ -95,11 +102,14 @@ func (f *foundCut) tooNarrow(sights []sight) bool {
 
 // believe notes a cut against the link, node or zone that it names. One that
 // ends in a single entity is that entity's own affair.
-func (e *Engine) believe(f foundCut) {
+func (e *Engine) believe(f foundCut, slow bool) {
 	if f.near.entity != nil && f.far.anywhere() || f.near.host == e.here || f.far.host == e.here {
 		return
 	}
 	for _, c := range e.cuts {
+		if c.slow != slow {
+			continue
+		}
 		sameZone := c.near.zone != "" && c.near.zone == f.near.zone && c.far.anywhere() && f.far.anywhere()
 		if sameZone || c.near == f.near && c.far == f.far || c.near == f.far && c.far == f.near {
 			c.near, c.far = f.near, f.far
@@ -121,7 +131,7 @@ func (e *Engine) believe(f foundCut) {
 	if len(e.cuts) >= maxCutStates {
 		return
 	}
-	c := &cutState{cut: f.cut, found: f, at: e.now, began: f.since}
+	c := &cutState{cut: f.cut, slow: slow, found: f, at: e.now, began: f.since}
 	for _, wide := range e.cuts {
 		if c.within(wide) && e.now.Sub(wide.at) < remnant {
 			return // what is left of a wider one while it heals
@@ -155,7 +165,11 @@ func (e *Engine) cutEntity(c *cutState) *entity {
 	default:
 		name = e.linkName(c)
 	}
-	key := hashString(hashString(hashString(hashString(fnvOffset, "cut"), name), src.Zone), src.Host)
+	what := "cut"
+	if c.slow {
+		what = "slow"
+	}
+	key := hashString(hashString(hashString(hashString(fnvOffset, what), name), src.Zone), src.Host)
 	n := e.reg.byKey[key]
 	if n == nil {
 		n = &entity{kind: kind, key: key, src: src, address: name, born: e.now, touched: e.now, alive: true}
@@ -181,9 +195,13 @@ func (e *Engine) linkName(c *cutState) string {
 
 // followCuts brings what each cut explains up to date and forgets those that
 // are over.
-func (e *Engine) followCuts(sights []sight) {
+func (e *Engine) followCuts(all, slow []sight) {
 	kept := e.cuts[:0]
 	for _, c := range e.cuts {
+		sights := all
+		if c.slow {
+			sights = slow
+		}
 		var bad, n float64
 		for i := range sights {
 			s := &sights[i]
@@ -245,10 +263,18 @@ func detectReach(e *Engine, n *entity, p *episode) {
 		return
 	}
 	if v := c.entity.verdict; v != nil && v.Class != ClassUnknown {
-		p.note(evExplainedByCut, 1, e.now, fmt.Sprintf("nothing gets through %s", c.entity.name()))
+		p.note(evExplainedByCut, 1, e.now, c.hurts())
 	} else if c.entity.episode != nil {
-		p.note(evExplainedByCut, 0.8, e.now, fmt.Sprintf("nothing gets through %s", c.entity.name()))
+		p.note(evExplainedByCut, 0.8, e.now, c.hurts())
 	}
+}
+
+// hurts says what the cut does to those behind it.
+func (c *cutState) hurts() string {
+	if c.slow {
+		return fmt.Sprintf("%s is slow", c.entity.name())
+	}
+	return fmt.Sprintf("nothing gets through %s", c.entity.name())
 }
 
 func (e *Engine) cutSays(c *cutState, p *episode) {
@@ -260,6 +286,11 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 	what := "nothing"
 	if c.lossy {
 		what = fmt.Sprintf("only %.0f %%", 100*(1-f.share))
+	}
+	if c.slow {
+		p.blame(evCutLink, f.sure*clamp(f.score/linkScoreFull, 0.3, 1), c.at,
+			fmt.Sprintf("calls between %s and %s take far longer than usual (%d of %d ways), and both are as fast as ever elsewhere", c.near.name(), c.far.name(), f.paths, f.of))
+		return
 	}
 	alive := e.behind(c)
 	if !c.far.anywhere() {
@@ -343,6 +374,8 @@ func (c *cutState) reachable(now Time) bool {
 // cutSubclass names the shape of a cut.
 func (c *cutState) subclass(now Time) string {
 	switch {
+	case c.slow:
+		return "slow_link"
 	case c.opened >= 2 && now.Sub(c.began) < flapsWithin:
 		return "flapping"
 	case c.lossy && c.found.share > 0.05 && c.found.share < 0.85:

@@ -127,7 +127,7 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 	for i := range n.facts {
 		f := &n.facts[i]
 		kind := saturationFacts[f.Kind]
-		if kind == 0 || e.now.Sub(f.At) > saidWithin {
+		if kind == 0 || e.now.Sub(f.At) > saidWithin || f.At <= n.cleared {
 			continue
 		}
 		count[kind]++

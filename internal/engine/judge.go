@@ -416,7 +416,7 @@ func worthTelling(old, v *Verdict) bool { return v.Confidence-old.Confidence >= 
 func (e *Engine) clear(n *entity, why string) {
 	v := *n.verdict
 	v.Until = e.now
-	n.verdict, n.heldCause, n.leading, n.since = nil, causeHealthy, ClassNone, 0
+	n.verdict, n.heldCause, n.leading, n.since, n.cleared = nil, causeHealthy, ClassNone, 0, e.now
 	e.settled = append(e.settled, settledVerdict{entity: n, verdict: &v, target: e.target(n)})
 	e.changed = true
 	e.emit(Event{Kind: contract.EventFailureCleared, Source: n.src, Entity: n.name(), Verdict: &v,

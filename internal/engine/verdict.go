@@ -87,7 +87,7 @@ func (v *Verdict) explains(o Outcome) bool {
 // taints says whether answers of the culprit that look well may be wrong all the
 // same. Whose failures are errors is right when it answers without one.
 func (v *Verdict) taints() bool {
-	return v.Class == ClassByzantine && v.Subclass != "error_response" && v.Subclass != "faulty_release"
+	return v.Class == ClassByzantine && (v.Subclass == "wrong_answer" || v.Subclass == "invalid_response" || v.Subclass == "equivocation")
 }
 
 // Event is something that happened in the engine, for people and for the

@@ -232,7 +232,7 @@ var weights = [numEvidence]row{
 	evProcessRuns:    {groupRuntime, 0, false, dB{pl: -15, de: -18, ha: 2, nl: 2, pa: -2, ob: -4}},
 	evHostAlive:      {groupReach, 0, false, dB{pl: 3, de: 4, ha: 3, pa: -8, ob: -8}},
 	evOOMKill:        {groupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6}},
-	evLastLimit:      {groupEnding, 15 * time.Minute, false, dB{pl: -20, de: -20, ha: -15, nl: -15, pa: -15, ex: 26, vi: -6}},
+	evLastLimit:      {groupEnding, 15 * time.Minute, false, dB{pl: -30, de: -30, ha: -20, nl: -20, pa: -20, ex: 34, vi: -6}},
 	evOutOfMemory:    {groupLogs, 5 * time.Minute, false, dB{pl: -4, de: -4, ha: -2, pa: -6, ex: 14, vi: -4}},
 	evPanic:          {groupLogs, 5 * time.Minute, false, dB{pl: -15, de: 16, ha: -8, nl: -8, pa: -10, ex: -2, vi: -6}},
 	evExitCrash:      {groupRuntime, 15 * time.Minute, true, dB{pl: -15, de: 24, ha: -15, nl: -15, pa: -15, ex: -2, vi: -6}},
@@ -246,7 +246,7 @@ var weights = [numEvidence]row{
 	evReplaced:     {groupChange, 0, false, dB{pl: 6, ha: -4, nl: -4, pa: -6}},
 
 	evStarting:   {groupGood, 0, false, dB{pl: 2, ha: -12, nl: -16, ex: -2, by: -2}},
-	evNobodyHurt: {groupChange, 0, false, dB{pl: 2, de: -9, nl: -8}},
+	evNobodyHurt: {groupChange, 0, false, dB{pl: 3, de: -13, nl: -12}},
 
 	evReturnCounted: {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: -14, nl: -4, pa: 18, vi: -4, ob: 8}},
 	evReturnFrozen:  {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -22, ha: 20, nl: -10, pa: -15, ob: -6}},

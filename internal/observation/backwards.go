@@ -41,7 +41,7 @@ const (
 	risesEnough = 10
 	// fallFrom is by what part of itself, and at least by one, a count must fall:
 	// less is rounding.
-	fallFrom = 0.01
+	fallFrom = 1e-6
 	// resetTo is the part of itself below which a count has begun anew.
 	resetTo = 0.5
 	noCount = math.MaxUint8

@@ -30,6 +30,7 @@ func TestCountsThatRunBackwards(t *testing.T) {
 		"a gauge declared a count falls all the time": {[]float64{5, 2, 8, 3, 9, 1, 7, 2, 8, 3, 9, 1, 7, 2, 8, 3, 9, 1}, nil, 0},
 		"a gauge that is emptied now and then":        {append(append(append([]float64{}, rising...), append([]float64{0}, rising...)...), 8, 9), nil, 0},
 		"rounding":                                    {append(append([]float64{}, rising...), 11.95, 13), nil, 0},
+		"a large count falls by little":               {append(append([]float64{}, rising...), 1e6, 1e6-100, 1e6-200), nil, 2},
 		"two processes with one identity":             {[]float64{10, 1, 11, 2, 12, 3, 13, 4}, func(i int) int64 { return int64(i%2) + 1 }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -108,8 +108,12 @@ const paymentAddress = "payment:8080"
 
 // verdict is one on the only instance of payment.
 func verdict(class engine.Class) *engine.Verdict {
+	subclass := "process_exit"
+	if class == engine.ClassByzantine {
+		subclass = "wrong_answer"
+	}
 	return &engine.Verdict{
-		Class: class, Subclass: "process_exit", Confidence: 0.9, Incident: "i-1",
+		Class: class, Subclass: subclass, Confidence: 0.9, Incident: "i-1",
 		Culprit: engine.Culprit{Type: engine.CulpritInstance, Name: "payment-1", Service: engine.ServiceID{Name: "payment"}, Instance: "payment-1"},
 		Reason:  "exited with 137", Evidence: []string{"exit status 137"}, RuledOut: []string{"network_partition: its host answers"},
 		Since: t0, Decided: t0,

@@ -40,7 +40,7 @@ var crashes = []Entry{
 		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 			in := f.Instance("bank-1")
 			return Aimed{
-				Culprits: []ledger.Culprit{{Type: "external"}, {Type: "service", Service: "bank"}},
+				Culprits: []ledger.Culprit{{Type: "external"}, {Type: "instance", Service: "bank"}, {Type: "service", Service: "bank"}},
 				Inject:   in.Kill,
 				Heal:     in.Start,
 			}

@@ -142,7 +142,7 @@ var partitions = []Entry{
 		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 			in := f.Instance("bank-1")
 			return Aimed{
-				Culprits: []ledger.Culprit{{Type: "external"}, {Type: "service", Service: "bank"}},
+				Culprits: []ledger.Culprit{{Type: "external"}, {Type: "instance", Service: "bank"}, {Type: "service", Service: "bank"}},
 				Inject:   func(ctx context.Context) error { return in.Command(ctx, control.Expired, "true") },
 				Heal:     func(ctx context.Context) error { return in.Command(ctx, control.Reset) },
 			}
@@ -151,7 +151,7 @@ var partitions = []Entry{
 		Aim: func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 			in := f.Instance("dns-1")
 			return Aimed{
-				Culprits: []ledger.Culprit{{Type: "external"}, {Type: "service", Service: "bank"}},
+				Culprits: []ledger.Culprit{{Type: "external"}, {Type: "instance", Service: "bank"}, {Type: "service", Service: "bank"}},
 				Inject:   func(ctx context.Context) error { return in.Command(ctx, control.NameGone, fleet.DNSName("bank")) },
 				Heal:     func(ctx context.Context) error { return in.Command(ctx, control.Reset) },
 			}
