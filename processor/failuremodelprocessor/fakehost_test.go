@@ -78,14 +78,14 @@ func (e *fakeEngine) Subscribe(f func(enginehost.Update)) (cancel func()) {
 
 // learn makes td's spans the usual, as an engine does that sees them 200 times.
 func (e *fakeEngine) learn(td ptrace.Traces) {
-	real, x := engine.New(engine.DefaultParams()), observation.New(observation.Settings{})
+	learned, x := engine.New(engine.DefaultParams()), observation.New(observation.Settings{})
 	for range 200 {
 		var b engine.Batch
 		x.Traces(td, e.Now(), nil, &b)
-		real.Observe(&b)
+		learned.Observe(&b)
 	}
-	real.Tick(e.Now().Add(time.Second))
-	e.usual.Store(real.Baselines())
+	learned.Tick(e.Now().Add(time.Second))
+	e.usual.Store(learned.Baselines())
 }
 
 func (e *fakeEngine) seen() int {
