@@ -77,8 +77,7 @@ type edge struct {
 	failed   fading // calls that failed, however
 	ok       fading
 	slow     fading // of ok, those far slower than usual
-
-	slowSince, lastSlow Time // slow.go
+	run      slowRun
 }
 
 const maxCallees = 64
@@ -110,8 +109,8 @@ func (e *Engine) called(c *Calls) {
 			ed.ok.add(float64(c.Count), e.now, e.params.CallWindow)
 			if c.Slow > 0 {
 				ed.slow.add(float64(c.Slow), e.now, e.params.CallWindow)
-				e.slowCall(ed)
 			}
+			ed.run.add(e, c.Count, c.Slow)
 		}
 		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
 			e.seenFrom(n, caller.host, caller, c.Outcome, c.Count, c.First, c.Last)

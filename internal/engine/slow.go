@@ -5,6 +5,7 @@ package engine
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -22,21 +23,41 @@ const (
 	slowShare = 0.7
 )
 
-// slowCall notes slow calls on an edge.
-func (e *Engine) slowCall(ed *edge) {
-	if e.now.Sub(ed.lastSlow) > e.params.RecoveryCalls {
-		ed.slowSince = e.now
+// slowRun is a run of calls on an edge, some of which were far slower than usual.
+type slowRun struct {
+	began Time
+	last  Time // when one was slow last
+	ok    fading
+	slow  fading
+}
+
+// add notes answered calls, of which some were slow.
+func (r *slowRun) add(e *Engine, calls, slow int) {
+	w := e.params.CallWindow
+	running := r.last != 0 && e.now.Sub(r.last) < e.params.RecoveryCalls
+	if slow > 0 {
+		if !running {
+			*r = slowRun{began: e.now}
+			running = true
+		}
+		r.last = e.now
+		r.slow.add(float64(slow), e.now, w)
 	}
-	ed.lastSlow = e.now
-	if ed.slowness(e) >= slowFrom {
+	if running {
+		r.ok.add(float64(calls), e.now, w)
+	}
+	if r.share(e) >= slowFrom {
 		e.slowSuspected = true
 	}
 }
 
-// slowness is the share, 0-1, of answered calls that were far slower than usual.
-func (ed *edge) slowness(e *Engine) float64 {
+// share is the share, 0-1, of calls in the run that were slow; 0 if it is over.
+func (r *slowRun) share(e *Engine) float64 {
+	if r.last == 0 || e.now.Sub(r.last) > slowFresh {
+		return 0
+	}
 	w := e.params.CallWindow
-	return min(ed.slow.value(e.now, w)/max(ed.ok.value(e.now, w), 1), 1)
+	return min(r.slow.value(e.now, w)/max(r.ok.value(e.now, w), 1), 1)
 }
 
 // slowSights are the ways between hosts, by how slow calls are on them. Who is
@@ -50,11 +71,11 @@ func (e *Engine) slowSights() []sight {
 				if n.host == nil || to == nil || n.host == to || e.now.Sub(ed.used) > slowFresh {
 					continue
 				}
-				share := ed.slowness(e)
+				share := ed.run.share(e)
 				if own, many := e.slowness(ed.callee); share >= silentFrom && ed.callee.served.total > 0 && (own >= silentFrom && many >= 1) {
 					continue
 				}
-				s := sight{from: n.host, to: to, caller: n, target: ed.callee, share: share, weight: min(ed.ok.value(e.now, e.params.CallWindow), callsFull) / 2, since: ed.slowSince, bad: ed.lastSlow}
+				s := sight{from: n.host, to: to, caller: n, target: ed.callee, share: share, weight: min(ed.ok.value(e.now, e.params.CallWindow), callsFull) / 2, since: ed.run.began, bad: ed.run.last}
 				if share < silentFrom {
 					s.good = ed.used
 				}
@@ -78,11 +99,30 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 	if slow < 2 {
 		return
 	}
-	for _, f := range solve(sights, e.here) {
-		if f.far.anywhere() || f.near.entity != nil || f.far.entity != nil || f.sure < surelyCut ||
-			f.paths < 2 || float64(f.paths) < slowShare*float64(slow) {
-			continue
-		}
+	if f, ok := slowLink(sights, e.here); ok && float64(f.paths) >= slowShare*float64(slow) {
 		e.believe(f, true)
 	}
+}
+
+// slowLink is the likeliest link that explains what is slow, if no single entity
+// does better. A place that is slow to and from all others is none.
+func slowLink(sights []sight, here *hostState) (f foundCut, ok bool) {
+	weighSights(sights)
+	one := 0.0 // score of the likeliest entity
+	for _, c := range propose(sights, here) {
+		score := c.score(sights)
+		switch {
+		case c.far.anywhere() && c.near.entity != nil:
+			one = max(one, score)
+		case c.far.anywhere() || c.near.entity != nil || c.far.entity != nil:
+		case score > f.score:
+			f = foundCut{cut: c, score: score}
+		}
+	}
+	f.sure = 1 / (1 + math.Exp(one-f.score))
+	if f.score < acceptedFrom || f.sure < surelyCut {
+		return f, false
+	}
+	f.take(sights)
+	return f, f.paths >= 2
 }
