@@ -186,9 +186,9 @@ func (t *traces) write(span ptrace.Span, look *observation.Span, d decision) {
 		t.telemetry.ProcessorFailureModelSpansTagged.Add(context.Background(), 1, metric.WithAttributeSet(attribute.NewSet(
 			attribute.String("class", string(d.verdict.Class)), attribute.String("role", d.role))))
 	}
-	odd := look.Failed || look.Slow
 	score := engine.Score(look.Surprise)
-	if a.Score == scoreAlways || a.Score == scoreThreshold && odd && score >= a.ScoreThreshold {
+	why := d.verdict != nil && look.Late // nothing else in a tagged span tells that it was hurt
+	if odd := look.Failed || look.Slow; a.Score == scoreAlways || a.Score == scoreThreshold && (why || odd && score >= a.ScoreThreshold) {
 		span.Attributes().PutDouble(contract.AnomalyScore, score)
 	}
 }

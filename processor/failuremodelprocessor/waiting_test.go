@@ -89,10 +89,14 @@ func TestSlowSpanWaitsForItsVerdict(t *testing.T) {
 	assert.NotContains(t, spans, byte(5), "nothing explains why its sibling's was slow")
 
 	require.NoError(t, p.ConsumeTraces(context.Background(),
-		batch("payment", "payment-1", server(6, 10*time.Millisecond), server(7, 14*time.Millisecond))))
+		batch("payment", "payment-1", server(6, 10*time.Millisecond), server(7, 13*time.Millisecond))))
 	spans = spansOf(sink.AllTraces())
 	assertRole(t, spans[6], "")
 	assertRole(t, spans[7], contract.RoleCulprit)
+	score, ok := spans[7].Attributes().Get(contract.AnomalyScore)
+	require.True(t, ok, "why it is tagged stands in it")
+	assert.Greater(t, score.Double(), 0.5)
+	assert.Less(t, score.Double(), 0.7, "far below what is rare")
 }
 
 func TestWaitEnds(t *testing.T) {
