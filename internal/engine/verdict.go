@@ -47,7 +47,8 @@ type Culprit struct {
 type Verdict struct {
 	Class      Class
 	Subclass   string  // a value of failure.subclass, or ""
-	Confidence float64 // 0-1
+	Confidence float64 // 0-1, calibrated
+	Basis      Basis   // what the confidence is made from
 	Culprit    Culprit
 	Reason     string   // one line for a person
 	Evidence   []string // what speaks for it, strongest first

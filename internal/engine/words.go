@@ -5,7 +5,6 @@ package engine
 
 import (
 	"fmt"
-	"math"
 	"sort"
 	"strings"
 	"time"
@@ -24,7 +23,8 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 		return v
 	}
 	v.Subclass = subclass(p, c)
-	v.Confidence = confidence(b, class, c)
+	v.Basis = Basis{cause: c, kind: n.kind, belief: b.class(class), sources: b.independent(c), proof: p.proof()}
+	v.Confidence = v.Basis.confidence()
 	if n.cut != nil {
 		switch class {
 		case ClassPartition:
@@ -65,19 +65,8 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 const (
 	maxInReason     = 3
 	maxEvidence     = 8
-	confidenceSteps = 20 // of confidence between 0 and 1: more would feign precision
 	ceilingOneSided = 0.75
 )
-
-// ceilings of confidence by the number of independent groups that agree.
-var ceilings = [...]float64{0.75, 0.90, 0.97, 0.99}
-
-func confidence(b *belief, class Class, c cause) float64 {
-	ceiling := ceilings[min(b.independent(c), len(ceilings)-1)]
-	return min(rounded(b.class(class)), ceiling)
-}
-
-func rounded(x float64) float64 { return math.Round(x*confidenceSteps) / confidenceSteps }
 
 func (e *Engine) unknownWords(p *episode, b *belief, v *Verdict) {
 	first, second := b.best()

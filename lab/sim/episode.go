@@ -60,6 +60,7 @@ type guess struct {
 	Class      engine.Class `json:"class"`
 	Confidence float64      `json:"confidence"`
 	Right      bool         `json:"right"`
+	basis      engine.Basis
 }
 
 // play runs one episode. Equal seeds give equal episodes.
@@ -233,7 +234,10 @@ func (ep *episode) guess(s *story, right engine.Class) {
 		if e.cleared || e.verdict.Class == engine.ClassUnknown {
 			continue
 		}
-		ep.Guesses = append(ep.Guesses, guess{e.verdict.Class, e.verdict.Confidence, s.level > 0 && right != engine.ClassNone && e.verdict.Class == right})
+		ep.Guesses = append(ep.Guesses, guess{
+			Class: e.verdict.Class, Confidence: e.verdict.Confidence, basis: e.verdict.Basis,
+			Right: s.level > 0 && right != engine.ClassNone && e.verdict.Class == right,
+		})
 		return
 	}
 }

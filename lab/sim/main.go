@@ -35,6 +35,7 @@ func main() {
 	trace := flag.Bool("trace", false, "print also what the engine was told of trouble in the replayed episode")
 	asJSON := flag.Bool("json", false, "print every episode as a line of JSON and the table to standard error")
 	hours := flag.Int("hours", 0, "instead of faults, this many hours of healthy fleets")
+	calibrate := flag.Bool("calibrate", false, "fit the engine's confidence to how often its verdicts were right, and print the coefficients")
 	workers := flag.Int("workers", runtime.GOMAXPROCS(0), "episodes at a time")
 	flag.Parse()
 
@@ -54,6 +55,10 @@ func main() {
 		return
 	}
 	done := run(*episodes, *workers, func(n int) episode { return play(*seed, n, list, false, false) })
+	if *calibrate {
+		fit(done).print(os.Stdout)
+		return
+	}
 	table := os.Stdout
 	if *asJSON {
 		table = os.Stderr
