@@ -16,6 +16,7 @@ type episode struct {
 	onset      Time          // when the failure began, as far as the evidence tells; 0 unknown
 	backAt     Time          // when a silent sender was heard again; 0 while it was not
 	stoodStill time.Duration // how long the same process had stood still when it came back
+	shortAt    Time          // when it was last short of something that its answers need; 0 never
 	latest     Time          // when anything last spoke against the entity
 	found      [numEvidence]finding
 	dirty      bool // in Engine.pending

@@ -20,6 +20,7 @@ type integrity struct {
 	usual       float64 // 0-1, usual share of its answers that are failures of its own
 	answers     float64 // answers that taught it, at most usualMemory
 	errorsSince Time    // when more than usual became failures; 0 while they are not
+	lastError   Time    // when it last answered with a failure
 	said        [8]saying
 	next        int
 	digest      uint64 // latest, of its heartbeats
@@ -43,6 +44,8 @@ const (
 	// that is tried again, or the moments of a deploy, are over sooner.
 	errorsFor  = 8 * time.Second
 	errorsMany = 5.0 // failures in the window
+	// errorsStop without a failure means that they have stopped.
+	errorsStop = 3 * time.Second
 	wrongMany  = 4.0 // wrong answers in the window that say all
 	// releaseWithin is how long after its first sight a version may be to blame
 	// for what its instances do.
@@ -69,6 +72,7 @@ func (e *Engine) answered(n *entity, failures, total int) {
 		}
 	}
 	if failures > 0 {
+		in.lastError = e.now
 		faults, all := n.faults(e)
 		if all > 0 && faults >= 1 && faults/all > in.usual+errorsOver {
 			if in.errorsSince == 0 {
@@ -90,6 +94,14 @@ func (n *entity) faults(e *Engine) (faults, all float64) {
 		return s.byOutcome[OutcomeServerError].value(e.now, w), s.ok.value(e.now, w)
 	}
 	return 0, 0
+}
+
+// told is the rhythm of those who tell of n's answers.
+func (n *entity) told() *cadence {
+	if n.served.total == 0 && n.calls != nil {
+		return &n.calls.told
+	}
+	return &n.served.told
 }
 
 func detectIntegrity(e *Engine, n *entity, p *episode) {
@@ -177,6 +189,12 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 		in.errorsSince = 0
 		return
 	}
+	if quiet := e.now.Sub(in.lastError); quiet > errorsStop+n.told().slack() { // they are over
+		if quiet > e.params.RecoveryCalls {
+			in.errorsSince = 0
+		}
+		return
+	}
 	strength := clamp(float64(e.now.Sub(in.errorsSince))/float64(errorsFor), 0, 1) * min(faults/errorsMany, 1)
 	whose := "its own callees are well"
 	switch excuse := p.found[evCalleeFailing].strength; {
@@ -191,16 +209,11 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 		strength *= leafErrors
 		whose = "it calls nobody that is known"
 	}
-	for _, kind := range [...]evidence{evDiskFull, evNoDescriptor, evNoThread, evPoolEmpty, evOutOfMemory, evThrottled, evMemoryPressure, evCallersOverloaded} {
-		if p.found[kind].strength > 0 {
-			strength *= 0.2
-			break
-		}
+	if e.isShort(n, p) {
+		p.shortAt = e.now
 	}
-	if s := e.queueFull(n); s != nil {
-		p.note(evBacklog, 1, e.now, fmt.Sprintf("%.0f messages wait in %s (usually %.0f), and it turns callers away", s.waiting, s.key.name, s.usual))
-		p.latest = e.now
-		strength *= 0.2
+	if p.shortAt != 0 && e.now.Sub(p.shortAt) < shortFor {
+		strength *= shortErrors
 	}
 	if strength < 0.05 {
 		return
@@ -208,6 +221,28 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 	p.blame(evOwnErrors, strength, e.now, fmt.Sprintf("%.0f %% of its answers are failures of its own making (usually %.1f %%), and %s",
 		100*faults/all, 100*in.usual, whose))
 	p.startedBy(in.errorsSince)
+}
+
+const (
+	// shortErrors: who is short of something fails for want of it.
+	shortErrors = 0.2
+	// shortFor is how long after a shortage failures may still come from it.
+	shortFor = 20 * time.Second
+)
+
+// isShort says whether something that n needs to answer is short.
+func (e *Engine) isShort(n *entity, p *episode) bool {
+	for _, kind := range [...]evidence{evDiskFull, evNoDescriptor, evNoThread, evPoolEmpty, evOutOfMemory, evThrottled, evMemoryPressure, evCallersOverloaded} {
+		if p.found[kind].strength > 0 {
+			return true
+		}
+	}
+	s := e.queueFull(n)
+	if s != nil {
+		p.note(evBacklog, 1, e.now, fmt.Sprintf("%.0f messages wait in %s (usually %.0f), and it turns callers away", s.waiting, s.key.name, s.usual))
+		p.latest = e.now
+	}
+	return s != nil
 }
 
 // unheardErrors: whose own telemetry does not come may suffer from anybody.

@@ -117,3 +117,45 @@ func TestQueueThatIsWorkedOffIsNoFailure(t *testing.T) {
 		})
 	}
 }
+
+// A broker whose queue is full answers with errors; so it does for a moment when
+// the queue gets shorter again. That is no failure of its own making.
+func TestFullQueueThatDrainsStaysExhaustion(t *testing.T) {
+	q := newMailQueue(t, 1)
+	writer := q.add("orders", "orders-1")
+	q.e.Observe(&Batch{Arrived: q.now, Hops: []Hop{
+		{Span: 1 << 50, Source: writer.src, Callee: Callee{Address: q.broker.addr, Direct: true}},
+		{Span: 1 << 50, Server: true, Source: q.broker.src},
+	}})
+	write := func(d time.Duration, refused int) {
+		for end := q.now.Add(d); q.now < end; {
+			b := &Batch{Arrived: q.now}
+			for _, c := range [...]struct {
+				outcome Outcome
+				count   int
+			}{{OutcomeOK, 10 - refused}, {OutcomeServerError, refused}} {
+				if c.count > 0 {
+					b.Calls = append(b.Calls, Calls{Caller: writer.src, Callee: Callee{Address: q.broker.addr, Direct: true}, Outcome: c.outcome, Count: c.count, First: q.now, Last: q.now})
+				}
+			}
+			q.e.Observe(b)
+			q.flow(time.Second)
+		}
+	}
+	write(2*time.Minute, 0)
+	at := q.now
+	q.each = 1
+	write(20*time.Second, 0)
+	write(15*time.Second, 8)
+	q.each = 200
+	write(6*time.Second, 5)
+	write(time.Minute, 0)
+	if class := q.accused(at, 35*time.Second, ClassExhaustion, "queue", "mailer-1").Class; class != ClassExhaustion {
+		t.Fatal(class)
+	}
+	for _, ev := range q.events {
+		if ev.Verdict != nil && ev.Verdict.Class == ClassByzantine {
+			t.Errorf("at %v said %s", ev.At.Sub(at), ev.Body)
+		}
+	}
+}

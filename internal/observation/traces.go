@@ -24,6 +24,7 @@ type scratch struct {
 	v   view
 
 	src    *engine.Source // of the current resource
+	spans  ptrace.ResourceSpans
 	served engine.Served
 	facts  uint32 // kinds of facts already told of the current resource
 
@@ -35,6 +36,9 @@ type scratch struct {
 	threshold uint64 // hops of traces below it are told
 	hops      int
 	samples   int
+
+	searches   int            // lastcall.go: in this batch
+	lastBlamed pcommon.SpanID // the latest call that was found
 }
 
 const (
@@ -79,6 +83,7 @@ func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselin
 	for i := range resources.Len() {
 		rs := resources.At(i)
 		sc.resource(x.Source(rs.Resource()))
+		sc.spans = rs
 		scopes := rs.ScopeSpans()
 		for j := range scopes.Len() {
 			ss := scopes.At(j)
@@ -107,17 +112,17 @@ func newScratch() *scratch { return &scratch{} }
 func (sc *scratch) begin(x *Extractor, now engine.Time, bl *engine.Baselines, b *engine.Batch) {
 	sc.x, sc.now, sc.bl, sc.out = x, now, bl, b
 	sc.batch++
-	sc.threshold, sc.hops, sc.samples = x.gate.threshold(now), 0, 0
+	sc.threshold, sc.hops, sc.samples, sc.searches = x.gate.threshold(now), 0, 0, 0
 }
 
 func (sc *scratch) end() {
 	sc.x.gate.told(sc.hops, sc.threshold)
-	sc.bl, sc.out, sc.src, sc.served = nil, nil, nil, engine.Served{}
+	sc.bl, sc.out, sc.src, sc.served, sc.spans = nil, nil, nil, engine.Served{}, ptrace.ResourceSpans{}
 	sc.v = view{}
 }
 
 func (sc *scratch) resource(src *engine.Source) {
-	sc.src, sc.facts = src, 0
+	sc.src, sc.facts, sc.lastBlamed = src, 0, pcommon.SpanID{}
 	sc.served = engine.Served{Source: src}
 }
 
@@ -141,6 +146,8 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			outcome, failed, t = v.judge(span, kind, errored)
 			if client {
 				outcome = v.aim(&id, sc.src, outcome, &t)
+			} else if failed && sc.couldNotUse(span, &t) {
+				outcome = engine.OutcomeWrongAnswer // by another
 			}
 			sc.ownWant(span, &t)
 		}
@@ -290,11 +297,11 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 	return len(sc.out.Calls) - 1
 }
 
-// ownWant tells, once for each resource and kind, what a failed call says of
-// the caller's own process: it has no descriptor, thread, port or pooled connection
-// left.
+// ownWant tells, once for each resource and kind, what a failed span says of
+// its own process: it has no descriptor, thread, port or pooled connection left.
+// What a callee answered is its want, and no matter who repeats it.
 func (sc *scratch) ownWant(span ptrace.Span, t *texts) {
-	if t.says&(saysDescriptors|saysThreads|saysPool|saysPorts) == 0 || sc.src == nil || sc.src.Key == 0 {
+	if t.says&(saysDescriptors|saysThreads|saysPool|saysPorts) == 0 || sc.src == nil || sc.src.Key == 0 || sc.quotes(span) {
 		return
 	}
 	for _, want := range [...]struct {

@@ -26,7 +26,7 @@ func (d decision) final() bool { return d.verdict != nil && d.verdict.Class != e
 func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now engine.Time) decision {
 	end := engine.Time(span.EndTimestamp())
 	if !look.Failed && !look.Late {
-		return c.answer(src, span, look, snapshot, end)
+		return c.answer(src, span, look, snapshot, now)
 	}
 	if look.Client {
 		outcome := look.Outcome
@@ -50,8 +50,8 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 }
 
 // answer finds the verdict on a span that looks well and is an answer of one
-// convicted of wrong answers.
-func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, end engine.Time) decision {
+// convicted of wrong answers. Who could not use it fails above it.
+func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now engine.Time) decision {
 	if !snapshot.Convicts() {
 		return decision{}
 	}
@@ -61,7 +61,8 @@ func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Sp
 	} else if span.Kind() != ptrace.SpanKindServer {
 		return decision{}
 	}
-	if v := snapshot.Answer(src, callee, end); v != nil {
+	if v := snapshot.Answer(src, callee, engine.Time(span.EndTimestamp())); v != nil {
+		c.memory.remember(span, v, now)
 		return decision{v, roleOf(v, src)}
 	}
 	return decision{}

@@ -120,11 +120,11 @@ func verdict(class engine.Class) *engine.Verdict {
 	}
 }
 
-// convict makes class the verdict on payment-1.
-func (e *fakeEngine) convict(class engine.Class) {
+// convict makes class the verdict on payment-1, which is called at addresses, too.
+func (e *fakeEngine) convict(class engine.Class, addresses ...string) {
 	src := engine.NewSource(engine.Source{Service: engine.ServiceID{Name: "payment"}, Instance: "payment-1"})
 	e.snapshot.Store(engine.NewSnapshot(t0, []*engine.Verdict{verdict(class)},
-		[]engine.Target{{Instance: src.Key, Service: src.ServiceKey, Addresses: []string{paymentAddress}}}))
+		[]engine.Target{{Instance: src.Key, Service: src.ServiceKey, Addresses: append(addresses, paymentAddress)}}))
 }
 
 // testBench is a processor under test, in a host with a fake engine.

@@ -83,6 +83,19 @@ func TestAnswersOfTheConvictedAreTaggedThoughTheyLookWell(t *testing.T) {
 	assertRole(t, spans[3], "")
 }
 
+func TestWhoFailsOverAnAnswerOfTheConvictedIsItsVictim(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Annotate.Wait = 0 })
+	b.convict(engine.ClassByzantine, "10.0.0.7")
+	p, sink := b.traces(t)
+	require.NoError(t, p.ConsumeTraces(context.Background(), batch("checkout", "checkout-1",
+		span(1, 1, 0, ptrace.SpanKindServer, failed), span(1, 2, 1, ptrace.SpanKindClient, with("network.peer.address", "10.0.0.7")),
+		span(2, 3, 0, ptrace.SpanKindServer, failed))))
+	spans := spansOf(sink.AllTraces())
+	assertRole(t, spans[1], contract.RoleVictim)
+	assertRole(t, spans[2], contract.RoleVictim)
+	assertRole(t, spans[3], "")
+}
+
 func TestTagSaysAllThatTheVerdictSays(t *testing.T) {
 	spans := convicted(t, nil, batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed)))
 	assert.Equal(t, map[string]any{

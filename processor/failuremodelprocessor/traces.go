@@ -167,7 +167,7 @@ func (t *traces) rememberCalls(td ptrace.Traces, snapshot *engine.Snapshot, base
 				continue
 			}
 			for _, span := range ss.Spans().All() {
-				if look := t.extractor.Look(src, span, baselines); (look.Failed || look.Late) && look.Client {
+				if look := t.extractor.Look(src, span, baselines); look.Client && (look.Failed || look.Late || snapshot.Convicts()) {
 					t.decide(src, span, &look, snapshot, now)
 				}
 			}
