@@ -35,6 +35,7 @@ type episode struct {
 func episodes(injections []*ledger.Injection, verdicts []Verdict, other map[string]int) []*episode {
 	sorted := slices.Clone(verdicts)
 	slices.SortFunc(sorted, inOrder)
+	windows := windowsOf(injections)
 	var all []*episode
 	open := map[string]*episode{}
 	for i := range sorted {
@@ -52,7 +53,7 @@ func episodes(injections []*ledger.Injection, verdicts []Verdict, other map[stri
 				all = append(all, e)
 			}
 			s := &step{Verdict: *v}
-			s.of = about(injections, s, e)
+			s.of = about(windows, s, e)
 			e.steps = append(e.steps, s)
 		case contract.EventFailureCleared:
 			if e != nil {
@@ -114,17 +115,18 @@ const names = 16
 
 // about finds the injection that a step belongs to: the one that it names, else
 // the one that the episode was about before, else what is going on, else what
-// ended less than settle ago. Of faults that share a culprit, as when an
-// exhaustion ends in a crash, the class decides.
-func about(injections []*ledger.Injection, s *step, e *episode) *ledger.Injection {
+// ended less than settle ago and was followed by none. Of faults that share a
+// culprit, as when an exhaustion ends in a crash, the class decides.
+func about(windows []window, s *step, e *episode) *ledger.Injection {
 	var before *ledger.Injection
 	if len(e.steps) > 0 {
 		before = e.steps[len(e.steps)-1].of
 	}
 	var best *ledger.Injection
 	bestRank := -1
-	for _, in := range injections {
-		within := !s.At.Before(in.Start) && !s.At.After(in.End.Add(settle))
+	for i := range windows {
+		in := windows[i].in
+		within := !s.At.Before(in.Start) && !s.At.After(windows[i].until)
 		if !within && in != before {
 			continue
 		}

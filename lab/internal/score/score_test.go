@@ -84,6 +84,20 @@ func TestOneSidedFaultMayBeUnsureOnlyWhileItLasts(t *testing.T) {
 	}
 }
 
+func TestVerdictOnTheFormerCulpritDuringTheNextFaultIsOfThatFault(t *testing.T) {
+	next := ledger.Injection{
+		ID: "2", Name: "own_500", Kind: ledger.Fault, Class: "byzantine",
+		Culprits: []ledger.Culprit{stock}, Start: sec(50), End: sec(80),
+	}
+	r := Judge([]ledger.Injection{kill(0, 30), next}, []Verdict{
+		said1(1, "detected", "crash", 0.9, pay),
+		said1(32, "cleared", "crash", 0.9, pay),
+		said1(58, "detected", "byzantine", 0.7, pay),
+	}, nil, nil)
+	assert.Equal(t, map[string]map[string]int{"crash": {"crash": 1}, "byzantine": {"byzantine": 1}}, r.BothSides.After60.Confusion)
+	assert.Equal(t, 1, r.Verdicts.WrongCulprit)
+}
+
 func TestFalseClassesAreCountedWhereTheyFall(t *testing.T) {
 	deploy := ledger.Injection{ID: "2", Name: "rolling_deploy", Kind: ledger.Confounder, Start: sec(120), End: sec(180)}
 	clean := ledger.Injection{ID: "3", Kind: ledger.Clean, Start: sec(240), End: sec(3840)}
