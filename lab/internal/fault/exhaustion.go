@@ -178,6 +178,9 @@ var exhaustion = []Entry{
 	// It is not killed while it lasts: the limit comes nearer, as a leak does.
 	{Name: "memory_leak", Lasts: time.Minute, Kind: ledger.Fault, Class: exhausted, Subclass: "memory", Evidence: []string{"process_probe", "metrics"},
 		Aim: limited(inGo, "memory.limit_in_bytes", strconv.Itoa(320<<20), control.LeakMemory, strconv.Itoa(7<<20))},
+	// Each waits for an answer that never comes, and holds its memory.
+	{Name: "goroutine_leak", Kind: ledger.Fault, Class: exhausted, Subclass: "oom_kill", Evidence: seen,
+		Aim: limited(inGo, "memory.limit_in_bytes", strconv.Itoa(96<<20), control.LeakGoroutines, "4000")},
 	{Name: "threads", Kind: ledger.Fault, Class: exhausted, Subclass: "threads", Evidence: []string{"logs", "process_probe"},
 		Aim: limited(inGo, "pids.max", "24", control.LeakThreads, "20")},
 	{Name: "files_leaked", Kind: ledger.Fault, Class: exhausted, Subclass: "file_descriptors", Evidence: []string{"logs", "spans", "process_probe"},

@@ -6,6 +6,7 @@ package fault
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"time"
 
@@ -56,13 +57,7 @@ var planned = []Entry{
 		return Aimed{
 			Target: in.Name,
 			Inject: func(ctx context.Context) error {
-				var rest []*fleet.Instance
-				for _, other := range f.Of(in.Service) {
-					if other != in {
-						rest = append(rest, other)
-					}
-				}
-				if err := f.SetEndpoints(in.Service, rest...); err != nil {
+				if err := f.SetEndpoints(in.Service, but(in, f.Of(in.Service))...); err != nil {
 					return err
 				}
 				if err := sleep(ctx, propagated); err != nil {
@@ -220,4 +215,92 @@ var planned = []Entry{
 			Heal: nothing,
 		}
 	}),
+	// Callers learn a second late that it is gone, and are sent to its successor
+	// before that listens.
+	harmless("endpoints_late", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		in := among(f, dice, inGo...)
+		return Aimed{
+			Target: in.Name,
+			Inject: func(ctx context.Context) error {
+				if err := in.Stop(ctx); err != nil {
+					return err
+				}
+				if err := sleep(ctx, propagated); err != nil {
+					return err
+				}
+				if err := f.SetEndpoints(in.Service, but(in, f.Of(in.Service))...); err != nil {
+					return err
+				}
+				if err := sleep(ctx, 2*time.Second); err != nil {
+					return err
+				}
+				if err := f.SetEndpoints(in.Service, f.Of(in.Service)...); err != nil {
+					return err
+				}
+				return in.Start(ctx)
+			},
+			Heal: nothing,
+		}
+	}),
+	// It has everything to look up anew, and is faster each second.
+	harmless("cache_warm_up", func(f *fleet.Fleet, dice *rand.Rand) Aimed {
+		in := among(f, dice, inGo...)
+		return Aimed{
+			Target: in.Name,
+			Inject: func(ctx context.Context) error {
+				if err := in.Restart(ctx); err != nil {
+					return err
+				}
+				for _, slow := range []string{"0.8", "0.6", "0.4", "0.2", "0.1"} {
+					if err := in.Command(ctx, control.Slow, "80ms", slow); err != nil {
+						return err
+					}
+					if err := sleep(ctx, 2*time.Second); err != nil {
+						return err
+					}
+				}
+				return in.Command(ctx, control.Slow, "0s")
+			},
+			Heal: nothing,
+		}
+	}),
+	// Nobody asks for it any more, so all of it is stopped.
+	harmless("scale_to_zero", aside("inventory-idle", func(ctx context.Context, in *fleet.Instance) error { return in.Stop(ctx) })),
+	// It beats, serves nobody, and sleeps for a while.
+	harmless("sleeping_device", aside("inventory-device", func(_ context.Context, in *fleet.Instance) error { return in.Pause() })),
+}
+
+// but returns all except one.
+func but(one *fleet.Instance, all []*fleet.Instance) []*fleet.Instance {
+	return slices.DeleteFunc(slices.Clone(all), func(in *fleet.Instance) bool { return in == one })
+}
+
+// aside does something to an instance that beats for a while and that nobody calls.
+func aside(name string, do func(ctx context.Context, in *fleet.Instance) error) func(*fleet.Fleet, *rand.Rand) Aimed {
+	return func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+		var in *fleet.Instance
+		return Aimed{
+			Target: name,
+			Inject: func(ctx context.Context) (err error) {
+				if in, err = f.Add("inventory", name, "node-a2"); err != nil {
+					return err
+				}
+				if err := in.Start(ctx); err != nil {
+					return err
+				}
+				if err := sleep(ctx, 10*time.Second); err != nil {
+					return err
+				}
+				return do(ctx, in)
+			},
+			Heal: func(ctx context.Context) error {
+				if in.PID() != 0 {
+					if err := in.Resume(); err != nil {
+						return err
+					}
+				}
+				return f.Remove(ctx, in)
+			},
+		}
+	}
 }
