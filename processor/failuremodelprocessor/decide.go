@@ -61,11 +61,15 @@ func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Sp
 	} else if span.Kind() != ptrace.SpanKindServer {
 		return decision{}
 	}
-	if v := snapshot.Answer(src, callee, engine.Time(span.EndTimestamp())); v != nil {
-		c.memory.remember(span, v, now)
-		return decision{v, roleOf(v, src)}
+	v := snapshot.Answer(src, callee, engine.Time(span.EndTimestamp()))
+	if v == nil && look.Client {
+		v = c.memory.servedBy(span)
 	}
-	return decision{}
+	if v == nil {
+		return decision{}
+	}
+	c.memory.remember(span, v, now)
+	return decision{v, roleOf(v, src)}
 }
 
 // roleOf is the part that a source plays in a verdict.

@@ -111,6 +111,17 @@ func (m *memory) around(span ptrace.Span) *engine.Verdict {
 	return nil
 }
 
+// servedBy returns the verdict of byzantine behaviour on the one who answered a
+// call, where that was seen at its end of it: a name may stand for several.
+func (m *memory) servedBy(call ptrace.Span) *engine.Verdict {
+	for _, b := range m.blames(call.TraceID()) {
+		if b.parent == call.SpanID() && b.verdict.Class == engine.ClassByzantine {
+			return b.verdict
+		}
+	}
+	return nil
+}
+
 // trace returns a verdict on which something in a trace is blamed, or nil.
 func (m *memory) trace(id pcommon.TraceID) *engine.Verdict {
 	if blames := m.blames(id); len(blames) > 0 {

@@ -96,6 +96,24 @@ func TestWhoFailsOverAnAnswerOfTheConvictedIsItsVictim(t *testing.T) {
 	assertRole(t, spans[3], "")
 }
 
+func TestAnswerGivenUnderASharedNameIsKnownByWhoServedIt(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Annotate.Wait = 0 })
+	b.convict(engine.ClassByzantine)
+	p, sink := b.traces(t)
+	byName := with("server.address", "payments.example")
+	for _, td := range []ptrace.Traces{
+		batch("payment", "payment-1", span(1, 1, 2, ptrace.SpanKindServer)),
+		batch("payment", "payment-2", span(2, 3, 4, ptrace.SpanKindServer)),
+		batch("checkout", "checkout-1", span(1, 2, 0, ptrace.SpanKindClient, byName), span(2, 4, 0, ptrace.SpanKindClient, byName)),
+	} {
+		require.NoError(t, p.ConsumeTraces(context.Background(), td))
+	}
+	spans := spansOf(sink.AllTraces())
+	assertRole(t, spans[1], contract.RoleCulprit)
+	assertRole(t, spans[2], contract.RoleVictim)
+	assertRole(t, spans[4], "")
+}
+
 func TestTagSaysAllThatTheVerdictSays(t *testing.T) {
 	spans := convicted(t, nil, batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed)))
 	assert.Equal(t, map[string]any{
