@@ -58,6 +58,8 @@ func (e *Engine) evaluate(n *entity) {
 		wait = asleepWait
 	case class == ClassCrash && p.found[evProcessStopped].now:
 		wait = stoppedWait
+	case class == ClassExhaustion && p.found[evCallersOverloaded].strength > 0:
+		wait = rateSpan // who asks for more than usual is known by then
 	case class == ClassPartition:
 		wait = reachWait // what is cut may turn out to be more
 	}
