@@ -59,7 +59,7 @@ func (e *Engine) evaluate(n *entity) {
 	case class == ClassCrash && p.found[evProcessStopped].now:
 		wait = stoppedWait
 	case class == ClassExhaustion && p.found[evCallersOverloaded].strength > 0:
-		wait = rateSpan // who asks for more than usual is known by then
+		wait = overloadedWait
 	case class == ClassPartition:
 		wait = reachWait // what is cut may turn out to be more
 	}
@@ -68,6 +68,9 @@ func (e *Engine) evaluate(n *entity) {
 	}
 	e.hold(n, p, &b, class)
 }
+
+// overloadedWait is how long it takes to see which caller asks for more than usual.
+const overloadedWait = 2 * time.Second
 
 // stoppedWait is how long somebody may stop a process for: to move its machine,
 // or to look into it.
@@ -300,7 +303,13 @@ func (e *Engine) callersAgain(n *entity) bool {
 	if s == nil && n.service != nil && n.service.whole != nil {
 		s = n.service.whole.calls
 	}
-	if s == nil || s.lastFail == 0 {
+	if s == nil {
+		return true
+	}
+	if s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.RecoveryCalls && s.full(e) > s.usualFull+fullOver {
+		return false // it still turns them away
+	}
+	if s.lastFail == 0 {
 		return true
 	}
 	quiet := e.now.Sub(s.lastFail)

@@ -92,7 +92,7 @@ func TestTurningCallersAway(t *testing.T) {
 		refuse(s, 0, time.Minute)
 		at := s.now
 		refuse(s, 70, 20*time.Second)
-		s.accused(at, 10*time.Second, ClassExhaustion, "quota", "ledger-1")
+		s.accused(at, 12*time.Second, ClassExhaustion, "quota", "ledger-1")
 	})
 	t.Run("some_as_usual", func(t *testing.T) {
 		s := newShop(t)
