@@ -250,6 +250,9 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[groupIntegrity] && !e.rightAgain(n) {
 		return false
 	}
+	if !replaced && e.refusedLately(n) {
+		return false
+	}
 	if p.bad[groupReach] && n.cut != nil && !n.cut.reachable(e.now) {
 		return false
 	}
@@ -258,6 +261,16 @@ func (e *Engine) over(n *entity, p *episode) bool {
 		return e.now.Sub(p.latest) >= hintFor && e.now.Sub(p.began) >= hintFor
 	}
 	return replaced || e.now.Sub(p.latest) >= settleFor
+}
+
+// refusedLately says whether a limit refused n, in its own words, a short while ago.
+func (e *Engine) refusedLately(n *entity) bool {
+	for i := range n.facts {
+		if f := &n.facts[i]; saturationFacts[f.Kind] != 0 && f.At > n.cleared && e.now.Sub(f.At) < e.params.RecoveryCalls {
+			return true
+		}
+	}
+	return false
 }
 
 const (

@@ -6,6 +6,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
 )
 
 // says has p write a line that means kind, each second for d, while a share of
@@ -63,6 +65,28 @@ func TestEngineTakesNoBusyResourceForAnExhaustedOne(t *testing.T) {
 		}
 		s.nobodyAccused(false)
 	})
+}
+
+func TestLimitThatRefusesNowAndThenIsOneFailure(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	at := s.now
+	for range 10 {
+		s.e.Observe(&Batch{Arrived: s.now,
+			Facts: []Fact{{Source: s.ledger.src, Kind: FactDiskFull, At: s.now, Text: "write: no space left on device"}},
+			Served: []Served{{Source: s.ledger.src, Failed: 60, Last: s.now}}})
+		s.run(4 * time.Second)
+	}
+	s.accused(at, 10*time.Second, ClassExhaustion, "disk", "ledger-1")
+	for _, ev := range s.events {
+		if ev.Kind == contract.EventFailureCleared {
+			t.Errorf("after %v: %s", ev.At.Sub(at), ev.Body)
+		}
+	}
+	s.run(20 * time.Second)
+	if ev := s.first(contract.EventFailureCleared); ev == nil {
+		t.Errorf("still held 20 s after the last refusal: %s", s.dump())
+	}
 }
 
 func TestEngineNamesTheLimitThatEndedIt(t *testing.T) {
