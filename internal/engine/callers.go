@@ -68,16 +68,17 @@ type servedStats struct {
 
 // edge is a caller that calls a callee.
 type edge struct {
-	caller   *entity
-	callee   *entity
-	rate     rate
-	full     fading // calls that were turned away for overload
-	used     Time
-	lastFail Time   // engine time of the latest call that failed, however
-	failed   fading // calls that failed, however
-	ok       fading
-	slow     fading // of ok, those far slower than usual
-	run      slowRun
+	caller        *entity
+	callee        *entity
+	rate          rate
+	full          fading // calls that were turned away for overload
+	used          Time
+	lastFail      Time   // engine time of the latest call that failed, however
+	failed        fading // calls that failed, however
+	answeredBadly fading // of failed, those that were answered so
+	ok            fading
+	slow          fading // of ok, those far slower than usual
+	run           slowRun
 }
 
 const maxCallees = 64
@@ -92,7 +93,7 @@ func (e *Engine) called(c *Calls) {
 		return // calls of a service to itself
 	}
 	failed := c.Outcome.Failed() && !c.Outcome.Answered()
-	if caller != nil {
+	if caller != nil && !c.Hearsay {
 		if len(e.cuts) > 0 {
 			e.worked(caller, c.Last)
 		}
@@ -105,6 +106,9 @@ func (e *Engine) called(c *Calls) {
 		if c.Outcome.Failed() {
 			ed.lastFail = e.now
 			ed.failed.add(float64(c.Count), e.now, e.params.CallWindow)
+			if c.Outcome.Answered() || c.Outcome == OutcomeUnavailable {
+				ed.answeredBadly.add(float64(c.Count), e.now, e.params.CallWindow)
+			}
 		} else {
 			ed.ok.add(float64(c.Count), e.now, e.params.CallWindow)
 			if c.Slow > 0 {

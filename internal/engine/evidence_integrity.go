@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -278,24 +279,28 @@ const leafErrors = 0.9
 
 // calleesFail says whether calls of n to others fail at more than a trickle.
 func (e *Engine) calleesFail(n *entity) bool {
-	fails := func(m *entity) bool {
-		for _, ed := range m.callees {
-			failed := ed.failed.value(e.now, e.params.CallWindow)
-			if failed >= 0.2 && failed/(failed+ed.ok.value(e.now, e.params.CallWindow)) > errorsOver/2 {
-				return true
-			}
-		}
-		return false
-	}
+	return n.anyCallee(func(ed *edge) bool { return ed.more(&ed.failed, e) })
+}
+
+// answeredBadly says whether others answer calls of n with failures, which it may
+// repeat in words of its own.
+func (e *Engine) answeredBadly(n *entity) bool {
+	return n.anyCallee(func(ed *edge) bool { return ed.more(&ed.answeredBadly, e) })
+}
+
+// more says whether calls of one kind, all of which failed, are more than a trickle.
+func (ed *edge) more(kind *fading, e *Engine) bool {
+	w := e.params.CallWindow
+	some := kind.value(e.now, w)
+	return some >= 0.2 && some/(ed.failed.value(e.now, w)+ed.ok.value(e.now, w)) > errorsOver/2
+}
+
+// anyCallee says whether is holds for one of those whom n, or an instance of it, calls.
+func (n *entity) anyCallee(is func(*edge) bool) bool {
 	if n.kind != kindService {
-		return fails(n)
+		return slices.ContainsFunc(n.callees, is)
 	}
-	for _, i := range n.service.instances {
-		if fails(i) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.service.instances, func(i *entity) bool { return slices.ContainsFunc(i.callees, is) })
 }
 
 // vouch takes in the digest of a heartbeat: of the state or the answer that its

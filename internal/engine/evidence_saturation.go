@@ -136,8 +136,8 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 			strength = 1
 		}
 		// What its callee says of itself comes up in its own words.
-		if f.Kind == FactDiskFull && e.calleesFail(n) {
-			strength *= 1 - passedOn // its own disk fails no call of its own
+		if e.answeredBadly(n) {
+			strength *= 1 - passedOn
 		}
 		strength *= 1 - passedOn*p.found[evCalleeFailing].strength
 		p.note(kind, strength, e.now, "it wrote: "+f.Text)

@@ -148,6 +148,7 @@ type Calls struct {
 	Slow    int  // of Count, those far slower than calls of their kind usually are
 	First   Time // earliest start, event time
 	Last    Time // latest end, event time
+	Hearsay bool // only a line of a log tells of it: the caller may repeat another's words
 }
 
 // Served counts calls that an instance answered: it makes progress.

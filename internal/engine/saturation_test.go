@@ -73,7 +73,7 @@ func TestLimitThatRefusesNowAndThenIsOneFailure(t *testing.T) {
 	at := s.now
 	for range 10 {
 		s.e.Observe(&Batch{Arrived: s.now,
-			Facts: []Fact{{Source: s.ledger.src, Kind: FactDiskFull, At: s.now, Text: "write: no space left on device"}},
+			Facts:  []Fact{{Source: s.ledger.src, Kind: FactDiskFull, At: s.now, Text: "write: no space left on device"}},
 			Served: []Served{{Source: s.ledger.src, Failed: 60, Last: s.now}}})
 		s.run(4 * time.Second)
 	}
@@ -123,4 +123,42 @@ func TestTurningCallersAway(t *testing.T) {
 		refuse(s, 5, 5*time.Minute)
 		s.nobodyAccused(false)
 	})
+}
+
+// Who repeats what a callee answered is short of nothing.
+func TestWordsOfACalleeAreNoWantOfItsCaller(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	for range 15 {
+		s.e.Observe(&Batch{Arrived: s.now,
+			Facts:  []Fact{{Source: s.gateway.src, Kind: FactPoolEmpty, At: s.now, Text: "checkout answered 502: connection pool exhausted"}},
+			Calls:  []Calls{{Caller: s.gateway.src, Callee: Callee{Address: s.checkout.addr, Direct: true}, Outcome: OutcomeUnavailable, Count: 10, First: s.now, Last: s.now}},
+			Served: []Served{{Source: s.gateway.src, Failed: 10, Last: s.now}}})
+		s.run(time.Second)
+	}
+	for _, ev := range s.events {
+		if ev.Verdict != nil && ev.Verdict.Class != ClassUnknown && ev.Verdict.Culprit.Name == "gateway-1" {
+			t.Errorf("said %s", ev.Body)
+		}
+	}
+}
+
+// A line of a log that names a far address in another's words shows no way to it.
+func TestHearsayShowsNoWay(t *testing.T) {
+	s := newShop(t)
+	hear := func(o Outcome) {
+		s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.gateway.src, Callee: Callee{Address: s.ledger.addr, Direct: true},
+			Outcome: o, Count: 1, First: s.now, Last: s.now, Hearsay: true}}})
+		s.run(time.Second)
+	}
+	s.run(time.Minute)
+	hear(OutcomeRefused) // it came back once, by another
+	for range 20 {
+		hear(OutcomeConnectTimeout)
+	}
+	for _, ev := range s.events {
+		if ev.Verdict != nil && ev.Verdict.Class == ClassPartition {
+			t.Errorf("said %s", ev.Body)
+		}
+	}
 }

@@ -129,7 +129,9 @@ func (sc *scratch) mentionedPeer(says meaning, at engine.Time, texts ...string) 
 				continue
 			}
 		}
-		sc.call(sc.callee(&id), o, at, at)
+		sc.out.Calls = append(sc.out.Calls, engine.Calls{
+			Caller: sc.src, Callee: sc.callee(&id).Callee, Outcome: o, Count: 1, First: at, Last: at, Hearsay: true,
+		})
 		return
 	}
 }

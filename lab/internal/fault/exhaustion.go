@@ -160,7 +160,7 @@ var exhaustion = []Entry{
 					if err := in.SetCgroup("cpu.cfs_quota_us", "30000"); err != nil {
 						return err
 					}
-					if err := in.Command(ctx, control.Pressure, "400"); err != nil {
+					if err := in.Command(ctx, control.Pressure, "150"); err != nil {
 						return err
 					}
 					return in.Command(ctx, control.Slow, "500ms")

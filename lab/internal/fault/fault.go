@@ -8,7 +8,6 @@ package fault
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"syscall"
@@ -154,10 +153,10 @@ func all(on []*fleet.Instance, culprits []ledger.Culprit, orders ...[]string) Ai
 
 // reset takes back what instances were told, and starts those that are gone.
 func reset(ctx context.Context, on ...*fleet.Instance) error {
+	if err := each(on, (*fleet.Instance).ResetCgroup); err != nil {
+		return err
+	}
 	return each(on, func(in *fleet.Instance) error {
-		if err := in.ResetCgroup(); err != nil {
-			return err
-		}
 		if in.PID() == 0 {
 			return in.Start(ctx)
 		}
@@ -187,11 +186,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 // nothing is the heal of what ends by itself.
 func nothing(context.Context) error { return nil }
 
-// each does something to all of a kind.
+// each does something to all of a kind, until it fails.
 func each[T any](all []T, do func(T) error) error {
 	for _, x := range all {
 		if err := do(x); err != nil {
-			return fmt.Errorf("%v: %w", x, err)
+			return err // it names whom it is about
 		}
 	}
 	return nil
