@@ -48,11 +48,28 @@ func weigh(p *episode, held cause, temperature float64, now Time) belief {
 		for g := range b.groups[c] {
 			sum := strongest[c][g][0] + restOfGroup*rest[c][g][0] + strongest[c][g][1] + restOfGroup*rest[c][g][1]
 			b.groups[c][g] = clamp(sum, -groupCap[g], groupCap[g])
-			b.score[c] += b.groups[c][g]
+		}
+	}
+	if p.value(evOOMKill, now) > 0 || p.value(evLastLimit, now) > 0 {
+		b.diesOfExhaustion()
+	}
+	for c := range b.score {
+		for _, x := range b.groups[c] {
+			b.score[c] += x
 		}
 	}
 	b.softmax(temperature)
 	return b
+}
+
+// diesOfExhaustion: an end for want of something shows all the signs that any end
+// shows. Only why it ended tells the two apart.
+func (b *belief) diesOfExhaustion() {
+	for g := range b.groups[causeExhaustion] {
+		if group(g) != groupEnding {
+			b.groups[causeExhaustion][g] = max(b.groups[causeExhaustion][g], b.groups[causeDead][g])
+		}
+	}
 }
 
 // softmax turns decibels into probabilities.

@@ -162,3 +162,20 @@ func TestHearsayShowsNoWay(t *testing.T) {
 		}
 	}
 }
+
+func TestOOMKillIsNoCrashWhateverElseShowsItsEnd(t *testing.T) {
+	signs := []evidence{evSilent, evProbeRefused, evProbeStill, evCallersRefused, evStillRefused, evHostAlive, evProcessGone, evExitKilled, evReturnNew}
+	end := func(why ...evidence) belief {
+		p := &episode{}
+		for _, kind := range append(why, signs...) {
+			p.note(kind, 1, 1, "it")
+		}
+		return weigh(p, causeHealthy, DefaultParams().Temperature, 1)
+	}
+	if b := end(evOOMKill); b.class(ClassExhaustion) < 0.9 {
+		t.Errorf("exhaustion %.2f, crash %.2f", b.class(ClassExhaustion), b.class(ClassCrash))
+	}
+	if b := end(); b.class(ClassCrash) < 0.9 {
+		t.Errorf("without a kill for memory: exhaustion %.2f, crash %.2f", b.class(ClassExhaustion), b.class(ClassCrash))
+	}
+}
