@@ -280,8 +280,8 @@ func detectQueue(e *Engine, n *entity, p *episode) {
 			p.startedBy(since)
 			continue
 		}
-		if s.still != 0 {
-			continue // it may come to that
+		if s.still != 0 || p.wasAway() {
+			continue // it may come to that; or what came meanwhile waits
 		}
 		strength := 0.7
 		if s.rate > 0 {
@@ -292,6 +292,11 @@ func detectQueue(e *Engine, n *entity, p *episode) {
 		p.note(evBacklog, strength, e.now, waits+", and more come than are read")
 		p.startedBy(s.piling)
 	}
+}
+
+// wasAway says whether the process is gone, or was and has just come back.
+func (p *episode) wasAway() bool {
+	return p.silent() || p.found[evReturnNew].strength > 0
 }
 
 // queueFull says whether n keeps a queue that has piled up.

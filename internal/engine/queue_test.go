@@ -159,3 +159,22 @@ func TestFullQueueThatDrainsStaysExhaustion(t *testing.T) {
 		}
 	}
 }
+
+func TestBacklogOfADeadConsumerIsItsCrash(t *testing.T) {
+	q := newMailQueue(t, 1)
+	mailer := q.mailers[0]
+	mailer.watch = true
+	q.flow(2 * time.Minute)
+	at, each := q.now, q.each
+	mailer.state, q.each = "dead", 0
+	q.flow(40 * time.Second)
+	mailer.restart()
+	q.each = each
+	q.flow(time.Minute)
+	q.accused(at, 12*time.Second, ClassCrash, "process_exit", "mailer-1")
+	for _, ev := range q.events {
+		if ev.Verdict != nil && ev.Verdict.Class == ClassExhaustion {
+			t.Errorf("after %v said %s", ev.At.Sub(at), ev.Body)
+		}
+	}
+}
