@@ -24,7 +24,8 @@ type Span struct {
 	// Surprise is −log10 of the probability that a span of its kind takes so
 	// long; 0 while too few are known.
 	Surprise float64
-	// Slow: far longer than usual. Late: longer than usual at all.
+	// Slow: far longer than usual. Late: longer than usual at all, or turned away by
+	// the server: hurt, if somebody is known to hurt it.
 	Slow, Late bool
 }
 
@@ -56,6 +57,7 @@ func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baseli
 		s.Surprise = tail.Surprise(d)
 		s.Slow, s.Late = !s.Failed && tail.Slow(d), !s.Failed && tail.Late(d)
 	}
+	s.Late = s.Late || !s.Failed && s.Outcome == engine.OutcomeOverloaded
 	return s
 }
 

@@ -24,6 +24,16 @@ const (
 	failed = ptrace.StatusCodeError
 )
 
+func TestLook_who_turns_a_caller_away_may_be_hurt(t *testing.T) {
+	for status, late := range map[int]bool{200: false, 404: false, 429: true} {
+		td, span := spanOf(t, checkout, server, unset, "", attrs{"http.response.status_code": status})
+		x := New(Settings{})
+		if look := x.Look(x.Source(td.ResourceSpans().At(0).Resource()), span, nil); look.Late != late || look.Failed || look.Slow {
+			t.Errorf("%d: %+v, want late %v", status, look, late)
+		}
+	}
+}
+
 func TestLook_outcome(t *testing.T) {
 	const refused = "dial tcp 10.0.0.7:8080: connect: connection refused"
 	cases := map[string]struct {
