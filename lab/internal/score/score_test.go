@@ -124,6 +124,9 @@ func TestHiddenAndUnmadeFaultsAreNotScored(t *testing.T) {
 	assert.Equal(t, Hidden{Faults: 1, Silent: 1}, r.Hidden)
 	assert.Equal(t, 1, r.NotMade)
 	assert.Zero(t, r.Faults+r.Verdicts.WrongCulprit+r.False["clean"].Count+r.First.Verdicts)
+	tagged := Span{Start: sec(202), Duration: time.Second, Tag: &Tag{Class: "crash", Culprit: stock}}
+	r = Judge([]ledger.Injection{unmade}, nil, []Span{tagged}, nil)
+	assert.Zero(t, r.Spans.Seen+r.Spans.Tagged, "nobody knows what it hurt")
 }
 
 func TestExhaustionThatEndsInACrashIsTwoAnswers(t *testing.T) {

@@ -191,6 +191,9 @@ func (t *tally) spans(windows []window, all []*episode, spans []Span, calls []le
 	r := &t.r.Spans
 	for i := range spans {
 		s := &spans[i]
+		if ofUnmade(windows, s) {
+			continue
+		}
 		r.Seen++
 		how, after, right := unhurt, false, false
 		name := ""
@@ -210,6 +213,14 @@ func (t *tally) spans(windows []window, all []*episode, spans []Span, calls []le
 			r.kind(name).add(how, right)
 		}
 	}
+}
+
+// ofUnmade says whether a span falls into the time of an injection that could not
+// be made as it should: nobody knows what that hurt.
+func ofUnmade(windows []window, s *Span) bool {
+	return slices.ContainsFunc(windows, func(w window) bool {
+		return w.in.Failed != "" && w.holds(s.Start, s.Start.Add(s.Duration))
+	})
 }
 
 func (r *Spans) kind(name string) *SpanRecall {
