@@ -90,7 +90,7 @@ func (e *Engine) queue(q *Queue) {
 	}
 	s.every += (min(gap, time.Minute) - s.every) / everyMemory
 	s.pile(q)
-	s.progress(q, gap, e.now)
+	s.progress(q, gap, e.now, !s.inTrouble())
 	s.waiting, s.read, s.told = q.Waiting, q.Read, e.now
 	if s.pilesUp(e.now) || s.stands(e.now) {
 		for _, n := range e.culprits(s) {
@@ -141,8 +141,13 @@ func (s *queueState) pile(q *Queue) {
 	}
 }
 
-// progress follows how many were read.
-func (s *queueState) progress(q *Queue, gap time.Duration, now Time) {
+// inTrouble says whether one of those who are to do with the queue is convicted.
+func (s *queueState) inTrouble() bool {
+	return s.teller != nil && s.teller.verdict != nil || slices.ContainsFunc(s.readers, func(n *entity) bool { return n.verdict != nil })
+}
+
+// progress follows how many were read, and learns from it how they usually are.
+func (s *queueState) progress(q *Queue, gap time.Duration, now Time, learn bool) {
 	if q.Read < 0 || s.read < 0 || q.Read < s.read {
 		s.still = 0
 		return
@@ -151,7 +156,9 @@ func (s *queueState) progress(q *Queue, gap time.Duration, now Time) {
 	case read > 0:
 		s.reads = min(s.reads+1, readsKnown)
 		if s.still != 0 {
-			s.longest = max(s.longest-s.longest/queueMemory, now.Sub(s.still))
+			if learn {
+				s.longest = max(s.longest-s.longest/queueMemory, now.Sub(s.still))
+			}
 			s.still = 0
 		}
 		switch per := read / gap.Seconds(); {

@@ -178,3 +178,19 @@ func TestBacklogOfADeadConsumerIsItsCrash(t *testing.T) {
 		}
 	}
 }
+
+func TestSlowReadingThatWasAFailureIsNotTheUsual(t *testing.T) {
+	q := newMailQueue(t, 1)
+	q.flow(2 * time.Minute)
+	each := q.each
+	q.each, q.committed = 1, time.Minute // it takes them in lumps, and too slowly
+	q.flow(3 * time.Minute)
+	q.each, q.committed = 200, 0
+	q.flow(time.Minute)
+	q.events, q.each = nil, each
+	q.flow(time.Minute)
+	at := q.now
+	q.each = 0
+	q.flow(45 * time.Second)
+	q.accused(at, 45*time.Second, ClassCrash, "hang", "mailer-1")
+}
