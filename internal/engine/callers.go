@@ -56,14 +56,15 @@ func (f *fading) value(now Time, halfLife time.Duration) float64 {
 
 // servedStats is what an instance says of calls that it answered itself.
 type servedStats struct {
-	told   cadence
-	total  uint64
-	last   Time // event time of the latest end
-	seen   Time // engine time
-	ok     fading
-	failed fading
-	faults fading // failures of its own making
-	slow   fading
+	told    cadence
+	total   uint64
+	last    Time // event time of the latest end
+	seen    Time // engine time
+	spanned Time // when a span of it was seen last
+	ok      fading
+	failed  fading
+	faults  fading // failures of its own making
+	slow    fading
 }
 
 // edge is a caller that calls a callee.
@@ -91,6 +92,9 @@ func (e *Engine) called(c *Calls) {
 	caller := e.instance(c.Caller)
 	if caller == n || caller != nil && caller.service != nil && caller.service == n.service && n.kind == kindService {
 		return // calls of a service to itself
+	}
+	if caller != nil && e.counted(c.Counted, &caller.spanned) {
+		return
 	}
 	failed := c.Outcome.Failed() && !c.Outcome.Answered()
 	if caller != nil && !c.Hearsay {
@@ -311,9 +315,25 @@ func (n *entity) disconnect() {
 	n.callees, n.calledBy = nil, nil
 }
 
+// counted says whether calls that a metric counted are those of which spans tell
+// anyhow: spans say more, and sooner. spanned is when one was seen last.
+func (e *Engine) counted(byMetric bool, spanned *Time) bool {
+	if !byMetric {
+		*spanned = e.now
+		return false
+	}
+	return *spanned != 0 && e.now.Sub(*spanned) < spansLately
+}
+
+// spansLately is how long spans stand in for the counts of metrics.
+const spansLately = 5 * time.Minute
+
 func (e *Engine) serving(v *Served) {
 	n := e.instance(v.Source)
 	if n == nil {
+		return
+	}
+	if e.counted(v.Counted, &n.served.spanned) {
 		return
 	}
 	n.alive, n.answered = true, true

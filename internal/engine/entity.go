@@ -39,6 +39,7 @@ type entity struct {
 	calls     *callStats    // callers.go: what its callers say
 	served    servedStats   // callers.go: what it says of calls that it answered
 	callees   []*edge       // callers.go: whom it calls
+	spanned   Time          // callers.go: when a span of a call that it made was seen last
 	calledBy  []*edge       // callers.go: who calls it, at most maxCallers
 	views     []*view       // view.go: how it is seen from each host
 	integrity integrity     // evidence_integrity.go
@@ -116,6 +117,7 @@ type service struct {
 
 	versions       []versionSeen // latest last
 	announcedStops int           // stops that were announced
+	deployed       Time          // when a roll-out of it was told last
 	restart        time.Duration // longest usual absence over a restart, 0 while unknown
 	restarts       int
 	lastBorn       Time    // when its youngest instance was first seen

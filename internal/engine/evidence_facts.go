@@ -24,6 +24,10 @@ func (e *Engine) fact(f *Fact) {
 		return
 	}
 	if n := e.instance(f.Source); n != nil {
+		if f.Kind == FactDeploy {
+			n.service.deployed = e.now
+			return
+		}
 		e.addFact(n, *f)
 		return
 	}
@@ -59,7 +63,7 @@ func (e *Engine) addFact(n *entity, f Fact) {
 		e.suspect(n)
 	case FactRestarts:
 		e.restartCounted(n, f)
-	case FactPanic, FactOOMKill, FactOutOfMemory, FactCrashLoop, FactNodeDown,
+	case FactPanic, FactOOMKill, FactEvicted, FactOverLimit, FactOutOfMemory, FactCrashLoop, FactNodeDown,
 		FactBackwards, FactEquivocated, FactDiskFull, FactNoDescriptor, FactNoThread, FactNoPort, FactPoolEmpty:
 		e.suspect(n)
 	default:
@@ -119,6 +123,12 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 			p.remember(evPanic, strength, f.At, "it wrote: "+f.Text)
 		case FactOOMKill:
 			p.remember(evOOMKill, 1, f.At, f.Text)
+		case FactEvicted:
+			if kind := LevelKind(f.Value); kind < NumLevels && evictions[kind] != 0 {
+				p.remember(evictions[kind], 1, f.At, f.Text)
+			}
+		case FactOverLimit:
+			p.remember(evOverLimit, 1, f.At, f.Text)
 		case FactOutOfMemory:
 			p.remember(evOutOfMemory, 1, f.At, "it wrote: "+f.Text)
 		case FactCrashLoop:
@@ -132,6 +142,9 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 			fmt.Sprintf("started %d times within %s, and never said that it would stop", starts, inWords(crashLoopWithin)))
 	}
 }
+
+// evictions is what a node that is short of something ends others for.
+var evictions = [NumLevels]evidence{LevelMemory: evEvictedMemory, LevelDisk: evEvictedDisk, LevelThreads: evEvictedThreads}
 
 // panicAlone: servers that recover write panics and live on.
 const panicAlone = 0.4

@@ -56,23 +56,14 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 		switch {
 		case n.levels.short(kind, e.now):
 			p.short(e, kind, &n.levels[kind], "its", 1)
-		case n.host != nil && n.host.levels.short(kind, e.now) && ofHosts[kind]:
+		case n.host != nil && n.host.levels.short(kind, e.now) && levelRules[kind].ofHost:
 			p.short(e, kind, &n.host.levels[kind], "its host's", hostShort)
 		}
 	}
 }
 
-// ofHosts are the resources that all on a host share.
-var ofHosts = [NumLevels]bool{LevelMemory: true, LevelDisk: true, LevelDescriptors: true, LevelThreads: true}
-
 // hostShort: what is short on a host may not be what hurts one process on it.
 const hostShort = 0.7
-
-// levelEvidence is what a resource at its limit is evidence of.
-var levelEvidence = [NumLevels]evidence{
-	LevelMemory: evMemoryFull, LevelHeap: evMemoryFull, LevelCPU: evBusy, LevelThrottled: evThrottled, LevelDisk: evVolumeFull,
-	LevelDescriptors: evDescriptorsFull, LevelThreads: evThreadsFull, LevelPool: evPoolFull,
-}
 
 // short notes that a resource is at its limit.
 func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, strength float64) {
@@ -81,6 +72,16 @@ func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, 
 	case LevelThrottled:
 		text = fmt.Sprintf("its CPU quota throttled it in %.0f %% of the periods", 100*s.share)
 		strength *= clamp(s.share/errorsFull, 0.5, 1)
+	case LevelGC:
+		text = fmt.Sprintf("it spends %.0f %% of its time on collecting garbage", 100*s.share)
+	case LevelMemoryStall:
+		text = fmt.Sprintf("%s tasks all waited for memory for %.0f %% of the time", whose, 100*s.share)
+	case LevelIOStall:
+		text = fmt.Sprintf("%s tasks all waited for a disk for %.0f %% of the time", whose, 100*s.share)
+	case LevelDiskIO:
+		text = fmt.Sprintf("%s disk is busy for %.0f %% of the time, and each operation takes long", whose, 100*s.share)
+	case LevelNodeMemory, LevelNodeDisk, LevelNodeThreads:
+		text = fmt.Sprintf("its node says that it is short of %s", kind)
 	case LevelPool:
 		text = fmt.Sprintf("%s connection pool is used up", whose)
 		if s.waiting > 0 {
@@ -89,7 +90,11 @@ func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, 
 			strength *= 0.6
 		}
 	}
-	if row := levelEvidence[kind]; !p.found[row].now || p.found[row].strength < strength {
+	if news := s.news(); news < 1 {
+		strength *= news
+		text += ", as usual"
+	}
+	if row := levelRules[kind].row; !p.found[row].now || p.found[row].strength < strength {
 		p.note(row, strength, e.now, text)
 	}
 }
@@ -111,7 +116,7 @@ func processLevels(e *Engine, q *Process, p *episode) {
 		what        string
 		kind        evidence
 	}{
-		{q.MemoryUsed, q.MemoryLimit, levelFrom[LevelMemory], "bytes of memory", evMemoryFull},
+		{q.MemoryUsed, q.MemoryLimit, levelRules[LevelMemory].from, "bytes of memory", evMemoryFull},
 		{q.FDs, q.FDLimit, limitFrom, "file descriptors", evDescriptorsFull},
 		{q.Threads, q.ThreadLimit, limitFrom, "threads", evThreadsFull},
 	} {

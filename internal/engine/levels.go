@@ -13,24 +13,76 @@ type levelState struct {
 	waiting float64
 	at      Time
 	every   time.Duration // between the last two that were told
+	stands  time.Duration // how long it stands by itself; 0 if it is told again and again
+
+	usual float64       // 0-1, share that it usually has while nothing is wrong
+	known time.Duration // over which that was learned
 }
 
-// levelFrom is the share from which on a resource may be what is short.
-var levelFrom = [NumLevels]float64{
-	LevelMemory: 0.95, LevelHeap: 0.97, LevelCPU: 0.97, LevelThrottled: throttledFrom, LevelDisk: 0.985,
-	LevelDescriptors: limitFrom, LevelThreads: limitFrom, LevelPool: 0.999,
+// levelRules is what a level means: from which share on it may be what is short,
+// what that is evidence of, whether all on a host share it, and over which time
+// the usual is learned. What fills up may take hours for it; a rate changes within
+// minutes.
+var levelRules = [NumLevels]struct {
+	from   float64
+	row    evidence
+	ofHost bool
+	memory time.Duration
+}{
+	LevelMemory:      {0.95, evMemoryFull, true, stockMemory},
+	LevelHeap:        {0.97, evMemoryFull, false, stockMemory},
+	LevelGC:          {0.40, evMemoryFull, false, rateMemory},
+	LevelCPU:         {0.97, evBusy, true, rateMemory},
+	LevelThrottled:   {throttledFrom, evThrottled, false, rateMemory},
+	LevelDisk:        {0.985, evVolumeFull, true, stockMemory},
+	LevelDiskIO:      {0.95, evIOPressure, true, rateMemory},
+	LevelDescriptors: {limitFrom, evDescriptorsFull, true, stockMemory},
+	LevelThreads:     {limitFrom, evThreadsFull, true, stockMemory},
+	LevelPool:        {0.999, evPoolFull, false, rateMemory},
+	LevelConnections: {limitFrom, evPoolFull, false, stockMemory},
+	LevelFlows:       {limitFrom, evFlowsFull, true, stockMemory},
+	LevelMemoryStall: {pressureFrom, evMemoryPressure, true, rateMemory},
+	LevelIOStall:     {pressureIOFrom, evIOPressure, true, rateMemory},
+	LevelNodeMemory:  {1, evMemoryPressure, true, stockMemory},
+	LevelNodeDisk:    {1, evVolumeFull, true, stockMemory},
+	LevelNodeThreads: {1, evThreadsFull, true, stockMemory},
 }
+
+const (
+	stockMemory = 6 * time.Hour
+	rateMemory  = 10 * time.Minute
+	// leastMemory is over how long a level is smoothed at least.
+	leastMemory = 2 * time.Minute
+	// newcomer: of whom less than this is known, nobody knows what is usual.
+	newcomer = 50 * time.Second
+	// newsFull is how much of the usual headroom must be gone to count in full,
+	// and oldNews what a limit counts that is as usual: it was so when all was
+	// well.
+	newsFull = 0.3
+	oldNews  = 0.3
+	// levelFresh is how long a level stands that was told once.
+	levelFresh = 20 * time.Second
+)
 
 // level takes in how full something is.
 func (e *Engine) level(l *Level) {
-	if l.Source == nil || l.Kind >= NumLevels {
+	if l.Kind >= NumLevels {
 		return
 	}
-	if n := e.instance(l.Source); n != nil {
+	var n *entity
+	switch {
+	case l.Source != nil:
+		n = e.instance(l.Source)
+	case l.Address != "":
+		n = e.callee(Callee{Address: l.Address})
+	default:
+		return
+	}
+	if n != nil {
 		if n.levels == nil {
 			n.levels = &levels{}
 		}
-		n.levels[l.Kind].set(l, e.now)
+		n.levels[l.Kind].set(l, e.now, e.now.Sub(n.born), n.episode == nil)
 		if n.levels.short(l.Kind, e.now) {
 			e.mark(n)
 		}
@@ -40,15 +92,31 @@ func (e *Engine) level(l *Level) {
 		if h.levels == nil {
 			h.levels = &levels{}
 		}
-		h.levels[l.Kind].set(l, e.now)
+		h.levels[l.Kind].set(l, e.now, e.now.Sub(h.born), true)
 	}
 }
 
-func (s *levelState) set(l *Level, now Time) {
-	if s.at != 0 && now > s.at {
-		s.every = now.Sub(s.at)
+// set takes in what was told of somebody who has been known for a while. learn
+// is false while something speaks against them.
+func (s *levelState) set(l *Level, now Time, since time.Duration, learn bool) {
+	if s.at != 0 && now.Sub(s.at) <= oneBatch { // of several, the fullest
+		s.share, s.waiting = max(s.share, l.Share), max(s.waiting, l.Waiting)
+		return
 	}
-	s.share, s.waiting, s.at = l.Share, l.Waiting, now
+	switch {
+	case s.at == 0 && since < newcomer:
+		s.usual = clamp(l.Share, 0, 1)
+	case s.at == 0: // nobody had to tell it before
+		s.known = levelRules[l.Kind].memory
+	case now > s.at:
+		s.every = now.Sub(s.at)
+		if learn {
+			over := max(min(s.known, levelRules[l.Kind].memory), leastMemory)
+			s.usual += (clamp(s.share, 0, 1) - s.usual) * clamp(float64(s.every)/float64(over), 0, 1)
+			s.known += s.every
+		}
+	}
+	s.share, s.waiting, s.at, s.stands = l.Share, l.Waiting, now, l.Stands
 }
 
 // short says whether what was told last still stands and is at its limit.
@@ -57,11 +125,21 @@ func (ls *levels) short(kind LevelKind, now Time) bool {
 		return false
 	}
 	s := &ls[kind]
-	if s.at == 0 || now.Sub(s.at) > 3*s.every+levelFresh {
+	stands := s.stands
+	if stands == 0 {
+		stands = 3*s.every + levelFresh
+	}
+	if s.at == 0 || now.Sub(s.at) > stands {
 		return false
 	}
-	return s.share >= levelFrom[kind] || kind == LevelPool && s.waiting > 0 && (s.share < 0 || s.share >= 0.9)
+	return s.share >= levelRules[kind].from || kind == LevelPool && s.waiting > 0 && (s.share < 0 || s.share >= 0.9)
 }
 
-// levelFresh is how long a level stands that was told once.
-const levelFresh = 20 * time.Second
+// news is how much a limit that is reached says, 0-1: one that was usually
+// reached before, and hurt nobody, explains little.
+func (s *levelState) news() float64 {
+	if s.share < 0 {
+		return 1
+	}
+	return clamp((s.share-s.usual)/max(1-s.usual, 1e-3)/newsFull, oldNews, 1)
+}

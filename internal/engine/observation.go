@@ -149,16 +149,18 @@ type Calls struct {
 	First   Time // earliest start, event time
 	Last    Time // latest end, event time
 	Hearsay bool // only a line of a log tells of it: the caller may repeat another's words
+	Counted bool // by a metric: between First and Last, and of no use where spans tell the same
 }
 
 // Served counts calls that an instance answered: it makes progress.
 type Served struct {
-	Source *Source
-	OK     int
-	Failed int
-	Faults int  // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
-	Slow   int  // of OK, those far slower than their kind usually is
-	Last   Time // latest end, event time
+	Source  *Source
+	OK      int
+	Failed  int
+	Faults  int  // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
+	Slow    int  // of OK, those far slower than their kind usually is
+	Last    Time // latest end, event time
+	Counted bool // by a metric, as Calls.Counted
 }
 
 // Fact is something that a log line, an event or a host says outright.
@@ -173,10 +175,12 @@ type Fact struct {
 // Level is how much of something is used, or how often it fell short.
 type Level struct {
 	Source  *Source // whose; a source without service is a host
+	Address string  // where Source is nil: whose, as callers write it
 	Kind    LevelKind
 	Share   float64 // 0-1 and beyond, of the limit or of the time; -1 if not told
 	Waiting float64 // requests that wait for it
 	At      Time
+	Stands  time.Duration // how long it holds if it is not told again; 0: it is told at a rhythm
 }
 
 // LevelKind is what a Level is of.
@@ -186,16 +190,29 @@ type LevelKind uint8
 const (
 	LevelMemory      LevelKind = iota // of its limit
 	LevelHeap                         // of the runtime's own limit
+	LevelGC                           // of the time, spent on collecting garbage
 	LevelCPU                          // of its limit
 	LevelThrottled                    // of the periods in which its quota stopped it
-	LevelDisk                         // of the fullest file system
+	LevelDisk                         // of the fullest file system, in bytes or inodes
+	LevelDiskIO                       // of the time, while each operation takes long
 	LevelDescriptors                  // of its limit
 	LevelThreads                      // of its limit
-	LevelPool                         // connections in use
+	LevelPool                         // connections in use, of those that it may open
+	LevelConnections                  // connections that it holds, of those that it accepts
+	LevelFlows                        // connections that the kernel follows, of those that it can
+	LevelMemoryStall                  // of the time, in which all tasks waited for memory
+	LevelIOStall                      // of the time, in which all tasks waited for a disk
+	LevelNodeMemory                   // 1 while its node says that it is short
+	LevelNodeDisk                     // 1 while its node says that it is short
+	LevelNodeThreads                  // 1 while its node says that it is short
 	NumLevels
 )
 
-var levelNames = [NumLevels]string{"memory", "heap", "cpu", "throttled periods", "disk", "file descriptors", "threads", "connection pool"}
+var levelNames = [NumLevels]string{
+	"memory", "heap", "time spent on collecting garbage", "cpu", "throttled periods", "disk", "disk time",
+	"file descriptors", "threads", "connection pool", "connections", "connection tracking table", "time stalled for memory",
+	"time stalled for a disk", "memory of the node", "disk of the node", "threads of the node",
+}
 
 func (k LevelKind) String() string {
 	if k < NumLevels {
@@ -346,6 +363,8 @@ const (
 	FactNoPort                // it has no local port left to call from
 	FactForged                // what it signed was sent again in its name
 	FactAlive                 // its agent or host sees it running
+	FactEvicted               // its node ended it because the node itself was short, Value = LevelKind of what
+	FactOverLimit             // it was ended because it used more disk than its limit
 	numFacts
 )
 

@@ -13,6 +13,7 @@ type hostState struct {
 	zone     string    // "" while nobody told
 	observer *observer // the latest that looks from there, or nil
 	levels   *levels   // nil while nobody told
+	born     Time      // when it was first named
 	told     cadence   // of signs from it
 	since    Time      // when the current unbroken run of signs began
 	recent   [2]struct {
@@ -57,7 +58,7 @@ func (e *Engine) host(name string) *hostState {
 		if len(e.hosts) >= e.params.MaxInstances {
 			clear(e.hosts) // learned again with the next signs
 		}
-		h = &hostState{name: name}
+		h = &hostState{name: name, born: e.now}
 		e.hosts[name] = h
 	}
 	return h

@@ -184,6 +184,12 @@ const (
 	evForged
 	evLastLimit
 	evNoPort
+	evFlowsFull
+	evEvictedMemory
+	evEvictedDisk
+	evEvictedThreads
+	evOverLimit
+	evDeploy
 	numEvidence
 )
 
@@ -233,6 +239,10 @@ var weights = [numEvidence]row{
 	evHostAlive:      {groupReach, 0, false, dB{pl: 3, de: 4, ha: 3, pa: -8, ob: -8}},
 	evOOMKill:        {groupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6}},
 	evLastLimit:      {groupEnding, 15 * time.Minute, false, dB{pl: -30, de: -30, ha: -20, nl: -20, pa: -20, ex: 34, vi: -6}},
+	evEvictedMemory:  {groupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6}},
+	evEvictedDisk:    {groupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6}},
+	evEvictedThreads: {groupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6}},
+	evOverLimit:      {groupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6}},
 	evOutOfMemory:    {groupLogs, 5 * time.Minute, false, dB{pl: -4, de: -4, ha: -2, pa: -6, ex: 14, vi: -4}},
 	evPanic:          {groupLogs, 5 * time.Minute, false, dB{pl: -15, de: 16, ha: -8, nl: -8, pa: -10, ex: -2, vi: -6}},
 	evExitCrash:      {groupRuntime, 15 * time.Minute, true, dB{pl: -15, de: 24, ha: -15, nl: -15, pa: -15, ex: -2, vi: -6}},
@@ -243,6 +253,7 @@ var weights = [numEvidence]row{
 
 	evAnnounced:    {groupChange, 0, false, dB{pl: 20, de: -10, ha: -8, nl: -8, pa: -8, ex: -4, vi: -4}},
 	evNotAnnounced: {groupChange, 0, false, dB{pl: -10}},
+	evDeploy:       {groupChange, 0, false, dB{pl: 6}},
 	evReplaced:     {groupChange, 0, false, dB{pl: 6, ha: -4, nl: -4, pa: -6}},
 
 	evStarting:   {groupGood, 0, false, dB{pl: 2, ha: -12, nl: -16, ex: -2, by: -2}},
@@ -267,6 +278,7 @@ var weights = [numEvidence]row{
 	evThreadsFull:       {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
 	evPoolFull:          {groupSaturation, 0, false, dB{ha: -2, pa: -4, ex: 13, vi: -2}},
 	evVolumeFull:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	evFlowsFull:         {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
 	evIOPressure:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
 	evBusy:              {groupSaturation, 0, false, dB{ha: -2, pa: -2, ex: 8, vi: -1}},
 	evSlow:              {groupOwn, 0, false, dB{pl: -4, de: -8, ha: -6, nl: -8, pa: 1, ex: 8, by: -1, vi: 7}},

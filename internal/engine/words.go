@@ -36,6 +36,9 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 			v.Confidence = min(v.Confidence, ceilingOneSided)
 		}
 	}
+	if class == ClassExhaustion && p.evicted() && n.host != nil && n.host.name != "" {
+		v.Culprit = Culprit{Type: CulpritNode, Name: n.host.name}
+	}
 	if v.Subclass == "overload" {
 		if c := e.pusher(n); c != nil {
 			v.Subclass = "quota"
@@ -137,13 +140,19 @@ func subclass(p *episode, c cause) string {
 		switch {
 		case has(evOOMKill):
 			return "oom_kill"
+		case has(evEvictedMemory):
+			return "memory"
+		case has(evEvictedDisk) || has(evOverLimit):
+			return "disk"
+		case has(evEvictedThreads):
+			return "threads"
 		case has(evDiskFull):
 			return "disk"
 		case has(evNoDescriptor):
 			return "file_descriptors"
 		case has(evNoThread):
 			return "threads"
-		case has(evNoPort):
+		case has(evNoPort) || has(evFlowsFull) && !has(evPoolEmpty):
 			return "ports"
 		case has(evVolumeFull):
 			return "disk"
