@@ -80,6 +80,9 @@ func (e *Engine) Observe(b *Batch) {
 	for i := range b.Hops {
 		e.hop(&b.Hops[i])
 	}
+	for i := range b.Places {
+		e.placed(&b.Places[i])
+	}
 	for i := range b.Facts {
 		e.fact(&b.Facts[i])
 	}

@@ -27,6 +27,7 @@ type entity struct {
 	address string     // of an external; of a link its name
 	service *service   // nil for externals and nodes
 	host    *hostState // evidence_context.go: nil where it names none
+	node    string     // place.go: name of its host as that host's agent tells it
 
 	born    Time
 	touched Time // last time that anything came from or about it
@@ -46,6 +47,7 @@ type entity struct {
 	levels    *levels       // levels.go: nil while nobody told
 	rate      rate          // demand.go: how often it is called
 	reads     []*reading    // queue.go: queues that it reads
+	seenRun   Time          // facts.go: when its host's agent saw its process run
 	facts     []Fact        // facts.go: what was said outright, latest last
 
 	incarnations [4]incarnation // liveness.go: latest last

@@ -16,7 +16,7 @@ func (e *Engine) onHost(name string) []*entity {
 	}
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.head; n != nil; n = n.next {
-			if n.kind == kindInstance && n.src.Host == name {
+			if n.kind == kindInstance && n.host != nil && n.host.name == name {
 				out = append(out, n)
 			}
 		}

@@ -45,6 +45,11 @@ func (e *Engine) addFact(n *entity, f Fact) {
 		return
 	}
 	f.At = min(f.At, e.now)
+	if f.Kind == FactAlive {
+		n.alive, n.seenRun = true, f.At
+		e.mark(n)
+		return
+	}
 	if len(n.facts) == maxFactsEach {
 		n.facts = append(n.facts[:0], n.facts[1:]...)
 	}
@@ -52,7 +57,7 @@ func (e *Engine) addFact(n *entity, f Fact) {
 	switch f.Kind {
 	case FactStopping:
 		e.announce(n)
-	case FactAlive, FactStarted:
+	case FactStarted:
 		n.alive = true
 	case FactExit:
 		if cleanExit(f.Value) {

@@ -19,6 +19,7 @@ type Batch struct {
 	Served    []Served
 	Facts     []Fact
 	Levels    []Level
+	Places    []Place
 	Queues    []Queue
 	Consumed  []Consumed
 	Hops      []Hop
@@ -36,12 +37,13 @@ func (b *Batch) Reset() {
 	clear(b.Served)
 	clear(b.Facts)
 	clear(b.Levels)
+	clear(b.Places)
 	clear(b.Queues)
 	clear(b.Consumed)
 	clear(b.Hops)
 	b.Observers, b.Beats, b.Probes, b.Signs = b.Observers[:0], b.Beats[:0], b.Probes[:0], b.Signs[:0]
 	b.Calls, b.Served, b.Facts, b.Hops, b.Spans = b.Calls[:0], b.Served[:0], b.Facts[:0], b.Hops[:0], b.Spans[:0]
-	b.Levels, b.Queues, b.Consumed = b.Levels[:0], b.Queues[:0], b.Consumed[:0]
+	b.Levels, b.Places, b.Queues, b.Consumed = b.Levels[:0], b.Places[:0], b.Queues[:0], b.Consumed[:0]
 }
 
 // Empty says whether b holds no observation.
@@ -50,7 +52,7 @@ func (b *Batch) Empty() bool { return b.Len() == 0 }
 // Len is the number of observations in b.
 func (b *Batch) Len() int {
 	return len(b.Observers) + len(b.Beats) + len(b.Probes) + len(b.Signs) +
-		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Levels) + len(b.Queues) + len(b.Consumed) + len(b.Hops) + len(b.Spans)
+		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Levels) + len(b.Places) + len(b.Queues) + len(b.Consumed) + len(b.Hops) + len(b.Spans)
 }
 
 // Stamp says which observer saw something and when, on that observer's clock.
@@ -219,6 +221,13 @@ func (k LevelKind) String() string {
 		return levelNames[k]
 	}
 	return "invalid"
+}
+
+// Place is on which host an instance runs, as the host's agent tells it. The
+// instance itself may know only the name of its container.
+type Place struct {
+	Source *Source
+	Host   string
 }
 
 // Queue is how many messages wait in a queue.

@@ -67,9 +67,13 @@ func (e *Engine) host(name string) *hostState {
 // locate puts n on the host that src names. Who names none stands on a host of
 // its own, known by no name.
 func (e *Engine) locate(n *entity, src *Source) {
+	host := src.Host
+	if n.node != "" {
+		host = n.node
+	}
 	switch {
-	case src.Host != "" && (n.host == nil || n.host.name != src.Host):
-		n.host = e.host(src.Host)
+	case host != "" && (n.host == nil || n.host.name != host):
+		n.host = e.host(host)
 	case n.host == nil:
 		n.host = &hostState{}
 	}
@@ -79,6 +83,14 @@ func (e *Engine) locate(n *entity, src *Source) {
 	if src.Version != "" {
 		n.version = src.Version
 		n.service.runs(src.Version, e.now)
+	}
+}
+
+// placed takes in what an agent tells of where an instance runs.
+func (e *Engine) placed(p *Place) {
+	if n := e.instance(p.Source); n != nil && p.Host != "" && n.node != p.Host {
+		n.node = p.Host
+		e.locate(n, n.src)
 	}
 }
 

@@ -263,6 +263,9 @@ func (e *Engine) current(ps *probeState) bool {
 
 // detectProcess: what the kernel says of the process itself.
 func detectProcess(e *Engine, n *entity, p *episode) {
+	if p.onset != 0 && n.seenRun > p.onset.Add(time.Second) && e.now.Sub(n.seenRun) < seenRunFor {
+		p.note(evProcessRuns, 1, e.now, "its host's agent sees the process run")
+	}
 	for _, ps := range n.probes {
 		if ps.process == nil || !e.current(ps) {
 			continue
@@ -281,6 +284,9 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 		}
 	}
 }
+
+// seenRunFor is how long it counts that a process was seen to run.
+const seenRunFor = 30 * time.Second
 
 func (ps *probeState) processName() string {
 	name := strings.TrimPrefix(ps.target, processTarget)

@@ -55,7 +55,7 @@ func TestCountsThatRunBackwards(t *testing.T) {
 				p.SetStartTimestamp(pcommon.Timestamp(start))
 				p.SetTimestamp(pcommon.Timestamp(1e18 + int64(i)*1e9))
 				var b engine.Batch
-				x.Metrics(md, 2e18, &b)
+				x.Metrics(md, 2e18, nil, &b)
 				facts += len(b.Facts)
 			}
 			assert.Equal(t, c.facts, facts)

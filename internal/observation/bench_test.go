@@ -156,7 +156,7 @@ func BenchmarkMetrics(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		batch.Reset()
-		x.Metrics(md, testNow, &batch)
+		x.Metrics(md, testNow, nil, &batch)
 	}
 }
 

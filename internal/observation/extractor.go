@@ -30,6 +30,7 @@ const (
 	defaultSources = 50_000
 	defaultHops    = 200
 	maxCallees     = 16_384 // interned addresses
+	namesEach      = 4      // by which a source can be found, at least
 	maxSupervised  = 16_384 // pods and containers whose restarts are followed
 )
 
@@ -41,6 +42,7 @@ type Extractor struct {
 	pods     *cache[podKey, engine.Source] // who runs in a pod or container
 	states   *cache[stateID, int64]        // what a supervisor said last
 	counts   counts
+	meters   meters
 	gate     hopGate
 	skips    skips
 	scratch  sync.Pool // *scratch
@@ -58,7 +60,7 @@ func New(s Settings) *Extractor {
 		observer: s.Observer,
 		sources:  newCache[sourceID, engine.Source](s.MaxSources),
 		callees:  newCache[calleeID, callee](maxCallees),
-		pods:     newCache[podKey, engine.Source](s.MaxSources),
+		pods:     newCache[podKey, engine.Source](namesEach * s.MaxSources),
 		states:   newCache[stateID, int64](maxSupervised),
 	}
 	x.gate.open(s.MaxHops)

@@ -141,7 +141,7 @@ func FuzzMetrics(f *testing.F) {
 			return
 		}
 		var b engine.Batch
-		New(Settings{MaxSources: 16}).Metrics(md, testNow, &b)
+		New(Settings{MaxSources: 16}).Metrics(md, testNow, nil, &b)
 		sane(t, &b, md.DataPointCount()+md.ResourceMetrics().Len())
 	})
 }

@@ -13,99 +13,167 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine"
 )
 
-// Events of Kubernetes (receiver k8s_events) name a pod by its uid or a node by
-// its name. Which service a pod runs is known from the pod's own telemetry; an
-// event of a pod that was never heard of is about nobody we know.
+// Events of Kubernetes (receivers k8s_events and k8sobjects) name a pod by its
+// uid, a node or a deployment by its name. Which service a pod runs is known from
+// the pod's own telemetry; an event of a pod that was never heard of is about
+// nobody we know.
 
-// kubeletEvery is how often a kubelet probes by default. Only failures make
-// events, so nothing tells when one is over: after a few periods it is history.
-const kubeletEvery = 10 * time.Second
+const (
+	// kubeletEvery is how often a kubelet probes by default. Only failures make
+	// events, so nothing tells when one is over: after a few periods it is history.
+	kubeletEvery = 10 * time.Second
+	// pressureFor is how long a node is short that said so once. The kubelet says
+	// when it no longer is, after five minutes at the soonest.
+	pressureFor = 5 * time.Minute
+)
 
 // event is one event of Kubernetes.
 type event struct {
-	node    bool // about a node; else about a pod
-	src     *engine.Source
-	message string
-	at      engine.Time
+	reason, message    string
+	kind, name, uid    string // of the object that it is about
+	container          string
+	namespace, cluster string
+	src                *engine.Source
+	at                 engine.Time
 }
 
-// podEvents is what the reasons of a pod's events mean.
+// podEvents is what the reasons of a pod's events mean. Not read, because others
+// follow that tell more: TaintManagerEviction (the kubelet's Killing, if the node
+// lives) and FailedScheduling (nobody runs there yet).
 var podEvents = map[string]func(sc *scratch, e *event){
-	"OOMKilling": func(sc *scratch, e *event) { sc.fact(e, engine.FactOOMKill) },
+	"OOMKilled":  func(sc *scratch, e *event) { sc.fact(e, engine.FactOOMKill, 0) },
+	"OOMKilling": func(sc *scratch, e *event) { sc.fact(e, engine.FactOOMKill, 0) },
 	"BackOff": func(sc *scratch, e *event) {
 		if strings.Contains(e.message, "restarting failed") { // not: pulling an image
-			sc.fact(e, engine.FactCrashLoop)
+			sc.fact(e, engine.FactCrashLoop, 0)
 		}
 	},
-	"CrashLoopBackOff": func(sc *scratch, e *event) { sc.fact(e, engine.FactCrashLoop) },
+	"CrashLoopBackOff": func(sc *scratch, e *event) { sc.fact(e, engine.FactCrashLoop, 0) },
 	"Killing": func(sc *scratch, e *event) {
 		// A container that failed its liveness probe is killed for cause.
 		if !strings.Contains(e.message, "failed liveness") && !strings.Contains(e.message, "failed startup") {
-			sc.fact(e, engine.FactStopping)
+			sc.fact(e, engine.FactStopping, 0)
 		}
 	},
-	"Evicted": func(sc *scratch, e *event) {
-		switch {
-		case strings.Contains(e.message, "memory"):
-			sc.fact(e, engine.FactOutOfMemory)
-		case strings.Contains(e.message, "storage"), strings.Contains(e.message, "disk"):
-			sc.fact(e, engine.FactDiskFull)
-		default:
-			sc.fact(e, engine.FactStopping)
-		}
-	},
-	"Preempted":            func(sc *scratch, e *event) { sc.fact(e, engine.FactStopping) },
-	"Preempting":           func(sc *scratch, e *event) { sc.fact(e, engine.FactStopping) },
-	"TaintManagerEviction": func(sc *scratch, e *event) { sc.fact(e, engine.FactStopping) },
-	"Started":              func(sc *scratch, e *event) { sc.fact(e, engine.FactStarted) },
-	"Unhealthy":            (*scratch).unhealthy,
+	"Evicted":    (*scratch).evicted,
+	"Preempted":  func(sc *scratch, e *event) { sc.fact(e, engine.FactStopping, 0) },
+	"Preempting": func(sc *scratch, e *event) { sc.fact(e, engine.FactStopping, 0) },
+	"ScaleDown":  func(sc *scratch, e *event) { sc.fact(e, engine.FactStopping, 0) },
+	"Started":    func(sc *scratch, e *event) { sc.fact(e, engine.FactStarted, 0) },
+	"Unhealthy":  (*scratch).unhealthy,
 }
 
 // nodeEvents is what the reasons of a node's events mean.
 var nodeEvents = map[string]func(sc *scratch, e *event){
-	"NodeNotReady": func(sc *scratch, e *event) { sc.fact(e, engine.FactNodeDown) },
-	"Rebooted":     func(sc *scratch, e *event) { sc.fact(e, engine.FactNodeDown) },
+	"NodeNotReady": func(sc *scratch, e *event) { sc.x.nodeReady(e.name, e.cluster, false, e.at, sc.out) },
+	"NodeReady":    func(sc *scratch, e *event) { sc.x.nodeReady(e.name, e.cluster, true, e.at, sc.out) },
+	"Rebooted": func(sc *scratch, e *event) {
+		if !sc.x.cordoned(e.name, e.at) {
+			sc.fact(e, engine.FactNodeDown, 0)
+		}
+	},
+
+	"NodeHasInsufficientMemory": func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeMemory, 1) },
+	"NodeHasSufficientMemory":   func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeMemory, 0) },
+	"NodeHasDiskPressure":       func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeDisk, 1) },
+	"NodeHasNoDiskPressure":     func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeDisk, 0) },
+	"NodeHasInsufficientPID":    func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeThreads, 1) },
+	"NodeHasSufficientPID":      func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeThreads, 0) },
+	"FreeDiskSpaceFailed":       func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeDisk, 1) },
+	"SystemOOM":                 func(sc *scratch, e *event) { sc.systemOOM(e) },
+	"OOMKilling":                func(sc *scratch, e *event) { sc.systemOOM(e) },
+
+	"NodeSchedulable":       func(sc *scratch, e *event) { sc.x.cordon(e.name, 0) },
+	"NodeNotSchedulable":    func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
+	"ScaleDown":             func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
+	"NodeShutdown":          func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
+	"DeletingNode":          func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
+	"RemovingNode":          func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
+	"DisruptionTerminating": func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
 }
 
-// kubernetes takes in one event. resource names the object that it is about.
+// kubernetes takes in one event of receiver k8s_events. resource names the object
+// that it is about.
 func (sc *scratch) kubernetes(resource pcommon.Map, lr plog.LogRecord) {
-	reason, _ := lr.Attributes().Get("k8s.event.reason")
-	var kind, name, uid, fieldPath, cluster string
+	e := event{message: cut(message(lr.Body()), maxText), at: sc.past(when(lr))}
 	for k, v := range resource.All() {
 		switch k {
 		case "k8s.object.kind":
-			kind = v.Str()
+			e.kind = v.Str()
 		case "k8s.object.name":
-			name = text(v)
+			e.name = text(v)
 		case "k8s.object.uid":
-			uid = text(v)
+			e.uid = text(v)
 		case "k8s.object.fieldpath":
-			fieldPath = text(v)
+			e.container = inBraces(text(v))
 		case "k8s.cluster.name":
-			cluster = text(v)
+			e.cluster = text(v)
 		}
 	}
-	e := event{message: cut(message(lr.Body()), maxText), at: sc.past(when(lr))}
+	if v, ok := lr.Attributes().Get("k8s.event.reason"); ok {
+		e.reason = v.Str()
+	}
+	if v, ok := lr.Attributes().Get("k8s.namespace.name"); ok {
+		e.namespace = text(v)
+	}
+	sc.happened(&e)
+}
+
+// object takes in what receiver k8sobjects writes of an event: the whole object,
+// inside what the watch says of it.
+func (sc *scratch) object(resource pcommon.Map, body pcommon.Map, at engine.Time) {
+	if v, ok := body.Get("object"); ok && v.Type() == pcommon.ValueTypeMap {
+		if what, ok := body.Get("type"); ok && what.Str() == "DELETED" {
+			return // an old event is forgotten
+		}
+		body = v.Map()
+	}
+	e := event{reason: word(body, "reason"), message: word(body, "message"), cluster: word(resource, "k8s.cluster.name"), at: at}
+	if e.message == "" {
+		e.message = word(body, "note") // events.k8s.io
+	}
+	about, ok := body.Get("involvedObject")
+	if !ok {
+		about, ok = body.Get("regarding")
+	}
+	if !ok || about.Type() != pcommon.ValueTypeMap {
+		return
+	}
+	e.kind, e.name, e.uid = word(about.Map(), "kind"), word(about.Map(), "name"), word(about.Map(), "uid")
+	e.namespace, e.container = word(about.Map(), "namespace"), inBraces(word(about.Map(), "fieldPath"))
+	for _, name := range [...]string{"lastTimestamp", "eventTime", "firstTimestamp"} {
+		if t, err := time.Parse(time.RFC3339, word(body, name)); err == nil && t.Unix() > 0 {
+			e.at = sc.past(pcommon.NewTimestampFromTime(t))
+			break
+		}
+	}
+	sc.happened(&e)
+}
+
+// happened takes in an event.
+func (sc *scratch) happened(e *event) {
 	var take func(*scratch, *event)
-	switch kind {
+	switch e.kind {
 	case "Pod":
-		if take = podEvents[reason.Str()]; take == nil {
+		if take = podEvents[e.reason]; take == nil {
 			return
 		}
-		e.src = sc.x.inPod(&sourceID{podUID: uid, container: inBraces(fieldPath)})
+		e.src = sc.x.inPod(&sourceID{podUID: e.uid, podName: e.name, podNamespace: e.namespace, container: e.container})
 		if e.src == nil {
 			sc.x.skips.add(skipUnknownPod)
 			return
 		}
 	case "Node":
-		if take = nodeEvents[reason.Str()]; take == nil || name == "" {
+		if take = nodeEvents[e.reason]; take == nil || e.name == "" {
 			return
 		}
-		e.node, e.src = true, sc.x.source(&sourceID{host: name, cluster: cluster})
+		e.src = sc.x.node(e.name, e.cluster)
+	case "ReplicaSet", "StatefulSet", "DaemonSet", "Deployment":
+		take = (*scratch).controller
 	default:
 		return
 	}
-	take(sc, &e)
+	take(sc, e)
 }
 
 // inBraces returns `c` of `spec.containers{c}`.
@@ -115,8 +183,73 @@ func inBraces(path string) string {
 	return name
 }
 
-func (sc *scratch) fact(e *event, kind engine.FactKind) {
-	sc.out.Facts = append(sc.out.Facts, engine.Fact{Source: e.src, Kind: kind, At: e.at, Text: line(e.message)})
+func (sc *scratch) fact(e *event, kind engine.FactKind, value int64) {
+	sc.out.Facts = append(sc.out.Facts, engine.Fact{Source: e.src, Kind: kind, Value: value, At: e.at, Text: line(e.message)})
+}
+
+// evicted tells a pod that is moved from one that is ended for want of something.
+func (sc *scratch) evicted(e *event) {
+	m := e.message
+	short := func(words ...string) bool {
+		for _, w := range words {
+			if strings.Contains(m, w) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case short("exceeds the total limit", "exceeds the limit", "exceeded its local"): // its own limit
+		sc.fact(e, engine.FactOverLimit, 0)
+	case !short("low on resource", "node had condition"):
+		sc.fact(e, engine.FactStopping, 0)
+	case short("memory", "MemoryPressure"):
+		sc.fact(e, engine.FactEvicted, int64(engine.LevelMemory))
+	case short("storage", "disk", "nodefs", "imagefs", "inodes", "DiskPressure"):
+		sc.fact(e, engine.FactEvicted, int64(engine.LevelDisk))
+	case short("pid", "PID"):
+		sc.fact(e, engine.FactEvicted, int64(engine.LevelThreads))
+	}
+}
+
+// controller reads which pods a controller ends, and that it rolls out.
+func (sc *scratch) controller(e *event) {
+	switch e.reason {
+	case "SuccessfulDelete": // Deleted pod: checkout-5d9c-x2x7k; delete Pod web-2 in StatefulSet web successful
+		_, name, ok := strings.Cut(e.message, "Deleted pod: ")
+		if !ok {
+			_, name, _ = strings.Cut(e.message, "delete Pod ")
+		}
+		name, _, _ = strings.Cut(strings.TrimSpace(name), " ")
+		if e.src = sc.x.inPod(&sourceID{podName: name, podNamespace: e.namespace}); e.src != nil {
+			sc.fact(e, engine.FactStopping, 0)
+		}
+	case "ScalingReplicaSet":
+		if e.src = sc.x.find(byDeployment+e.namespace, e.name); e.src != nil {
+			sc.fact(e, engine.FactDeploy, 0)
+		}
+	}
+}
+
+// pressure is the kubelet's word that its node is short of something, or no more.
+func (sc *scratch) pressure(e *event, kind engine.LevelKind, share float64) {
+	sc.out.Levels = append(sc.out.Levels, engine.Level{Source: e.src, Kind: kind, Share: share, At: sc.now, Stands: pressureFor})
+}
+
+// systemOOM is the node's word that its kernel ended a process, by its pid on the
+// node. Whose pod that is is known to the kubelet only.
+func (sc *scratch) systemOOM(e *event) {
+	pid := ""
+	for _, before := range [...]string{"pid: ", "Killed process ", "Kill process "} {
+		if _, rest, ok := strings.Cut(e.message, before); ok {
+			pid, _, _ = strings.Cut(rest, " ")
+			break
+		}
+	}
+	if src := sc.x.find(byPID+e.name, strings.Trim(pid, " ,.")); pid != "" && src != nil {
+		e.src = src
+		sc.fact(e, engine.FactOOMKill, 0)
+	}
 }
 
 // unhealthy is the kubelet's word that its probe of a container failed.

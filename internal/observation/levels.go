@@ -6,6 +6,7 @@ package observation
 import (
 	"strings"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/faultline-otel/faultline/internal/engine"
@@ -13,209 +14,312 @@ import (
 
 // How full things are, as stock receivers and SDKs tell it: some give a share,
 // some what is used and what there is in two metrics, some a count of periods
-// that only rises.
+// or seconds that only rises. What the metrics of one resource say of one thing
+// is put together here; which metrics say what stands in levels_table.go.
 
-// part is what one metric tells of a level.
+// part is what a metric tells of a level.
 type part uint8
 
 const (
 	partShare    part = iota // 0-1
-	partPercent              // 0-100
 	partUsed                 // in units of partLimit
-	partLimit                //
+	partHeld                 // as partUsed, with what could be given back; counts where partUsed is not told
+	partFree                 // in units of partLimit
+	partLimit                // 0 or huge: there is none
 	partWaiting              // requests that wait for it
-	partPeriods              // cumulative: all periods
-	partAffected             // cumulative: periods that were throttled
+	partWaits                // cumulative: requests that had to wait or were refused
+	partPeriods              // cumulative: all periods, or seconds
+	partAffected             // cumulative: those that were throttled, or in use
+	partBusy                 // cumulative: seconds of the clock
+	partEase                 // cumulative: while it rises the level means nothing
+	partWork                 // cumulative: operations
+	partWorkTime             // cumulative: seconds that they took, together
+	numParts
 )
 
-// levelMetrics are the metrics that tell levels, by name.
-var levelMetrics = map[string]struct {
-	kind engine.LevelKind
-	part part
-}{
-	// kubeletstats
-	"k8s.container.memory_limit_utilization": {engine.LevelMemory, partShare},
-	"k8s.pod.memory_limit_utilization":       {engine.LevelMemory, partShare},
-	"k8s.container.cpu_limit_utilization":    {engine.LevelCPU, partShare},
-	// docker_stats
-	"container.memory.percent":                        {engine.LevelMemory, partPercent},
-	"container.memory.usage.total":                    {engine.LevelMemory, partUsed},
-	"container.memory.usage.limit":                    {engine.LevelMemory, partLimit},
-	"container.cpu.throttling_data.periods":           {engine.LevelThrottled, partPeriods},
-	"container.cpu.throttling_data.throttled_periods": {engine.LevelThrottled, partAffected},
-	"container.pids.count":                            {engine.LevelThreads, partUsed},
-	"container.pids.limit":                            {engine.LevelThreads, partLimit},
-	// process_* of Prometheus clients
-	"process_open_fds": {engine.LevelDescriptors, partUsed},
-	"process_max_fds":  {engine.LevelDescriptors, partLimit},
-	// pools, as the conventions name them now and named them before
-	"db.client.connection.count":             {engine.LevelPool, partUsed},
-	"db.client.connection.max":               {engine.LevelPool, partLimit},
-	"db.client.connection.pending_requests":  {engine.LevelPool, partWaiting},
-	"db.client.connections.usage":            {engine.LevelPool, partUsed},
-	"db.client.connections.max":              {engine.LevelPool, partLimit},
-	"db.client.connections.pending_requests": {engine.LevelPool, partWaiting},
-	"hikaricp.connections.active":            {engine.LevelPool, partUsed},
-	"hikaricp.connections.max":               {engine.LevelPool, partLimit},
-	"hikaricp.connections.pending":           {engine.LevelPool, partWaiting},
-	"jvm.memory.used":                        {engine.LevelHeap, partUsed},
-	"jvm.memory.limit":                       {engine.LevelHeap, partLimit},
-	"process.runtime.jvm.memory.usage":       {engine.LevelHeap, partUsed},
-	"process.runtime.jvm.memory.limit":       {engine.LevelHeap, partLimit},
-	// node_exporter has no share of its own; hostmetrics has, if asked
-	"system.filesystem.utilization": {engine.LevelDisk, partShare},
-	"system.memory.utilization":     {engine.LevelMemory, partShare},
+const cumulative = 1<<partWaits | 1<<partPeriods | 1<<partAffected | 1<<partBusy | 1<<partEase | 1<<partWork | 1<<partWorkTime
+
+// whose says of whom a metric speaks.
+type whose uint8
+
+const (
+	itsResource whose = iota // who runs in the pod, container or process that the resource names, or the resource itself
+	itsPod                   // who runs in the pod that the point's labels name
+	itsHost                  // the host
+)
+
+// levelRule is one thing that a metric tells.
+type levelRule struct {
+	kind  engine.LevelKind
+	part  part
+	whose whose
+	of    []string // attributes that name which of several it is, the first that is there; the fullest counts
+	only  []cond   // that hold for the points that count
+	also  string   // tells apart two things of one kind, such as bytes and inodes
+	scale float64  // 0: 1
 }
+
+// cond is a condition on an attribute.
+type cond struct {
+	name, value string // value "" matches where it is absent, too
+	not         bool
+}
+
+func (w *cond) holds(attrs pcommon.Map) bool { return word(attrs, w.name) == w.value != w.not }
 
 // level is what the metrics of one resource say of one thing together.
 type level struct {
-	share, used, limit, waiting float64
-	periods, affected           float64
-	told                        uint8 // bits: parts that were told
+	src     *engine.Source
+	address string
+	kind    engine.LevelKind
+	of      string
+	also    string
+	parts   [numParts]float64
+	told    uint16
+	at      pcommon.Timestamp
 }
 
 func (l *level) has(p part) bool { return l.told>>p&1 != 0 }
 
-// levelOf reads a metric that tells a level, if m is one.
-func (r *metricResource) levelOf(m pmetric.Metric) {
-	d, ok := levelMetrics[m.Name()]
-	if !ok {
+const (
+	// maxLevels is how many things one resource may tell of.
+	maxLevels = 512
+	// unlimited is a limit that is none: cgroups write the largest number.
+	unlimited = 1 << 60
+	// slowOperation is the time in seconds from which on an operation of a disk
+	// waits for others; a disk that is merely busy is none that is short.
+	slowOperation = 0.1
+)
+
+// levelOf reads a metric that tells levels.
+func (r *metricResource) levelOf(m pmetric.Metric, rules []levelRule) {
+	for i := range rules {
+		rule := &rules[i]
+		points(m, func(p pmetric.NumberDataPoint, v float64) { r.tell(rule, p.Attributes(), v, p.Timestamp()) })
+	}
+}
+
+// tell takes in one point.
+func (r *metricResource) tell(rule *levelRule, attrs pcommon.Map, v float64, at pcommon.Timestamp) {
+	if v < 0 {
 		return
 	}
-	l := &r.levels[d.kind]
-	points(m, func(p pmetric.NumberDataPoint, v float64) {
-		if v < 0 || idle(p) {
+	for i := range rule.only {
+		if !rule.only[i].holds(attrs) {
 			return
 		}
-		r.levelled = true
-		l.told |= 1 << d.part
-		switch d.part {
-		case partShare:
-			l.share = max(l.share, v)
-		case partPercent:
-			l.share = max(l.share, v/100)
-			l.told |= 1 << partShare
-		case partUsed:
-			l.used += v
-		case partLimit:
-			l.limit += v
-		case partWaiting:
-			l.waiting += v
-		case partPeriods:
-			l.periods += v
-		case partAffected:
-			l.affected += v
-		}
-	})
+	}
+	if rule.kind == engine.LevelDisk && !r.holdsData(attrs) {
+		return
+	}
+	l := r.levelFor(rule, attrs)
+	if l == nil {
+		return
+	}
+	if rule.scale != 0 {
+		v *= rule.scale
+	}
+	if rule.part == partShare {
+		v = max(v, l.parts[partShare])
+	} else {
+		v += l.parts[rule.part]
+	}
+	l.parts[rule.part] = v
+	l.told |= 1 << rule.part
+	l.at = max(l.at, at)
 }
 
-// idle says whether a point counts what is free: idle connections of a pool,
-// memory that is not the heap's, free space.
-func idle(p pmetric.NumberDataPoint) bool {
-	for _, name := range [...]string{"db.client.connection.state", "state"} {
-		if s := attribute(p, name); s != "" && s != "used" && s != "active" {
-			return true
+// levelFor finds what has been told so far of the thing that a point is about.
+func (r *metricResource) levelFor(rule *levelRule, attrs pcommon.Map) *level {
+	src, address := r.owner(rule.whose, attrs)
+	if src == nil && address == "" {
+		return nil
+	}
+	of := ""
+	for _, name := range rule.of {
+		if of = word(attrs, name); of != "" {
+			break
 		}
 	}
-	for _, name := range [...]string{"jvm.memory.type", "type"} {
-		if s := attribute(p, name); s == "non_heap" {
-			return true
+	for i := range r.levels {
+		if l := &r.levels[i]; l.src == src && l.address == address && l.kind == rule.kind && l.of == of && l.also == rule.also {
+			return l
 		}
 	}
-	return attribute(p, "mode") == "ro"
+	if len(r.levels) == maxLevels {
+		return nil
+	}
+	r.levels = append(r.levels, level{src: src, address: address, kind: rule.kind, of: of, also: rule.also})
+	return &r.levels[len(r.levels)-1]
 }
 
-// filesystems reads how full the fullest writable file system is.
-func (r *metricResource) filesystems(m pmetric.Metric) {
-	used, all := map[string]float64{}, map[string]float64{}
-	points(m, func(p pmetric.NumberDataPoint, v float64) {
-		mount := attribute(p, "mountpoint")
-		if attribute(p, "mode") == "ro" || pseudo(attribute(p, "type")) {
-			return
-		}
-		state := attribute(p, "state")
-		all[mount] += v
-		if state != "free" {
-			used[mount] += v
-		}
-	})
-	for mount, size := range all {
-		if size > 0 {
-			r.levelled = true
-			l := &r.levels[engine.LevelDisk]
-			l.share, l.told = max(l.share, used[mount]/size), l.told|1<<partShare
+// holdsData says whether a point is about a file system that can fill up, and is
+// not full by its nature or a view of another.
+func (r *metricResource) holdsData(attrs pcommon.Map) bool {
+	if word(attrs, "mode") == "ro" {
+		return false
+	}
+	for _, name := range [...]string{"type", "fstype"} {
+		if pseudo(word(attrs, name)) {
+			return false
 		}
 	}
+	if strings.HasPrefix(word(attrs, "device"), "/dev/loop") {
+		return false
+	}
+	volume, _ := r.attrs.Get("k8s.volume.type")
+	switch volume.Str() {
+	case "configMap", "secret", "projected", "downwardAPI", "image":
+		return false
+	}
+	return true
 }
 
-// pseudo says whether a file system holds no data of its own.
+// pseudo says whether a file system holds no data of its own. What lies in an
+// overlay fills the file system under it.
 func pseudo(fs string) bool {
 	switch fs {
-	case "squashfs", "iso9660", "proc", "sysfs", "devtmpfs", "overlay", "autofs", "nsfs", "cgroup", "cgroup2":
+	case "squashfs", "iso9660", "udf", "erofs", "cramfs", "proc", "sysfs", "devtmpfs", "ramfs", "rootfs", "overlay", "autofs",
+		"nsfs", "cgroup", "cgroup2", "efivarfs", "tracefs", "debugfs", "configfs", "bpf", "rpc_pipefs":
 		return true
 	}
-	return strings.HasPrefix(fs, "fuse")
-}
-
-// memoryStates reads how much of a host's memory is in use.
-func (r *metricResource) memoryStates(m pmetric.Metric) {
-	used, all := 0.0, 0.0
-	points(m, func(p pmetric.NumberDataPoint, v float64) {
-		all += v
-		if s := attribute(p, "state"); s == "used" {
-			used += v
-		}
-	})
-	if all > 0 {
-		r.levelled = true
-		l := &r.levels[engine.LevelMemory]
-		l.share, l.told = used/all, l.told|1<<partShare
-	}
+	return strings.HasPrefix(fs, "fuse") && fs != "fuseblk"
 }
 
 // finishLevels adds the levels that were told.
 func (r *metricResource) finishLevels() {
-	if !r.levelled {
-		return
-	}
-	src := r.src
-	if r.id.podUID != "" || r.id.containerID != "" {
-		if in := r.x.inPod(&r.id); in != nil {
-			src = in
+	for i := range r.levels {
+		l := &r.levels[i]
+		key := mixString(mixString(mix(3, uint64(l.kind)), l.of), l.also)
+		if l.src != nil {
+			key = mixString(mix(key, l.src.Key), l.src.Host)
 		}
-	}
-	if src == nil {
-		return
-	}
-	for kind := range r.levels {
-		l := &r.levels[kind]
-		if l.told == 0 {
-			continue
+		key = mixString(mixString(key, l.address), r.id.podUID+r.id.containerID)
+		if l.at == 0 {
+			l.at = pcommon.Timestamp(r.now)
 		}
-		out := engine.Level{Source: src, Kind: engine.LevelKind(kind), At: r.now, Waiting: l.waiting, Share: -1}
+		var added [numParts]float64
+		var over float64
+		known := uint16(0)
+		for p := range numParts {
+			if l.told&cumulative>>p&1 == 0 {
+				continue
+			}
+			a, d, ok := r.x.meters.since(mix(key, uint64(p)), l.parts[p], l.at)
+			if ok {
+				added[p], over = a, d.Seconds()
+				known |= 1 << p
+			}
+		}
+		if !l.has(partLimit) && l.address != "" {
+			r.remembered(l)
+		}
+		out := engine.Level{Source: l.src, Address: l.address, Kind: l.kind, At: r.now, Waiting: l.parts[partWaiting], Share: -1}
+		used, limit := l.parts[partUsed], l.parts[partLimit]
+		if !l.has(partUsed) {
+			used = l.parts[partHeld]
+		}
 		switch {
 		case l.has(partShare):
-			out.Share = l.share
-		case l.has(partUsed) && l.limit > 0:
-			out.Share = l.used / l.limit
-		case l.has(partPeriods) && l.has(partAffected):
-			out.Share = r.sinceBefore(src, engine.LevelKind(kind), l)
+			out.Share = l.parts[partShare]
+		case limit >= unlimited:
+		case limit > 0 && (l.has(partUsed) || l.has(partHeld)):
+			out.Share = used / limit
+		case limit > 0 && l.has(partFree):
+			out.Share = max(1-l.parts[partFree]/limit, 0)
+		case l.has(partFree) && l.has(partHeld):
+			out.Share = used / max(l.parts[partHeld]+l.parts[partFree], 1)
+		case l.has(partFree) && l.has(partUsed):
+			out.Share = used / max(used+l.parts[partFree], 1)
+		case known>>partPeriods&1 != 0 && added[partPeriods] > 0 && known>>partAffected&1 != 0:
+			out.Share = min(added[partAffected]/added[partPeriods], 1)
+		case known>>partBusy&1 != 0 && over > 0:
+			out.Share = min(added[partBusy]/over, 1)
+		}
+		if added[partWaits] > 0 {
+			out.Waiting = max(out.Waiting, added[partWaits])
+			if l.kind == engine.LevelConnections {
+				out.Share = 1 // it turned some away
+			}
+		}
+		if added[partEase] > 0 || added[partWork] > 0 && added[partWorkTime]/added[partWork] < slowOperation {
+			out.Share = min(out.Share, 0)
 		}
 		if out.Share >= 0 || out.Waiting > 0 {
-			r.out.Levels = append(r.out.Levels, out)
+			r.fullest(&out)
 		}
 	}
 }
 
-// sinceBefore is the share of periods that were affected since they were last
-// told, -1 if that is not known.
-func (r *metricResource) sinceBefore(src *engine.Source, kind engine.LevelKind, l *level) float64 {
-	key := podKey{uid: src.Service.Name + "/" + src.Name(), container: r.id.podUID + r.id.containerID}
-	affectedBefore, known := r.x.changed(stateID{pod: key, what: kind.String() + " affected"}, int64(l.affected))
-	allBefore, knownAll := r.x.changed(stateID{pod: key, what: kind.String()}, int64(l.periods))
-	all, affected := l.periods-float64(allBefore), l.affected-float64(affectedBefore)
-	if !known || !knownAll || all <= 0 || affected < 0 {
-		return -1
+// fullest keeps of all that a resource tells of one kind the one that is fullest.
+func (r *metricResource) fullest(l *engine.Level) {
+	all := r.out.Levels[r.firstLevel:]
+	for i := range all {
+		if k := &all[i]; k.Source == l.Source && k.Address == l.Address && k.Kind == l.Kind {
+			k.Share, k.Waiting = max(k.Share, l.Share), max(k.Waiting, l.Waiting)
+			return
+		}
 	}
-	return affected / all
+	r.out.Levels = append(r.out.Levels, *l)
+}
+
+// remembered fills in a server's limit that another resource of the batch told:
+// a database tells its own limit, and what is used by database.
+func (r *metricResource) remembered(l *level) {
+	id := stateID{pod: podKey{container: l.address}, what: "limit " + l.kind.String()}
+	if limit := r.x.states.get(id.hash(), &id); limit != nil {
+		l.parts[partLimit] = float64(*limit)
+	}
+}
+
+// remember keeps the limits of servers for remembered.
+func (r *metricResource) remember() {
+	for i := range r.levels {
+		if l := &r.levels[i]; l.address != "" && l.has(partLimit) && l.parts[partLimit] < unlimited {
+			r.x.changed(stateID{pod: podKey{container: l.address}, what: "limit " + l.kind.String()}, int64(l.parts[partLimit]))
+		}
+	}
+}
+
+// gcRule: a collection's pauses are seconds in which nothing else runs.
+var gcRule = levelRule{kind: engine.LevelGC, part: partBusy}
+
+// gcMetrics time the collections of a runtime, with what to multiply by to get
+// seconds.
+var gcMetrics = map[string]float64{
+	"jvm.gc.duration":                 1,
+	"process.runtime.jvm.gc.duration": 1e-3,
+	"jvm_gc_duration_seconds":         1,
+	"jvm_gc_pause_seconds":            1,
+	"jvm.gc.pause":                    1e-3,
+	"jvm_gc_collection_seconds":       1,
+	"v8js.gc.duration":                1,
+	"nodejs_gc_duration_seconds":      1,
+}
+
+// collections reads how long garbage was collected. What runs beside the program
+// stops nobody.
+func (r *metricResource) collections(m pmetric.Metric) {
+	rule := gcRule
+	rule.scale = gcMetrics[m.Name()]
+	take := func(attrs pcommon.Map, sum float64, at pcommon.Timestamp) {
+		for _, name := range [...]string{"jvm.gc.name", "jvm_gc_name", "name", "gc", "jvm.gc.action", "jvm_gc_action", "action"} {
+			if s := word(attrs, name); strings.Contains(s, "oncurrent") || strings.Contains(s, "Cycles") || strings.Contains(s, "of cycle") {
+				return
+			}
+		}
+		r.tell(&rule, attrs, sum, at)
+	}
+	switch m.Type() {
+	case pmetric.MetricTypeHistogram:
+		for i := range m.Histogram().DataPoints().Len() {
+			p := m.Histogram().DataPoints().At(i)
+			take(p.Attributes(), p.Sum(), p.Timestamp())
+		}
+	case pmetric.MetricTypeSummary:
+		for i := range m.Summary().DataPoints().Len() {
+			p := m.Summary().DataPoints().At(i)
+			take(p.Attributes(), p.Sum(), p.Timestamp())
+		}
+	}
 }

@@ -60,7 +60,7 @@ func TestLevelsOfStockReceiversAndSDKs(t *testing.T) {
 			rm.Resource().Attributes().PutStr("service.instance.id", "shop-1")
 			c.fill(rm)
 			var b engine.Batch
-			New(Settings{}).Metrics(md, 1e18, &b)
+			New(Settings{}).Metrics(md, 1e18, nil, &b)
 			require.Len(t, b.Levels, 1)
 			assert.Equal(t, c.kind, b.Levels[0].Kind)
 			assert.InDelta(t, c.share, b.Levels[0].Share, 1e-9)
@@ -73,7 +73,7 @@ func TestLevelsOfStockReceiversAndSDKs(t *testing.T) {
 func TestThrottlingIsTheShareSinceBefore(t *testing.T) {
 	x := New(Settings{})
 	shares := []float64{}
-	for _, periods := range [][2]float64{{1000, 100}, {1100, 150}, {1200, 150}} {
+	for i, periods := range [][2]float64{{1000, 100}, {1100, 150}, {1200, 150}} {
 		md := pmetric.NewMetrics()
 		rm := md.ResourceMetrics().AppendEmpty()
 		rm.Resource().Attributes().PutStr("service.name", "shop")
@@ -81,7 +81,7 @@ func TestThrottlingIsTheShareSinceBefore(t *testing.T) {
 		put(rm, "docker", "container.cpu.throttling_data.periods", "", map[string]float64{"": periods[0]})
 		put(rm, "docker", "container.cpu.throttling_data.throttled_periods", "", map[string]float64{"": periods[1]})
 		var b engine.Batch
-		x.Metrics(md, 1e18, &b)
+		x.Metrics(md, engine.Time(1e18+float64(i)*1e10), nil, &b)
 		for _, l := range b.Levels {
 			shares = append(shares, l.Share)
 		}
@@ -114,7 +114,7 @@ func TestFullestWritableFileSystemIsTheHosts(t *testing.T) {
 		q.Attributes().PutStr("state", p.state)
 	}
 	var b engine.Batch
-	New(Settings{}).Metrics(md, 1e18, &b)
+	New(Settings{}).Metrics(md, 1e18, nil, &b)
 	require.Len(t, b.Levels, 1)
 	assert.InDelta(t, 0.99, b.Levels[0].Share, 1e-9)
 	assert.Equal(t, "node-1", b.Levels[0].Source.Host)

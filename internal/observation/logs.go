@@ -39,6 +39,8 @@ func (x *Extractor) Logs(ld plog.Logs, now engine.Time, b *engine.Batch) {
 				case ours:
 				case event:
 					sc.kubernetes(r.attrs, lr)
+				case isObject(lr):
+					sc.object(r.attrs, lr.Body().Map(), sc.past(when(lr)))
 				default:
 					r.line(lr)
 				}
@@ -47,6 +49,15 @@ func (x *Extractor) Logs(ld plog.Logs, now engine.Time, b *engine.Batch) {
 	}
 	sc.end()
 	x.scratch.Put(sc)
+}
+
+// isObject says whether a record is an object as receiver k8sobjects writes it.
+func isObject(lr plog.LogRecord) bool {
+	if lr.Body().Type() != pcommon.ValueTypeMap {
+		return false
+	}
+	v, ok := lr.Attributes().Get("k8s.resource.name")
+	return ok && v.Str() == "events"
 }
 
 // logResource is a resource whose identity is read only when a record needs it:

@@ -46,6 +46,7 @@ type metricResource struct {
 	x     *Extractor
 	now   engine.Time
 	out   *engine.Batch
+	bl    *engine.Baselines
 	attrs pcommon.Map
 	id    sourceID
 	src   *engine.Source // nil if the resource names neither service nor host
@@ -54,24 +55,33 @@ type metricResource struct {
 	down       bool // a scrape of it failed
 	alive      bool // it has sent a point of its own
 	firstUp    int  // index of its first scrape result in out.Probes
+	firstLevel int  // index of its first level in out.Levels
 	firstQueue int  // index of its first queue in out.Queues
 	took       time.Duration
 	checks     []httpCheck
-	levels     [engine.NumLevels]level
-	levelled   bool
+	levels     []level
+
+	// Whom the resource speaks of, see owners.go.
+	self      *engine.Source
+	address   string
+	looked    bool
+	metrics   pmetric.MetricSlice // of the current scope
+	nodeName  string              // as node_exporter tells it
+	unameRead bool
 }
 
 // Metrics adds to b what metrics show: signs of life, results of scrapes and
-// checks, and what supervisors count. now is the time on the engine's clock. md
-// is only read and not kept.
-func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, b *engine.Batch) {
+// checks, what supervisors count, how full things are, how long queues are, and
+// calls that were counted. now is the time on the engine's clock, bl how long
+// calls usually take; it may be nil. md is only read and not kept.
+func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, bl *engine.Baselines, b *engine.Batch) {
 	resources := md.ResourceMetrics()
 	firstSign := len(b.Signs)
 	var r metricResource
 	for i := range resources.Len() {
 		rm := resources.At(i)
 		attrs := rm.Resource().Attributes()
-		r = metricResource{x: x, now: now, out: b, attrs: attrs, id: identify(attrs), firstUp: len(b.Probes), firstQueue: len(b.Queues), checks: r.checks[:0]}
+		r = metricResource{x: x, now: now, out: b, attrs: attrs, id: identify(attrs), firstUp: len(b.Probes), firstQueue: len(b.Queues), firstLevel: len(b.Levels), checks: r.checks[:0], levels: r.levels[:0], bl: bl}
 		r.src = x.source(&r.id)
 		scopes := rm.ScopeMetrics()
 		for j := range scopes.Len() {
@@ -82,14 +92,19 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, b *engine.Batch
 			r.scope = sm.Scope().Name()
 			own := r.src != nil && r.src.Key != 0 && !secondHand(r.scope)
 			metrics := sm.Metrics()
+			r.metrics = metrics
 			for k := range metrics.Len() {
 				m := metrics.At(k)
 				if read := metricReaders[m.Name()]; read != nil {
 					read(&r, m)
 					continue
 				}
-				if !r.queueOf(m) {
-					r.levelOf(m)
+				if rules := levelMetrics[m.Name()]; rules != nil {
+					r.levelOf(m, rules)
+				} else if _, gc := gcMetrics[m.Name()]; gc {
+					r.collections(m)
+				} else if !r.queueOf(m) {
+					r.callsOf(m)
 				}
 				if own {
 					r.backwards(m)
@@ -113,7 +128,9 @@ func (r *metricResource) finish(firstSign int) {
 	for i := range r.checks {
 		r.checked(&r.checks[i])
 	}
+	r.remember()
 	r.finishLevels()
+	r.placed()
 	if !r.alive || r.down {
 		return
 	}
@@ -188,8 +205,11 @@ func (r *metricResource) past(t pcommon.Timestamp) engine.Time {
 }
 
 // attribute is a string attribute of a point, "" if it has none.
-func attribute(p pmetric.NumberDataPoint, name string) string {
-	if v, ok := p.Attributes().Get(name); ok {
+func attribute(p pmetric.NumberDataPoint, name string) string { return word(p.Attributes(), name) }
+
+// word is an attribute that is a string, "" if there is none.
+func word(attrs pcommon.Map, name string) string {
+	if v, ok := attrs.Get(name); ok {
 		return clip(v.Str())
 	}
 	return ""

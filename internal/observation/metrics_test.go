@@ -62,7 +62,7 @@ func TestMetrics_sign_of_life(t *testing.T) {
 			md, ms := metricsOf(t, c.res, c.scope)
 			c.fill(t, ms)
 			var b engine.Batch
-			New(Settings{}).Metrics(md, testNow, &b)
+			New(Settings{}).Metrics(md, testNow, nil, &b)
 			if got := len(b.Signs) == 1; got != c.want || len(b.Signs) > 1 {
 				t.Errorf("signs %+v, want %v", b.Signs, c.want)
 			}
@@ -80,7 +80,7 @@ func TestMetrics_one_sign_a_source_and_batch(t *testing.T) {
 		one.ResourceMetrics().MoveAndAppendTo(md.ResourceMetrics())
 	}
 	var b engine.Batch
-	New(Settings{}).Metrics(md, testNow, &b)
+	New(Settings{}).Metrics(md, testNow, nil, &b)
 	if len(b.Signs) != 1 || b.Signs[0].At != testNow {
 		t.Errorf("%+v", b.Signs)
 	}
@@ -108,7 +108,7 @@ func TestMetrics_up(t *testing.T) {
 			gauge(t, ms, "up", c.value, c.labels)
 			gauge(t, ms, "scrape_duration_seconds", 0.25, nil)
 			var b engine.Batch
-			New(Settings{Observer: "gateway-1"}).Metrics(md, testNow, &b)
+			New(Settings{Observer: "gateway-1"}).Metrics(md, testNow, nil, &b)
 			if len(b.Probes) != c.want {
 				t.Fatalf("%+v", b.Probes)
 			}
@@ -161,7 +161,7 @@ func TestMetrics_httpcheck(t *testing.T) {
 				gauge(t, ms, "httpcheck.validation.failed", 1, attrs{"http.url": url, "validation.type": "contains"})
 			}
 			var b engine.Batch
-			New(Settings{}).Metrics(md, testNow, &b)
+			New(Settings{}).Metrics(md, testNow, nil, &b)
 			if len(b.Probes) != 1 || len(b.Signs) != 0 {
 				t.Fatalf("probes %+v, signs %+v", b.Probes, b.Signs)
 			}
@@ -190,7 +190,7 @@ func TestMetrics_container_restarts(t *testing.T) {
 			contribScope+"receiver/k8sclusterreceiver")
 		gauge(t, ms, "k8s.container.restarts", restarts, nil)
 		b := &engine.Batch{}
-		x.Metrics(md, testNow, b)
+		x.Metrics(md, testNow, nil, b)
 		return b
 	}
 	for i, step := range []struct {
@@ -247,7 +247,7 @@ func TestMetrics_supervisors(t *testing.T) {
 				md, ms := metricsOf(t, c.res, c.scope)
 				gauge(t, ms, c.metric, c.value, c.attrs)
 				var b engine.Batch
-				x.Metrics(md, testNow, &b)
+				x.Metrics(md, testNow, nil, &b)
 				if got := kinds(&b); !equalKinds(got, want) {
 					t.Errorf("round %d: facts %v, want %v", round, got, want)
 				}

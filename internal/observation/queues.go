@@ -35,8 +35,22 @@ var queueMetrics = map[string]struct {
 	"kafka_consumergroup_lag":            {queueWaiting, "topic", "consumergroup"},
 	"kafka_consumergroup_current_offset": {queueRead, "topic", "consumergroup"},
 	// rabbitmq
-	"rabbitmq.message.current":      {queueWaiting, "rabbitmq.queue.name", ""},
-	"rabbitmq.message.acknowledged": {queueRead, "rabbitmq.queue.name", ""},
+	"rabbitmq.message.current":            {queueWaiting, "rabbitmq.queue.name", ""},
+	"rabbitmq.message.acknowledged":       {queueRead, "rabbitmq.queue.name", ""},
+	"rabbitmq_queue_messages":             {queueWaiting, "queue", ""},
+	"rabbitmq_queue_messages_acked_total": {queueRead, "queue", ""},
+	"rabbitmq_detailed_queue_messages":    {queueWaiting, "queue", ""},
+	// consumers of Kafka tell of their own partitions
+	"kafka.consumer.records_lag": {queueWaiting, "topic", "client-id"},
+	// CloudWatch's queues, as its exporters write them
+	"aws_sqs_approximate_number_of_messages_visible_average": {queueWaiting, "dimension_QueueName", ""},
+	"sqs_approximate_number_of_messages":                     {queueWaiting, "queue", ""},
+	// NATS, Pulsar, Celery, Sidekiq
+	"jetstream_consumer_num_pending": {queueWaiting, "stream_name", "consumer_name"},
+	"nats_consumer_num_pending":      {queueWaiting, "stream_name", "consumer_name"},
+	"pulsar_subscription_back_log":   {queueWaiting, "topic", "subscription"},
+	"celery_queue_length":            {queueWaiting, "queue_name", ""},
+	"sidekiq_queue_backlog":          {queueWaiting, "queue", ""},
 	// activemq
 	"activemq.message.current":  {queueWaiting, "destination", ""},
 	"activemq.message.dequeued": {queueRead, "destination", ""},

@@ -53,7 +53,7 @@ func TestQueuesOfStockReceivers(t *testing.T) {
 			md := pmetric.NewMetrics()
 			c.fill(md.ResourceMetrics().AppendEmpty())
 			var b engine.Batch
-			New(Settings{}).Metrics(md, testNow, &b)
+			New(Settings{}).Metrics(md, testNow, nil, &b)
 			assert.Equal(t, c.want, b.Queues)
 		})
 	}

@@ -4,7 +4,6 @@
 package observation
 
 import (
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -23,18 +22,25 @@ var metricReaders = map[string]func(*metricResource, pmetric.Metric){
 	"httpcheck.duration":          (*metricResource).checkDuration,
 	"httpcheck.validation.failed": (*metricResource).checkValidation,
 
-	// Receiver hostmetrics.
-	"system.filesystem.usage": (*metricResource).filesystems,
-	"system.memory.usage":     (*metricResource).memoryStates,
-
 	// Receivers k8s_cluster and docker_stats.
-	"k8s.container.restarts":      (*metricResource).restarts,
-	"container.restarts":          (*metricResource).restarts,
-	"k8s.container.status.reason": (*metricResource).containerStatus,
-	"k8s.node.condition_ready":    (*metricResource).nodeReady,
+	"k8s.container.restarts":                 (*metricResource).restarts,
+	"container.restarts":                     (*metricResource).restarts,
+	"k8s.container.status.reason":            (*metricResource).containerStatus,
+	"k8s.pod.phase":                          (*metricResource).podPhase,
+	"k8s.node.condition_ready":               (*metricResource).nodeCondition,
+	"k8s.node.condition_memory_pressure":     (*metricResource).nodeCondition,
+	"k8s.node.condition_disk_pressure":       (*metricResource).nodeCondition,
+	"k8s.node.condition_pid_pressure":        (*metricResource).nodeCondition,
+	"k8s.node.condition_network_unavailable": (*metricResource).nodeCondition,
+	"k8s.node.condition":                     (*metricResource).nodeCondition,
 	// kube-state-metrics, scraped.
-	"kube_pod_container_status_restarts_total": (*metricResource).restarts,
-	"kube_pod_container_status_waiting_reason": (*metricResource).containerStatus,
+	"kube_pod_container_status_restarts_total":         (*metricResource).restarts,
+	"kube_pod_container_status_last_terminated_reason": (*metricResource).lastTerminated,
+	"kube_pod_container_status_waiting_reason":         (*metricResource).containerStatus,
+	"kube_pod_container_status_terminated_reason":      (*metricResource).containerStatus,
+	"kube_pod_status_phase":                            (*metricResource).podPhase,
+	"kube_node_status_condition":                       (*metricResource).nodeCondition,
+	"kube_node_spec_unschedulable":                     (*metricResource).nodeCordoned,
 }
 
 // up is what the prometheus receiver says of each scrape. The target is the
@@ -169,120 +175,4 @@ func (r *metricResource) checked(c *httpCheck) {
 		p.Outcome = o
 	}
 	r.out.Probes = append(r.out.Probes, p)
-}
-
-// stateID names something that a supervisor repeats at every export: only a
-// change of it is news.
-type stateID struct {
-	pod  podKey
-	what string
-}
-
-// supervised is the container that a point is about, and who runs in it.
-func (r *metricResource) supervised(p pmetric.NumberDataPoint) (stateID, *engine.Source) {
-	id := r.id
-	if uid := attribute(p, "uid"); uid != "" { // kube-state-metrics
-		id = sourceID{podUID: uid, container: attribute(p, "container")}
-	}
-	src := r.x.inPod(&id)
-	if src == nil && r.src != nil && r.src.Key != 0 && id == r.id && !scraped(r.scope) {
-		src = r.src
-	}
-	key := podKey{id.podUID, id.container}
-	if key.uid == "" {
-		key.container = id.containerID
-	}
-	if key.uid == "" && key.container == "" || src == nil {
-		r.x.skips.add(skipUnknownPod)
-		return stateID{}, nil
-	}
-	return stateID{pod: key}, src
-}
-
-// changed remembers a state and returns the one before; known is false if there
-// is none.
-func (x *Extractor) changed(id stateID, value int64) (before int64, known bool) {
-	h := mixString(id.pod.hash(), id.what)
-	if p := x.states.get(h, &id); p != nil {
-		before, known = *p, true
-	}
-	if !known || before != value {
-		id.pod.uid, id.pod.container, id.what = strings.Clone(id.pod.uid), strings.Clone(id.pod.container), strings.Clone(id.what)
-		x.states.set(h, id, &value)
-	}
-	return before, known
-}
-
-// restarts follows how often a container was restarted. Why its last run ended
-// stands on the resource and stays there: it is told once for each restart.
-func (r *metricResource) restarts(m pmetric.Metric) {
-	points(m, func(p pmetric.NumberDataPoint, value float64) {
-		id, src := r.supervised(p)
-		if src == nil || value < 0 || value > 1<<40 {
-			return
-		}
-		id.what = "restarts"
-		before, known := r.x.changed(id, int64(value))
-		if known && before == int64(value) {
-			return
-		}
-		at := r.past(p.Timestamp())
-		r.out.Facts = append(r.out.Facts, engine.Fact{Source: src, Kind: engine.FactRestarts, Value: int64(value), At: at})
-		reason, _ := r.attrs.Get("k8s.container.status.last_terminated_reason")
-		if known && int64(value) > before && reason.Str() == "OOMKilled" {
-			r.out.Facts = append(r.out.Facts, engine.Fact{
-				Source: src, Kind: engine.FactOOMKill, At: at, Text: "Kubernetes says that its container was OOMKilled",
-			})
-		}
-	})
-}
-
-// containerStatus: one point for each reason for which a container can be as it
-// is, 1 for the one that holds.
-func (r *metricResource) containerStatus(m pmetric.Metric) {
-	points(m, func(p pmetric.NumberDataPoint, value float64) {
-		reason := attribute(p, "k8s.container.status.reason")
-		if reason == "" {
-			reason = attribute(p, "reason")
-		}
-		var kind engine.FactKind
-		switch reason {
-		case "CrashLoopBackOff":
-			kind = engine.FactCrashLoop
-		case "OOMKilled":
-			kind = engine.FactOOMKill
-		default:
-			return
-		}
-		id, src := r.supervised(p)
-		if src == nil {
-			return
-		}
-		id.what = reason
-		if before, _ := r.x.changed(id, int64(value)); value != 1 || before == 1 {
-			return
-		}
-		r.out.Facts = append(r.out.Facts, engine.Fact{
-			Source: src, Kind: kind, At: r.past(p.Timestamp()), Text: "Kubernetes says that its container is in " + reason,
-		})
-	})
-}
-
-// nodeReady: 1 is ready, 0 is not, −1 is that nobody has heard of the node.
-func (r *metricResource) nodeReady(m pmetric.Metric) {
-	points(m, func(p pmetric.NumberDataPoint, value float64) {
-		node, _ := r.attrs.Get("k8s.node.name")
-		name := clip(node.Str())
-		if name == "" {
-			return
-		}
-		id := stateID{pod: podKey{container: name}, what: "ready"}
-		if before, known := r.x.changed(id, int64(value)); value >= 1 || known && before < 1 {
-			return
-		}
-		r.out.Facts = append(r.out.Facts, engine.Fact{
-			Source: r.x.source(&sourceID{host: name, cluster: r.id.cluster}), Kind: engine.FactNodeDown,
-			At: r.past(p.Timestamp()), Text: "Kubernetes says that node " + own(name) + " is not ready",
-		})
-	})
 }

@@ -20,6 +20,11 @@ type sourceID struct {
 	containerID                           string
 	host, zone, group, version            string
 	created                               string // process.creation.time
+
+	// Who else may speak of it, see joins.go.
+	podName, podNamespace, deployment string
+	hostName, pid                     string // host.name and process.pid
+	containerName, containerHost      string // as Docker has them
 }
 
 // text returns the string of an attribute that ought to be one; numbers are
@@ -38,7 +43,7 @@ func text(v pcommon.Value) string {
 // semantic conventions for resources.
 func identify(attrs pcommon.Map) sourceID {
 	var id sourceID
-	var oldEnvironment, hostName, hostID string
+	var oldEnvironment, hostID string
 	for k, v := range attrs.All() {
 		switch k {
 		case "service.name":
@@ -61,10 +66,22 @@ func identify(attrs pcommon.Map) sourceID {
 			id.container = text(v)
 		case "container.id":
 			id.containerID = text(v)
+		case "k8s.pod.name":
+			id.podName = text(v)
+		case "k8s.namespace.name":
+			id.podNamespace = text(v)
+		case "k8s.deployment.name":
+			id.deployment = text(v)
+		case "container.name":
+			id.containerName = text(v)
+		case "container.hostname":
+			id.containerHost = text(v)
+		case "process.pid":
+			id.pid = text(v)
 		case "k8s.node.name":
 			id.host = text(v)
 		case "host.name":
-			hostName = text(v)
+			id.hostName = text(v)
 		case "host.id":
 			hostID = text(v)
 		case "cloud.availability_zone":
@@ -79,7 +96,7 @@ func identify(attrs pcommon.Map) sourceID {
 	// The node comes before host.name, which in a pod is the pod's own name:
 	// instances that fail together stand on one node.
 	if id.host == "" {
-		id.host = hostName
+		id.host = id.hostName
 	}
 	if id.host == "" {
 		id.host = hostID
@@ -92,6 +109,7 @@ func (id *sourceID) hash() uint64 {
 	for _, s := range [...]string{
 		id.namespace, id.environment, id.cluster, id.instance, id.podUID, id.container,
 		id.containerID, id.host, id.zone, id.group, id.version, id.created,
+		id.podName, id.podNamespace, id.deployment, id.hostName, id.pid, id.containerName, id.containerHost,
 	} {
 		h = mixString(h, s)
 	}
@@ -122,6 +140,7 @@ func (x *Extractor) newSource(h uint64, seen *sourceID) *engine.Source {
 	for _, s := range []*string{
 		&id.name, &id.namespace, &id.environment, &id.cluster, &id.instance, &id.podUID, &id.container,
 		&id.containerID, &id.host, &id.zone, &id.group, &id.version, &id.created,
+		&id.podName, &id.podNamespace, &id.deployment, &id.hostName, &id.pid, &id.containerName, &id.containerHost,
 	} {
 		*s = own(*s)
 	}
@@ -184,47 +203,4 @@ func drawn(id string) bool {
 		}
 	}
 	return id[14] != '3' && id[14] != '5'
-}
-
-// index makes a source findable by its pod and container, for those who speak of
-// pods without knowing services: Kubernetes events, the kubelet, Docker. The
-// latest to speak for a pod stands for it.
-func (x *Extractor) index(id *sourceID, src *engine.Source) {
-	if id.podUID != "" {
-		key := podKey{id.podUID, ""}
-		x.pods.set(key.hash(), key, src)
-		if id.container != "" {
-			key.container = id.container
-			x.pods.set(key.hash(), key, src)
-		}
-	}
-	if id.containerID != "" {
-		key := podKey{"", id.containerID}
-		x.pods.set(key.hash(), key, src)
-	}
-}
-
-// podKey is a pod, a named container in a pod, or a container by its id.
-type podKey struct{ uid, container string }
-
-func (k *podKey) hash() uint64 { return mixString(mixString(1, k.uid), k.container) }
-
-// inPod returns the service's instance that runs in a container or, if none is
-// named or known, in its pod; nil if nobody there has been heard of.
-func (x *Extractor) inPod(id *sourceID) *engine.Source {
-	if id.containerID != "" {
-		key := podKey{"", id.containerID}
-		if src := x.pods.get(key.hash(), &key); src != nil {
-			return src
-		}
-	}
-	if id.podUID == "" {
-		return nil
-	}
-	key := podKey{id.podUID, id.container}
-	if src := x.pods.get(key.hash(), &key); src != nil || id.container == "" {
-		return src
-	}
-	key.container = ""
-	return x.pods.get(key.hash(), &key)
 }

@@ -138,7 +138,7 @@ func TestSource_flood_is_bounded_and_counted(t *testing.T) {
 	if n, _ := x.Kept(); n > 2000 {
 		t.Errorf("%d sources kept", n)
 	}
-	if n := x.pods.len(); n > 2000 {
+	if n := x.pods.len(); n > 2*namesEach*1000 {
 		t.Errorf("%d pods kept", n)
 	}
 	if forgotten, _ := x.Forgotten(); forgotten < 17_000 {

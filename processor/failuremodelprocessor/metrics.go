@@ -38,7 +38,7 @@ func (m *metrics) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error 
 	if m.config.Observe {
 		b := m.engine.NewBatch()
 		b.Arrived = now
-		m.extractor.Metrics(md, now, b)
+		m.extractor.Metrics(md, now, m.engine.Baselines(), b)
 		m.engine.Observe(b)
 	}
 	if m.annotates() {

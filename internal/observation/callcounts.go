@@ -1,0 +1,359 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// Calls as metrics count them, for those who send metrics and no spans: how many
+// ended in which way since the point before, and whether they took far longer on
+// average than is usual. The engine does not heed them where spans tell the same.
+
+// callMetric is a metric that counts calls or times them.
+type callMetric struct {
+	kind  ptrace.SpanKind // server, client, or consumer: counts of others are not read
+	scale float64         // of durations, in seconds
+	keys  *callKeys
+}
+
+// callKeys are the attributes in which what is not OpenTelemetry writes how a
+// call ended and whom it called. The conventions' own are read anyhow.
+type callKeys struct {
+	status, grpc, flags, peer []string
+	only                      []cond
+}
+
+const (
+	seconds      = 1.0
+	milliseconds = 1e-3
+)
+
+var (
+	micrometer   = &callKeys{status: []string{"status", "code", "http_response_status_code", "http_status_code"}, peer: []string{"client_name", "client.name", "server_address", "target_host"}}
+	goKit        = &callKeys{status: []string{"code", "status", "status_code", "response_code", "http_response_status_code", "http_status_code"}, peer: []string{"server_address"}}
+	grpcProm     = &callKeys{grpc: []string{"grpc_code"}, peer: []string{"grpc_service"}}
+	conventional = &callKeys{}
+	underscored  = &callKeys{status: []string{"http_response_status_code", "http_status_code"}, grpc: []string{"rpc_grpc_status_code", "rpc_response_status_code"}, peer: []string{"server_address", "net_peer_name"}}
+	envoyCluster = &callKeys{status: []string{"envoy_response_code", "envoy.response_code"}, peer: []string{"envoy_cluster_name", "envoy.cluster_name"}}
+	istioIn      = &callKeys{status: []string{"response_code"}, grpc: []string{"grpc_response_status"}, flags: []string{"response_flags"}}
+	istioOut     = &callKeys{status: []string{"response_code"}, grpc: []string{"grpc_response_status"}, flags: []string{"response_flags"}, peer: []string{"destination_canonical_service", "destination_service_name"}}
+)
+
+// callMetrics are the metrics that count calls, by name.
+var callMetrics = map[string]callMetric{
+	// HTTP, RPC and databases, as the conventions name them now and named them before.
+	"http.server.request.duration": {ptrace.SpanKindServer, seconds, conventional},
+	"http.server.duration":         {ptrace.SpanKindServer, milliseconds, conventional},
+	"http.client.request.duration": {ptrace.SpanKindClient, seconds, conventional},
+	"http.client.duration":         {ptrace.SpanKindClient, milliseconds, conventional},
+	"rpc.server.call.duration":     {ptrace.SpanKindServer, seconds, conventional},
+	"rpc.server.duration":          {ptrace.SpanKindServer, milliseconds, conventional},
+	"rpc.client.call.duration":     {ptrace.SpanKindClient, seconds, conventional},
+	"rpc.client.duration":          {ptrace.SpanKindClient, milliseconds, conventional},
+	"db.client.operation.duration": {ptrace.SpanKindClient, seconds, conventional},
+	"grpc.server.call.duration":    {ptrace.SpanKindServer, seconds, &callKeys{grpc: []string{"grpc.status"}}},
+	"grpc.client.call.duration":    {ptrace.SpanKindClient, seconds, &callKeys{grpc: []string{"grpc.status"}, peer: []string{"grpc.target"}}},
+	// The same, scraped.
+	"http_server_request_duration_seconds": {ptrace.SpanKindServer, seconds, underscored},
+	"http_server_duration_milliseconds":    {ptrace.SpanKindServer, milliseconds, underscored},
+	"http_client_request_duration_seconds": {ptrace.SpanKindClient, seconds, underscored},
+	"http_client_duration_milliseconds":    {ptrace.SpanKindClient, milliseconds, underscored},
+	"rpc_server_duration_milliseconds":     {ptrace.SpanKindServer, milliseconds, underscored},
+	"rpc_client_duration_milliseconds":     {ptrace.SpanKindClient, milliseconds, underscored},
+	// Micrometer, Prometheus' clients, gRPC's middleware.
+	"http.server.requests":          {ptrace.SpanKindServer, milliseconds, micrometer},
+	"http.client.requests":          {ptrace.SpanKindClient, milliseconds, micrometer},
+	"http_server_requests_seconds":  {ptrace.SpanKindServer, seconds, micrometer},
+	"http_client_requests_seconds":  {ptrace.SpanKindClient, seconds, micrometer},
+	"http_requests_total":           {ptrace.SpanKindServer, 0, goKit},
+	"http_request_duration_seconds": {ptrace.SpanKindServer, seconds, goKit},
+	"http_requests_received_total":  {ptrace.SpanKindServer, 0, goKit},
+	"grpc_server_handled_total":     {ptrace.SpanKindServer, 0, grpcProm},
+	"grpc_client_handled_total":     {ptrace.SpanKindClient, 0, grpcProm},
+	// Proxies.
+	"envoy_cluster_upstream_rq": {ptrace.SpanKindClient, 0, envoyCluster},
+	"istio_requests_total":      {ptrace.SpanKindServer, 0, istioIn.at("destination")},
+}
+
+func (k *callKeys) at(reporter string) *callKeys {
+	c := *k
+	c.only = []cond{{"reporter", reporter, false}}
+	return &c
+}
+
+// istioRequests are told twice, by the proxies at both ends.
+var istioRequests = callMetric{ptrace.SpanKindClient, 0, istioOut.at("source")}
+
+// callsOf reads a metric that counts calls, if m is one.
+func (r *metricResource) callsOf(m pmetric.Metric) {
+	c, ok := callMetrics[m.Name()]
+	if !ok {
+		return
+	}
+	src, _ := r.owner(itsResource, pcommon.Map{})
+	if src == nil || src.Key == 0 {
+		return
+	}
+	told := callTold{r: r, metric: &c, name: m.Name(), src: src}
+	told.read(m)
+	if m.Name() == "istio_requests_total" {
+		told.metric = &istioRequests
+		told.read(m)
+	}
+	if told.served.OK+told.served.Failed > 0 {
+		told.served.Source, told.served.Counted = src, true
+		r.out.Served = append(r.out.Served, told.served)
+	}
+}
+
+// callTold is what one metric tells of calls.
+type callTold struct {
+	r      *metricResource
+	metric *callMetric
+	name   string
+	src    *engine.Source
+	served engine.Served
+	v      view
+}
+
+// read takes in the points of a metric. Only what came since the point before is
+// told: the sums began when nobody listened.
+func (c *callTold) read(m pmetric.Metric) {
+	switch m.Type() {
+	case pmetric.MetricTypeSum:
+		if m.Sum().IsMonotonic() {
+			delta := m.Sum().AggregationTemporality() == pmetric.AggregationTemporalityDelta
+			ps := m.Sum().DataPoints()
+			for i := range ps.Len() {
+				p := ps.At(i)
+				v := p.DoubleValue()
+				if p.ValueType() == pmetric.NumberDataPointValueTypeInt {
+					v = float64(p.IntValue())
+				}
+				c.point(p.Attributes(), v, 0, p.StartTimestamp(), p.Timestamp(), delta, p.Flags())
+			}
+		}
+	case pmetric.MetricTypeHistogram:
+		delta := m.Histogram().AggregationTemporality() == pmetric.AggregationTemporalityDelta
+		ps := m.Histogram().DataPoints()
+		for i := range ps.Len() {
+			p := ps.At(i)
+			c.point(p.Attributes(), float64(p.Count()), p.Sum(), p.StartTimestamp(), p.Timestamp(), delta, p.Flags())
+		}
+	case pmetric.MetricTypeExponentialHistogram:
+		delta := m.ExponentialHistogram().AggregationTemporality() == pmetric.AggregationTemporalityDelta
+		ps := m.ExponentialHistogram().DataPoints()
+		for i := range ps.Len() {
+			p := ps.At(i)
+			c.point(p.Attributes(), float64(p.Count()), p.Sum(), p.StartTimestamp(), p.Timestamp(), delta, p.Flags())
+		}
+	case pmetric.MetricTypeSummary:
+		ps := m.Summary().DataPoints()
+		for i := range ps.Len() {
+			p := ps.At(i)
+			c.point(p.Attributes(), float64(p.Count()), p.Sum(), p.StartTimestamp(), p.Timestamp(), false, p.Flags())
+		}
+	}
+}
+
+// point takes in one series: count calls that took sum together.
+func (c *callTold) point(attrs pcommon.Map, count, sum float64, start, at pcommon.Timestamp, delta bool, flags pmetric.DataPointFlags) {
+	if flags.NoRecordedValue() || !(count >= 0) || count > 1<<53 {
+		return
+	}
+	for i := range c.metric.keys.only {
+		if !c.metric.keys.only[i].holds(attrs) {
+			return
+		}
+	}
+	if at == 0 {
+		at = pcommon.Timestamp(c.r.now)
+	}
+	over := time.Duration(0)
+	if delta {
+		if start != 0 && start < at {
+			over = time.Duration(at - start)
+		}
+	} else {
+		key := mixString(mix(mix(5, c.src.Key), uint64(c.metric.kind)), c.name)
+		for k, a := range attrs.All() {
+			key += mixString(mixString(0, k), a.AsString()) // in any order
+		}
+		var known, timed bool
+		if count, over, known = c.r.x.meters.since(key, count, at); !known {
+			count = 0
+		}
+		if c.metric.scale != 0 {
+			if sum, _, timed = c.r.x.meters.since(mix(key, 1), sum, at); !timed {
+				sum = 0
+			}
+		}
+	}
+	if count < 1 {
+		return
+	}
+	last := c.r.past(at)
+	c.calls(attrs, int(min(count, 1<<30)), sum/count*c.metric.scale, last.Add(-over), last)
+}
+
+// calls tells of calls that ended alike and took mean seconds each on average.
+func (c *callTold) calls(attrs pcommon.Map, count int, mean float64, first, last engine.Time) {
+	v := &c.v
+	*v = view{}
+	v.read(attrs)
+	c.more(attrs)
+	t := v.counted()
+	outcome, failed := engine.OutcomeOK, false
+	if v.errorType != "" || v.odd(false) {
+		outcome = v.outcome(v.errorType != "", &t)
+		failed = outcome.Failed()
+		if c.metric.kind == ptrace.SpanKindServer {
+			failed = v.serverFails(outcome)
+		}
+	}
+	var peer *callee
+	if c.metric.kind == ptrace.SpanKindClient {
+		id := v.calleeID(c.src)
+		if peer = c.r.x.callee(id.sum(), &id); peer.none {
+			return
+		}
+	}
+	slow := 0
+	if !failed && mean > 0 && mean < maxMean {
+		slow = c.timed(attrs, peer, count, time.Duration(mean*float64(time.Second)))
+	}
+	if peer != nil {
+		c.r.out.Calls = append(c.r.out.Calls, engine.Calls{
+			Caller: c.src, Callee: peer.Callee, Outcome: outcome, Count: count, Slow: slow, First: first, Last: last, Counted: true,
+		})
+		return
+	}
+	s := &c.served
+	s.Last = max(s.Last, last)
+	if !failed {
+		s.OK += count
+		s.Slow += slow
+		return
+	}
+	s.Failed += count
+	if outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther {
+		s.Faults += count
+	}
+}
+
+// more reads what is written otherwise than the conventions have it.
+func (c *callTold) more(attrs pcommon.Map) {
+	v, k := &c.v, c.metric.keys
+	if v.http < 0 {
+		v.http = status(first(attrs, k.status))
+	}
+	if v.grpc < 0 {
+		v.grpc = int32(grpcCode(first(attrs, k.grpc)))
+	}
+	if v.flags == "" {
+		v.flags = first(attrs, k.flags)
+	}
+	if v.server == "" && v.peer == "" && v.peerService == "" && v.oldServer == "" {
+		switch name := first(attrs, k.peer); {
+		case name == "" || name == "none":
+		case strings.Contains(name, "|"): // Envoy's clusters in a mesh: outbound|80||payment.shop.svc.cluster.local
+			if parts := strings.Split(name, "|"); len(parts) == 4 && parts[0] == "outbound" {
+				v.server = parts[3]
+				if port, ok := portNumber(parts[1]); ok {
+					v.serverPort = port
+				}
+			}
+		case hostAndPort(name), strings.Contains(name, "."):
+			v.server = strings.TrimPrefix(name, "dns:///")
+		default:
+			v.peerService = name
+		}
+	}
+}
+
+func first(attrs pcommon.Map, names []string) string {
+	for _, name := range names {
+		if v, ok := attrs.Get(name); ok {
+			if s := text(v); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+// status reads a status code, or a class of them: 5xx.
+func status(s string) int32 {
+	if len(s) != 3 || s[0] < '1' || s[0] > '5' {
+		return -1
+	}
+	if s[1] == 'x' && s[2] == 'x' {
+		return int32(s[0]-'0') * 100
+	}
+	if n, ok := portNumber(s); ok {
+		return n
+	}
+	return -1
+}
+
+// counted is what a point says in words of how its calls failed.
+func (v *view) counted() texts {
+	t := texts{status: -1, grpc: -1}
+	if v.errorType == "" {
+		return t
+	}
+	if n := status(v.errorType); n > 0 {
+		t.status = n
+	} else if v.grpc < 0 && v.http < 0 {
+		t.grpc = int32(grpcCode(v.errorType))
+	}
+	t.take(v.errorType)
+	return t
+}
+
+// serverFails says whether a server's answer is a failure of its own.
+func (v *view) serverFails(o engine.Outcome) bool {
+	switch {
+	case v.http >= 100:
+		return v.http >= 500
+	case v.grpc > 0 && v.grpc < numGRPC:
+		return grpcServerFails>>v.grpc&1 != 0
+	}
+	return v.errorType != "" && o != engine.OutcomeClientError && o != engine.OutcomeCanceled
+}
+
+// timed learns how long calls of one kind take on average, and says how many are
+// far slower than usual: all or none.
+func (c *callTold) timed(attrs pcommon.Map, peer *callee, count int, mean time.Duration) int {
+	to := ""
+	if peer != nil {
+		to = peer.peer
+	}
+	what := c.name
+	for _, name := range [...]string{"http.route", "http_route", "uri", "rpc.method", "rpc_method", "method", "http.request.method", "http_request_method", "db.operation.name"} {
+		what += " " + word(attrs, name)
+	}
+	key := engine.SpanKey(c.src.ServiceKey, cut(what, maxName), int32(c.metric.kind), to)
+	for range min(count, timedMost) {
+		c.r.out.Spans = append(c.r.out.Spans, engine.SpanSample{Key: key, Duration: mean})
+	}
+	if c.r.bl.Of(key).Slow(mean) {
+		return count
+	}
+	return 0
+}
+
+// maxMean is the longest average in seconds that is believed.
+const maxMean = 3600
+
+// timedMost is as how many calls an average is learned.
+const timedMost = 8
