@@ -25,11 +25,11 @@ var levelMetrics = merge(
 		},
 		"system.memory.utilization": {{kind: mem, part: partShare, only: []cond{{"state", "used", false}}}},
 		"system.filesystem.usage": {
-			{kind: disk, part: partUsed, of: mounts, only: []cond{{"state", "free", true}}},
+			{kind: disk, part: partUsed, of: mounts, only: []cond{{"state", "used", false}}},
 			{kind: disk, part: partFree, of: mounts, only: []cond{{"state", "free", false}}},
 		},
 		"system.filesystem.inodes.usage": {
-			{kind: disk, part: partUsed, of: mounts, also: "inodes ", only: []cond{{"state", "free", true}}},
+			{kind: disk, part: partUsed, of: mounts, also: "inodes ", only: []cond{{"state", "used", false}}},
 			{kind: disk, part: partFree, of: mounts, also: "inodes ", only: []cond{{"state", "free", false}}},
 		},
 		"system.disk.io_time":            {{kind: engine.LevelDiskIO, part: partBusy, of: devices}},

@@ -5,9 +5,11 @@ package observation
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/faultline-otel/faultline/internal/engine"
@@ -48,6 +50,23 @@ func TestLevelsOfStockReceiversAndSDKs(t *testing.T) {
 			put(rm, "app", "jvm.memory.used", "jvm.memory.type", map[string]float64{"heap": 90, "non_heap": 500})
 			put(rm, "app", "jvm.memory.limit", "jvm.memory.type", map[string]float64{"heap": 100, "non_heap": 600})
 		}, engine.LevelHeap, 0.9, 0},
+		"heap that is full before a collection": {func(rm pmetric.ResourceMetrics) {
+			put(rm, "app", "jvm.memory.used", "jvm.memory.type", map[string]float64{"heap": 99})
+			put(rm, "app", "jvm.memory.used_after_last_gc", "jvm.memory.type", map[string]float64{"heap": 40})
+			put(rm, "app", "jvm.memory.limit", "jvm.memory.type", map[string]float64{"heap": 100})
+		}, engine.LevelHeap, 0.4, 0},
+		"one full pool of two": {func(rm pmetric.ResourceMetrics) {
+			put(rm, promScope, "hikaricp_connections_active", "pool", map[string]float64{"orders": 10, "reports": 0})
+			put(rm, promScope, "hikaricp_connections_max", "pool", map[string]float64{"orders": 10, "reports": 10})
+			put(rm, promScope, "hikaricp_connections_pending", "pool", map[string]float64{"orders": 3, "reports": 0})
+		}, engine.LevelPool, 1, 3},
+		"pool of database/sql": {func(rm pmetric.ResourceMetrics) {
+			put(rm, "otelsql", "db.sql.connection.open", "status", map[string]float64{"inuse": 4, "idle": 1})
+			put(rm, "otelsql", "db.sql.connection.max_open", "", map[string]float64{"": 5})
+		}, engine.LevelPool, 0.8, 0},
+		"alarm of a broker": {func(rm pmetric.ResourceMetrics) {
+			put(rm, promScope, "rabbitmq_alarms_memory_used_watermark", "", map[string]float64{"": 1})
+		}, engine.LevelMemory, 1, 0},
 		"descriptors of a Prometheus client": {func(rm pmetric.ResourceMetrics) {
 			put(rm, contribScope+"receiver/prometheusreceiver", "process_open_fds", "", map[string]float64{"": 1023})
 			put(rm, contribScope+"receiver/prometheusreceiver", "process_max_fds", "", map[string]float64{"": 1024})
@@ -118,4 +137,162 @@ func TestFullestWritableFileSystemIsTheHosts(t *testing.T) {
 	require.Len(t, b.Levels, 1)
 	assert.InDelta(t, 0.99, b.Levels[0].Share, 1e-9)
 	assert.Equal(t, "node-1", b.Levels[0].Source.Host)
+}
+
+func TestWhatIsFullInGoodHealthIsNotRead(t *testing.T) {
+	type metric struct {
+		name  string
+		value float64
+		attrs attrs
+	}
+	pod := attrs{"k8s.pod.uid": "pod-1", "k8s.container.name": "app", "k8s.node.name": "node-1"}
+	host := attrs{"host.name": "node-1"}
+	for name, c := range map[string]struct {
+		res     attrs
+		metrics []metric
+	}{
+		"page_cache_up_to_the_limit_of_a_container": {pod, []metric{
+			{"k8s.container.memory_limit_utilization", 1, nil}, {"container.memory.usage", 100, nil},
+			{"container.memory.rss", 20, nil}, {"container.memory.working_set", 98, nil}, {"container.memory.available", 2, nil},
+		}},
+		"page_cache_of_a_host": {host, []metric{
+			{"system.memory.usage", 10, attrs{"state": "used"}}, {"system.memory.usage", 88, attrs{"state": "cached"}}, {"system.memory.usage", 2, attrs{"state": "free"}},
+			{"system.memory.utilization", 0.88, attrs{"state": "cached"}}, {"system.memory.utilization", 0.1, attrs{"state": "used"}},
+		}},
+		"no_swap": {host, []metric{{"system.paging.utilization", 1, attrs{"state": "used"}}, {"system.paging.usage", 0, attrs{"state": "free"}}}},
+		"images_that_are_full_by_nature": {host, []metric{
+			{"system.filesystem.usage", 100, attrs{"mountpoint": "/snap/core", "type": "squashfs", "mode": "ro", "state": "used"}},
+			{"system.filesystem.usage", 0, attrs{"mountpoint": "/snap/core", "type": "squashfs", "mode": "ro", "state": "free"}},
+			{"system.filesystem.usage", 100, attrs{"mountpoint": "/mnt/cd", "type": "iso9660", "mode": "rw", "state": "used"}},
+			{"system.filesystem.usage", 0, attrs{"mountpoint": "/mnt/cd", "type": "iso9660", "mode": "rw", "state": "free"}},
+			{"system.filesystem.usage", 100, attrs{"mountpoint": "/var/lib/docker/overlay2/x", "type": "overlay", "mode": "rw", "state": "used"}},
+			{"system.filesystem.usage", 0, attrs{"mountpoint": "/var/lib/docker/overlay2/x", "type": "overlay", "mode": "rw", "state": "free"}},
+		}},
+		"a_projected_volume":              {attrs{"k8s.pod.uid": "pod-1", "k8s.volume.name": "token", "k8s.volume.type": "projected"}, []metric{{"k8s.volume.available", 0, nil}, {"k8s.volume.capacity", 100, nil}}},
+		"a_limit_that_is_none":            {attrs{"service.name": "shop"}, []metric{{"process_open_fds", 1000, nil}, {"process_max_fds", 1.8e19, nil}}},
+		"a_pool_without_a_limit":          {attrs{"service.name": "shop"}, []metric{{"go_sql_in_use_connections", 100, nil}, {"go_sql_max_open_connections", 0, nil}}},
+		"a_soft_limit":                    {attrs{"service.name": "shop"}, []metric{{"go.memory.used", 100, nil}, {"go.memory.limit", 100, nil}}},
+		"load":                            {host, []metric{{"system.cpu.load_average.1m", 64, nil}}},
+		"a_pod_that_nobody_has_heard_of":  {attrs{"k8s.pod.uid": "pod-9", "k8s.node.name": "node-1"}, []metric{{"container.memory.rss", 99, nil}, {"container.memory.available", 1, nil}}},
+		"a_process_of_the_host_by_itself": {attrs{"process.pid": "77", "host.name": "node-1"}, []metric{{"process.memory.utilization", 99, nil}, {"process.cpu.utilization", 1, nil}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := heardOf(t)
+			md, ms := metricsOf(t, c.res, contribScope+"receiver/x")
+			for _, m := range c.metrics {
+				gauge(t, ms, m.name, m.value, m.attrs)
+			}
+			var b engine.Batch
+			x.Metrics(md, testNow, nil, &b)
+			for _, l := range b.Levels {
+				assert.Less(t, l.Share, 0.5, "%v", l.Kind)
+			}
+		})
+	}
+}
+
+// rising shows an extractor sums that rise, ten seconds apart, and returns the
+// last batch.
+func rising(t *testing.T, x *Extractor, res attrs, rounds ...map[string]float64) *engine.Batch {
+	var b *engine.Batch
+	for i, sums := range rounds {
+		md, ms := metricsOf(t, res, promScope)
+		for name, v := range sums {
+			gauge(t, ms, name, v, nil).SetTimestamp(pcommon.Timestamp(testNow) + pcommon.Timestamp(i)*1e10)
+		}
+		b = &engine.Batch{}
+		x.Metrics(md, testNow.Add(time.Duration(i)*10*time.Second), nil, b)
+	}
+	return b
+}
+
+func TestSumsThatRiseTellAShareOfTheTime(t *testing.T) {
+	shop, node := attrs{"service.name": "shop"}, attrs{"service.name": "node-exporter", "service.instance.id": "node-1:9100"}
+	for name, c := range map[string]struct {
+		res    attrs
+		rounds []map[string]float64
+		kind   engine.LevelKind
+		share  float64
+	}{
+		"stalls for memory":   {node, []map[string]float64{{"node_pressure_memory_stalled_seconds_total": 5}, {"node_pressure_memory_stalled_seconds_total": 9}}, engine.LevelMemoryStall, 0.4},
+		"pauses for garbage":  {shop, []map[string]float64{{"dotnet.gc.pause.time": 1}, {"dotnet.gc.pause.time": 7}}, engine.LevelGC, 0.6},
+		"a disk that is busy": {node, []map[string]float64{{"node_disk_io_time_seconds_total": 0, "node_disk_writes_completed_total": 0, "node_disk_write_time_seconds_total": 0}, {"node_disk_io_time_seconds_total": 10, "node_disk_writes_completed_total": 1e6, "node_disk_write_time_seconds_total": 300}}, engine.LevelDiskIO, 0},
+		"a disk that stands":  {node, []map[string]float64{{"node_disk_io_time_seconds_total": 0, "node_disk_writes_completed_total": 0, "node_disk_write_time_seconds_total": 0}, {"node_disk_io_time_seconds_total": 10, "node_disk_writes_completed_total": 4, "node_disk_write_time_seconds_total": 40}}, engine.LevelDiskIO, 1},
+		"a cache that is full and makes room": {shop, []map[string]float64{{"redis_memory_used_bytes": 100, "redis_memory_max_bytes": 100, "redis_evicted_keys_total": 5},
+			{"redis_memory_used_bytes": 100, "redis_memory_max_bytes": 100, "redis_evicted_keys_total": 50}}, engine.LevelMemory, 0},
+		"a store that is full": {shop, []map[string]float64{{"redis_memory_used_bytes": 100, "redis_memory_max_bytes": 100, "redis_evicted_keys_total": 5},
+			{"redis_memory_used_bytes": 100, "redis_memory_max_bytes": 100, "redis_evicted_keys_total": 5}}, engine.LevelMemory, 1},
+		"connections that are turned away": {shop, []map[string]float64{{"redis_rejected_connections_total": 5}, {"redis_rejected_connections_total": 9}}, engine.LevelConnections, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := rising(t, New(Settings{}), c.res, c.rounds...)
+			require.Len(t, b.Levels, 1)
+			assert.Equal(t, c.kind, b.Levels[0].Kind)
+			assert.InDelta(t, c.share, b.Levels[0].Share, 1e-9)
+		})
+	}
+}
+
+func TestSumsThatBeganAnewTellNothing(t *testing.T) {
+	b := rising(t, New(Settings{}), attrs{"service.name": "shop"},
+		map[string]float64{"dotnet.gc.pause.time": 100, "redis_rejected_connections_total": 7}, map[string]float64{"dotnet.gc.pause.time": 6, "redis_rejected_connections_total": 3})
+	assert.Empty(t, b.Levels)
+}
+
+func TestNodeExporterSpeaksOfItsHost(t *testing.T) {
+	md, ms := metricsOf(t, attrs{"service.name": "node-exporter", "service.instance.id": "10.0.0.5:9100"}, promScope)
+	gauge(t, ms, "node_memory_MemAvailable_bytes", 3, nil)
+	gauge(t, ms, "node_memory_MemTotal_bytes", 100, nil)
+	gauge(t, ms, "node_uname_info", 1, attrs{"nodename": "node-1"})
+	var b engine.Batch
+	New(Settings{}).Metrics(md, testNow, nil, &b)
+	require.Len(t, b.Levels, 1)
+	assert.Equal(t, "node-1", b.Levels[0].Source.Host)
+	assert.Empty(t, b.Levels[0].Source.Service.Name)
+	assert.InDelta(t, 0.97, b.Levels[0].Share, 1e-9)
+}
+
+func TestCAdvisorSpeaksOfPods(t *testing.T) {
+	x := New(Settings{})
+	x.Source(resource(t, attrs{"service.name": "payment", "k8s.pod.name": "payment-1", "k8s.namespace.name": "shop"}))
+	md, ms := metricsOf(t, attrs{"service.name": "kubelet", "service.instance.id": "10.0.0.5:10250"}, promScope)
+	app, pause := attrs{"namespace": "shop", "pod": "payment-1", "container": "app"}, attrs{"namespace": "shop", "pod": "payment-1", "container": "POD"}
+	for _, labels := range []attrs{app, pause} {
+		gauge(t, ms, "container_memory_rss", 97, labels)
+		gauge(t, ms, "container_spec_memory_limit_bytes", 100, labels)
+	}
+	gauge(t, ms, "container_memory_rss", 99, attrs{"namespace": "shop", "pod": "stranger", "container": "app"})
+	var b engine.Batch
+	x.Metrics(md, testNow, nil, &b)
+	require.Len(t, b.Levels, 1)
+	assert.Equal(t, "payment", b.Levels[0].Source.Service.Name)
+	assert.InDelta(t, 0.97, b.Levels[0].Share, 1e-9)
+}
+
+func TestServersWithoutTelemetryAreKnownByTheirAddress(t *testing.T) {
+	x := New(Settings{})
+	md := pmetric.NewMetrics()
+	for _, database := range []string{"", "orders"} { // the limit is the server's, what is used is told by database
+		one, ms := metricsOf(t, attrs{"service.instance.id": "db.shop:5432"}, contribScope+"receiver/postgresqlreceiver")
+		if database == "" {
+			gauge(t, ms, "postgresql.connection.max", 100, nil)
+		} else {
+			one.ResourceMetrics().At(0).Resource().Attributes().PutStr("postgresql.database.name", database)
+			gauge(t, ms, "postgresql.backends", 99, nil)
+		}
+		one.ResourceMetrics().MoveAndAppendTo(md.ResourceMetrics())
+	}
+	var b engine.Batch
+	x.Metrics(md, testNow, nil, &b)
+	require.Len(t, b.Levels, 1)
+	assert.Nil(t, b.Levels[0].Source)
+	assert.Equal(t, "db.shop:5432", b.Levels[0].Address)
+	assert.InDelta(t, 0.99, b.Levels[0].Share, 1e-9)
+
+	md, ms := metricsOf(t, attrs{"service.instance.id": "localhost:5432"}, contribScope+"receiver/postgresqlreceiver")
+	gauge(t, ms, "postgresql.connection.max", 100, nil)
+	gauge(t, ms, "postgresql.backends", 99, nil)
+	b = engine.Batch{}
+	x.Metrics(md, testNow, nil, &b)
+	assert.Empty(t, b.Levels, "localhost is somebody else on each host")
 }
