@@ -1,0 +1,155 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// timed adds a histogram of one series: count calls that took mean seconds each.
+func timed(t *testing.T, ms pmetric.MetricSlice, name string, at engine.Time, count uint64, mean float64, a attrs) {
+	m := ms.AppendEmpty()
+	m.SetName(name)
+	h := m.SetEmptyHistogram()
+	h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	p := h.DataPoints().AppendEmpty()
+	p.SetTimestamp(pcommon.Timestamp(at))
+	p.SetStartTimestamp(1)
+	p.SetCount(count)
+	p.SetSum(float64(count) * mean)
+	a.putTo(t, p.Attributes())
+}
+
+func sum(t *testing.T, ms pmetric.MetricSlice, name string, at engine.Time, count float64, a attrs) {
+	m := ms.AppendEmpty()
+	m.SetName(name)
+	s := m.SetEmptySum()
+	s.SetIsMonotonic(true)
+	s.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	p := s.DataPoints().AppendEmpty()
+	p.SetTimestamp(pcommon.Timestamp(at))
+	p.SetDoubleValue(count)
+	a.putTo(t, p.Attributes())
+}
+
+func TestCallsThatMetricsCount(t *testing.T) {
+	histogram := func(name string, a attrs) func(*testing.T, pmetric.MetricSlice, engine.Time, uint64) {
+		return func(t *testing.T, ms pmetric.MetricSlice, at engine.Time, n uint64) {
+			timed(t, ms, name, at, n, 0.01, a)
+		}
+	}
+	counter := func(name string, a attrs) func(*testing.T, pmetric.MetricSlice, engine.Time, uint64) {
+		return func(t *testing.T, ms pmetric.MetricSlice, at engine.Time, n uint64) {
+			sum(t, ms, name, at, float64(n), a)
+		}
+	}
+	for name, c := range map[string]struct {
+		fill           func(*testing.T, pmetric.MetricSlice, engine.Time, uint64)
+		ok, bad, fault int            // served
+		outcome        engine.Outcome // of calls; unset: served
+		callee         string
+	}{
+		"served":                       {histogram("http.server.request.duration", attrs{"http.request.method": "GET", "http.response.status_code": 200}), 30, 0, 0, 0, ""},
+		"served_a_failure_of_its_own":  {histogram("http.server.request.duration", attrs{"http.response.status_code": 500, "error.type": "500"}), 0, 30, 30, 0, ""},
+		"served_a_bad_request":         {histogram("http.server.request.duration", attrs{"http.response.status_code": 404}), 30, 0, 0, 0, ""},
+		"passed_on_a_failure":          {histogram("http.server.request.duration", attrs{"http.response.status_code": 503, "error.type": "503"}), 0, 30, 0, 0, ""},
+		"served_under_the_old_name":    {histogram("http.server.duration", attrs{"http.status_code": 500}), 0, 30, 30, 0, ""},
+		"served_by_spring":             {histogram("http_server_requests_seconds", attrs{"status": "500", "outcome": "SERVER_ERROR", "exception": "None", "uri": "/pay"}), 0, 30, 30, 0, ""},
+		"served_by_a_Go_program":       {counter("http_requests_total", attrs{"code": "200", "method": "get"}), 30, 0, 0, 0, ""},
+		"served_by_gRPC":               {counter("grpc_server_handled_total", attrs{"grpc_code": "Internal", "grpc_method": "Pay"}), 0, 30, 30, 0, ""},
+		"served_a_wrong_argument":      {counter("grpc_server_handled_total", attrs{"grpc_code": "InvalidArgument"}), 30, 0, 0, 0, ""},
+		"called":                       {histogram("http.client.request.duration", attrs{"http.response.status_code": 200, "server.address": "payment", "server.port": 8080}), 0, 0, 0, engine.OutcomeOK, "payment:8080"},
+		"called_and_was_refused":       {histogram("http.client.request.duration", attrs{"error.type": "java.net.ConnectException: Connection refused", "server.address": "payment", "server.port": 8080}), 0, 0, 0, engine.OutcomeRefused, "payment:8080"},
+		"called_in_vain":               {histogram("http.client.request.duration", attrs{"error.type": "timeout", "server.address": "payment", "server.port": 8080}), 0, 0, 0, engine.OutcomeTimeout, "payment:8080"},
+		"called_and_turned_away":       {histogram("http.client.duration", attrs{"http.status_code": 429, "net.peer.name": "payment", "net.peer.port": 8080}), 0, 0, 0, engine.OutcomeOverloaded, "payment:8080"},
+		"called_by_gRPC":               {histogram("rpc.client.duration", attrs{"rpc.grpc.status_code": 8, "server.address": "payment", "server.port": 50051}), 0, 0, 0, engine.OutcomeOverloaded, "payment:50051"},
+		"asked_a_database":             {histogram("db.client.operation.duration", attrs{"db.system.name": "postgresql", "server.address": "db", "server.port": 5432}), 0, 0, 0, engine.OutcomeOK, "db:5432"},
+		"a_proxy_asked_a_cluster":      {counter("envoy_cluster_upstream_rq", attrs{"envoy_response_code": "503", "envoy_cluster_name": "outbound|80||payment.shop.svc.cluster.local"}), 0, 0, 0, engine.OutcomeUnavailable, "payment.shop.svc.cluster.local:80"},
+		"a_mesh_tells_at_the_source":   {counter("istio_requests_total", attrs{"reporter": "source", "response_code": "0", "response_flags": "UF", "destination_service_name": "payment"}), 0, 0, 0, engine.OutcomeRefused, "payment"},
+		"a_mesh_tells_at_the_far_end":  {counter("istio_requests_total", attrs{"reporter": "destination", "response_code": "200", "response_flags": "-"}), 30, 0, 0, 0, ""},
+		"a_call_without_a_callee":      {histogram("http.client.request.duration", attrs{"error.type": "timeout"}), 0, 0, 0, 0, ""},
+		"a_metric_that_counts_no_call": {histogram("payment.amount", attrs{"http.response.status_code": 500}), 0, 0, 0, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := New(Settings{})
+			var b engine.Batch
+			for round, n := range []uint64{1000, 1030} {
+				at := testNow.Add(time.Duration(round) * 15 * time.Second)
+				md, ms := metricsOf(t, checkout, "app")
+				c.fill(t, ms, at, n)
+				b = engine.Batch{}
+				x.Metrics(md, at, nil, &b)
+				if round == 0 {
+					require.Empty(t, b.Calls, "what came before is nobody's news")
+					require.Empty(t, b.Served, "what came before is nobody's news")
+				}
+			}
+			if c.ok+c.bad > 0 {
+				require.Len(t, b.Served, 1)
+				s := b.Served[0]
+				assert.Equal(t, [3]int{c.ok, c.bad, c.fault}, [3]int{s.OK, s.Failed, s.Faults})
+				assert.True(t, s.Counted)
+			} else {
+				assert.Empty(t, b.Served)
+			}
+			if c.callee == "" {
+				assert.Empty(t, b.Calls)
+				return
+			}
+			require.Len(t, b.Calls, 1)
+			k := b.Calls[0]
+			assert.Equal(t, c.outcome, k.Outcome, k.Outcome.String())
+			assert.Equal(t, c.callee, k.Callee.Address+k.Callee.Service)
+			assert.Equal(t, 30, k.Count)
+			assert.Equal(t, 15*time.Second, k.Last.Sub(k.First))
+		})
+	}
+}
+
+func TestCallsAfterARestartAreCountedAnew(t *testing.T) {
+	x := New(Settings{})
+	served := []int{}
+	for round, n := range []uint64{1000, 1030, 5, 25} {
+		at := testNow.Add(time.Duration(round) * 15 * time.Second)
+		md, ms := metricsOf(t, checkout, "app")
+		timed(t, ms, "http.server.request.duration", at, n, 0.01, attrs{"http.response.status_code": 500})
+		var b engine.Batch
+		x.Metrics(md, at, nil, &b)
+		x.Metrics(md, at, nil, &b) // a duplicate tells nothing
+		for _, s := range b.Served {
+			served = append(served, s.Failed)
+		}
+	}
+	assert.Equal(t, []int{30, 20}, served)
+}
+
+func TestCallsThatTakeLongerOnAverage(t *testing.T) {
+	x, e := New(Settings{}), engine.New(engine.DefaultParams())
+	count, total := uint64(0), 0.0
+	see := func(round int, mean float64) *engine.Batch {
+		at := testNow.Add(time.Duration(round) * 15 * time.Second)
+		count, total = count+30, total+30*mean
+		md, ms := metricsOf(t, checkout, "app")
+		timed(t, ms, "http.server.request.duration", at, count, total/float64(count), attrs{"http.response.status_code": 200, "http.route": "/pay"})
+		b := &engine.Batch{Arrived: at}
+		x.Metrics(md, at, e.Baselines(), b)
+		e.Observe(b)
+		e.Tick(at)
+		return b
+	}
+	for round := range 20 {
+		if b := see(round, 0.010+float64(round%4)*0.001); len(b.Served) > 0 {
+			assert.Zero(t, b.Served[0].Slow, "round %d", round)
+		}
+	}
+	assert.Equal(t, 30, see(20, 0.2).Served[0].Slow)
+}
