@@ -191,7 +191,7 @@ func (e *Engine) called(c *Calls) {
 	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther || n.away() {
 		return
 	}
-	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls || s.lastOK.Sub(s.lastFail) > newRunAfter {
+	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls+s.told.slack() || s.lastOK.Sub(s.lastFail) > newRunAfter {
 		s.newRun(c.First, e.now)
 	}
 	s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
@@ -359,4 +359,16 @@ func (e *Engine) serving(v *Served) {
 	if n.episode != nil {
 		e.mark(n)
 	}
+}
+
+// calleesOf is how many n, or all of a service together, are known to call.
+func (e *Engine) calleesOf(n *entity) int {
+	if n.kind != kindService {
+		return len(n.callees)
+	}
+	count := 0
+	for _, i := range n.service.instances {
+		count += len(i.callees)
+	}
+	return count
 }

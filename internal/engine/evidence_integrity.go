@@ -216,6 +216,10 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 	if p.shortAt != 0 && e.now.Sub(p.shortAt) < shortFor {
 		strength *= shortErrors
 	}
+	if strength > 0 && p.newlyShort() {
+		p.note(evFailsShort, strength, e.now, fmt.Sprintf("and %.0f %% of its answers are failures of its own making (usually %.1f %%)", 100*faults/all, 100*in.usual))
+		strength *= shortErrors
+	}
 	if strength < 0.05 {
 		return
 	}
@@ -261,17 +265,6 @@ func (e *Engine) unheard(n *entity) bool {
 		return false
 	}
 	return n.served.total > 0 && e.now.Sub(n.served.seen) > e.params.CallWindow+2*n.served.told.slack()
-}
-
-func (e *Engine) calleesOf(n *entity) int {
-	if n.kind != kindService {
-		return len(n.callees)
-	}
-	count := 0
-	for _, i := range n.service.instances {
-		count += len(i.callees)
-	}
-	return count
 }
 
 // leafErrors: who calls nobody may call somebody without telling.

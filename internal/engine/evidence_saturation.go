@@ -99,6 +99,16 @@ func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, 
 	}
 }
 
+// newlyShort says whether a limit is reached that usually is not.
+func (p *episode) newlyShort() bool {
+	for _, kind := range [...]evidence{evVolumeFull, evMemoryFull, evDescriptorsFull, evThreadsFull, evPoolFull, evFlowsFull} {
+		if p.found[kind].now && p.found[kind].strength > oldNews {
+			return true
+		}
+	}
+	return false
+}
+
 // processLevels: what the kernel says of the process and its cgroup.
 func processLevels(e *Engine, q *Process, p *episode) {
 	if q.Throttled >= throttledFrom {

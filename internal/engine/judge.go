@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -136,6 +137,8 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 	switch {
 	case n.kind == kindService && n.oneOfIt():
 		return ClassNone
+	case n.verdict == nil && e.mayStillStart(n, p):
+		return ClassNone
 	case n.verdict == nil && p.backAt != 0 && !p.hurts() && !p.proof():
 		return ClassNone // it is back, and nobody was hurt
 	case n.verdict == nil && p.stoodStill > 0 && p.stoodStill < asleepWait && !p.proof():
@@ -162,6 +165,36 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 	}
 	return ClassNone
 }
+
+// mayStillStart says whether nothing but probes speaks against one who is new, is
+// heard, and has answered nobody yet: that it is not ready is no failure.
+func (e *Engine) mayStillStart(n *entity, p *episode) bool {
+	if n.answered || p.silent() || e.now.Sub(n.born) > startsWithin {
+		return false
+	}
+	for kind := range p.found {
+		switch weights[kind].group {
+		case groupProbe, groupGood, groupOwn, groupHeartbeat:
+		default:
+			if p.found[kind].strength > 0 && evidence(kind) != evHostAlive {
+				return false
+			}
+		}
+	}
+	for _, ps := range n.probes {
+		// The kubelet probes only what it has started.
+		if !n.alive && !strings.HasPrefix(ps.target, kubeletTarget) {
+			return false
+		}
+	}
+	return true
+}
+
+// kubeletTarget begins the target of what a kubelet says of its probes.
+const kubeletTarget = "kubelet:"
+
+// startsWithin is how long it may take to start, and to warm up.
+const startsWithin = 10 * time.Minute
 
 // leaveProbability: a class that is held is held until it is less likely than
 // this.
@@ -329,7 +362,7 @@ func (e *Engine) callersAgain(n *entity) bool {
 	if s.okEnd > s.failEnd && s.lastOK > s.lastFail {
 		return quiet >= e.params.RecoveryCalls/recoveredSooner
 	}
-	return quiet >= e.params.RecoveryCalls
+	return quiet >= e.params.RecoveryCalls+s.told.slack()
 }
 
 // recoveredSooner: successes seen after the last failure shorten the wait.

@@ -190,6 +190,7 @@ const (
 	evEvictedThreads
 	evOverLimit
 	evDeploy
+	evFailsShort
 	numEvidence
 )
 
@@ -266,6 +267,7 @@ var weights = [numEvidence]row{
 	evStampedInside: {groupReturn, 15 * time.Minute, false, dB{pl: -10, de: -24, ha: -14, nl: -4, pa: 18, vi: -4}},
 
 	evServesErrors:      {groupOwn, 0, false, dB{pl: -6, de: -8, ha: -8, nl: -8, pa: -2, ex: 5, by: 5, vi: 6}},
+	evFailsShort:        {groupOwn, 0, false, dB{ha: -4, ex: 10, vi: -4}},
 	evDiskFull:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -4, pa: -8, ex: 16, by: -4, vi: -6}},
 	evNoDescriptor:      {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 16, by: -4, vi: -4}},
 	evNoThread:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 16, by: -4, vi: -4}},

@@ -202,7 +202,7 @@ func (c *callTold) point(attrs pcommon.Map, count, sum float64, start, at pcommo
 		return
 	}
 	last := c.r.past(at)
-	c.calls(attrs, int(min(count, 1<<30)), sum/count*c.metric.scale, last.Add(-over), last)
+	c.calls(attrs, int(min(count, 1<<30)), sum/count*c.metric.scale, last.Add(min(1-over, 0)), last)
 }
 
 // calls tells of calls that ended alike and took mean seconds each on average.

@@ -110,7 +110,7 @@ func TestCallsThatMetricsCount(t *testing.T) {
 			assert.Equal(t, c.outcome, k.Outcome, k.Outcome.String())
 			assert.Equal(t, c.callee, k.Callee.Address+k.Callee.Service)
 			assert.Equal(t, 30, k.Count)
-			assert.Equal(t, 15*time.Second, k.Last.Sub(k.First))
+			assert.Equal(t, 15*time.Second-1, k.Last.Sub(k.First), "what came before is another point's")
 		})
 	}
 }

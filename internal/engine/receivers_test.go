@@ -1,0 +1,292 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// What stock receivers tell, in a fleet.
+
+// tell has an agent tell something every so often for d.
+func (f *fleet) tell(every, d time.Duration, what func(b *Batch)) {
+	for end := f.now.Add(d); f.now < end; {
+		b := &Batch{Arrived: f.now}
+		what(b)
+		f.e.Observe(b)
+		f.run(every)
+	}
+}
+
+// levelsOf tells how full something of p, or of its host, is.
+func levelsOf(src *Source, kind LevelKind, share float64) func(b *Batch) {
+	return func(b *Batch) {
+		b.Levels = append(b.Levels, Level{Source: src, Kind: kind, Share: share, At: b.Arrived})
+	}
+}
+
+func hostOf(p *proc) *Source { return &Source{Host: p.src.Host} }
+
+// fails has p answer a share of its calls with failures of its own making, told
+// by a metric.
+func fails(p *proc, calls, failures int) func(b *Batch) {
+	return func(b *Batch) {
+		b.Served = append(b.Served, Served{Source: p.src, OK: calls - failures, Failed: failures, Faults: failures, Last: b.Arrived, Counted: true})
+	}
+}
+
+func both(a, b func(*Batch)) func(*Batch) { return func(x *Batch) { a(x); b(x) } }
+
+// byMetrics makes a fleet in which one service tells of its calls by metrics only.
+func byMetrics(t *testing.T) (*fleet, *proc) {
+	f := newFleet(t)
+	p := f.add("ledger", "ledger-1")
+	f.stock(p)
+	return f, p
+}
+
+func TestCallsThatMetricsCountTellFailures(t *testing.T) {
+	for _, every := range []time.Duration{10 * time.Second, 60 * time.Second} {
+		calls := int(every / time.Second)
+		t.Run(fmt.Sprintf("of_its_own_every_%v", every), func(t *testing.T) {
+			f, p := byMetrics(t)
+			f.tell(every, 10*time.Minute, fails(p, calls, 0))
+			at := f.now
+			f.tell(every, 3*time.Minute, fails(p, calls, calls*7/10))
+			f.accused(at, 2*every+10*time.Second, ClassByzantine, "error_response", p.src.Name())
+		})
+		t.Run(fmt.Sprintf("for_a_full_disk_every_%v", every), func(t *testing.T) {
+			f, p := byMetrics(t)
+			f.tell(every, 10*time.Minute, both(fails(p, calls, 0), levelsOf(hostOf(p), LevelDisk, 0.7)))
+			at := f.now
+			f.tell(every, 3*time.Minute, both(fails(p, calls, calls*7/10), levelsOf(hostOf(p), LevelDisk, 1)))
+			f.accused(at, 2*every+10*time.Second, ClassExhaustion, "disk", p.src.Name())
+		})
+		t.Run(fmt.Sprintf("none_while_the_disk_is_full_as_ever_every_%v", every), func(t *testing.T) {
+			f, p := byMetrics(t)
+			f.tell(every, 20*time.Minute, both(fails(p, calls, 0), levelsOf(hostOf(p), LevelDisk, 0.99)))
+			f.nobodyAccused(false)
+		})
+	}
+	t.Run("a_few_as_usual", func(t *testing.T) {
+		f, p := byMetrics(t)
+		f.tell(15*time.Second, 20*time.Minute, fails(p, 100, 2))
+		f.nobodyAccused(false)
+	})
+	t.Run("that_callers_met_with", func(t *testing.T) {
+		f, p := byMetrics(t)
+		caller := f.add("payment", "payment-1")
+		asked := func(o Outcome) func(*Batch) {
+			return func(b *Batch) {
+				b.Calls = append(b.Calls, Calls{Caller: caller.src, Callee: Callee{Address: "db:5432"}, Outcome: o, Count: 50, First: b.Arrived.Add(-15*time.Second + 1), Last: b.Arrived, Counted: true})
+			}
+		}
+		f.tell(15*time.Second, 5*time.Minute, both(asked(OutcomeOK), fails(p, 10, 0)))
+		at := f.now
+		f.tell(15*time.Second, time.Minute, asked(OutcomeRefused))
+		f.accused(at, 40*time.Second, ClassCrash, "process_exit", "db:5432")
+	})
+}
+
+func TestMetricsAreNotHeededWhereSpansTellTheSame(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	// The count is of another time: the spans say that all is well.
+	s.tell(10*time.Second, time.Minute, both(fails(s.ledger, 100, 90), func(b *Batch) {
+		b.Calls = append(b.Calls, Calls{Caller: s.payment1.src, Callee: Callee{Address: s.ledger.addr, Direct: true}, Outcome: OutcomeTimeout, Count: 90, First: b.Arrived.Add(-time.Minute), Last: b.Arrived, Counted: true})
+	}))
+	s.nobodyAccused(true)
+}
+
+func TestLimitThatIsUsuallyReachedExplainsNoFailure(t *testing.T) {
+	chronic := func(b *Batch, s *shop) {
+		levelsOf(hostOf(s.ledger), LevelDisk, 0.99)(b)
+		levelsOf(s.ledger.src, LevelThrottled, 0.9)(b)
+		levelsOf(s.ledger.src, LevelCPU, 1)(b)
+		levelsOf(s.ledger.src, LevelMemory, 0.97)(b)
+	}
+	for state, sub := range map[string]string{"dead": "process_exit", "frozen": "hang"} {
+		t.Run(state, func(t *testing.T) {
+			s := newShop(t)
+			s.tell(10*time.Second, 10*time.Minute, func(b *Batch) { chronic(b, s) })
+			s.nobodyAccused(false)
+			s.ledger.state = state
+			at := s.now
+			s.tell(10*time.Second, 30*time.Second, func(b *Batch) { chronic(b, s) })
+			s.accused(at, 8*time.Second, ClassCrash, sub, "ledger-1")
+		})
+	}
+}
+
+func TestLimitStandsBetweenTwoExports(t *testing.T) {
+	var ls levels
+	now := Time(1e18)
+	for range 4 {
+		ls[LevelDisk].set(&Level{Kind: LevelDisk, Share: 1}, now, time.Hour, true)
+		now = now.Add(time.Minute)
+	}
+	if !ls.short(LevelDisk, now.Add(50*time.Second)) {
+		t.Error("told every minute, it stands for more than one")
+	}
+	if ls.short(LevelDisk, now.Add(5*time.Minute)) {
+		t.Error("it stands for ever")
+	}
+	ls[LevelNodeDisk].set(&Level{Kind: LevelNodeDisk, Share: 1, Stands: 5 * time.Minute}, now, time.Hour, true)
+	if !ls.short(LevelNodeDisk, now.Add(4*time.Minute)) || ls.short(LevelNodeDisk, now.Add(6*time.Minute)) {
+		t.Error("what an event says stands as long as it says")
+	}
+}
+
+func TestFullestOfSeveralCounts(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.e.Observe(&Batch{Arrived: s.now, Levels: []Level{
+		{Source: s.ledger.src, Kind: LevelDisk, Share: 1}, {Source: s.ledger.src, Kind: LevelDisk, Share: 0.1}, // its other volume
+	}})
+	n := s.e.instance(s.ledger.src)
+	if !n.levels.short(LevelDisk, s.e.now) {
+		t.Error("the volume that was told last hides the full one")
+	}
+}
+
+func TestNodesThatAreShort(t *testing.T) {
+	pressed := func(s *shop) func(*Batch) { return levelsOf(hostOf(s.ledger), LevelNodeMemory, 1) }
+	t.Run("and_hurt_nobody", func(t *testing.T) {
+		s := newShop(t)
+		s.tell(10*time.Second, time.Minute, levelsOf(hostOf(s.ledger), LevelNodeMemory, 0))
+		s.tell(10*time.Second, 5*time.Minute, pressed(s))
+		s.nobodyAccused(false)
+	})
+	t.Run("and_end_a_pod", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		at := s.now
+		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{
+			{Source: s.ledger.src, Kind: FactEvicted, Value: int64(LevelMemory), At: s.now, Text: "The node was low on resource: memory."},
+			{Source: s.ledger.src, Kind: FactStopping, At: s.now, Text: "Stopping container app"},
+		}})
+		s.ledger.state = "dead"
+		s.run(20 * time.Second)
+		v := s.accused(at, 3*time.Second, ClassExhaustion, "memory", s.ledger.src.Host)
+		if v.Culprit.Type != CulpritNode {
+			t.Errorf("culprit type %s", v.Culprit.Type)
+		}
+	})
+	t.Run("a_pod_that_exceeds_its_own_limit", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		at := s.now
+		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{
+			{Source: s.ledger.src, Kind: FactOverLimit, At: s.now, Text: "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."},
+			{Source: s.ledger.src, Kind: FactStopping, At: s.now, Text: "Stopping container app"},
+		}})
+		s.ledger.state = "dead"
+		s.run(20 * time.Second)
+		s.accused(at, 3*time.Second, ClassExhaustion, "disk", "ledger-1")
+	})
+}
+
+func TestNodeReachesThoseWhoKnowOnlyTheirContainer(t *testing.T) {
+	s := newShop(t)
+	s.e.Observe(&Batch{Arrived: s.now, Places: []Place{{Source: s.ledger.src, Host: "node-7"}}})
+	s.run(time.Minute)
+	s.ledger.state = "dead"
+	at := s.now
+	s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: &Source{Host: "node-7"}, Kind: FactNodeDown, At: s.now, Text: "Kubernetes says that node node-7 is not ready"}}})
+	s.run(15 * time.Second)
+	s.accused(at, 8*time.Second, ClassCrash, "node_down", "ledger-1")
+}
+
+func TestPodsThatARollOutReplaces(t *testing.T) {
+	// Nobody announces the stop of the single pod, only the roll-out.
+	s := newShop(t)
+	s.run(2 * time.Minute)
+	s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.payment1.src, Kind: FactDeploy, At: s.now, Text: "Scaled up replica set payment-85bc to 1"}}})
+	s.run(5 * time.Second)
+	s.payment1.callers = nil // taken out of the list of endpoints
+	s.run(3 * time.Second)
+	s.payment1.state = "dead"
+	s.run(time.Minute)
+	s.nobodyAccused(true)
+}
+
+func TestProcessThatItsHostSees(t *testing.T) {
+	seen := func(p *proc) func(*Batch) {
+		return func(b *Batch) {
+			if p.state != "dead" {
+				b.Facts = append(b.Facts, Fact{Source: p.src, Kind: FactAlive, At: b.Arrived})
+			}
+		}
+	}
+	t.Run("killed_right_after_it_was_seen", func(t *testing.T) {
+		s := newShop(t)
+		s.tell(5*time.Second, time.Minute, seen(s.ledger))
+		s.ledger.state = "dead"
+		at := s.now
+		s.tell(5*time.Second, 20*time.Second, seen(s.ledger))
+		s.accused(at, 8*time.Second, ClassCrash, "process_exit", "ledger-1")
+	})
+	t.Run("silent_and_seen", func(t *testing.T) {
+		s := newShop(t)
+		s.tell(5*time.Second, time.Minute, seen(s.ledger))
+		s.ledger.state = "frozen"
+		at := s.now
+		s.tell(5*time.Second, 20*time.Second, seen(s.ledger))
+		s.accused(at, 8*time.Second, ClassCrash, "hang", "ledger-1")
+		if n := s.e.instance(s.ledger.src); n.episode == nil || n.episode.found[evProcessRuns].strength == 0 {
+			t.Errorf("nobody says that it runs: %s", s.dump())
+		}
+	})
+}
+
+func TestFullServerIsKnownByItsAddress(t *testing.T) {
+	s := newShop(t)
+	db := s.add("", "db")
+	db.src, db.mute, db.beats = &Source{}, true, false
+	s.calls(s.payment1, db)
+	full := func(share float64) func(*Batch) {
+		return func(b *Batch) {
+			b.Levels = append(b.Levels, Level{Address: db.addr, Kind: LevelConnections, Share: share})
+		}
+	}
+	s.tell(10*time.Second, 2*time.Minute, full(0.4))
+	at := s.now
+	s.tell(2*time.Second, 20*time.Second, both(full(1), func(b *Batch) {
+		b.Calls = append(b.Calls, Calls{Caller: s.payment1.src, Callee: Callee{Address: db.addr, Direct: true}, Outcome: OutcomeOverloaded, Count: 30, First: b.Arrived, Last: b.Arrived})
+	}))
+	s.accused(at, 10*time.Second, ClassExhaustion, "connection_pool", db.addr)
+}
+
+// kubelet has the kubelet say that its probe of p failed; it says nothing else.
+func kubelet(f *fleet, p *proc, target string, o Outcome) func(*Batch) {
+	return func(b *Batch) {
+		b.Probes = append(b.Probes, Probe{Stamp: f.stamp(), Source: p.src, Target: "kubelet:" + target, Outcome: o, Interval: 10 * time.Second, Direct: true})
+	}
+}
+
+func TestReadinessProbesThatFail(t *testing.T) {
+	t.Run("while_it_starts", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		p := s.add("search", "search-1")
+		s.stock(p)
+		s.tell(10*time.Second, 90*time.Second, kubelet(s.fleet, p, "readiness", OutcomeRefused))
+		s.run(3 * time.Minute)
+		s.nobodyAccused(false)
+	})
+	t.Run("while_it_starts_again_after_a_stop", func(t *testing.T) {
+		s := newShop(t)
+		s.run(2 * time.Minute)
+		s.announce(s.payment2, StatusStopping)
+		s.payment2.callers = nil
+		s.payment2.state = "dead"
+		s.run(5 * time.Second)
+		s.payment2.restart()
+		s.tell(10*time.Second, 20*time.Second, kubelet(s.fleet, s.payment2, "readiness", OutcomeRefused))
+		s.run(2 * time.Minute)
+		s.nobodyAccused(false)
+	})
+}
