@@ -5,7 +5,6 @@ package engine
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -165,36 +164,6 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 	}
 	return ClassNone
 }
-
-// mayStillStart says whether nothing but probes speaks against one who is new, is
-// heard, and has answered nobody yet: that it is not ready is no failure.
-func (e *Engine) mayStillStart(n *entity, p *episode) bool {
-	if n.answered || p.silent() || e.now.Sub(n.born) > startsWithin {
-		return false
-	}
-	for kind := range p.found {
-		switch weights[kind].group {
-		case groupProbe, groupGood, groupOwn, groupHeartbeat:
-		default:
-			if p.found[kind].strength > 0 && evidence(kind) != evHostAlive {
-				return false
-			}
-		}
-	}
-	for _, ps := range n.probes {
-		// The kubelet probes only what it has started.
-		if !n.alive && !strings.HasPrefix(ps.target, kubeletTarget) {
-			return false
-		}
-	}
-	return true
-}
-
-// kubeletTarget begins the target of what a kubelet says of its probes.
-const kubeletTarget = "kubelet:"
-
-// startsWithin is how long it may take to start, and to warm up.
-const startsWithin = 10 * time.Minute
 
 // leaveProbability: a class that is held is held until it is less likely than
 // this.
