@@ -24,7 +24,11 @@ func (f *fleet) tell(every, d time.Duration, what func(b *Batch)) {
 // levelsOf tells how full something of p, or of its host, is.
 func levelsOf(src *Source, kind LevelKind, share float64) func(b *Batch) {
 	return func(b *Batch) {
-		b.Levels = append(b.Levels, Level{Source: src, Kind: kind, Share: share, At: b.Arrived})
+		l := Level{Source: src, Kind: kind, Share: share, At: b.Arrived}
+		if kind == LevelPool && share >= 1 {
+			l.Waiting = 5
+		}
+		b.Levels = append(b.Levels, l)
 	}
 }
 
@@ -69,6 +73,30 @@ func TestCallsThatMetricsCountTellFailures(t *testing.T) {
 			f, p := byMetrics(t)
 			f.tell(every, 20*time.Minute, both(fails(p, calls, 0), levelsOf(hostOf(p), LevelDisk, 0.99)))
 			f.nobodyAccused(false)
+		})
+	}
+	for kind, sub := range map[LevelKind]string{LevelThrottled: "cpu", LevelPool: "connection_pool", LevelGC: "memory", LevelMemoryStall: "memory", LevelDiskIO: "disk_io"} {
+		t.Run("that_are_slow_for_want_of_"+sub+"_"+kind.String(), func(t *testing.T) {
+			f, p := byMetrics(t)
+			slow := func(n int) func(*Batch) {
+				return func(b *Batch) {
+					b.Served = append(b.Served, Served{Source: p.src, OK: 60, Slow: n, Last: b.Arrived, Counted: true})
+				}
+			}
+			f.tell(15*time.Second, 5*time.Minute, both(slow(0), levelsOf(p.src, kind, 0.01)))
+			f.tell(15*time.Second, 5*time.Minute, both(slow(0), levelsOf(p.src, kind, 1))) // busy and fine
+			f.nobodyAccused(false)
+			f.tell(15*time.Second, 5*time.Minute, both(slow(0), levelsOf(p.src, kind, 0.01)))
+			f.tell(15*time.Second, 5*time.Minute, both(slow(60), levelsOf(p.src, kind, 0.01))) // slow, and nothing is short
+			for _, ev := range f.events {
+				if ev.Verdict != nil && ev.Verdict.Class == ClassExhaustion {
+					t.Errorf("said %s", ev.Body)
+				}
+			}
+			f.tell(15*time.Second, 20*time.Minute, both(slow(0), levelsOf(p.src, kind, 0.01)))
+			at := f.now
+			f.tell(15*time.Second, 2*time.Minute, both(slow(60), levelsOf(p.src, kind, 1)))
+			f.accused(at, 45*time.Second, ClassExhaustion, sub, p.src.Name())
 		})
 	}
 	t.Run("a_few_as_usual", func(t *testing.T) {

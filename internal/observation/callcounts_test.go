@@ -16,7 +16,7 @@ import (
 )
 
 // timed adds a histogram of one series: count calls that took mean seconds each.
-func timed(t *testing.T, ms pmetric.MetricSlice, name string, at engine.Time, count uint64, mean float64, a attrs) {
+func timed(t testing.TB, ms pmetric.MetricSlice, name string, at engine.Time, count uint64, mean float64, a attrs) {
 	m := ms.AppendEmpty()
 	m.SetName(name)
 	h := m.SetEmptyHistogram()
@@ -29,7 +29,7 @@ func timed(t *testing.T, ms pmetric.MetricSlice, name string, at engine.Time, co
 	a.putTo(t, p.Attributes())
 }
 
-func sum(t *testing.T, ms pmetric.MetricSlice, name string, at engine.Time, count float64, a attrs) {
+func sum(t testing.TB, ms pmetric.MetricSlice, name string, at engine.Time, count float64, a attrs) {
 	m := ms.AppendEmpty()
 	m.SetName(name)
 	s := m.SetEmptySum()

@@ -4,6 +4,7 @@
 package observation
 
 import (
+	"math"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -125,9 +126,26 @@ func FuzzTraces(f *testing.F) {
 
 func FuzzMetrics(f *testing.F) {
 	m := pmetric.ProtoMarshaler{}
+	names := []string{}
 	for name := range metricReaders {
+		names = append(names, name)
+	}
+	for name := range levelMetrics {
+		names = append(names, name)
+	}
+	for name := range callMetrics {
+		names = append(names, name)
+	}
+	for name := range gcMetrics {
+		names = append(names, name)
+	}
+	for i, name := range names {
 		md, ms := metricsOf(f, attrs{"service.name": "payment", "service.instance.id": "10.0.0.7:9090", "k8s.pod.uid": "p", "k8s.node.name": "n"}, promScope)
-		gauge(f, ms, name, 1, attrs{"http.url": "http://a:1/", "reason": "CrashLoopBackOff", "http.status_class": "2xx", "error.message": "eof", "uid": "p"})
+		gauge(f, ms, name, 1, attrs{"http.url": "http://a:1/", "reason": "CrashLoopBackOff", "http.status_class": "2xx", "error.message": "eof", "uid": "p", "state": "used", "code": "500", "server.address": "a"})
+		if i%2 == 0 {
+			timed(f, ms, name, testNow, math.MaxUint64, math.Inf(1), attrs{"error.type": 500, "server.address": "::1", "status": "5xx", "envoy_cluster_name": "outbound|||"})
+			gauge(f, ms, name, math.NaN(), attrs{"pool": 7, "device": "/dev/loop0", "id": "/docker/"})
+		}
 		raw, err := m.MarshalMetrics(md)
 		if err != nil {
 			f.Fatal(err)
@@ -140,9 +158,31 @@ func FuzzMetrics(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var b engine.Batch
-		New(Settings{MaxSources: 16}).Metrics(md, testNow, nil, &b)
-		sane(t, &b, md.DataPointCount()+md.ResourceMetrics().Len())
+		x := New(Settings{MaxSources: 16})
+		for round := range 2 { // sums tell only what was added
+			var b engine.Batch
+			x.Metrics(md, testNow.Add(time.Duration(round)*time.Minute), nil, &b)
+			sane(t, &b, (2+timedMost)*md.DataPointCount()+md.ResourceMetrics().Len())
+			for _, l := range b.Levels {
+				if l.Source == nil && l.Address == "" || !(l.Share >= -1) || !(l.Waiting >= 0) {
+					t.Errorf("level %+v", l)
+				}
+			}
+			for i := range md.ResourceMetrics().Len() { // the next export
+				for j := range md.ResourceMetrics().At(i).ScopeMetrics().Len() {
+					for k := range md.ResourceMetrics().At(i).ScopeMetrics().At(j).Metrics().Len() {
+						m := md.ResourceMetrics().At(i).ScopeMetrics().At(j).Metrics().At(k)
+						if m.Type() == pmetric.MetricTypeHistogram {
+							for n := range m.Histogram().DataPoints().Len() {
+								p := m.Histogram().DataPoints().At(n)
+								p.SetCount(p.Count() + 7)
+								p.SetTimestamp(p.Timestamp() + 1e9)
+							}
+						}
+					}
+				}
+			}
+		}
 	})
 }
 

@@ -83,12 +83,25 @@ func TestHostNameOfSeveralServicesNamesNone(t *testing.T) {
 	assert.Nil(t, x.inPod(&sourceID{podName: "box"}))
 }
 
-func TestPodIsPlacedOnItsNode(t *testing.T) {
-	x := New(Settings{})
-	src := x.Source(resource(t, attrs{"service.name": "payment", "k8s.pod.uid": "pod-1", "host.name": "payment-7d9f-abc"}))
-	var b engine.Batch
-	x.Metrics(container(t, attrs{"k8s.pod.uid": "pod-1", "k8s.node.name": "node-1"}), testNow, nil, &b)
-	assert.Equal(t, []engine.Place{{Source: src, Host: "node-1"}}, b.Places)
+func TestContainersArePlacedOnTheirHosts(t *testing.T) {
+	for name, c := range map[string]struct{ app, agent attrs }{
+		"pod":             {attrs{"k8s.pod.uid": "pod-1", "host.name": "payment-7d9f-abc"}, attrs{"k8s.pod.uid": "pod-1", "k8s.node.name": "node-1"}},
+		"docker":          {attrs{"host.name": longID[:12]}, attrs{"container.id": longID, "container.name": "payment", "container.hostname": longID[:12], "host.name": "node-1"}},
+		"not_by_a_remote": {attrs{"k8s.pod.uid": "pod-1", "host.name": "payment-7d9f-abc"}, attrs{"k8s.pod.uid": "pod-1", "host.name": "collector-5c7d"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := New(Settings{})
+			c.app["service.name"] = "payment"
+			src := x.Source(resource(t, c.app))
+			var b engine.Batch
+			x.Metrics(container(t, c.agent), testNow, nil, &b)
+			if name == "not_by_a_remote" {
+				assert.Empty(t, b.Places, "the host of him who tells is not the pod's")
+				return
+			}
+			assert.Equal(t, []engine.Place{{Source: src, Host: "node-1"}}, b.Places)
+		})
+	}
 }
 
 // recorded reads what the receiver hostmetrics wrote on a machine, host.name added.

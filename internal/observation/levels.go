@@ -4,6 +4,7 @@
 package observation
 
 import (
+	"math"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -101,7 +102,7 @@ func (r *metricResource) levelOf(m pmetric.Metric, rules []levelRule) {
 
 // tell takes in one point.
 func (r *metricResource) tell(rule *levelRule, attrs pcommon.Map, v float64, at pcommon.Timestamp) {
-	if v < 0 {
+	if !(v >= 0) || math.IsInf(v, 1) {
 		return
 	}
 	for i := range rule.only {

@@ -137,7 +137,7 @@ func labelled(attrs pcommon.Map) (sourceID, bool) {
 	return id, true
 }
 
-// placed tells on which node a pod runs and that the host's agent sees a process:
+// placed tells on which node a pod or container runs and that the host's agent sees a process:
 // its own telemetry may know neither.
 func (r *metricResource) placed() {
 	id := &r.id
@@ -147,9 +147,16 @@ func (r *metricResource) placed() {
 		if src := r.x.inProcess(id); src != nil {
 			r.out.Facts = append(r.out.Facts, engine.Fact{Source: src, Kind: engine.FactAlive, At: r.now})
 		}
-	case id.podUID != "" && id.host != "":
-		if src := r.x.inPod(id); src != nil && src.Host != id.host {
-			r.out.Places = append(r.out.Places, engine.Place{Source: src, Host: r.x.source(&sourceID{host: id.host}).Host})
+	case id.podUID != "" || id.containerHost != "":
+		host := id.hostName
+		if id.podUID != "" {
+			host = word(r.attrs, "k8s.node.name")
+		}
+		if host == "" {
+			return
+		}
+		if src := r.x.inPod(id); src != nil && src.Host != host {
+			r.out.Places = append(r.out.Places, engine.Place{Source: src, Host: r.x.node(host, "").Host})
 		}
 	}
 }
