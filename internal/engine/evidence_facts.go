@@ -151,6 +151,11 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 // evictions is what a node that is short of something ends others for.
 var evictions = [NumLevels]evidence{LevelMemory: evEvictedMemory, LevelDisk: evEvictedDisk, LevelThreads: evEvictedThreads}
 
+// evicted says whether its node ended it because the node itself was short.
+func (p *episode) evicted() bool {
+	return p.found[evEvictedMemory].strength > 0 || p.found[evEvictedDisk].strength > 0 || p.found[evEvictedThreads].strength > 0
+}
+
 // panicAlone: servers that recover write panics and live on.
 const panicAlone = 0.4
 

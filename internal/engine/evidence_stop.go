@@ -69,17 +69,12 @@ func (e *Engine) leave(n *entity, why string) {
 // proven says whether the episode holds proof of a violent end, which no
 // announcement excuses.
 func (p *episode) proven() bool {
-	for _, kind := range [...]evidence{evOOMKill, evOverLimit, evExitCrash, evCrashLoop} {
+	for _, kind := range [...]evidence{evOOMKill, evExitCrash, evCrashLoop} {
 		if p.found[kind].strength > 0 {
 			return true
 		}
 	}
-	return p.evicted() || p.found[evPanic].strength == 1
-}
-
-// evicted says whether its node ended it because the node itself was short.
-func (p *episode) evicted() bool {
-	return p.found[evEvictedMemory].strength > 0 || p.found[evEvictedDisk].strength > 0 || p.found[evEvictedThreads].strength > 0
+	return p.found[evPanic].strength == 1
 }
 
 // detectStop: it said that it would stop, or came to be replaced.
@@ -98,7 +93,7 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	if inc := n.incarnations[len(n.incarnations)-1]; inc.token != 0 && e.now.Sub(inc.first) < startingFor && n.incarnations[len(n.incarnations)-2].token != 0 {
 		p.note(evStarting, 1, e.now, fmt.Sprintf("it started %s ago", inWords(e.now.Sub(inc.first))))
 	}
-	if s := n.service; s != nil && s.deployed != 0 && e.now.Sub(s.deployed) < deployFor && p.silent() && !p.proven() {
+	if s := n.service; s != nil && s.deployed != 0 && e.now.Sub(s.deployed) < deployFor && p.silent() && !p.proven() && !p.hurts() {
 		p.note(evDeploy, 1, e.now, fmt.Sprintf("%s is being rolled out", s.id.Name))
 	}
 	if (p.silent() || p.found[evProbeRefused].now) && e.nobodyHurt(n, p, onset) {

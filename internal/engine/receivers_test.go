@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
 )
 
 // What stock receivers tell, in a fleet.
@@ -229,16 +231,41 @@ func TestNodeReachesThoseWhoKnowOnlyTheirContainer(t *testing.T) {
 }
 
 func TestPodsThatARollOutReplaces(t *testing.T) {
-	// Nobody announces the stop of the single pod, only the roll-out.
-	s := newShop(t)
-	s.run(2 * time.Minute)
-	s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.payment1.src, Kind: FactDeploy, At: s.now, Text: "Scaled up replica set payment-85bc to 1"}}})
-	s.run(5 * time.Second)
-	s.payment1.callers = nil // taken out of the list of endpoints
-	s.run(3 * time.Second)
-	s.payment1.state = "dead"
-	s.run(time.Minute)
-	s.nobodyAccused(true)
+	// A worker that nobody calls goes without a word.
+	worker := func(t *testing.T) (*shop, *proc) {
+		s := newShop(t)
+		w := s.add("mail", "mail-1")
+		s.run(2 * time.Minute)
+		return s, w
+	}
+	rollOut := func(s *shop, w *proc) {
+		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: w.src, Kind: FactDeploy, At: s.now, Text: "Scaled up replica set mail-85bc to 1"}}})
+		s.run(5 * time.Second)
+	}
+	t.Run("are_not_missed", func(t *testing.T) {
+		s, w := worker(t)
+		rollOut(s, w)
+		w.state = "dead"
+		s.run(time.Minute)
+		s.nobodyAccused(false)
+	})
+	t.Run("are_missed_without_one", func(t *testing.T) {
+		s, w := worker(t)
+		w.state = "dead"
+		s.run(time.Minute)
+		if s.first(contract.EventFailureDetected) == nil {
+			t.Error("nobody misses it")
+		}
+	})
+	t.Run("may_crash_all_the_same", func(t *testing.T) {
+		s, w := worker(t)
+		rollOut(s, w)
+		w.state = "dead"
+		at := s.now
+		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: w.src, Kind: FactExit, Value: 139, At: s.now}}})
+		s.run(20 * time.Second)
+		s.accused(at, 8*time.Second, ClassCrash, "process_exit", "mail-1")
+	})
 }
 
 func TestProcessThatItsHostSees(t *testing.T) {

@@ -254,7 +254,7 @@ var weights = [numEvidence]row{
 
 	evAnnounced:    {groupChange, 0, false, dB{pl: 20, de: -10, ha: -8, nl: -8, pa: -8, ex: -4, vi: -4}},
 	evNotAnnounced: {groupChange, 0, false, dB{pl: -10}},
-	evDeploy:       {groupChange, 0, false, dB{pl: 6}},
+	evDeploy:       {groupChange, 0, false, dB{pl: 9, de: -2}},
 	evReplaced:     {groupChange, 0, false, dB{pl: 6, ha: -4, nl: -4, pa: -6}},
 
 	evStarting:   {groupGood, 0, false, dB{pl: 2, ha: -12, nl: -16, ex: -2, by: -2}},

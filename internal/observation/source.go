@@ -43,7 +43,7 @@ func text(v pcommon.Value) string {
 // semantic conventions for resources.
 func identify(attrs pcommon.Map) sourceID {
 	var id sourceID
-	var oldEnvironment, hostID string
+	var oldEnvironment, hostID, imageTag, replicaSet string
 	for k, v := range attrs.All() {
 		switch k {
 		case "service.name":
@@ -70,6 +70,10 @@ func identify(attrs pcommon.Map) sourceID {
 			id.podName = text(v)
 		case "k8s.namespace.name":
 			id.podNamespace = text(v)
+		case "k8s.replicaset.name":
+			replicaSet = text(v)
+		case "container.image.tag":
+			imageTag = text(v)
 		case "k8s.deployment.name":
 			id.deployment = text(v)
 		case "container.name":
@@ -92,6 +96,13 @@ func identify(attrs pcommon.Map) sourceID {
 	}
 	if id.environment == "" {
 		id.environment = oldEnvironment
+	}
+	// Who tells no version is told apart by what it was started from.
+	if id.version == "" {
+		id.version = imageTag
+	}
+	if id.version == "" {
+		id.version = replicaSet
 	}
 	// The node comes before host.name, which in a pod is the pod's own name:
 	// instances that fail together stand on one node.

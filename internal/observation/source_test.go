@@ -187,3 +187,22 @@ func TestSource_concurrent(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestSource_version_is_what_it_was_started_from(t *testing.T) {
+	for name, c := range map[string]struct {
+		res  attrs
+		want string
+	}{
+		"as_it_says":      {attrs{"service.version": "1.2", "container.image.tag": "9f3c", "k8s.replicaset.name": "payment-85bc"}, "1.2"},
+		"its_image":       {attrs{"container.image.tag": "9f3c", "k8s.replicaset.name": "payment-85bc"}, "9f3c"},
+		"its_replica_set": {attrs{"k8s.replicaset.name": "payment-85bc"}, "payment-85bc"},
+		"nothing":         {attrs{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.res["service.name"] = "payment"
+			if got := New(Settings{}).Source(resource(t, c.res)).Version; got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
