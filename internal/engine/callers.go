@@ -93,7 +93,7 @@ func (e *Engine) called(c *Calls) {
 	if caller == n || caller != nil && caller.service != nil && caller.service == n.service && n.kind == kindService {
 		return // calls of a service to itself
 	}
-	if caller != nil && e.counted(c.Counted, &caller.spanned) {
+	if caller != nil && !c.Hearsay && e.counted(c.Counted, &caller.spanned) {
 		return
 	}
 	failed := c.Outcome.Failed() && !c.Outcome.Answered()

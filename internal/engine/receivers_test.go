@@ -121,6 +121,20 @@ func TestCallsThatMetricsCountTellFailures(t *testing.T) {
 	})
 }
 
+func TestLinesOfALogDoNotStandInForCounts(t *testing.T) {
+	f, p := byMetrics(t)
+	caller := f.add("payment", "payment-1")
+	asked := func(o Outcome, hearsay bool) func(*Batch) {
+		return func(b *Batch) {
+			b.Calls = append(b.Calls, Calls{Caller: caller.src, Callee: Callee{Address: "db:5432"}, Outcome: o, Count: 50, First: b.Arrived.Add(-15*time.Second + 1), Last: b.Arrived, Counted: !hearsay, Hearsay: hearsay})
+		}
+	}
+	f.tell(15*time.Second, 5*time.Minute, both(asked(OutcomeOK, false), both(asked(OutcomeRefused, true), fails(p, 10, 0))))
+	if n := f.e.instance(caller.src); n.spanned != 0 {
+		t.Error("a line of a log counts as a span")
+	}
+}
+
 func TestMetricsAreNotHeededWhereSpansTellTheSame(t *testing.T) {
 	s := newShop(t)
 	s.run(time.Minute)

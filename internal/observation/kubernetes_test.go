@@ -166,6 +166,18 @@ func TestKubeStateMetricsSpeaksOfPods(t *testing.T) {
 	assert.Equal(t, []engine.FactKind{engine.FactRestarts, engine.FactRestarts, engine.FactOOMKill}, all)
 }
 
+func TestLabelsThatPrometheusRenamedAreTheOnesMeant(t *testing.T) {
+	x := knowsPayment(t)
+	x.Source(resource(t, attrs{"service.name": "monitoring", "k8s.pod.name": "ksm-1", "k8s.namespace.name": "monitoring"}))
+	md, ms := metricsOf(t, attrs{"service.name": "kube-state-metrics", "service.instance.id": "ksm:8080"}, promScope)
+	gauge(t, ms, "kube_pod_container_status_waiting_reason", 1, attrs{"reason": "CrashLoopBackOff", "namespace": "monitoring", "pod": "ksm-1", "container": "ksm",
+		"exported_namespace": "shop", "exported_pod": "payment-7d9f-abc", "exported_container": "app"})
+	var b engine.Batch
+	x.Metrics(md, testNow, nil, &b)
+	require.Len(t, b.Facts, 1)
+	assert.Equal(t, "payment", b.Facts[0].Source.Service.Name)
+}
+
 func TestPodThatSucceededHasEndedInOrder(t *testing.T) {
 	x := knowsPayment(t)
 	var all []engine.FactKind

@@ -70,21 +70,27 @@ func (w *cond) holds(attrs pcommon.Map) bool { return word(attrs, w.name) == w.v
 
 // level is what the metrics of one resource say of one thing together.
 type level struct {
+	levelKey
+	parts [numParts]float64
+	told  uint16
+	at    pcommon.Timestamp
+}
+
+// levelKey is whose and which thing it is.
+type levelKey struct {
 	src     *engine.Source
 	address string
 	kind    engine.LevelKind
 	of      string
 	also    string
-	parts   [numParts]float64
-	told    uint16
-	at      pcommon.Timestamp
 }
 
 func (l *level) has(p part) bool { return l.told>>p&1 != 0 }
 
 const (
-	// maxLevels is how many things one resource may tell of.
-	maxLevels = 512
+	// maxLevels is how many things one resource may tell of: a scrape of cAdvisor
+	// tells of all containers of a node.
+	maxLevels = 4096
 	// unlimited is a limit that is none: cgroups write the largest number.
 	unlimited = 1 << 60
 	// slowOperation is the time in seconds from which on an operation of a disk
@@ -142,16 +148,20 @@ func (r *metricResource) levelFor(rule *levelRule, attrs pcommon.Map) *level {
 			break
 		}
 	}
-	for i := range r.levels {
-		if l := &r.levels[i]; l.src == src && l.address == address && l.kind == rule.kind && l.of == of && l.also == rule.also {
-			return l
+	key := levelKey{src, address, rule.kind, of, rule.also}
+	i, known := r.levelAt[key]
+	if !known {
+		if len(r.levels) == maxLevels {
+			return nil
 		}
+		if r.levelAt == nil {
+			r.levelAt = map[levelKey]int{}
+		}
+		i = len(r.levels)
+		r.levelAt[key] = i
+		r.levels = append(r.levels, level{levelKey: key})
 	}
-	if len(r.levels) == maxLevels {
-		return nil
-	}
-	r.levels = append(r.levels, level{src: src, address: address, kind: rule.kind, of: of, also: rule.also})
-	return &r.levels[len(r.levels)-1]
+	return &r.levels[i]
 }
 
 // holdsData says whether a point is about a file system that can fill up, and is

@@ -60,6 +60,7 @@ type metricResource struct {
 	took       time.Duration
 	checks     []httpCheck
 	levels     []level
+	levelAt    map[levelKey]int // place in levels
 
 	// Whom the resource speaks of, see owners.go.
 	self      *engine.Source

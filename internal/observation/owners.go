@@ -122,7 +122,8 @@ func (r *metricResource) uname() {
 // kube-state-metrics write them.
 func labelled(attrs pcommon.Map) (sourceID, bool) {
 	id := sourceID{
-		podUID: word(attrs, "uid"), podName: word(attrs, "pod"), podNamespace: word(attrs, "namespace"), container: word(attrs, "container"),
+		podUID: word(attrs, "uid"), podName: label(attrs, "exported_pod", "pod"),
+		podNamespace: label(attrs, "exported_namespace", "namespace"), container: label(attrs, "exported_container", "container"),
 	}
 	if id.podName == "" && id.podUID == "" {
 		// Docker's cgroup is named after the container.
@@ -135,6 +136,15 @@ func labelled(attrs pcommon.Map) (sourceID, bool) {
 		return sourceID{containerID: last}, true
 	}
 	return id, true
+}
+
+// label reads a label that Prometheus renames where the target's own pod has the
+// same.
+func label(attrs pcommon.Map, renamed, name string) string {
+	if s := word(attrs, renamed); s != "" {
+		return s
+	}
+	return word(attrs, name)
 }
 
 // placed tells on which node a pod or container runs and that the host's agent sees a process:
