@@ -35,10 +35,7 @@ var several = &engine.Source{}
 // index makes a source findable by its pod, container and process. The latest to
 // speak for a name stands for it.
 func (x *Extractor) index(id *sourceID, src *engine.Source) {
-	set := func(uid, container string) {
-		key := podKey{uid, container}
-		x.pods.set(key.hash(), key, src)
-	}
+	set := func(uid, container string) { x.name(podKey{uid, container}, src, false) }
 	if id.podUID != "" {
 		set(id.podUID, "")
 		if id.container != "" {
@@ -53,12 +50,7 @@ func (x *Extractor) index(id *sourceID, src *engine.Source) {
 		name = id.hostName
 	}
 	if name != "" {
-		key := podKey{byName, name}
-		if before := x.pods.get(key.hash(), &key); before != nil && before.ServiceKey != src.ServiceKey {
-			x.pods.set(key.hash(), key, several)
-		} else {
-			set(byName, name)
-		}
+		x.name(podKey{byName, name}, src, true)
 	}
 	if id.podName != "" && id.podNamespace != "" {
 		set(byNamespace+id.podNamespace, id.podName)
@@ -70,6 +62,23 @@ func (x *Extractor) index(id *sourceID, src *engine.Source) {
 	if id.podUID == "" && id.podName == "" && id.containerID == "" && id.hostName != "" && len(id.pid) > 1 {
 		set(byPID+id.hostName, id.pid)
 	}
+}
+
+// name gives a source a name to be found by. A scrape names the service after
+// its job: what the service says of itself comes first. shared is whether more
+// than one may go by the name, which then is nobody's.
+func (x *Extractor) name(key podKey, src *engine.Source, shared bool) {
+	h := key.hash()
+	if before := x.pods.get(h, &key); before != nil && before.ServiceKey != src.ServiceKey {
+		old, now := hostAndPort(before.Instance), hostAndPort(src.Instance)
+		switch {
+		case now && !old && before != several:
+			return
+		case shared && (old == now || before == several):
+			src = several
+		}
+	}
+	x.pods.set(h, key, src)
 }
 
 func (x *Extractor) find(uid, container string) *engine.Source {

@@ -76,6 +76,45 @@ func TestWhatAgentsTellReachesTheInstance(t *testing.T) {
 	}
 }
 
+func TestScrapeOfAPodDoesNotStandInForItsService(t *testing.T) {
+	pod := attrs{"k8s.pod.uid": "pod-1", "k8s.pod.name": "payment-7d9f-abc", "k8s.namespace.name": "shop"}
+	as := func(service, instance string) attrs {
+		out := attrs{"service.name": service, "service.instance.id": instance}
+		for k, v := range pod {
+			out[k] = v
+		}
+		return out
+	}
+	service, scrape := as("payment", "6ba7b810-9dad-41d1-80b4-00c04fd430c8"), as("kubernetes-pods", "10.1.2.3:9090")
+	for name, order := range map[string][]attrs{"after": {service, scrape}, "before": {scrape, service}} {
+		t.Run(name, func(t *testing.T) {
+			x := New(Settings{})
+			for _, res := range order {
+				x.Source(resource(t, res))
+			}
+			for _, by := range []sourceID{{podUID: "pod-1"}, {podName: "payment-7d9f-abc", podNamespace: "shop"}, {podName: "payment-7d9f-abc"}} {
+				src := x.inPod(&by)
+				require.NotNil(t, src, "%+v", by)
+				assert.Equal(t, "payment", src.Service.Name)
+			}
+		})
+	}
+}
+
+func TestScrapeOfAPodIsALookAtItsService(t *testing.T) {
+	x := New(Settings{})
+	x.Source(resource(t, attrs{"service.name": "payment", "k8s.pod.uid": "pod-1"}))
+	for pod, service := range map[string]string{"pod-1": "payment", "pod-2": "kubernetes-pods"} {
+		md, ms := metricsOf(t, attrs{"service.name": "kubernetes-pods", "service.instance.id": "10.1.2.3:9090", "k8s.pod.uid": pod}, promScope)
+		gauge(t, ms, "up", 0, nil)
+		var b engine.Batch
+		x.Metrics(md, testNow, nil, &b)
+		require.Len(t, b.Probes, 1)
+		assert.Equal(t, service, b.Probes[0].Source.Service.Name, "one that nobody else speaks for goes by its job")
+		assert.Empty(t, b.Signs)
+	}
+}
+
 func TestHostNameOfSeveralServicesNamesNone(t *testing.T) {
 	x := New(Settings{})
 	x.Source(resource(t, attrs{"service.name": "payment", "host.name": "box"}))
