@@ -8,11 +8,11 @@ import "math"
 // Basis is what a verdict's confidence is made from: the belief itself, and what
 // else tells how far such a belief is to be trusted.
 type Basis struct {
-	cause   cause
-	kind    entityKind
-	belief  float64 // 0-1, posterior of the class
-	sources int     // independent groups of evidence that agree
-	proof   bool    // there is evidence that needs no second look
+	Cause   cause
+	Kind    entityKind
+	Belief  float64 // 0-1, posterior of the class
+	Sources int     // independent groups of evidence that agree
+	Proof   bool    // there is evidence that needs no second look
 }
 
 // TermNames are the terms of the log-odds that a verdict is right, in order.
@@ -32,20 +32,20 @@ func (b Basis) Terms() (t [numTerms]float64) {
 			t[i] = 1
 		}
 	}
-	p := clamp(b.belief, 0.01, 0.9975)
+	p := clamp(b.Belief, 0.01, 0.9975)
 	t[0], t[1] = 1, math.Log(p/(1-p))
-	on(2, b.sources >= 2)
-	on(3, b.sources >= 3)
-	on(4, b.proof)
-	on(5, b.cause == causeHang)
-	on(6, b.cause == causeNotListening)
-	on(7, b.cause == causePartition)
-	on(8, b.cause == causeExhaustion)
-	on(9, b.cause == causeByzantine)
-	on(10, b.kind == kindService)
-	on(11, b.kind == kindExternal)
-	on(12, b.kind == kindLink)
-	on(13, b.kind == kindNode || b.kind == kindZone)
+	on(2, b.Sources >= 2)
+	on(3, b.Sources >= 3)
+	on(4, b.Proof)
+	on(5, b.Cause == causeHang)
+	on(6, b.Cause == causeNotListening)
+	on(7, b.Cause == causePartition)
+	on(8, b.Cause == causeExhaustion)
+	on(9, b.Cause == causeByzantine)
+	on(10, b.Kind == kindService)
+	on(11, b.Kind == kindExternal)
+	on(12, b.Kind == kindLink)
+	on(13, b.Kind == kindNode || b.Kind == kindZone)
 	return t
 }
 

@@ -403,7 +403,7 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 	c := b.likeliest(class)
 	v := e.words(n, p, b, class, c)
 	if old != nil {
-		if old.Class == v.Class && v.Basis.belief < min(old.Basis.belief, e.params.EnterProbability) {
+		if old.Class == v.Class && v.Basis.Belief < min(old.Basis.Belief, e.params.EnterProbability) {
 			return // it is held, not surer of its shape
 		}
 		if len(v.Evidence) == 0 || old.Class == v.Class && old.Subclass == v.Subclass && old.Culprit == v.Culprit && !worthTelling(old, v) {

@@ -23,7 +23,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 		return v
 	}
 	v.Subclass = subclass(p, c)
-	v.Basis = Basis{cause: c, kind: n.kind, belief: b.class(class), sources: b.independent(c), proof: p.proof()}
+	v.Basis = Basis{Cause: c, Kind: n.kind, Belief: b.class(class), Sources: b.independent(c), Proof: p.proof()}
 	v.Confidence = v.Basis.confidence()
 	if n.cut != nil {
 		switch class {
