@@ -173,7 +173,7 @@ func (e *Engine) wrongToCallers(n *entity, p *episode) {
 		return
 	}
 	share := wrong / max(all, wrong)
-	p.blame(evCallersWrong, min(wrong/wrongMany, 1)*clamp(share/0.2, 0.2, 1), s.lastWrong,
+	p.blame(evCallersWrong, min(wrong/wrongMany, 1)*clamp(share/0.2, 0.2, 1)*e.oneVoice(n, s.wrongSince), s.lastWrong,
 		fmt.Sprintf("callers could not use %.0f %% of its answers (%s)", 100*share, s.text("wrong", OutcomeWrongAnswer, e)))
 	p.startedBy(s.wrongSince)
 }
@@ -197,6 +197,9 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 		return
 	}
 	strength := clamp(float64(e.now.Sub(in.errorsSince))/float64(errorsFor), 0, 1) * min(faults/errorsMany, 1)
+	if n.served.total == 0 {
+		strength *= e.oneVoice(n, in.errorsSince)
+	}
 	whose := "its own callees are well"
 	switch excuse := p.found[evCalleeFailing].strength; {
 	case excuse > 0:
