@@ -47,7 +47,8 @@ type entity struct {
 	reads     []*reading    // queue.go: queues that it reads
 	facts     []Fact        // facts.go: what was said outright, latest last
 
-	incarnations [4]incarnation // liveness.go: latest last
+	incarnations [8]incarnation // liveness.go: latest last
+	twinsAt      Time           // liveness.go: when it was last clear that several use its identity
 	announced    Time           // stop.go: when it last said that it would stop
 	left         bool           // stop.go: it went in order; not missed until it comes back
 	process      processFacts   // probes.go
@@ -152,6 +153,7 @@ func (n *entity) begin(token uint64, now Time) (fresh, back bool) {
 			copy(inc[i:], inc[i+1:])
 			old.last = now
 			inc[top] = old
+			n.twinsAt = now
 			return false, back
 		}
 	}
@@ -160,14 +162,45 @@ func (n *entity) begin(token uint64, now Time) (fresh, back bool) {
 	return fresh, false
 }
 
+// ran says whether n was seen to run as a token before.
+func (n *entity) ran(token uint64) bool {
+	for i := range n.incarnations {
+		if n.incarnations[i].token == token {
+			return true
+		}
+	}
+	return false
+}
+
 // restartsWithin counts starts in the time before now, the first known one not
-// included.
+// included. Where several use one identity nothing is known of anybody's starts,
+// and it takes a while to see that the older ones come again.
 func (n *entity) restartsWithin(now Time, d time.Duration) int {
+	if n.shared(now) {
+		return 0
+	}
 	count := 0
 	for i := 1; i < len(n.incarnations); i++ {
-		if n.incarnations[i-1].token != 0 && n.incarnations[i].first >= now.Add(-d) {
+		first := n.incarnations[i].first
+		if n.incarnations[i-1].token != 0 && first >= now.Add(-d) && now.Sub(first) >= twinsShow {
 			count++
 		}
 	}
 	return count
+}
+
+// shared says whether several were lately seen to use n's identity.
+func (n *entity) shared(now Time) bool { return n.twinsAt != 0 && now.Sub(n.twinsAt) < sharedFor }
+
+const sharedFor = 10 * time.Minute
+
+// twinsShow is how long after a start an older process of the same identity is
+// heard again, if there is one.
+const twinsShow = 2500 * time.Millisecond
+
+// crowded says whether more starts are known within a moment than one process
+// can make: more use the identity than are remembered.
+func (n *entity) crowded(now Time) bool {
+	inc := &n.incarnations
+	return inc[0].token != 0 && now.Sub(inc[0].first) < twinsShow
 }

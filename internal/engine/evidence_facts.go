@@ -41,6 +41,10 @@ func (e *Engine) addFact(n *entity, f Fact) {
 		return
 	}
 	f.At = min(f.At, e.now)
+	if f.Kind == FactTwins {
+		e.twins(n, f.Text)
+		return
+	}
 	if len(n.facts) == maxFactsEach {
 		n.facts = append(n.facts[:0], n.facts[1:]...)
 	}

@@ -170,7 +170,7 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	if s.gaps.interval == 0 && !s.declared {
 		s.estimate(gap)
 	}
-	restarted := token != 0 && s.token != 0 && token != s.token
+	restarted := token != 0 && s.token != 0 && token != s.token && !n.ran(token)
 	if restarted || e.absent(s, gap) {
 		e.returned(s, gap, token, seq)
 	}
@@ -315,10 +315,11 @@ func (e *Engine) checkSilence() {
 // begin follows the incarnations of n.
 func (e *Engine) begin(n *entity, token uint64) {
 	fresh, back := n.begin(token, e.now)
-	if back && e.now.Sub(n.conflictAt) > conflictEvery {
-		n.conflictAt = e.now
-		e.emit(Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(),
-			Body: "two processes use the identity " + n.name() + " of " + n.src.Service.Name + " in turn: give each its own service.instance.id"})
+	if fresh && n.crowded(e.now) {
+		n.twinsAt, back = e.now, true
+	}
+	if back {
+		e.conflict(n, "two processes use the identity "+n.name()+" of "+n.src.Service.Name+" in turn: give each its own service.instance.id")
 	}
 	if fresh {
 		n.integrity.agreed, n.integrity.dissents = 0, 0 // it begins anew
@@ -326,6 +327,15 @@ func (e *Engine) begin(n *entity, token uint64) {
 	if fresh && n.verdict == nil && n.episode == nil {
 		n.announced, n.left = 0, false
 	}
+}
+
+// conflict tells, now and then, that several use one identity.
+func (e *Engine) conflict(n *entity, text string) {
+	if n.conflictAt != 0 && e.now.Sub(n.conflictAt) <= conflictEvery {
+		return
+	}
+	n.conflictAt = e.now
+	e.emit(Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(), Body: text})
 }
 
 const conflictEvery = 10 * time.Minute

@@ -346,6 +346,7 @@ const (
 	FactNoPort                // it has no local port left to call from
 	FactForged                // what it signed was sent again in its name
 	FactAlive                 // its agent or host sees it running
+	FactTwins                 // what is told in its name can only come from several
 	numFacts
 )
 

@@ -103,7 +103,7 @@ func TestCallThatWasOpenForHoursDatesNoFailureBack(t *testing.T) {
 	}
 	for range 40 {
 		f.e.Observe(&Batch{Arrived: f.now, Calls: []Calls{{Caller: caller.src, Callee: Callee{Address: callee.addr, Direct: true},
-			Outcome: OutcomeReset, Count: 5, First: f.now.Add(-3 * time.Hour), Last: f.now}}})
+			Outcome: OutcomeRefused, Count: 5, First: f.now.Add(-3 * time.Hour), Last: f.now}}})
 		f.run(500 * time.Millisecond)
 	}
 	ev := f.first("failure.detected")

@@ -59,6 +59,7 @@ type metricResource struct {
 	checks     []httpCheck
 	levels     [engine.NumLevels]level
 	levelled   bool
+	fallen     fallen
 }
 
 // Metrics adds to b what metrics show: signs of life, results of scrapes and
@@ -114,6 +115,7 @@ func (r *metricResource) finish(firstSign int) {
 		r.checked(&r.checks[i])
 	}
 	r.finishLevels()
+	r.finishFallen()
 	if !r.alive || r.down {
 		return
 	}
