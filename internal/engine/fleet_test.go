@@ -54,6 +54,7 @@ type proc struct {
 	state       string // up, dead, frozen, deadlock, closed, cut
 	drawn       bool   // draws a new id at each start
 	mute        bool   // sends no telemetry
+	remote      string // address that its heartbeats come from
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -120,7 +121,7 @@ func (f *fleet) live(p *proc, b *Batch) {
 	if f.due(p.interval, p.phase) && p.state != "dead" && p.state != "frozen" {
 		p.seq++
 		if p.beats && p.state != "cut" && !f.asleep && f.rand.Float64() >= f.loss {
-			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now, Authenticated: f.signed})
+			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now, Authenticated: f.signed, Remote: p.remote})
 		}
 		if !p.beats && p.drawn && p.state != "cut" && !f.asleep {
 			b.Signs = append(b.Signs, Sign{Source: p.src, At: f.now})

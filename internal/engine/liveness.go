@@ -38,6 +38,7 @@ type stream struct {
 	token   uint64  // incarnation at the latest sign
 	seq     uint64  // sender's own count at the latest sign
 	replays replays // replay.go
+	voice   voice   // ownword.go
 	clock   clockState
 	dueAt   Time // of a scheduled check
 	grace   time.Duration
@@ -88,6 +89,9 @@ func (e *Engine) beat(b *Beat) {
 		return
 	}
 	at := e.place(o, &b.Stamp)
+	if e.impostor(n, b) {
+		return
+	}
 	s := e.stream(n, o, signBeat)
 	if b.Stamp.Seq != 0 && b.Stamp.Seq <= s.lastSeq && s.starts == o.starts {
 		return // duplicated or overtaken in transport
@@ -96,7 +100,7 @@ func (e *Engine) beat(b *Beat) {
 	if e.repeated(s, b) {
 		return
 	}
-	if b.Interval > 0 && b.Interval != s.gaps.interval {
+	if s.declares(b) {
 		s.gaps.rescale(b.Interval)
 		s.declared = true
 		s.deadline(e)
@@ -106,13 +110,17 @@ func (e *Engine) beat(b *Beat) {
 	if token == 0 {
 		token = n.src.Incarnation
 	}
+	own := !b.ends() || e.ownWord(n, s, b, token)
 	e.sign(s, at, token, b.Seq)
+	s.voice.hear(b, e.now)
 	if b.BootID != "" {
 		n.bootID = b.BootID
 	}
 	e.clock(s, b)
 	e.vouch(n, b)
-	e.status(n, b)
+	if own {
+		e.status(n, s, b)
+	}
 }
 
 func (e *Engine) telemetry(g *Sign) {

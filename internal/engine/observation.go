@@ -168,6 +168,7 @@ type Fact struct {
 	Value  int64  // exit code, count or bytes, by Kind
 	At     Time   // event time
 	Text   string // the words that said so, for people, at most 200 bytes
+	Said   bool   // by one who merely speaks in its name: to be borne out
 }
 
 // Level is how much of something is used, or how often it fell short.
