@@ -129,6 +129,7 @@ func (e *Engine) believe(f foundCut, slow bool) {
 		return // one silence more than a failed target would do
 	}
 	if len(e.cuts) >= maxCutStates {
+		e.stats.ForgottenCuts++
 		return
 	}
 	c := &cutState{cut: f.cut, slow: slow, found: f, at: e.now, began: f.since}

@@ -61,10 +61,7 @@ func (e *Engine) leave(n *entity, why string) {
 	}
 	n.left = true
 	for _, s := range n.streams {
-		if s.overdue {
-			s.overdue = false
-			e.overdue[s.observer]--
-		}
+		s.overdue, s.gone = false, false
 	}
 	e.emit(Event{Kind: contract.EventPlannedStop, Source: n.src, Entity: n.name(),
 		Body: fmt.Sprintf("%s stopped on purpose: %s", n.name(), why)})

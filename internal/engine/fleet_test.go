@@ -25,8 +25,9 @@ type fleet struct {
 	rand    *rand.Rand
 	loss    float64
 	obsSeq  uint64
-	signed  bool // heartbeats carry a MAC
-	asleep  bool // the Collector's process is stopped
+	signed  bool          // heartbeats carry a MAC
+	asleep  bool          // the Collector's process is stopped
+	ahead   time.Duration // of the observer's clock
 	backlog []func(*Batch)
 	hopID   uint64
 }
@@ -85,7 +86,7 @@ func (f *fleet) due(period, phase time.Duration) bool {
 
 func (f *fleet) stamp() Stamp {
 	f.obsSeq++
-	return Stamp{Observer: observer1, At: f.now, Uptime: f.now.Sub(f.began) + time.Hour, Seq: f.obsSeq}
+	return Stamp{Observer: observer1, At: f.now.Add(f.ahead), Uptime: f.now.Sub(f.began) + time.Hour, Seq: f.obsSeq}
 }
 
 func (f *fleet) run(d time.Duration) {

@@ -21,10 +21,13 @@ var levelFrom = [NumLevels]float64{
 	LevelDescriptors: limitFrom, LevelThreads: limitFrom, LevelPool: 0.999,
 }
 
+// absurdShare of a limit is not used: somebody divided by a limit that is none.
+const absurdShare = 100
+
 // level takes in how full something is.
 func (e *Engine) level(l *Level) {
-	if l.Source == nil || l.Kind >= NumLevels {
-		return
+	if l.Source == nil || l.Kind >= NumLevels || !(l.Share <= absurdShare) || !(l.Waiting >= 0) {
+		return // NaN too
 	}
 	if n := e.instance(l.Source); n != nil {
 		if n.levels == nil {

@@ -28,12 +28,14 @@ type stream struct {
 
 	last     time.Duration    // latest sign, or the end of a freeze
 	real     time.Duration    // latest sign
-	lastSeq  uint64           // observer's count at it
-	starts   int              // observer.starts at it
+	lastSeq  uint64           // observer's count at the latest record
+	lastAt   time.Duration    // its awake clock then
+	starts   int              // observer.starts then
 	declared bool             // the interval was told, not estimated
 	due      time.Duration    // silence from which on it is overdue, see deadline
 	longest  [2]time.Duration // longest gaps so far, while the interval is not known
 	seen     uint32           // signs so far
+	kept     uint32           // of them, those that came about when they were due
 
 	token   uint64  // incarnation at the latest sign
 	seq     uint64  // sender's own count at the latest sign
@@ -43,6 +45,8 @@ type stream struct {
 	dueAt   Time // of a scheduled check
 	grace   time.Duration
 	overdue bool
+	since   Time // engine time at which it became overdue
+	gone    bool // overdue, and by its own fault: see checkObservers
 }
 
 const (
@@ -66,7 +70,6 @@ func (e *Engine) stream(n *entity, o *observer, kind signKind) *stream {
 	}
 	s := &stream{entity: n, observer: o, kind: kind, index: len(e.watched)}
 	e.watched = append(e.watched, s)
-	o.streams++
 	n.streams = append(n.streams, s)
 	return s
 }
@@ -79,7 +82,6 @@ func (e *Engine) unwatch(s *stream) {
 	e.watched[s.index].index = s.index
 	e.watched[end] = nil
 	e.watched = e.watched[:end]
-	s.observer.streams--
 }
 
 func (e *Engine) beat(b *Beat) {
@@ -93,10 +95,10 @@ func (e *Engine) beat(b *Beat) {
 		return
 	}
 	s := e.stream(n, o, signBeat)
-	if b.Stamp.Seq != 0 && b.Stamp.Seq <= s.lastSeq && s.starts == o.starts {
+	if b.Stamp.Seq != 0 && b.Stamp.Seq <= s.lastSeq && at <= s.lastAt && s.starts == o.starts {
 		return // duplicated or overtaken in transport
 	}
-	s.lastSeq, s.starts = b.Stamp.Seq, o.starts
+	s.lastSeq, s.lastAt, s.starts = b.Stamp.Seq, at, o.starts
 	if e.repeated(s, b) {
 		return
 	}
@@ -183,8 +185,9 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 		e.returned(s, gap, token, seq)
 	}
 	if !restarted { // a restart says nothing of how regular a process is while it lives
+		s.keepsWord(gap)
 		s.gaps.add(gap)
-		if s.kind == signBeat && s.gaps.interval > 0 {
+		if s.kind == signBeat && s.gaps.interval > 0 && float64(s.kept) >= keptMostly*float64(s.seen) {
 			e.fleet.add(time.Duration(float64(gap) / float64(s.gaps.interval) * float64(e.fleet.interval)))
 		}
 	}
@@ -196,10 +199,7 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	if s.seen%deadlineEvery == 0 || s.seen < deadlineEvery && s.seen%8 == 0 {
 		s.deadline(e)
 	}
-	if s.overdue {
-		s.overdue = false
-		e.overdue[s.observer]--
-	}
+	s.overdue, s.gone = false, false
 	n.left = n.left && n.announced != 0 && e.now.Sub(n.announced) < leavingTime
 	e.begin(n, token)
 	if n.episode != nil {
@@ -227,6 +227,25 @@ func (s *stream) estimate(gap time.Duration) {
 		s.gaps.rescale(s.longest[1])
 	}
 }
+
+// keepsWord follows whether the sender comes when it is due. Whose first gap is
+// far from what it declares beats at another rhythm than it says.
+func (s *stream) keepsWord(gap time.Duration) {
+	switch interval := s.gaps.interval; {
+	case interval == 0:
+	case float64(gap) <= keptWithin*float64(interval):
+		s.kept++
+	case s.kept == 0 && s.declared && gap > brokenWord*interval:
+		s.gaps.rescale(gap)
+		s.declared, s.voice.broke = false, true
+	}
+}
+
+const (
+	keptWithin = 2.5 // intervals
+	keptMostly = 0.9 // of the signs: less says nothing of how regular the fleet is
+	brokenWord = 5   // intervals
+)
 
 // absent says whether a gap is too long to be chance: the sender, or the path,
 // was gone.
@@ -276,8 +295,8 @@ func (s *stream) silence() time.Duration { return s.observer.awake() - s.last }
 // all at one in a million.
 func (s *stream) strength(e *Engine) float64 {
 	interval := s.gaps.interval
-	if interval == 0 || s.seen < 2 && !s.declared {
-		return 0
+	if interval == 0 || s.kept == 0 && s.dueAt == 0 {
+		return 0 // nobody knows its rhythm
 	}
 	silence := s.silence()
 	if s.dueAt != 0 {
@@ -300,25 +319,47 @@ func (s *stream) strength(e *Engine) float64 {
 	return clamp((s.gaps.suspicion(silence)-2)/4, 0, 1)
 }
 
-// checkSilence looks at every stream; those that became overdue are suspects.
+// checkSilence looks at every stream; those that became overdue are suspects. It
+// counts for each observer whom it hears and who fell silent of late.
 func (e *Engine) checkSilence() {
+	for _, o := range e.observerList {
+		o.fell, o.hears, o.heardSince = 0, 0, 0
+	}
 	for _, s := range e.watched {
-		if s.overdue || s.due == 0 || s.gaps.interval == 0 || s.silence() <= s.due {
-			continue
+		if !s.overdue && s.due != 0 && s.gaps.interval != 0 && s.silence() > s.due {
+			e.missed(s)
 		}
-		n := s.entity
-		if n.left || s.dueAt != 0 && s.strength(e) == 0 {
-			continue
+		switch o := s.observer; {
+		case s.seen < knownFrom || s.entity.left || s.gone:
+		case s.overdue && o.overdueAt == 0 && e.now.Sub(s.since) > commonModeFor:
+			s.gone = true
+		case s.overdue:
+			o.fell++
+		default:
+			o.hears++
+			if o.overdueAt != 0 && s.real > o.overdueAwake {
+				o.heardSince++
+			}
 		}
-		if n.episode == nil && e.successor(n) != nil {
-			n.left = true // its place is taken, and nobody was hurt
-			continue
-		}
-		s.overdue = true
-		e.overdue[s.observer]++
-		e.suspect(n)
 	}
 }
+
+// missed takes in that a stream is silent for too long.
+func (e *Engine) missed(s *stream) {
+	n := s.entity
+	if n.left || s.strength(e) == 0 && (s.dueAt != 0 || s.kept == 0) {
+		return
+	}
+	if n.episode == nil && e.successor(n) != nil {
+		n.left = true // its place is taken, and nobody was hurt
+		return
+	}
+	s.overdue, s.since = true, e.now
+	e.suspect(n)
+}
+
+// knownFrom signs make a sender one of those that an observer is known to hear.
+const knownFrom = 5
 
 // begin follows the incarnations of n.
 func (e *Engine) begin(n *entity, token uint64) {

@@ -13,10 +13,11 @@ import (
 
 // voice is how a stream of heartbeats usually sounds.
 type voice struct {
-	from     string // address that the latest came from
-	run      int    // beats in a row from there, at most knownAddress
-	signedAt Time   // engine time of the latest that was signed; 0 if none
-	offered  time.Duration
+	from     string        // address that the latest came from
+	run      int           // beats in a row from there, at most knownAddress
+	signedAt Time          // engine time of the latest that was signed; 0 if none
+	offered  time.Duration // another interval that it told once
+	broke    bool          // it does not beat as it says
 }
 
 const (
@@ -41,7 +42,7 @@ func (v *voice) hear(b *Beat, now Time) {
 // declares says whether an interval that a beat tells is to be taken: the first,
 // and another one when it is told again.
 func (s *stream) declares(b *Beat) bool {
-	if b.Interval <= 0 || b.Interval == s.gaps.interval {
+	if b.Interval <= 0 || b.Interval == s.gaps.interval || s.voice.broke {
 		s.voice.offered = 0
 		return false
 	}
@@ -118,7 +119,7 @@ func (b *Beat) ends() bool {
 // merelySaid says whether the word of an end has yet to be borne out: one who
 // beats by itself at a rhythm falls silent then.
 func (s *stream) merelySaid(b *Beat) bool {
-	return !b.Authenticated && b.Due == 0 && s.gaps.interval > 0 && s.seen >= 3
+	return !b.Authenticated && b.Due == 0 && s.gaps.interval > 0
 }
 
 // saidEnd is how much such a word counts until then.

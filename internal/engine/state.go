@@ -41,6 +41,7 @@ type (
 		Token    uint64         `json:"token,omitempty"`
 		Seq      uint64         `json:"seq,omitempty"`
 		Seen     uint32         `json:"seen"`
+		Kept     uint32         `json:"kept,omitempty"`
 		Gaps     map[int]uint32 `json:"gaps,omitempty"`
 	}
 )
@@ -79,7 +80,7 @@ func (n *entity) store() storedInstance {
 	for _, s := range n.streams {
 		t := storedStream{
 			Observer: s.observer.id, Kind: uint8(s.kind), Interval: s.gaps.interval, Declared: s.declared,
-			Token: s.token, Seq: s.seq, Seen: s.seen, Gaps: map[int]uint32{},
+			Token: s.token, Seq: s.seq, Seen: s.seen, Kept: s.kept, Gaps: map[int]uint32{},
 		}
 		for i, c := range s.gaps.counts {
 			if c > 0 {
@@ -129,6 +130,7 @@ func (e *Engine) restore(in *storedInstance) {
 		}
 		s := e.stream(n, o, signKind(t.Kind))
 		s.gaps.interval, s.declared, s.token, s.seq, s.seen = t.Interval, t.Declared, t.Token, t.Seq, max(t.Seen, 1)
+		s.kept = t.Kept
 		s.last = o.awake()
 		for i, c := range t.Gaps {
 			if i >= 0 && i < gapBuckets && c <= gapMemory {
