@@ -20,6 +20,7 @@ type cutState struct {
 	began  Time
 	opened int  // times that it went and came back, for flapping
 	goneAt Time // when it was last seen to be open
+	before bool // it is known from before a restart
 }
 
 const (

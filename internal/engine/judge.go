@@ -235,6 +235,9 @@ func (e *Engine) over(n *entity, p *episode) bool {
 		return true
 	}
 	replaced := e.successor(n) != nil
+	if !e.heardSince(n, p, replaced) {
+		return false
+	}
 	if p.bad[groupHeartbeat] && !replaced && !e.beatsAgain(n, p) {
 		return false
 	}

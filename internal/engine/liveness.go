@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"math"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -357,6 +358,9 @@ func (e *Engine) missed(s *stream) {
 	s.overdue, s.since = true, e.now
 	e.suspect(n)
 }
+
+// neverHeard is when a sender was heard that is only known from before a restart.
+const neverHeard = time.Duration(math.MinInt64 / 4)
 
 // knownFrom signs make a sender one of those that an observer is known to hear.
 const knownFrom = 5
