@@ -86,14 +86,17 @@ type edge struct {
 const maxCallees = 64
 
 func (e *Engine) called(c *Calls) {
+	caller := e.instance(c.Caller)
 	n := e.callee(c.Callee)
 	if n == nil || c.Count <= 0 || c.Outcome == OutcomeUnset {
 		return
 	}
+	if !e.knows(caller) {
+		caller = nil // it made room for the callee
+	}
 	if c.Last.Sub(c.First) > longestCall {
 		c.First = c.Last.Add(-longestCall)
 	}
-	caller := e.instance(c.Caller)
 	if caller == n || caller != nil && caller.service != nil && caller.service == n.service && n.kind == kindService {
 		return // calls of a service to itself
 	}

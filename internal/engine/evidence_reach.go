@@ -114,6 +114,10 @@ func (e *Engine) believe(f foundCut, slow bool) {
 		sameZone := c.near.zone != "" && c.near.zone == f.near.zone && c.far.anywhere() && f.far.anywhere()
 		if sameZone || c.near == f.near && c.far == f.far || c.near == f.far && c.far == f.near {
 			c.near, c.far = f.near, f.far
+			if !e.knows(c.entity) { // it made room meanwhile
+				c.entity = e.cutEntity(c)
+				c.entity.cut = c
+			}
 			if c.goneAt > c.at {
 				c.opened++
 				c.began = f.since

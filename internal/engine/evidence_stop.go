@@ -23,7 +23,7 @@ func (e *Engine) status(n *entity, s *stream, b *Beat) {
 		e.announce(n)
 	case StatusReady, StatusStarting:
 		n.announced, n.left = 0, false
-		if n.episode != nil && n.episode.planned {
+		if n.episode != nil && n.episode.planned && n.verdict == nil {
 			e.endEpisode(n)
 		}
 	case StatusLastGasp:

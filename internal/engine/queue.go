@@ -225,8 +225,12 @@ func (k queueKey) of(q queueKey) bool {
 // all of a service together where several read and still more wait. Nobody known:
 // who tells of the queue.
 func (e *Engine) culprits(s *queueState) []*entity {
-	if s.lookedAt == 0 || e.now.Sub(s.lookedAt) > readersEvery {
+	forgotten := func(n *entity) bool { return !e.knows(n) }
+	if s.lookedAt == 0 || e.now.Sub(s.lookedAt) > readersEvery || slices.ContainsFunc(s.readers, forgotten) {
 		s.readers, s.lookedAt = e.readersOf(s.key), e.now
+	}
+	if !e.knows(s.teller) {
+		s.teller = nil
 	}
 	switch {
 	case len(s.readers) == 0 && s.teller != nil:

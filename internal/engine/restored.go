@@ -223,6 +223,9 @@ func (e *Engine) restoreEpisode(n *entity, st *storedEpisode, rows int) {
 	n.verdict, n.heldCause, n.leading = &held, cause(st.Cause), v.Class
 	i := slices.IndexFunc(e.incidents, func(inc *incident) bool { return inc.ID == v.Incident })
 	if i < 0 { // stored before incidents were
+		if len(e.incidents) >= e.params.MaxIncidents {
+			e.dropIncident()
+		}
 		i = len(e.incidents)
 		e.incidents = append(e.incidents, &incident{
 			Incident: Incident{ID: v.Incident, Opened: v.Since, Class: v.Class, Culprit: v.Culprit, Reason: v.Reason, Members: []string{n.name()}},
