@@ -120,6 +120,7 @@ func (e *Engine) Tick(now Time) {
 	e.checkSilence()
 	e.checkObservers()
 	e.doubtObservers()
+	e.doubtHosts()
 	e.lookForCuts()
 	for _, n := range e.suspects {
 		e.mark(n)

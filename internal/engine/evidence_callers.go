@@ -81,8 +81,11 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 		// Calls that end well between those that fail, after the failure
 		// began, mean that somebody is still there.
 		share := 1.0
+		if weight == 1 {
+			share = e.oneVoice(n, s.firstEnd)
+		}
 		if s.okEnd > s.firstFail && weight == 1 {
-			share = min(instances*failed/(failed+ok), 1) * e.oneVoice(n, s.firstEnd)
+			share *= min(instances*failed/(failed+ok), 1)
 		}
 		for o := range callerRow {
 			r := &callerRow[o]

@@ -14,6 +14,7 @@ type hostState struct {
 	observer *observer // the latest that looks from there, or nil
 	levels   *levels   // nil while nobody told
 	told     cadence   // of signs from it
+	doubted  Time      // when it last was the only one to find fault with several
 	since    Time      // when the current unbroken run of signs began
 	recent   [2]struct {
 		entity *entity
