@@ -128,6 +128,7 @@ type incarnation struct {
 	token uint64
 	first Time
 	last  Time
+	alone bool // the one before had fallen silent when it began
 }
 
 // begin notes that the process shows an incarnation token at a time. It says
@@ -162,14 +163,20 @@ func (n *entity) begin(token uint64, now Time) (fresh, back bool) {
 	return fresh, false
 }
 
-// ran says whether n was seen to run as a token before.
-func (n *entity) ran(token uint64) bool {
-	for i := range n.incarnations {
-		if n.incarnations[i].token == token {
-			return true
+// startedAs says whether a token is that of n's latest start, or of a new one: an
+// older one that comes again is another process of the same identity.
+func (n *entity) startedAs(token uint64, now Time) bool {
+	inc := &n.incarnations
+	top := len(inc) - 1
+	if inc[top].token == token {
+		return !n.shared(now) // another observer has told already
+	}
+	for i := range inc[:top] {
+		if inc[i].token == token {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // restartsWithin counts starts in the time before now, the first known one not
@@ -182,7 +189,7 @@ func (n *entity) restartsWithin(now Time, d time.Duration) int {
 	count := 0
 	for i := 1; i < len(n.incarnations); i++ {
 		first := n.incarnations[i].first
-		if n.incarnations[i-1].token != 0 && first >= now.Add(-d) && now.Sub(first) >= twinsShow {
+		if n.incarnations[i-1].token != 0 && first >= now.Add(-d) && (n.incarnations[i].alone || now.Sub(first) >= twinsShow) {
 			count++
 		}
 	}

@@ -181,7 +181,7 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	if s.gaps.interval == 0 && !s.declared {
 		s.estimate(gap)
 	}
-	restarted := token != 0 && s.token != 0 && token != s.token && !n.ran(token)
+	restarted := token != 0 && s.token != 0 && token != s.token && n.startedAs(token, e.now)
 	if restarted || e.absent(s, gap) {
 		e.returned(s, gap, token, seq)
 	}
@@ -203,6 +203,9 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	s.overdue, s.gone = false, false
 	n.left = n.left && n.announced != 0 && e.now.Sub(n.announced) < leavingTime
 	e.begin(n, token)
+	if restarted && float64(gap) > keptWithin*float64(s.gaps.interval) {
+		n.incarnations[len(n.incarnations)-1].alone = true
+	}
 	if n.episode != nil {
 		e.mark(n)
 	}
