@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -158,4 +159,32 @@ func (e *Engine) overCaps() string {
 		check("behind an address", len(entry.behind), maxBehind)
 	}
 	return over
+}
+
+func TestWhatIsNoNumberTeachesNothing(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	whole := NewSource(Source{Service: ServiceID{Name: "broker"}})
+	for range 20 {
+		b := &Batch{Arrived: s.now}
+		for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1} {
+			b.Queues = append(b.Queues, Queue{Source: whole, Name: "q", Group: "ledger", Waiting: v, Read: v})
+			for kind := range NumLevels {
+				b.Levels = append(b.Levels, Level{Source: s.ledger.src, Kind: kind, Share: v, Waiting: v})
+			}
+		}
+		s.e.Observe(b)
+		s.run(time.Second)
+	}
+	if n := s.e.instance(s.ledger.src); n.levels != nil {
+		for kind := range NumLevels {
+			if n.levels.short(kind, s.now) {
+				t.Errorf("%s is taken for short: %+v", kind, n.levels[kind])
+			}
+		}
+	}
+	if len(s.e.queues) != 0 {
+		t.Errorf("%+v", s.e.queues[0])
+	}
+	s.nobodyAccused(false)
 }
