@@ -199,3 +199,22 @@ func TestForgottenStreamsAreNotOverdue(t *testing.T) {
 	}
 	s.nobodyAccused(true)
 }
+
+func TestOneThatIsSlowerThanItSaysIsMissedAllTheSame(t *testing.T) {
+	f := newFleet(t)
+	for _, n := range []string{"a", "b", "c"} {
+		f.add("device", n)
+	}
+	lax := f.add("lax", "lax-1") // says each second, and beats every three
+	lax.beats = false
+	for range 60 {
+		f.beatAs(lax, func(b *Beat) {})
+		lax.seq++
+		f.run(3 * time.Second)
+	}
+	f.nobodyAccused(false)
+	f.run(time.Minute)
+	if ev := f.first("failure.detected"); ev == nil || ev.Entity != "lax-1" {
+		t.Errorf("it is not missed: %v", f.verdicts())
+	}
+}

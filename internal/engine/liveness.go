@@ -239,7 +239,7 @@ func (s *stream) keepsWord(gap time.Duration) {
 	case interval == 0:
 	case float64(gap) <= keptWithin*float64(interval):
 		s.kept++
-	case s.kept == 0 && s.declared && gap > brokenWord*interval:
+	case s.kept == 0 && s.declared && (gap > brokenWord*interval || s.seen >= brokenSigns):
 		s.gaps.rescale(gap)
 		s.declared, s.voice.broke = false, true
 	}
@@ -248,7 +248,9 @@ func (s *stream) keepsWord(gap time.Duration) {
 const (
 	keptWithin = 2.5 // intervals
 	keptMostly = 0.9 // of the signs: less says nothing of how regular the fleet is
-	brokenWord = 5   // intervals
+	brokenWord = 5   // intervals: so late the first time, or …
+	// … brokenSigns signs of which none came in time.
+	brokenSigns = 4
 )
 
 // absent says whether a gap is too long to be chance: the sender, or the path,
