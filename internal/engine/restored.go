@@ -19,6 +19,9 @@ type (
 	storedEpisode struct {
 		Verdict *Verdict        `json:"verdict,omitempty"`
 		Cause   uint8           `json:"cause,omitempty"`
+		Belief  float64         `json:"belief,omitempty"`
+		Sources int             `json:"sources,omitempty"`
+		Proof   bool            `json:"proof,omitempty"`
 		Bad     []int           `json:"bad,omitempty"`
 		Began   Time            `json:"began,omitempty"`
 		Probed  bool            `json:"probed,omitempty"`
@@ -67,7 +70,10 @@ func (n *entity) storeEpisode() storedEpisode {
 		return storedEpisode{}
 	}
 	p := n.episode
-	st := storedEpisode{Verdict: n.verdict, Cause: uint8(n.heldCause), Began: p.began, Probed: len(n.probes) > 0 || p.probed}
+	st := storedEpisode{
+		Verdict: n.verdict, Cause: uint8(n.heldCause), Began: p.began, Probed: len(n.probes) > 0 || p.probed,
+		Belief: n.verdict.Basis.belief, Sources: n.verdict.Basis.sources, Proof: n.verdict.Basis.proof,
+	}
 	for g, bad := range p.bad {
 		if bad {
 			st.Bad = append(st.Bad, g)
@@ -220,6 +226,7 @@ func (e *Engine) restoreEpisode(n *entity, st *storedEpisode, rows int) {
 		}
 	}
 	held := *v
+	held.Basis = Basis{cause: cause(st.Cause), kind: n.kind, belief: clamp(st.Belief, 0, 1), sources: max(st.Sources, 0), proof: st.Proof}
 	n.verdict, n.heldCause, n.leading = &held, cause(st.Cause), v.Class
 	i := slices.IndexFunc(e.incidents, func(inc *incident) bool { return inc.ID == v.Incident })
 	if i < 0 { // stored before incidents were
