@@ -48,6 +48,9 @@ func TestFullQueueDropsAndNeverBlocks(t *testing.T) {
 		got, err := r.telemetry.GetMetric("otelcol_extension_failure_model_entities")
 		require.NoError(t, err)
 		assert.Positive(t, got.Data.(metricdata.Gauge[int64]).DataPoints[0].Value, "what was queued is taken in later")
+		got, err = r.telemetry.GetMetric("otelcol_extension_failure_model_kept")
+		require.NoError(t, err)
+		assert.Len(t, got.Data.(metricdata.Gauge[int64]).DataPoints, 9, "a gauge for each thing that is kept")
 		r.shutdown(t)
 	})
 }

@@ -36,12 +36,23 @@ func (x *failureModel) registerGauges() error {
 			o.Observe(time.Duration(x.lateness.Load()).Seconds())
 			return nil
 		}),
+		t.RegisterExtensionFailureModelKeptCallback(func(_ context.Context, o metric.Int64Observer) error {
+			s := x.stats.Load()
+			for kind, n := range map[string]int{
+				"instance": s.Instances, "service": s.Services, "observer": s.Observers, "address": s.Addresses,
+				"span_kind": s.SpanKinds, "host": s.Hosts, "queue": s.Queues, "cut": s.Cuts, "incident": s.Incidents,
+			} {
+				o.Observe(int64(n), metric.WithAttributes(attribute.String("kind", kind)))
+			}
+			return nil
+		}),
 		t.RegisterExtensionFailureModelForgottenCallback(func(_ context.Context, o metric.Int64Observer) error {
 			s := x.stats.Load()
 			for kind, n := range map[string]uint64{
 				"instance": s.ForgottenInstances, "address": s.ForgottenAddresses,
 				"edge": s.ForgottenEdges, "span_kind": s.ForgottenSpanKinds,
-				"observer": s.ForgottenObservers,
+				"observer": s.ForgottenObservers, "host": s.ForgottenHosts, "queue": s.ForgottenQueues,
+				"cut": s.ForgottenCuts, "incident": s.ForgottenIncidents, "verdict": s.ForgottenVerdicts,
 			} {
 				o.Observe(int64(n), metric.WithAttributes(attribute.String("kind", kind)))
 			}

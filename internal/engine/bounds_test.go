@@ -4,10 +4,7 @@
 package engine
 
 import (
-	"encoding/json"
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -221,96 +218,4 @@ func TestProxyOfSeveralServicesIsNoneOfThem(t *testing.T) {
 	if n := e.callee(Callee{Address: "10.0.0.1:80", Named: "a:80"}); n.name() != "a-1" {
 		t.Errorf("the name was not preferred: %s", n.name())
 	}
-}
-
-// FuzzObserve feeds batches of arbitrary values: nothing may panic, and what is
-// published must be well formed.
-func FuzzObserve(f *testing.F) {
-	f.Add(uint64(1), uint16(50))
-	f.Add(uint64(99), uint16(500))
-	f.Fuzz(func(t *testing.T, seed uint64, n uint16) {
-		params := DefaultParams()
-		params.MaxInstances, params.MaxAddresses, params.MaxObservers, params.MaxHops, params.MaxSpanKinds, params.MaxIncidents = 30, 20, 5, 8, 10, 4
-		e := New(params)
-		g := &garbage{rand: rand.New(rand.NewPCG(seed, 3))}
-		for range n % 1000 {
-			e.Observe(g.batch())
-			e.Tick(Time(g.int()))
-			if g.rand.IntN(50) == 0 {
-				state, err := e.Save()
-				if err != nil {
-					t.Fatal(err)
-				}
-				fresh := New(params)
-				if err := fresh.Restore(state, e.now); err != nil {
-					t.Fatal(err)
-				}
-				e = fresh
-			}
-			for _, ev := range e.Events() {
-				if ev.Body == "" || ev.Kind == "" {
-					t.Fatalf("empty event %+v", ev)
-				}
-				if v := ev.Verdict; v != nil && (v.Confidence < 0 || v.Confidence > 1 || math.IsNaN(v.Confidence) || v.Reason == "" || v.Culprit.Type == "") {
-					t.Fatalf("malformed verdict %+v", v)
-				}
-			}
-		}
-		st := e.Stats()
-		if st.Instances > params.MaxInstances || st.Addresses > params.MaxAddresses || st.Observers > params.MaxObservers || st.SpanKinds > params.MaxSpanKinds {
-			t.Fatalf("caps exceeded: %+v", st)
-		}
-		if _, err := json.Marshal(e.Snapshot()); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-// garbage makes observations of anything, from a few names so that they meet.
-type garbage struct{ rand *rand.Rand }
-
-func (g *garbage) int() int64 {
-	switch g.rand.IntN(5) {
-	case 0:
-		return -g.rand.Int64()
-	case 1:
-		return 0
-	case 2:
-		return math.MaxInt64
-	}
-	return 1_700_000_000_000_000_000 + g.rand.Int64N(int64(time.Hour))
-}
-
-func (g *garbage) source() *Source {
-	if g.rand.IntN(10) == 0 {
-		return nil
-	}
-	n := g.rand.IntN(60)
-	return NewSource(Source{
-		Service:  ServiceID{Name: fmt.Sprint("s", n%7), Namespace: []string{"", "x"}[n%2], Environment: []string{"", "", "p"}[n%3]},
-		Instance: fmt.Sprint("i", n), Host: fmt.Sprint("h", n%5), Volatile: n%4 == 0, Incarnation: uint64(g.rand.IntN(4)),
-	})
-}
-
-func (g *garbage) stamp() Stamp {
-	return Stamp{Observer: fmt.Sprint("o", g.rand.IntN(8)), At: Time(g.int()), Uptime: time.Duration(g.int()), Seq: uint64(g.int())}
-}
-
-func (g *garbage) batch() *Batch {
-	b := &Batch{Arrived: Time(g.int())}
-	b.Observers = append(b.Observers, ObserverBeat{Stamp: g.stamp(), Interval: time.Duration(g.int()), Late: time.Duration(g.int())})
-	for range 3 {
-		callee := Callee{Address: fmt.Sprint("a", g.rand.IntN(40)), Named: []string{"", "n:1"}[g.rand.IntN(2)], Service: fmt.Sprint("s", g.rand.IntN(9))}
-		b.Beats = append(b.Beats, Beat{Stamp: g.stamp(), Source: g.source(), Interval: time.Duration(g.int()), Incarnation: uint64(g.rand.IntN(3)), Seq: uint64(g.int()),
-			Status: Status(g.rand.IntN(9)), HasExitCode: g.rand.IntN(3) == 0, ExitCode: int(g.int()), Due: Time(g.int()), Grace: time.Duration(g.int())})
-		b.Probes = append(b.Probes, Probe{Stamp: g.stamp(), Source: g.source(), Target: "process:x"[g.rand.IntN(8):], Outcome: Outcome(g.rand.IntN(int(numOutcomes) + 2)), Interval: time.Duration(g.int()),
-			Process: &Process{State: ProcessState(g.rand.IntN(7)), OOMKills: g.int(), StartTime: Time(g.int()), HasExitCode: true, ExitCode: int(g.int())}})
-		b.Signs = append(b.Signs, Sign{Source: g.source(), At: Time(g.int())})
-		b.Calls = append(b.Calls, Calls{Caller: g.source(), Callee: callee, Outcome: Outcome(g.rand.IntN(int(numOutcomes))), Count: g.rand.IntN(5) - 1, First: Time(g.int()), Last: Time(g.int())})
-		b.Served = append(b.Served, Served{Source: g.source(), OK: g.rand.IntN(3), Failed: g.rand.IntN(3), Last: Time(g.int())})
-		b.Facts = append(b.Facts, Fact{Source: g.source(), Kind: FactKind(g.rand.IntN(int(numFacts) + 1)), Value: g.int(), At: Time(g.int()), Text: "x"})
-		b.Hops = append(b.Hops, Hop{Span: uint64(g.rand.IntN(20)), Server: g.rand.IntN(2) == 0, Source: g.source(), Callee: callee})
-		b.Spans = append(b.Spans, SpanSample{Key: uint64(g.rand.IntN(20)), Duration: time.Duration(g.int())})
-	}
-	return b
 }

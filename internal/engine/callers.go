@@ -17,6 +17,7 @@ type callStats struct {
 	ok         fading  // answered, well or not
 	slow       fading  // of ok, those far slower than usual
 	firstFail  Time    // start of the first failed call of the current run
+	firstEnd   Time    // when that call ended
 	lastFail   Time    // engine time of the latest failed call
 	wrongSince Time    // start of the current run of wrong answers
 	lastWrong  Time    // engine time of the latest answer that could not be used
@@ -75,6 +76,7 @@ type edge struct {
 	full          fading // calls that were turned away for overload
 	used          Time
 	lastFail      Time   // engine time of the latest call that failed, however
+	okEnd         Time   // event time at which the latest call that did not fail ended
 	failed        fading // calls that failed, however
 	answeredBadly fading // of failed, those that were answered so
 	ok            fading
@@ -85,11 +87,17 @@ type edge struct {
 const maxCallees = 64
 
 func (e *Engine) called(c *Calls) {
+	caller := e.instance(c.Caller)
 	n := e.callee(c.Callee)
 	if n == nil || c.Count <= 0 || c.Outcome == OutcomeUnset {
 		return
 	}
-	caller := e.instance(c.Caller)
+	if !e.knows(caller) {
+		caller = nil // it made room for the callee
+	}
+	if c.Last.Sub(c.First) > longestCall {
+		c.First = c.Last.Add(-longestCall)
+	}
 	if caller == n || caller != nil && caller.service != nil && caller.service == n.service && n.kind == kindService {
 		return // calls of a service to itself
 	}
@@ -115,6 +123,7 @@ func (e *Engine) called(c *Calls) {
 			}
 		} else {
 			ed.ok.add(float64(c.Count), e.now, e.params.CallWindow)
+			ed.okEnd = max(ed.okEnd, c.Last)
 			if c.Slow > 0 {
 				ed.slow.add(float64(c.Slow), e.now, e.params.CallWindow)
 			}
@@ -192,7 +201,7 @@ func (e *Engine) called(c *Calls) {
 		return
 	}
 	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls+s.told.slack() || s.lastOK.Sub(s.lastFail) > newRunAfter {
-		s.newRun(c.First, e.now)
+		s.newRun(c.First, c.Last, e.now)
 	}
 	s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
 	s.lastFail, s.failEnd = e.now, max(s.failEnd, c.Last)
@@ -236,17 +245,24 @@ func (n *entity) away() bool {
 }
 
 // newRun forgets how earlier failures looked: these are others.
-func (s *callStats) newRun(first, now Time) {
+func (s *callStats) newRun(first, end, now Time) {
 	s.byOutcome, s.ok = [numOutcomes]fading{}, fading{}
-	s.firstFail = first
+	s.firstFail, s.firstEnd = first, end
 	if first == 0 {
 		s.firstFail = now
+	}
+	if end == 0 {
+		s.firstEnd = now
 	}
 }
 
 // newRunAfter: when calls have gone well for so long, the next failure is
 // another one.
 const newRunAfter = 2 * time.Second
+
+// longestCall: a stream that was open for hours, or a clock that was set
+// meanwhile, does not date a failure back to its beginning.
+const longestCall = time.Minute
 
 // staleCalls is the age from which on failed calls are history.
 const staleCalls = 45 * time.Second
@@ -292,7 +308,16 @@ func (e *Engine) edge(caller, callee *entity) *edge {
 	}
 	if len(callee.calledBy) < maxCallers {
 		callee.calledBy = append(callee.calledBy, ed)
+		return ed
 	}
+	idlest := 0
+	for i, other := range callee.calledBy {
+		if other.used < callee.calledBy[idlest].used {
+			idlest = i
+		}
+	}
+	callee.calledBy[idlest] = ed // the caller still knows whom it calls
+	e.stats.ForgottenEdges++
 	return ed
 }
 

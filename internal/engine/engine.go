@@ -26,8 +26,8 @@ type Engine struct {
 	queues        []*queueState // queue.go: at most maxQueues
 	observers     map[string]*observer
 	observerList  []*observer
-	self          *observer         // the engine's own process
-	overdue       map[*observer]int // overdue streams by observer
+	self          *observer // the engine's own process
+	roomMade      Time      // observer.go: when room for observers was last looked for
 	watched       []*stream
 	fleet         accrual // gaps of all heartbeats, in intervals
 
@@ -61,7 +61,6 @@ func New(p Params) *Engine {
 		hosts:     map[string]*hostState{},
 		here:      &hostState{name: "the Collector"},
 		observers: map[string]*observer{},
-		overdue:   map[*observer]int{},
 		readings:  map[readingKey]*readingState{},
 		kinds:     map[uint64]*spanKind{},
 		fleet:     accrual{interval: time.Second, memory: fleetMemory},
@@ -124,6 +123,7 @@ func (e *Engine) Tick(now Time) {
 	e.checkSilence()
 	e.checkObservers()
 	e.doubtObservers()
+	e.doubtHosts()
 	e.lookForCuts()
 	for _, n := range e.suspects {
 		e.mark(n)
@@ -232,9 +232,10 @@ func (e *Engine) Thaw(now Time) {
 
 // Stats are gauges of what is kept and counters of what did not fit.
 type Stats struct {
-	Instances, Services, Observers, Addresses, SpanKinds int
+	Instances, Services, Observers, Addresses, SpanKinds, Hosts, Queues, Cuts, Incidents int
 	// Forgotten counts what was dropped because a cap was reached, by what.
-	ForgottenInstances, ForgottenAddresses, ForgottenEdges, ForgottenSpanKinds, ForgottenObservers uint64
+	ForgottenInstances, ForgottenAddresses, ForgottenEdges, ForgottenSpanKinds, ForgottenObservers,
+	ForgottenHosts, ForgottenQueues, ForgottenCuts, ForgottenIncidents, ForgottenVerdicts uint64
 	// Suspects is the number of entities against which something speaks.
 	Suspects int
 	// Verdicts is the number of verdicts in force.
@@ -246,6 +247,7 @@ func (e *Engine) Stats() Stats {
 	s := e.stats
 	s.Instances, s.Services = len(e.reg.byKey), len(e.reg.services)
 	s.Observers, s.Addresses, s.SpanKinds = len(e.observers), len(e.book.entries), len(e.kinds)
+	s.Hosts, s.Queues, s.Cuts, s.Incidents = len(e.hosts), len(e.queues), len(e.cuts), len(e.incidents)
 	s.ForgottenAddresses, s.Suspects = e.book.dropped, len(e.suspects)
 	return s
 }

@@ -50,7 +50,8 @@ type entity struct {
 	seenRun   Time          // facts.go: when its host's agent saw its process run
 	facts     []Fact        // facts.go: what was said outright, latest last
 
-	incarnations [4]incarnation // liveness.go: latest last
+	incarnations [8]incarnation // liveness.go: latest last
+	twinsAt      Time           // liveness.go: when it was last clear that several use its identity
 	announced    Time           // stop.go: when it last said that it would stop
 	left         bool           // stop.go: it went in order; not missed until it comes back
 	process      processFacts   // probes.go
@@ -131,6 +132,7 @@ type incarnation struct {
 	token uint64
 	first Time
 	last  Time
+	alone bool // the one before had fallen silent when it began
 }
 
 // begin notes that the process shows an incarnation token at a time. It says
@@ -156,6 +158,7 @@ func (n *entity) begin(token uint64, now Time) (fresh, back bool) {
 			copy(inc[i:], inc[i+1:])
 			old.last = now
 			inc[top] = old
+			n.twinsAt = now
 			return false, back
 		}
 	}
@@ -164,14 +167,51 @@ func (n *entity) begin(token uint64, now Time) (fresh, back bool) {
 	return fresh, false
 }
 
+// startedAs says whether a token is that of n's latest start, or of a new one: an
+// older one that comes again is another process of the same identity.
+func (n *entity) startedAs(token uint64, now Time) bool {
+	inc := &n.incarnations
+	top := len(inc) - 1
+	if inc[top].token == token {
+		return !n.shared(now) // another observer has told already
+	}
+	for i := range inc[:top] {
+		if inc[i].token == token {
+			return false
+		}
+	}
+	return true
+}
+
 // restartsWithin counts starts in the time before now, the first known one not
-// included.
+// included. Where several use one identity nothing is known of anybody's starts,
+// and it takes a while to see that the older ones come again.
 func (n *entity) restartsWithin(now Time, d time.Duration) int {
+	if n.shared(now) {
+		return 0
+	}
 	count := 0
 	for i := 1; i < len(n.incarnations); i++ {
-		if n.incarnations[i-1].token != 0 && n.incarnations[i].first >= now.Add(-d) {
+		first := n.incarnations[i].first
+		if n.incarnations[i-1].token != 0 && first >= now.Add(-d) && (n.incarnations[i].alone || now.Sub(first) >= twinsShow) {
 			count++
 		}
 	}
 	return count
+}
+
+// shared says whether several were lately seen to use n's identity.
+func (n *entity) shared(now Time) bool { return n.twinsAt != 0 && now.Sub(n.twinsAt) < sharedFor }
+
+const sharedFor = 10 * time.Minute
+
+// twinsShow is how long after a start an older process of the same identity is
+// heard again, if there is one.
+const twinsShow = 2500 * time.Millisecond
+
+// crowded says whether more starts are known within a moment than one process
+// can make: more use the identity than are remembered.
+func (n *entity) crowded(now Time) bool {
+	inc := &n.incarnations
+	return inc[0].token != 0 && now.Sub(inc[0].first) < twinsShow
 }

@@ -23,6 +23,8 @@ type episode struct {
 	index      int  // in Engine.suspects
 	bad        [numGroups]bool
 	planned    bool    // told as a planned stop
+	restored   Time    // when it was taken up again after a restart; 0 if it was not
+	probed     bool    // restored: probes looked at the entity before
 	failing    float64 // probability at the last evaluation that it is a failure of the entity
 }
 

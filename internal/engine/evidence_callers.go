@@ -28,7 +28,7 @@ var callerRow = [numOutcomes]struct {
 // OSDI 2018).
 func detectCallers(e *Engine, n *entity, p *episode) {
 	if n.calls != nil {
-		e.callersSay(n.calls, 1, n.standsFor(), p)
+		e.callersSay(n, n.calls, 1, n.standsFor(), p)
 	}
 	// Where callers name only the service, a silent instance is who they mean.
 	if n.kind != kindInstance || n.service.whole == nil || n.service.whole.calls == nil || !p.silent() {
@@ -40,7 +40,7 @@ func detectCallers(e *Engine, n *entity, p *episode) {
 			others++
 		}
 	}
-	e.callersSay(n.service.whole.calls, sharedBlame/float64(1+others), 1, p)
+	e.callersSay(n, n.service.whole.calls, sharedBlame/float64(1+others), 1, p)
 }
 
 // sharedBlame: failures of calls to the service count so much for the one
@@ -67,7 +67,7 @@ func (n *entity) standsFor() float64 {
 }
 
 // callersSay weighs how calls end. instances is how many the callee stands for.
-func (e *Engine) callersSay(s *callStats, weight, instances float64, p *episode) {
+func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, p *episode) {
 	window := e.params.CallWindow
 	ok := s.ok.value(e.now, window)
 	failed := 0.0
@@ -81,8 +81,11 @@ func (e *Engine) callersSay(s *callStats, weight, instances float64, p *episode)
 		// Calls that end well between those that fail, after the failure
 		// began, mean that somebody is still there.
 		share := 1.0
+		if weight == 1 {
+			share = e.oneVoice(n, s.firstEnd)
+		}
 		if s.okEnd > s.firstFail && weight == 1 {
-			share = min(instances*failed/(failed+ok), 1)
+			share *= min(instances*failed/(failed+ok), 1)
 		}
 		for o := range callerRow {
 			r := &callerRow[o]

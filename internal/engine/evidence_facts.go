@@ -50,6 +50,10 @@ func (e *Engine) addFact(n *entity, f Fact) {
 		e.mark(n)
 		return
 	}
+	if f.Kind == FactTwins {
+		e.twins(n, f.Text)
+		return
+	}
 	if len(n.facts) == maxFactsEach {
 		n.facts = append(n.facts[:0], n.facts[1:]...)
 	}
@@ -112,13 +116,17 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 		p.startedBy(f.At)
 		switch f.Kind {
 		case FactExit:
+			sure := 1.0
+			if f.Said && !p.silent() && !p.found[evCallersRefused].now && !p.found[evProbeRefused].now {
+				sure = saidEnd
+			}
 			switch {
 			case cleanExit(f.Value):
 				p.remember(evExitClean, 1, f.At, fmt.Sprintf("it exited with status %d", f.Value))
 			case f.Value == 128+9:
-				p.remember(evExitKilled, 1, f.At, "it was killed (exit status 137, SIGKILL)")
+				p.remember(evExitKilled, sure, f.At, "it was killed (exit status 137, SIGKILL)")
 			default:
-				p.remember(evExitCrash, 1, f.At, "it exited with status "+exitWords(f.Value))
+				p.remember(evExitCrash, sure, f.At, "it exited with status "+exitWords(f.Value))
 			}
 		case FactPanic:
 			strength := panicAlone

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/faultline-otel/faultline/internal/contract"
 )
 
 // Byzantine behaviour: it answers in time, and wrongly. Proof is a wrong answer
@@ -30,10 +28,12 @@ type integrity struct {
 	dissents    int // beats in a row in which they agreed and it did not
 }
 
-// saying is one signed word: the digest that was given with a count.
+// saying is one word: the digest that was given with a count. Only one process,
+// known by its start and its address, can contradict itself.
 type saying struct {
 	token, seq uint64
 	digest     uint64
+	from       uint64 // hash of the address
 	signed     bool
 }
 
@@ -114,7 +114,7 @@ func detectIntegrity(e *Engine, n *entity, p *episode) {
 	for i := range n.facts {
 		f := &n.facts[i]
 		switch {
-		case f.Kind == FactBackwards && e.now.Sub(f.At) < backwardsFor:
+		case f.Kind == FactBackwards && e.now.Sub(f.At) < backwardsFor && !n.shared(e.now):
 			falls++
 			strength := 0.4
 			if falls > 1 {
@@ -173,7 +173,7 @@ func (e *Engine) wrongToCallers(n *entity, p *episode) {
 		return
 	}
 	share := wrong / max(all, wrong)
-	p.blame(evCallersWrong, min(wrong/wrongMany, 1)*clamp(share/0.2, 0.2, 1), s.lastWrong,
+	p.blame(evCallersWrong, min(wrong/wrongMany, 1)*clamp(share/0.2, 0.2, 1)*e.oneVoice(n, s.wrongSince), s.lastWrong,
 		fmt.Sprintf("callers could not use %.0f %% of its answers (%s)", 100*share, s.text("wrong", OutcomeWrongAnswer, e)))
 	p.startedBy(s.wrongSince)
 }
@@ -197,6 +197,9 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 		return
 	}
 	strength := clamp(float64(e.now.Sub(in.errorsSince))/float64(errorsFor), 0, 1) * min(faults/errorsMany, 1)
+	if n.served.total == 0 {
+		strength *= e.oneVoice(n, in.errorsSince)
+	}
 	whose := "its own callees are well"
 	switch excuse := p.found[evCalleeFailing].strength; {
 	case excuse > 0:
@@ -303,7 +306,7 @@ func (e *Engine) vouch(n *entity, b *Beat) {
 		return
 	}
 	in := &n.integrity
-	h := hashString(fnvOffset, b.Digest)
+	h, from := hashString(fnvOffset, b.Digest), hashString(fnvOffset, b.Remote)
 	if b.Seq != 0 {
 		for i := range in.said {
 			s := &in.said[i]
@@ -311,15 +314,13 @@ func (e *Engine) vouch(n *entity, b *Beat) {
 				continue
 			}
 			text := fmt.Sprintf("two digests for its beat %d", b.Seq)
-			if s.signed && b.Authenticated {
+			if s.signed && b.Authenticated && b.Incarnation != 0 && s.from == from {
 				e.addFact(n, Fact{Kind: FactEquivocated, At: e.now, Text: "it signed " + text})
-			} else if e.now.Sub(n.conflictAt) > conflictEvery {
-				n.conflictAt = e.now
-				e.emit(Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(),
-					Body: text + " came in the name of " + n.name() + ", unsigned: two processes may use one identity"})
+			} else {
+				e.conflict(n, text+" came in the name of "+n.name()+": two processes may use one identity")
 			}
 		}
-		in.said[in.next%len(in.said)] = saying{b.Incarnation, b.Seq, h, b.Authenticated}
+		in.said[in.next%len(in.said)] = saying{b.Incarnation, b.Seq, h, from, b.Authenticated}
 		in.next++
 	}
 	in.digest, in.digestAt = h, e.now
@@ -376,6 +377,17 @@ func (e *Engine) dissent(n *entity, p *episode) {
 		return
 	}
 	p.blame(evDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", in.dissents, others))
+}
+
+// twins takes in that several use n's identity: what one of them counted does
+// not contradict another.
+func (e *Engine) twins(n *entity, text string) {
+	n.twinsAt = e.now
+	if n.episode != nil {
+		n.episode.found[evBackwards] = finding{}
+		e.mark(n)
+	}
+	e.conflict(n, text+": give each its own service.instance.id")
 }
 
 // rightAgain says whether answers have been right for long enough.

@@ -20,6 +20,7 @@ type cutState struct {
 	began  Time
 	opened int  // times that it went and came back, for flapping
 	goneAt Time // when it was last seen to be open
+	before bool // it is known from before a restart
 }
 
 const (
@@ -113,6 +114,10 @@ func (e *Engine) believe(f foundCut, slow bool) {
 		sameZone := c.near.zone != "" && c.near.zone == f.near.zone && c.far.anywhere() && f.far.anywhere()
 		if sameZone || c.near == f.near && c.far == f.far || c.near == f.far && c.far == f.near {
 			c.near, c.far = f.near, f.far
+			if !e.knows(c.entity) { // it made room meanwhile
+				c.entity = e.cutEntity(c)
+				c.entity.cut = c
+			}
 			if c.goneAt > c.at {
 				c.opened++
 				c.began = f.since
@@ -129,6 +134,7 @@ func (e *Engine) believe(f foundCut, slow bool) {
 		return // one silence more than a failed target would do
 	}
 	if len(e.cuts) >= maxCutStates {
+		e.stats.ForgottenCuts++
 		return
 	}
 	c := &cutState{cut: f.cut, slow: slow, found: f, at: e.now, began: f.since}

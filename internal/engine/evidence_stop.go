@@ -13,24 +13,28 @@ import (
 // Planned stops: who leaves in order is not missed.
 
 // status takes in what a heartbeat says of its sender.
-func (e *Engine) status(n *entity, b *Beat) {
+func (e *Engine) status(n *entity, s *stream, b *Beat) {
 	switch b.Status {
+	case StatusUnset, StatusDegraded:
+		if e.now.Sub(n.announced) > leavingTime {
+			n.announced = 0 // it goes on
+		}
 	case StatusDraining, StatusStopping:
 		e.announce(n)
 	case StatusReady, StatusStarting:
 		n.announced, n.left = 0, false
-		if n.episode != nil && n.episode.planned {
+		if n.episode != nil && n.episode.planned && n.verdict == nil {
 			e.endEpisode(n)
 		}
 	case StatusLastGasp:
 		e.addFact(n, Fact{Kind: FactNodeDown, At: e.now, Text: "it sent its last gasp: power or link is lost"})
 	case StatusFailed:
 		if !b.HasExitCode {
-			e.addFact(n, Fact{Kind: FactExit, Value: 1, At: e.now})
+			e.addFact(n, Fact{Kind: FactExit, Value: 1, At: e.now, Said: s.merelySaid(b)})
 		}
 	}
 	if b.HasExitCode && (b.ExitCode != 0 || b.Status == StatusStopping) {
-		e.addFact(n, Fact{Kind: FactExit, Value: int64(b.ExitCode), At: e.now})
+		e.addFact(n, Fact{Kind: FactExit, Value: int64(b.ExitCode), At: e.now, Said: s.merelySaid(b)})
 	}
 }
 
@@ -57,10 +61,7 @@ func (e *Engine) leave(n *entity, why string) {
 	}
 	n.left = true
 	for _, s := range n.streams {
-		if s.overdue {
-			s.overdue = false
-			e.overdue[s.observer]--
-		}
+		s.overdue, s.gone = false, false
 	}
 	e.emit(Event{Kind: contract.EventPlannedStop, Source: n.src, Entity: n.name(),
 		Body: fmt.Sprintf("%s stopped on purpose: %s", n.name(), why)})

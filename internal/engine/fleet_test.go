@@ -25,8 +25,9 @@ type fleet struct {
 	rand    *rand.Rand
 	loss    float64
 	obsSeq  uint64
-	signed  bool // heartbeats carry a MAC
-	asleep  bool // the Collector's process is stopped
+	signed  bool          // heartbeats carry a MAC
+	asleep  bool          // the Collector's process is stopped
+	ahead   time.Duration // of the observer's clock
 	backlog []func(*Batch)
 	hopID   uint64
 }
@@ -54,6 +55,7 @@ type proc struct {
 	state       string // up, dead, frozen, deadlock, closed, cut
 	drawn       bool   // draws a new id at each start
 	mute        bool   // sends no telemetry
+	remote      string // address that its heartbeats come from
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -84,7 +86,7 @@ func (f *fleet) due(period, phase time.Duration) bool {
 
 func (f *fleet) stamp() Stamp {
 	f.obsSeq++
-	return Stamp{Observer: observer1, At: f.now, Uptime: f.now.Sub(f.began) + time.Hour, Seq: f.obsSeq}
+	return Stamp{Observer: observer1, At: f.now.Add(f.ahead), Uptime: f.now.Sub(f.began) + time.Hour, Seq: f.obsSeq}
 }
 
 func (f *fleet) run(d time.Duration) {
@@ -120,7 +122,7 @@ func (f *fleet) live(p *proc, b *Batch) {
 	if f.due(p.interval, p.phase) && p.state != "dead" && p.state != "frozen" {
 		p.seq++
 		if p.beats && p.state != "cut" && !f.asleep && f.rand.Float64() >= f.loss {
-			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now, Authenticated: f.signed})
+			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now, Authenticated: f.signed, Remote: p.remote})
 		}
 		if !p.beats && p.drawn && p.state != "cut" && !f.asleep {
 			b.Signs = append(b.Signs, Sign{Source: p.src, At: f.now})

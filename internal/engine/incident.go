@@ -42,7 +42,7 @@ func (e *Engine) openIncident(n *entity, v *Verdict) {
 		}
 	}
 	if len(e.incidents) >= e.params.MaxIncidents {
-		e.incidents = append(e.incidents[:0], e.incidents[1:]...)
+		e.dropIncident()
 	}
 	inc := &incident{
 		Incident: Incident{ID: incidentID(v), Opened: e.now, Class: v.Class, Culprit: v.Culprit, Reason: v.Reason},
@@ -52,6 +52,29 @@ func (e *Engine) openIncident(n *entity, v *Verdict) {
 	v.Incident = inc.ID
 	e.incidents = append(e.incidents, inc)
 	e.emitIncident(contract.EventIncidentOpened, inc, n, v)
+}
+
+// dropIncident makes room: the oldest of those that are over, else of those about
+// passers-by, else of all, is followed no longer. Whoever was told of it is told so.
+func (e *Engine) dropIncident() {
+	victim, worth := 0, 3
+	for i, inc := range e.incidents {
+		w := 0
+		for n := range inc.open {
+			if w = max(w, 1); n.settled {
+				w = 2
+				break
+			}
+		}
+		if w < worth {
+			victim, worth = i, w
+		}
+	}
+	inc := e.incidents[victim]
+	e.incidents = append(e.incidents[:victim], e.incidents[victim+1:]...)
+	e.stats.ForgottenIncidents++
+	inc.Resolved = e.now
+	e.emitIncident(contract.EventIncidentResolved, inc, nil, nil)
 }
 
 // incidentID is derived from what the incident is, so that a replay gives the
@@ -131,6 +154,9 @@ func (e *Engine) leaveIncident(n *entity, v *Verdict) {
 // resolveIncidents ends those whose verdicts have all gone, and forgets old
 // ones.
 func (e *Engine) resolveIncidents() {
+	if e.frozen {
+		return // nobody would be told
+	}
 	kept := e.incidents[:0]
 	for _, inc := range e.incidents {
 		if inc.Resolved == 0 && len(inc.open) == 0 && e.now.Sub(inc.last) >= resolveAfter {

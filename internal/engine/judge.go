@@ -237,6 +237,9 @@ func (e *Engine) over(n *entity, p *episode) bool {
 		return true
 	}
 	replaced := e.successor(n) != nil
+	if !e.heardSince(n, p, replaced) {
+		return false
+	}
 	if p.bad[groupHeartbeat] && !replaced && !e.beatsAgain(n, p) {
 		return false
 	}
@@ -443,7 +446,7 @@ func (e *Engine) clear(n *entity, why string) {
 	v := *n.verdict
 	v.Until = e.now
 	n.verdict, n.heldCause, n.leading, n.since, n.cleared = nil, causeHealthy, ClassNone, 0, e.now
-	e.settled = append(e.settled, settledVerdict{entity: n, verdict: &v, target: e.target(n)})
+	e.keepSettled(settledVerdict{entity: n, verdict: &v, target: e.target(n)})
 	e.changed = true
 	e.emit(Event{Kind: contract.EventFailureCleared, Source: n.src, Entity: n.name(), Verdict: &v,
 		Body: fmt.Sprintf("%s: %s is over after %s: %s", n.name(), classWords(&v), inWords(v.Until.Sub(v.Since)), why)})

@@ -62,12 +62,14 @@ const (
 	oldNews  = 0.3
 	// levelFresh is how long a level stands that was told once.
 	levelFresh = 20 * time.Second
+	// absurdShare of a limit is not used: somebody divided by a limit that is none.
+	absurdShare = 100
 )
 
 // level takes in how full something is.
 func (e *Engine) level(l *Level) {
-	if l.Kind >= NumLevels {
-		return
+	if l.Kind >= NumLevels || !(l.Share <= absurdShare) || !(l.Waiting >= 0) {
+		return // NaN too
 	}
 	var n *entity
 	switch {

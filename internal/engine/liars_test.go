@@ -89,3 +89,65 @@ func TestHourOldBacklogAccusesNobody(t *testing.T) {
 	z.run(30 * time.Second)
 	z.expect(t, ClassNone)
 }
+
+// liars of which the lies come one by one, as probes do.
+func TestObserverThatLiesOneByOneLosesItsCreditBeforeItConvicts(t *testing.T) {
+	for _, outcome := range []Outcome{OutcomeRefused, OutcomeNoAnswer, OutcomeConnectTimeout, OutcomeUnreachable, OutcomeReset, OutcomeTLS, OutcomeDNS, OutcomeDown} {
+		for _, called := range []bool{true, false} {
+			t.Run(outcome.String(), func(t *testing.T) {
+				z := newZones()
+				lying := false
+				z.more = func(b *Batch) {
+					for i, n := range z.instances {
+						if (int64(z.now/1e8)+int64(i))%20 != 0 {
+							continue
+						}
+						for agent := range z.agents {
+							o := OutcomeOK
+							if lying && agent == 0 {
+								o = outcome
+							}
+							b.Probes = append(b.Probes, Probe{Stamp: z.stampOf(agent), Source: n.src, Target: "http://" + n.addr, Outcome: o, Interval: 2 * time.Second, Direct: true})
+						}
+					}
+				}
+				if !called {
+					z.times = 0
+				}
+				z.run(60 * time.Second)
+				lying = true
+				z.run(2 * time.Minute)
+				z.expect(t, ClassNone)
+				if z.told(contract.EventObserverDegraded) == 0 {
+					t.Error("nobody said that the observer is not to be believed")
+				}
+			})
+		}
+	}
+}
+
+// A caller's own host is sick: all that it calls looks bad to it, and to nobody
+// else.
+func TestSickCallersHostAccusesNoneOfThoseThatItCalls(t *testing.T) {
+	for name, o := range map[string]Outcome{
+		"runs_out_of_time": OutcomeTimeout, "cannot_look_up_names": OutcomeDNS, "has_no_certificates": OutcomeTLS, "cannot_read_answers": OutcomeWrongAnswer,
+		"is_refused": OutcomeRefused, "is_reset": OutcomeReset,
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(60 * time.Second)
+			z.answer = func(from, to *zoned) Outcome {
+				if from.at.name == "zone-a-h1" && to.at != from.at {
+					return o
+				}
+				return OutcomeOK
+			}
+			z.run(60 * time.Second)
+			for who, v := range z.verdicts() {
+				if v.Class != ClassUnknown && who != "node zone-a-h1" {
+					t.Errorf("%s: %s %.2f: %s", who, classWords(v), v.Confidence, v.Reason)
+				}
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"math"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -28,20 +29,25 @@ type stream struct {
 
 	last     time.Duration    // latest sign, or the end of a freeze
 	real     time.Duration    // latest sign
-	lastSeq  uint64           // observer's count at it
-	starts   int              // observer.starts at it
+	lastSeq  uint64           // observer's count at the latest record
+	lastAt   time.Duration    // its awake clock then
+	starts   int              // observer.starts then
 	declared bool             // the interval was told, not estimated
 	due      time.Duration    // silence from which on it is overdue, see deadline
 	longest  [2]time.Duration // longest gaps so far, while the interval is not known
 	seen     uint32           // signs so far
+	kept     uint32           // of them, those that came about when they were due
 
 	token   uint64  // incarnation at the latest sign
 	seq     uint64  // sender's own count at the latest sign
 	replays replays // replay.go
+	voice   voice   // ownword.go
 	clock   clockState
 	dueAt   Time // of a scheduled check
 	grace   time.Duration
 	overdue bool
+	since   Time // engine time at which it became overdue
+	gone    bool // overdue, and by its own fault: see checkObservers
 }
 
 const (
@@ -65,7 +71,6 @@ func (e *Engine) stream(n *entity, o *observer, kind signKind) *stream {
 	}
 	s := &stream{entity: n, observer: o, kind: kind, index: len(e.watched)}
 	e.watched = append(e.watched, s)
-	o.streams++
 	n.streams = append(n.streams, s)
 	return s
 }
@@ -78,7 +83,6 @@ func (e *Engine) unwatch(s *stream) {
 	e.watched[s.index].index = s.index
 	e.watched[end] = nil
 	e.watched = e.watched[:end]
-	s.observer.streams--
 }
 
 func (e *Engine) beat(b *Beat) {
@@ -88,15 +92,18 @@ func (e *Engine) beat(b *Beat) {
 		return
 	}
 	at := e.place(o, &b.Stamp)
+	if e.impostor(n, b) {
+		return
+	}
 	s := e.stream(n, o, signBeat)
-	if b.Stamp.Seq != 0 && b.Stamp.Seq <= s.lastSeq && s.starts == o.starts {
+	if b.Stamp.Seq != 0 && b.Stamp.Seq <= s.lastSeq && at <= s.lastAt && s.starts == o.starts {
 		return // duplicated or overtaken in transport
 	}
-	s.lastSeq, s.starts = b.Stamp.Seq, o.starts
+	s.lastSeq, s.lastAt, s.starts = b.Stamp.Seq, at, o.starts
 	if e.repeated(s, b) {
 		return
 	}
-	if b.Interval > 0 && b.Interval != s.gaps.interval {
+	if s.declares(b) {
 		s.gaps.rescale(b.Interval)
 		s.declared = true
 		s.deadline(e)
@@ -106,13 +113,17 @@ func (e *Engine) beat(b *Beat) {
 	if token == 0 {
 		token = n.src.Incarnation
 	}
+	own := !b.ends() || e.ownWord(n, s, b, token)
 	e.sign(s, at, token, b.Seq)
+	s.voice.hear(b, e.now)
 	if b.BootID != "" {
 		n.bootID = b.BootID
 	}
 	e.clock(s, b)
 	e.vouch(n, b)
-	e.status(n, b)
+	if own {
+		e.status(n, s, b)
+	}
 }
 
 func (e *Engine) telemetry(g *Sign) {
@@ -170,13 +181,14 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	if s.gaps.interval == 0 && !s.declared {
 		s.estimate(gap)
 	}
-	restarted := token != 0 && s.token != 0 && token != s.token
+	restarted := token != 0 && s.token != 0 && token != s.token && n.startedAs(token, e.now)
 	if restarted || e.absent(s, gap) {
 		e.returned(s, gap, token, seq)
 	}
 	if !restarted { // a restart says nothing of how regular a process is while it lives
+		s.keepsWord(gap)
 		s.gaps.add(gap)
-		if s.kind == signBeat && s.gaps.interval > 0 {
+		if s.kind == signBeat && s.gaps.interval > 0 && float64(s.kept) >= keptMostly*float64(s.seen) {
 			e.fleet.add(time.Duration(float64(gap) / float64(s.gaps.interval) * float64(e.fleet.interval)))
 		}
 	}
@@ -188,12 +200,12 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	if s.seen%deadlineEvery == 0 || s.seen < deadlineEvery && s.seen%8 == 0 {
 		s.deadline(e)
 	}
-	if s.overdue {
-		s.overdue = false
-		e.overdue[s.observer]--
-	}
+	s.overdue, s.gone = false, false
 	n.left = n.left && n.announced != 0 && e.now.Sub(n.announced) < leavingTime
 	e.begin(n, token)
+	if restarted && float64(gap) > keptWithin*float64(s.gaps.interval) {
+		n.incarnations[len(n.incarnations)-1].alone = true
+	}
 	if n.episode != nil {
 		e.mark(n)
 	}
@@ -219,6 +231,27 @@ func (s *stream) estimate(gap time.Duration) {
 		s.gaps.rescale(s.longest[1])
 	}
 }
+
+// keepsWord follows whether the sender comes when it is due. Whose first gap is
+// far from what it declares beats at another rhythm than it says.
+func (s *stream) keepsWord(gap time.Duration) {
+	switch interval := s.gaps.interval; {
+	case interval == 0:
+	case float64(gap) <= keptWithin*float64(interval):
+		s.kept++
+	case s.kept == 0 && s.declared && (gap > brokenWord*interval || s.seen >= brokenSigns):
+		s.gaps.rescale(gap)
+		s.declared, s.voice.broke = false, true
+	}
+}
+
+const (
+	keptWithin = 2.5 // intervals
+	keptMostly = 0.9 // of the signs: less says nothing of how regular the fleet is
+	brokenWord = 5   // intervals: so late the first time, or …
+	// … brokenSigns signs of which none came in time.
+	brokenSigns = 4
+)
 
 // absent says whether a gap is too long to be chance: the sender, or the path,
 // was gone.
@@ -268,8 +301,8 @@ func (s *stream) silence() time.Duration { return s.observer.awake() - s.last }
 // all at one in a million.
 func (s *stream) strength(e *Engine) float64 {
 	interval := s.gaps.interval
-	if interval == 0 || s.seen < 2 && !s.declared {
-		return 0
+	if interval == 0 || s.kept == 0 && s.dueAt == 0 {
+		return 0 // nobody knows its rhythm
 	}
 	silence := s.silence()
 	if s.dueAt != 0 {
@@ -292,33 +325,59 @@ func (s *stream) strength(e *Engine) float64 {
 	return clamp((s.gaps.suspicion(silence)-2)/4, 0, 1)
 }
 
-// checkSilence looks at every stream; those that became overdue are suspects.
+// checkSilence looks at every stream; those that became overdue are suspects. It
+// counts for each observer whom it hears and who fell silent of late.
 func (e *Engine) checkSilence() {
+	for _, o := range e.observerList {
+		o.fell, o.hears, o.heardSince = 0, 0, 0
+	}
 	for _, s := range e.watched {
-		if s.overdue || s.due == 0 || s.gaps.interval == 0 || s.silence() <= s.due {
-			continue
+		if !s.overdue && s.due != 0 && s.gaps.interval != 0 && s.silence() > s.due {
+			e.missed(s)
 		}
-		n := s.entity
-		if n.left || s.dueAt != 0 && s.strength(e) == 0 {
-			continue
+		switch o := s.observer; {
+		case s.seen < knownFrom || s.entity.left || s.gone:
+		case s.overdue && o.overdueAt == 0 && e.now.Sub(s.since) > commonModeFor:
+			s.gone = true
+		case s.overdue:
+			o.fell++
+		default:
+			o.hears++
+			if o.overdueAt != 0 && s.real > o.overdueAwake {
+				o.heardSince++
+			}
 		}
-		if n.episode == nil && e.successor(n) != nil {
-			n.left = true // its place is taken, and nobody was hurt
-			continue
-		}
-		s.overdue = true
-		e.overdue[s.observer]++
-		e.suspect(n)
 	}
 }
+
+// missed takes in that a stream is silent for too long.
+func (e *Engine) missed(s *stream) {
+	n := s.entity
+	if n.left || s.strength(e) == 0 && (s.dueAt != 0 || s.kept == 0) {
+		return
+	}
+	if n.episode == nil && e.successor(n) != nil {
+		n.left = true // its place is taken, and nobody was hurt
+		return
+	}
+	s.overdue, s.since = true, e.now
+	e.suspect(n)
+}
+
+// neverHeard is when a sender was heard that is only known from before a restart.
+const neverHeard = time.Duration(math.MinInt64 / 4)
+
+// knownFrom signs make a sender one of those that an observer is known to hear.
+const knownFrom = 5
 
 // begin follows the incarnations of n.
 func (e *Engine) begin(n *entity, token uint64) {
 	fresh, back := n.begin(token, e.now)
-	if back && e.now.Sub(n.conflictAt) > conflictEvery {
-		n.conflictAt = e.now
-		e.emit(Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(),
-			Body: "two processes use the identity " + n.name() + " of " + n.src.Service.Name + " in turn: give each its own service.instance.id"})
+	if fresh && n.crowded(e.now) {
+		n.twinsAt, back = e.now, true
+	}
+	if back {
+		e.conflict(n, "two processes use the identity "+n.name()+" of "+n.src.Service.Name+" in turn: give each its own service.instance.id")
 	}
 	if fresh {
 		n.integrity.agreed, n.integrity.dissents = 0, 0 // it begins anew
@@ -326,6 +385,15 @@ func (e *Engine) begin(n *entity, token uint64) {
 	if fresh && n.verdict == nil && n.episode == nil {
 		n.announced, n.left = 0, false
 	}
+}
+
+// conflict tells, now and then, that several use one identity.
+func (e *Engine) conflict(n *entity, text string) {
+	if n.conflictAt != 0 && e.now.Sub(n.conflictAt) <= conflictEvery {
+		return
+	}
+	n.conflictAt = e.now
+	e.emit(Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(), Body: text})
 }
 
 const conflictEvery = 10 * time.Minute

@@ -172,6 +172,7 @@ type Fact struct {
 	Value  int64  // exit code, count or bytes, by Kind
 	At     Time   // event time
 	Text   string // the words that said so, for people, at most 200 bytes
+	Said   bool   // by one who merely speaks in its name: to be borne out
 }
 
 // Level is how much of something is used, or how often it fell short.
@@ -374,6 +375,7 @@ const (
 	FactAlive                 // its agent or host sees it running
 	FactEvicted               // its node ended it because the node itself was short, Value = LevelKind of what
 	FactOverLimit             // it was ended because it used more disk than its limit
+	FactTwins                 // what is told in its name can only come from several
 	numFacts
 )
 

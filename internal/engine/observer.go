@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -23,9 +24,16 @@ type observer struct {
 	wokeAt   time.Duration // awake clock when it last woke
 	wall     Time          // its wall clock then
 	starts   int           // times that its uptime began anew
+	born     Time          // engine time of its first record
 	seen     Time          // engine time of its latest record
 	ownBeat  bool          // it sends beats of its own
-	streams  int           // how many it watches
+
+	backFrom  time.Duration // its clock at the first of the records that lie behind it
+	backSince Time          // engine time of that; 0 if none does
+
+	// Counted at each tick, of those who were heard often enough to be known: who
+	// fell silent of late, who is not overdue, and who was heard since overdueAt.
+	fell, hears, heardSince int
 
 	behind time.Duration // least time between its seeing and our hearing, of late
 	heard  Time          // when behind was last brought up to date
@@ -35,6 +43,7 @@ type observer struct {
 	degraded bool
 	degradedAt,
 	overdueAt Time // when most of its streams fell silent together; 0 if not
+	overdueAwake time.Duration // its awake clock then
 }
 
 // awake is the observer's clock less the time that it slept.
@@ -65,10 +74,14 @@ func (o *observer) at(st *Stamp, now Time) time.Duration {
 	if t <= 0 {
 		t = time.Duration(st.At)
 	}
-	if o.clock == 0 || t < o.clock-restartedBy && st.At > o.wall {
+	if o.clock == 0 || t < o.clock-restartedBy && (st.At > o.wall || o.goesOn(t, now)) {
 		o.paused = t - o.awake() // the awake clock goes on where it was
-		o.clock = t
+		o.clock, o.wall = t, st.At
 		o.starts++
+		o.heard = 0
+	}
+	if t >= o.clock-restartedBy {
+		o.backSince = 0
 	}
 	if step := t - o.clock; step > 0 {
 		if o.ownBeat && step > 2*o.interval+time.Second {
@@ -83,6 +96,19 @@ func (o *observer) at(st *Stamp, now Time) time.Duration {
 	return t - o.paused
 }
 
+// goesOn says whether a clock that lies behind what was told once goes on as time
+// does: then that was wrong. A backlog comes faster.
+func (o *observer) goesOn(t time.Duration, now Time) bool {
+	if o.backSince == 0 || t < o.backFrom {
+		o.backFrom, o.backSince = t, now
+		return false
+	}
+	lasted := now.Sub(o.backSince)
+	return lasted >= goesOnFor && t-o.backFrom >= lasted/2 && t-o.backFrom <= 2*lasted
+}
+
+const goesOnFor = 10 * time.Second
+
 // late says whether a record lay somewhere for long before it came: what it
 // tells is history. Clocks may differ, so what counts is how much longer it took
 // than the quickest of late.
@@ -91,6 +117,9 @@ func (o *observer) late(st *Stamp, now Time) bool {
 		return false
 	}
 	took := now.Sub(st.At)
+	if st.Uptime > 0 {
+		took = now.Sub(Time(st.Uptime)) // no clock that is set
+	}
 	if o.heard == 0 || took < o.behind {
 		o.behind = took
 	} else if step := now.Sub(o.heard); step > 0 {
@@ -124,14 +153,55 @@ func (e *Engine) observer(id string) *observer {
 	if o := e.observers[id]; o != nil {
 		return o
 	}
-	if len(e.observers) >= e.params.MaxObservers {
+	if len(e.observers) >= e.params.MaxObservers && !e.roomForObserver() {
 		e.stats.ForgottenObservers++
 		return nil
 	}
-	o := &observer{id: id}
+	o := &observer{id: id, born: e.now, seen: e.now}
 	e.observers[id] = o
 	e.observerList = append(e.observerList, o)
 	return o
+}
+
+// roomForObserver forgets the observer that was silent for longest, if it was
+// for long: one that came and went at once needs to be for less.
+func (e *Engine) roomForObserver() bool {
+	if e.now == e.roomMade {
+		return false // it takes a look at all of them
+	}
+	e.roomMade = e.now
+	var idlest *observer
+	for _, o := range e.observerList {
+		if o == e.self || e.now.Sub(o.seen) < forgottenAfter && (o.seen.Sub(o.born) > cameAndWent || e.now.Sub(o.seen) < cameAndWent) {
+			continue
+		}
+		if idlest == nil || o.seen < idlest.seen {
+			idlest = o
+		}
+	}
+	if idlest == nil {
+		return false
+	}
+	e.forgetObserver(idlest)
+	e.stats.ForgottenObservers++
+	return true
+}
+
+const (
+	forgottenAfter = time.Hour
+	cameAndWent    = time.Minute
+)
+
+// forgetObserver drops o and what it saw.
+func (e *Engine) forgetObserver(o *observer) {
+	delete(e.observers, o.id)
+	e.observerList = slices.DeleteFunc(e.observerList, func(x *observer) bool { return x == o })
+	for i := len(e.watched) - 1; i >= 0; i-- {
+		if s := e.watched[i]; s.observer == o {
+			s.entity.streams = slices.DeleteFunc(s.entity.streams, func(x *stream) bool { return x == s })
+			e.unwatch(s)
+		}
+	}
 }
 
 func (e *Engine) observerBeat(b *ObserverBeat) {
@@ -196,11 +266,19 @@ func (e *Engine) checkObservers() {
 			o.misses = min(o.misses+2, maxMisses)
 			e.degrade(o, fmt.Sprintf("no word from observer %s for %s; whom only it watches cannot be judged", o.id, inWords(e.now.Sub(o.seen))))
 		}
-		most := o.streams >= commonModeStreams && float64(e.overdue[o]) >= commonModeShare*float64(o.streams)
+		known := o.fell + o.hears
+		most := known >= commonModeStreams && float64(o.fell) >= commonModeShare*float64(known)
 		switch {
 		case most && o.overdueAt == 0:
-			o.overdueAt = e.now
-			e.degrade(o, fmt.Sprintf("%d of %d fell silent at once at observer %s: taken as its own fault", e.overdue[o], o.streams, o.name()))
+			o.overdueAt, o.overdueAwake = e.now, o.awake()
+			e.degrade(o, fmt.Sprintf("%d of %d fell silent at once at observer %s: taken as its own fault", o.fell, known, o.name()))
+		case most && e.now.Sub(o.overdueAt) > commonModeFor && o.heardSince >= commonModeStreams:
+			// It has heard others for long: the silent ones are gone.
+			for _, s := range e.watched {
+				s.gone = s.gone || s.observer == o && s.overdue
+			}
+			o.overdueAt = 0
+			e.recover(o)
 		case !most && o.overdueAt != 0:
 			o.overdueAt = 0
 			e.recover(o)
@@ -251,4 +329,7 @@ const (
 	observerSilence   = 5   // own intervals without a record
 	commonModeStreams = 3   // fewer cannot outvote
 	commonModeShare   = 0.6 // of the streams that an observer watches
+	// commonModeFor is how long after they fell silent the silent may be so by the
+	// fault of an observer that hears others.
+	commonModeFor = time.Minute
 )

@@ -15,6 +15,7 @@ type hostState struct {
 	levels   *levels   // nil while nobody told
 	born     Time      // when it was first named
 	told     cadence   // of signs from it
+	doubted  Time      // when it last was the only one to find fault with several
 	since    Time      // when the current unbroken run of signs began
 	recent   [2]struct {
 		entity *entity
@@ -55,13 +56,31 @@ func (e *Engine) host(name string) *hostState {
 	}
 	h := e.hosts[name]
 	if h == nil {
-		if len(e.hosts) >= e.params.MaxInstances {
-			clear(e.hosts) // learned again with the next signs
+		if len(e.hosts) >= 2*e.params.MaxInstances {
+			e.pruneHosts()
 		}
 		h = &hostState{name: name, born: e.now}
 		e.hosts[name] = h
 	}
 	return h
+}
+
+// pruneHosts forgets the hosts on which nobody is known to stand. There are at
+// most as many others as entities and observers.
+func (e *Engine) pruneHosts() {
+	used := make(map[string]*hostState, len(e.hosts)/2)
+	for _, n := range e.reg.byKey {
+		if n.host != nil && n.host.name != "" {
+			used[n.host.name] = n.host
+		}
+	}
+	for _, o := range e.observerList {
+		if h := e.hosts[o.host]; h != nil {
+			used[o.host] = h
+		}
+	}
+	e.stats.ForgottenHosts += uint64(len(e.hosts) - len(used))
+	e.hosts = used
 }
 
 // locate puts n on the host that src names. Who names none stands on a host of

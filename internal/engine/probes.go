@@ -21,7 +21,8 @@ type probeState struct {
 	first   Time // of the run
 	at      Time // of the latest
 	lastOK  Time
-	seq     uint64
+	seq     uint64        // observer's count at it
+	seenAt  time.Duration // its awake clock then
 	starts  int
 	latched bool // answered nobody after a connect, in this run of failures
 	message string
@@ -50,12 +51,12 @@ func (e *Engine) probed(b *Probe) {
 	if n.kind == kindInstance && n.src.Instance == "" && n.src.Host == "" {
 		n = e.wholeServiceInstead(n)
 	}
-	e.place(o, &b.Stamp)
+	at := e.place(o, &b.Stamp)
 	ps := n.probe(o, b.Target)
-	if b.Seq != 0 && b.Seq <= ps.seq && ps.starts == o.starts {
+	if b.Seq != 0 && b.Seq <= ps.seq && at <= ps.seenAt && ps.starts == o.starts {
 		return // duplicated or overtaken in transport
 	}
-	ps.seq, ps.starts = b.Seq, o.starts
+	ps.seq, ps.seenAt, ps.starts = b.Seq, at, o.starts
 	ok := b.Outcome == OutcomeOK
 	if o.late(&b.Stamp, e.now) || !ok && o.justWoke() {
 		return // history, or it ran into its time-out while the observer slept

@@ -16,6 +16,20 @@ type settledVerdict struct {
 	target  Target
 }
 
+// maxSettled bounds the verdicts that are remembered after they were cleared.
+const maxSettled = 2048
+
+// keepSettled keeps a verdict that was cleared; the oldest makes room.
+func (e *Engine) keepSettled(s settledVerdict) {
+	if len(e.settled) >= maxSettled {
+		n := copy(e.settled, e.settled[maxSettled/4:])
+		e.stats.ForgottenVerdicts += uint64(len(e.settled) - n)
+		clear(e.settled[n:])
+		e.settled = e.settled[:n]
+	}
+	e.settled = append(e.settled, s)
+}
+
 // lateSpans is how long after clearing a verdict spans that it hurt may arrive.
 const lateSpans = 30 * time.Second
 
@@ -118,6 +132,7 @@ func (e *Engine) dropReading() {
 			oldest, at = k, r.until
 		}
 	}
+	e.stats.ForgottenVerdicts++
 	if at != 0 {
 		delete(e.readings, oldest)
 		return

@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -22,6 +23,7 @@ type queueState struct {
 	key     queueKey
 	teller  *entity // whose telemetry told it; nil unless an instance
 	told    Time
+	first   Time
 	every   time.Duration
 	waiting float64
 	usual   float64 // messages that usually wait
@@ -72,13 +74,13 @@ const (
 
 // queue takes in how long a queue is.
 func (e *Engine) queue(q *Queue) {
-	if q.Waiting < 0 {
+	if !(q.Waiting >= 0) || math.IsInf(q.Waiting, 0) || math.IsNaN(q.Read) || math.IsInf(q.Read, 0) {
 		return
 	}
 	key := queueKey{q.Name, q.Group}
 	s := e.queueOf(key)
 	if s == nil {
-		s = &queueState{key: key, usual: q.Waiting, waiting: q.Waiting, read: q.Read, told: e.now}
+		s = &queueState{key: key, usual: q.Waiting, waiting: q.Waiting, read: q.Read, told: e.now, first: e.now}
 		e.keepQueue(s)
 	}
 	if n := e.instance(q.Source); n != nil && n.kind == kindInstance {
@@ -108,19 +110,22 @@ func (e *Engine) queueOf(key queueKey) *queueState {
 	return nil
 }
 
-// keepQueue adds a queue; the one that was told of longest ago makes room.
+// keepQueue adds a queue; among those that were told of once, else among all,
+// the one that was told of longest ago makes room.
 func (e *Engine) keepQueue(s *queueState) {
 	if len(e.queues) < maxQueues {
 		e.queues = append(e.queues, s)
 		return
 	}
-	oldest := 0
-	for i := range e.queues {
-		if e.queues[i].told < e.queues[oldest].told {
-			oldest = i
+	victim := 0
+	for i, q := range e.queues {
+		v := e.queues[victim]
+		if once, too := q.told == q.first, v.told == v.first; once != too && once || once == too && q.told < v.told {
+			victim = i
 		}
 	}
-	e.queues[oldest] = s
+	e.queues[victim] = s
+	e.stats.ForgottenQueues++
 }
 
 // pile follows how many wait.
@@ -220,8 +225,12 @@ func (k queueKey) of(q queueKey) bool {
 // all of a service together where several read and still more wait. Nobody known:
 // who tells of the queue.
 func (e *Engine) culprits(s *queueState) []*entity {
-	if s.lookedAt == 0 || e.now.Sub(s.lookedAt) > readersEvery {
+	forgotten := func(n *entity) bool { return !e.knows(n) }
+	if s.lookedAt == 0 || e.now.Sub(s.lookedAt) > readersEvery || slices.ContainsFunc(s.readers, forgotten) {
 		s.readers, s.lookedAt = e.readersOf(s.key), e.now
+	}
+	if !e.knows(s.teller) {
+		s.teller = nil
 	}
 	switch {
 	case len(s.readers) == 0 && s.teller != nil:

@@ -351,7 +351,7 @@ func (e *Engine) sights() []sight {
 			}
 			for _, w := range n.views {
 				share, count := w.bad(e.now)
-				if count == 0 || w.lastGood == 0 { // a way that was never open is not cut: the caller may quote somebody
+				if count == 0 || w.lastGood == 0 && !e.cutBefore(w, n) { // a way that was never open is not cut: the caller may quote somebody
 					continue
 				}
 				if w.caller == nil && !w.from.observer.credible(e.now) {

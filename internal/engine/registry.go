@@ -99,6 +99,9 @@ func (r *registry) victim() *entity {
 	return r.settled.tail
 }
 
+// knows says whether n is one of the entities, and has not made room for another.
+func (e *Engine) knows(n *entity) bool { return n != nil && e.reg.byKey[n.key] == n }
+
 // add takes in n; its service exists.
 func (e *Engine) add(n *entity) {
 	if v := e.reg.victim(); v != nil {

@@ -6,8 +6,6 @@ package engine
 import (
 	"fmt"
 	"time"
-
-	"github.com/faultline-otel/faultline/internal/contract"
 )
 
 // A beat that comes again, after later ones of the same run of its sender, was
@@ -22,15 +20,22 @@ type replays struct {
 	rising  int // of them, those on end that counted on
 	seq     uint64
 	last    Time // engine time of the latest
+	falls   int  // of a sender that does not tell its start: times that it counted back, lately
 }
 
 const (
-	replayedBehind = 3 // counts behind the newest: less is a retry, or overtaking
+	// replayedBehind counts, and retriedFor, behind the newest: less is a retry, or
+	// overtaking.
+	replayedBehind = 3
+	retriedFor     = 6 * time.Second
 	replayedMany   = 3
 	replayedWithin = 30 * time.Second
 	// rolledBack beats below the newest that count on mean that the sender was set
 	// back.
 	rolledBack = 3
+	// oneFalls is how often within replayedWithin one who does not tell its start
+	// may begin to count anew: more are several.
+	oneFalls = 5
 )
 
 // repeated says whether a beat came again and is no sign of life, and tells of
@@ -38,35 +43,62 @@ const (
 func (e *Engine) repeated(s *stream, b *Beat) bool {
 	r := &s.replays
 	if b.Seq == 0 || s.seq == 0 || b.Incarnation == 0 || b.Incarnation != s.token {
+		falls, last := r.falls, r.last
 		*r = replays{}
-		return false
-	}
-	if b.Seq > s.seq {
-		if r.since > 0 {
-			r.between += r.since
-			r.since, r.rising = 0, 0
-			e.replayed(s, b)
+		if b.Incarnation == 0 && s.token == 0 && b.Seq != 0 {
+			e.fell(s, b, falls, last)
 		}
 		return false
 	}
-	if s.seq-b.Seq < replayedBehind {
-		return true
+	if b.Seq > s.seq {
+		between := r.since
+		if b.Seq == r.seq+1 {
+			between = 0 // it counted on from there: its sender began anew
+			r.between = 0
+		}
+		if between > 0 {
+			r.between += between
+			e.replayed(s, b)
+		}
+		r.since, r.rising = 0, 0
+		return false
 	}
 	if e.now.Sub(r.last) > replayedWithin {
 		*r = replays{}
 	}
-	if r.since++; b.Seq > r.seq && r.last != 0 {
+	behind := s.seq - b.Seq
+	again := behind >= replayedBehind && float64(behind)*float64(s.gaps.interval) >= float64(retriedFor)
+	if again {
+		r.since++
+	}
+	if b.Seq > r.seq && r.last != 0 {
 		r.rising++
 	} else {
 		r.rising = 0
 	}
 	r.seq, r.last = b.Seq, e.now
-	if r.rising >= rolledBack {
+	if r.rising >= rolledBack && behind >= replayedBehind {
 		*r = replays{}
 		s.seq = b.Seq
+		s.entity.integrity.said = [8]saying{} // it says the same counts anew
 		return false
 	}
 	return true
+}
+
+// fell follows how often a sender that does not tell its start counts back.
+func (e *Engine) fell(s *stream, b *Beat, falls int, last Time) {
+	r := &s.replays
+	if e.now.Sub(last) <= replayedWithin {
+		r.falls, r.last = falls, last
+	}
+	if b.Seq+replayedBehind > s.seq {
+		return
+	}
+	r.last = e.now
+	if r.falls++; r.falls >= oneFalls {
+		e.conflict(s.entity, fmt.Sprintf("the heartbeats of %s count back and forth: several seem to use this identity; give each its own service.instance.id", s.entity.name()))
+	}
 }
 
 // replayed tells of beats that came again and again between newer ones.
@@ -81,8 +113,5 @@ func (e *Engine) replayed(s *stream, newer *Beat) {
 		e.suspect(n)
 		return
 	}
-	if e.now.Sub(n.conflictAt) > conflictEvery {
-		n.conflictAt = e.now
-		e.emit(Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(), Body: text + ", unsigned"})
-	}
+	e.conflict(n, text+", unsigned")
 }

@@ -20,6 +20,7 @@ type (
 		Version   int              `json:"version"`
 		Saved     Time             `json:"saved"`
 		Instances []storedInstance `json:"instances"`
+		storedFailures
 	}
 	storedInstance struct {
 		Source       Source         `json:"source"`
@@ -29,9 +30,8 @@ type (
 		Incarnations []uint64       `json:"incarnations,omitempty"`
 		Addresses    []string       `json:"addresses,omitempty"`
 		Streams      []storedStream `json:"streams,omitempty"`
-		Verdict      *Verdict       `json:"verdict,omitempty"`
-		Cause        uint8          `json:"cause,omitempty"`
-		Bad          []int          `json:"bad,omitempty"`
+		Announced    Time           `json:"announced,omitempty"`
+		storedEpisode
 	}
 	storedStream struct {
 		Observer string         `json:"observer,omitempty"`
@@ -41,6 +41,7 @@ type (
 		Token    uint64         `json:"token,omitempty"`
 		Seq      uint64         `json:"seq,omitempty"`
 		Seen     uint32         `json:"seen"`
+		Kept     uint32         `json:"kept,omitempty"`
 		Gaps     map[int]uint32 `json:"gaps,omitempty"`
 	}
 )
@@ -56,30 +57,24 @@ func (e *Engine) Save() ([]byte, error) {
 			}
 		}
 	}
+	st.storedFailures = e.storeFailures()
 	return json.Marshal(&st)
 }
 
 func (n *entity) store() storedInstance {
 	in := storedInstance{
 		Source: *n.src, Born: n.born, Touched: n.touched, Left: n.left, Addresses: n.addresses,
-		Verdict: n.verdict, Cause: uint8(n.heldCause),
+		Announced: n.announced, storedEpisode: n.storeEpisode(),
 	}
 	for _, inc := range n.incarnations {
 		if inc.token != 0 {
 			in.Incarnations = append(in.Incarnations, inc.token)
 		}
 	}
-	if n.verdict != nil {
-		for g, bad := range n.episode.bad {
-			if bad {
-				in.Bad = append(in.Bad, g)
-			}
-		}
-	}
 	for _, s := range n.streams {
 		t := storedStream{
 			Observer: s.observer.id, Kind: uint8(s.kind), Interval: s.gaps.interval, Declared: s.declared,
-			Token: s.token, Seq: s.seq, Seen: s.seen, Gaps: map[int]uint32{},
+			Token: s.token, Seq: s.seq, Seen: s.seen, Kept: s.kept, Gaps: map[int]uint32{},
 		}
 		for i, c := range s.gaps.counts {
 			if c > 0 {
@@ -108,6 +103,7 @@ func (e *Engine) Restore(state []byte, now Time) error {
 			e.restore(in)
 		}
 	}
+	e.restoreFailures(&st)
 	e.changed = true
 	e.settle()
 	return nil
@@ -115,7 +111,7 @@ func (e *Engine) Restore(state []byte, now Time) error {
 
 func (e *Engine) restore(in *storedInstance) {
 	n := e.instance(NewSource(in.Source))
-	n.alive, n.answered, n.left, n.born = true, true, in.Left, min(in.Born, e.now)
+	n.alive, n.answered, n.left, n.born, n.announced = true, true, in.Left, min(in.Born, e.now), min(in.Announced, e.now)
 	for _, token := range in.Incarnations {
 		n.begin(token, in.Touched)
 	}
@@ -129,7 +125,8 @@ func (e *Engine) restore(in *storedInstance) {
 		}
 		s := e.stream(n, o, signKind(t.Kind))
 		s.gaps.interval, s.declared, s.token, s.seq, s.seen = t.Interval, t.Declared, t.Token, t.Seq, max(t.Seen, 1)
-		s.last = o.awake()
+		s.kept = t.Kept
+		s.last, s.real = o.awake(), neverHeard
 		for i, c := range t.Gaps {
 			if i >= 0 && i < gapBuckets && c <= gapMemory {
 				s.gaps.counts[i] = c
@@ -137,20 +134,5 @@ func (e *Engine) restore(in *storedInstance) {
 			}
 		}
 		s.deadline(e)
-	}
-	if v := in.Verdict; v != nil && cause(in.Cause) < numCauses {
-		p := n.episodeOf(e)
-		p.onset, p.latest = v.Since, e.now
-		for _, g := range in.Bad {
-			if g >= 0 && g < int(numGroups) {
-				p.bad[g] = true
-			}
-		}
-		held := *v
-		n.verdict, n.heldCause, n.leading = &held, cause(in.Cause), v.Class
-		e.incidents = append(e.incidents, &incident{
-			Incident: Incident{ID: v.Incident, Opened: v.Since, Class: v.Class, Culprit: v.Culprit, Reason: v.Reason, Members: []string{n.name()}},
-			open:     map[*entity]*Verdict{n: &held},
-		})
 	}
 }

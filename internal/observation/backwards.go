@@ -17,7 +17,9 @@ import (
 // Counts that only rise cannot fall while their process runs: one that does is
 // a lie or a corrupted memory. Instruments that were declared wrongly, such as
 // the Python runtime's count of objects since the last collection, fall all the
-// time or back to nothing; whoever did so once is not followed any more.
+// time or back to nothing; whoever did so once is not followed any more. Where
+// several counts fall together, or one rises back to where it was, two processes
+// are heard under one name: a scrape by a virtual address, a copied id.
 
 // counts remembers the latest of many counts in a table of fixed size: two that
 // meet in a slot displace each other and begin anew.
@@ -31,7 +33,9 @@ type countSlot struct {
 	value float64
 	start pcommon.Timestamp
 	at    pcommon.Timestamp
-	rises uint8 // at most risesEnough; noCount: it is no count
+	rises uint8   // at most risesEnough; noCount: it is no count
+	since uint8   // points since it fell, at most reboundsWithin; 0 if it did not
+	high  float64 // before it fell
 }
 
 const (
@@ -44,7 +48,9 @@ const (
 	fallFrom = 1e-6
 	// resetTo is the part of itself below which a count has begun anew.
 	resetTo = 0.5
-	noCount = math.MaxUint8
+	// reboundsWithin so many points a count that is back where it was is another's.
+	reboundsWithin = 8
+	noCount        = math.MaxUint8
 )
 
 // backwards looks whether a count of the resource's own process fell.
@@ -87,14 +93,49 @@ func (r *metricResource) backwards(m pmetric.Metric) {
 			case s.rises != risesEnough || v < resetTo*s.value:
 				s.rises = noCount
 			default:
-				r.out.Facts = append(r.out.Facts, engine.Fact{
-					Source: r.src, Kind: engine.FactBackwards, At: r.past(p.Timestamp()),
-					Text: fmt.Sprintf("its count %s fell from %g to %g in one run of the process", own(cut(m.Name(), maxName)), s.value, v),
-				})
+				s.since, s.high = 1, s.value
+				r.fell(m.Name(), s.value, v, p.Timestamp())
 			}
 		} else if v > s.value && s.rises < risesEnough {
 			s.rises++
 		}
+		if s.since > 0 && s.rises == risesEnough && v >= s.high {
+			s.rises = noCount
+			r.fallen.twins = fmt.Sprintf("its count %s goes back and forth", own(cut(m.Name(), maxName)))
+		} else if s.since > 0 {
+			s.since = (s.since + 1) % (reboundsWithin + 1)
+		}
 		s.value, s.at = v, p.Timestamp()
+	}
+}
+
+// fallen is which counts of one resource fell in a batch.
+type fallen struct {
+	fact  engine.Fact
+	name  string // of the metric that fell; "" if none
+	twins string // why several processes must be heard; "" if one may be
+}
+
+// fell notes that a count fell.
+func (r *metricResource) fell(name string, from, to float64, at pcommon.Timestamp) {
+	f := &r.fallen
+	if f.name != "" && f.name != name {
+		f.twins = "several of its counts fell together"
+		return
+	}
+	f.name = name
+	f.fact = engine.Fact{
+		Source: r.src, Kind: engine.FactBackwards, At: r.past(at),
+		Text: fmt.Sprintf("its count %s fell from %g to %g in one run of the process", own(cut(name, maxName)), from, to),
+	}
+}
+
+// finishFallen tells what the falls of a resource's counts mean.
+func (r *metricResource) finishFallen() {
+	switch f := &r.fallen; {
+	case f.twins != "":
+		r.out.Facts = append(r.out.Facts, engine.Fact{Source: r.src, Kind: engine.FactTwins, At: r.now, Text: f.twins})
+	case f.name != "":
+		r.out.Facts = append(r.out.Facts, f.fact)
 	}
 }

@@ -69,6 +69,7 @@ type metricResource struct {
 	metrics   pmetric.MetricSlice // of the current scope
 	nodeName  string              // as node_exporter tells it
 	unameRead bool
+	fallen    fallen
 }
 
 // Metrics adds to b what metrics show: signs of life, results of scrapes and
@@ -137,6 +138,7 @@ func (r *metricResource) finish(firstSign int) {
 	r.remember()
 	r.finishLevels()
 	r.placed()
+	r.finishFallen()
 	if !r.alive || r.down {
 		return
 	}

@@ -135,13 +135,13 @@ func TestSource_flood_is_bounded_and_counted(t *testing.T) {
 	for i := range 20_000 {
 		x.Source(resource(t, attrs{"service.name": fmt.Sprint("made-up-", i), "k8s.pod.uid": fmt.Sprint(i)}))
 	}
-	if n, _ := x.Kept(); n > 2000 {
+	if n := x.Names()["source"].Kept; n > 2000 {
 		t.Errorf("%d sources kept", n)
 	}
 	if n := x.pods.len(); n > 2*namesEach*1000 {
 		t.Errorf("%d pods kept", n)
 	}
-	if forgotten, _ := x.Forgotten(); forgotten < 17_000 {
+	if forgotten := x.Names()["source"].Forgotten; forgotten < 17_000 {
 		t.Errorf("%d forgotten", forgotten)
 	}
 }

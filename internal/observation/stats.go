@@ -37,12 +37,19 @@ func (x *Extractor) Skipped() map[string]uint64 {
 	return m
 }
 
-// Kept returns how many sources and callees are interned now. One that is in
-// use may count twice for a while.
-func (x *Extractor) Kept() (sources, callees int) { return x.sources.len(), x.callees.len() }
+// Names is how many names of a kind are known now, and how many made room for
+// others so far. One that is in use may count twice for a while.
+type Names struct {
+	Kept      int
+	Forgotten uint64
+}
 
-// Forgotten returns how many interned sources and callees made room for others
-// so far.
-func (x *Extractor) Forgotten() (sources, callees uint64) {
-	return x.sources.evicted.Load(), x.callees.evicted.Load()
+// Names returns what is interned, by kind.
+func (x *Extractor) Names() map[string]Names {
+	return map[string]Names{
+		"source": {x.sources.len(), x.sources.evicted.Load()},
+		"callee": {x.callees.len(), x.callees.evicted.Load()},
+		"pod":    {x.pods.len(), x.pods.evicted.Load()},
+		"state":  {x.states.len(), x.states.evicted.Load()},
+	}
 }

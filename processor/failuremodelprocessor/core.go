@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/faultline-otel/faultline/internal/engine"
@@ -51,23 +50,8 @@ func newCore(set processor.Settings, cfg *Config) (*core, error) {
 	c.memory.forgotten = func(n int64) {
 		telemetry.ProcessorFailureModelTracesForgotten.Add(context.Background(), n)
 	}
-	for _, err := range []error{
-		telemetry.RegisterProcessorFailureModelWaitingSpansCallback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(c.waitingSpans.Load())
-			return nil
-		}),
-		telemetry.RegisterProcessorFailureModelWaitingBytesCallback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(c.waitingBytes.Load())
-			return nil
-		}),
-		telemetry.RegisterProcessorFailureModelTracesRememberedCallback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(int64(c.memory.len()))
-			return nil
-		}),
-	} {
-		if err != nil {
-			return nil, err
-		}
+	if err := c.registerGauges(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
@@ -107,4 +109,22 @@ func TestStartNamesTheMissingEngine(t *testing.T) {
 	err = p.Start(context.Background(), &engineHost{})
 	assert.ErrorContains(t, err, `engine: extension "failure_model" is not started`)
 	require.NoError(t, p.Shutdown(context.Background()))
+}
+
+func TestWhatIsKeptAndWhatIsNotTakenInIsTold(t *testing.T) {
+	b := newBench(t, nil)
+	p, _ := b.traces(t)
+	require.NoError(t, p.ConsumeTraces(t.Context(), batch("checkout", "checkout-1", span(1, 1, 0, ptrace.SpanKindServer))))
+	kept, err := b.telemetry.GetMetric("otelcol_processor_failure_model_names_kept")
+	require.NoError(t, err)
+	known := map[string]int64{}
+	for _, dp := range kept.Data.(metricdata.Gauge[int64]).DataPoints {
+		kind, _ := dp.Attributes.Value("kind")
+		known[kind.AsString()] = dp.Value
+	}
+	assert.Equal(t, map[string]int64{"callee": 0, "pod": 0, "source": 1, "state": 0}, known)
+	for _, name := range []string{"names_forgotten", "evidence_skipped"} {
+		_, err := b.telemetry.GetMetric("otelcol_processor_failure_model_" + name)
+		assert.NoError(t, err)
+	}
 }

@@ -32,6 +32,7 @@ type TelemetryBuilder struct {
 	ExtensionFailureModelEntities            metric.Int64ObservableGauge
 	ExtensionFailureModelEventsDropped       metric.Int64Counter
 	ExtensionFailureModelForgotten           metric.Int64ObservableCounter
+	ExtensionFailureModelKept                metric.Int64ObservableGauge
 	ExtensionFailureModelObservationsDropped metric.Int64Counter
 	ExtensionFailureModelQueueLength         metric.Int64ObservableGauge
 	ExtensionFailureModelSuspects            metric.Int64ObservableGauge
@@ -71,6 +72,21 @@ func (builder *TelemetryBuilder) RegisterExtensionFailureModelForgottenCallback(
 		cb(ctx, &observerInt64{inst: builder.ExtensionFailureModelForgotten, obs: o})
 		return nil
 	}, builder.ExtensionFailureModelForgotten)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionFailureModelKeptCallback sets callback for observable ExtensionFailureModelKept metric.
+func (builder *TelemetryBuilder) RegisterExtensionFailureModelKeptCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionFailureModelKept, obs: o})
+		return nil
+	}, builder.ExtensionFailureModelKept)
 	if err != nil {
 		return err
 	}
@@ -199,6 +215,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ExtensionFailureModelForgotten, err = builder.meter.Int64ObservableCounter(
 		"otelcol_extension_failure_model_forgotten",
 		metric.WithDescription("What the engine forgot because a limit was reached. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionFailureModelKept, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_failure_model_kept",
+		metric.WithDescription("What the engine keeps. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)

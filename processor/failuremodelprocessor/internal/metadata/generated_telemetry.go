@@ -28,7 +28,10 @@ type TelemetryBuilder struct {
 	meter                                   metric.Meter
 	mu                                      sync.Mutex
 	registrations                           []metric.Registration
+	ProcessorFailureModelEvidenceSkipped    metric.Int64ObservableCounter
 	ProcessorFailureModelHeartbeatsConsumed metric.Int64Counter
+	ProcessorFailureModelNamesForgotten     metric.Int64ObservableCounter
+	ProcessorFailureModelNamesKept          metric.Int64ObservableGauge
 	ProcessorFailureModelSpansNotWaited     metric.Int64Counter
 	ProcessorFailureModelSpansTagged        metric.Int64Counter
 	ProcessorFailureModelSpansUndelivered   metric.Int64Counter
@@ -47,6 +50,51 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterProcessorFailureModelEvidenceSkippedCallback sets callback for observable ProcessorFailureModelEvidenceSkipped metric.
+func (builder *TelemetryBuilder) RegisterProcessorFailureModelEvidenceSkippedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorFailureModelEvidenceSkipped, obs: o})
+		return nil
+	}, builder.ProcessorFailureModelEvidenceSkipped)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorFailureModelNamesForgottenCallback sets callback for observable ProcessorFailureModelNamesForgotten metric.
+func (builder *TelemetryBuilder) RegisterProcessorFailureModelNamesForgottenCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorFailureModelNamesForgotten, obs: o})
+		return nil
+	}, builder.ProcessorFailureModelNamesForgotten)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorFailureModelNamesKeptCallback sets callback for observable ProcessorFailureModelNamesKept metric.
+func (builder *TelemetryBuilder) RegisterProcessorFailureModelNamesKeptCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorFailureModelNamesKept, obs: o})
+		return nil
+	}, builder.ProcessorFailureModelNamesKept)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterProcessorFailureModelTracesRememberedCallback sets callback for observable ProcessorFailureModelTracesRemembered metric.
@@ -122,10 +170,28 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ProcessorFailureModelEvidenceSkipped, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_failure_model_evidence_skipped",
+		metric.WithDescription("Evidence that was not taken in; of a heartbeat with a bad attribute only that attribute. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorFailureModelHeartbeatsConsumed, err = builder.meter.Int64Counter(
 		"otelcol_processor_failure_model_heartbeats_consumed",
 		metric.WithDescription("Heartbeat records that were observed and not passed on. [Alpha]"),
 		metric.WithUnit("{heartbeat}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorFailureModelNamesForgotten, err = builder.meter.Int64ObservableCounter(
+		"otelcol_processor_failure_model_names_forgotten",
+		metric.WithDescription("Names that made room for others. [Alpha]"),
+		metric.WithUnit("{name}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorFailureModelNamesKept, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_failure_model_names_kept",
+		metric.WithDescription("Names that are known now; one in use may count twice for a while. [Alpha]"),
+		metric.WithUnit("{name}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorFailureModelSpansNotWaited, err = builder.meter.Int64Counter(

@@ -1,0 +1,190 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// A flood of one kind of name costs a counter: what was there before goes on to be
+// known.
+func TestFloodOfEachKindIsBounded(t *testing.T) {
+	params := DefaultParams()
+	params.MaxInstances, params.MaxAddresses, params.MaxObservers, params.MaxIncidents, params.MaxSpanKinds, params.MaxHops = 200, 200, 20, 20, 50, 64
+	each, rounds := 200, 50
+	for name, flood := range map[string]func(s *shop, b *Batch, i int){
+		"hosts_of_levels": func(_ *shop, b *Batch, i int) {
+			b.Levels = append(b.Levels, Level{Source: &Source{Host: fmt.Sprint("h", i)}, Kind: LevelMemory, Share: 0.99})
+		},
+		"hosts_and_zones_of_instances": func(s *shop, b *Batch, i int) {
+			src := NewSource(Source{Service: ServiceID{Name: "x"}, Instance: fmt.Sprint(i), Host: fmt.Sprint("h", i), Zone: fmt.Sprint("z", i)})
+			b.Signs = append(b.Signs, Sign{Source: src, At: s.now})
+		},
+		"queues": func(_ *shop, b *Batch, i int) {
+			b.Queues = append(b.Queues, Queue{Source: NewSource(Source{Service: ServiceID{Name: "x"}}), Name: fmt.Sprint("q", i), Waiting: float64(i), Read: -1})
+		},
+		"queues_that_one_reads": func(s *shop, b *Batch, i int) {
+			b.Consumed = append(b.Consumed, Consumed{Source: s.ledger.src, Queue: fmt.Sprint("q", i), Count: 1, Last: s.now})
+		},
+		"versions": func(s *shop, b *Batch, i int) {
+			src := *s.ledger.src
+			src.Version = fmt.Sprint("v", i)
+			b.Signs = append(b.Signs, Sign{Source: NewSource(src), At: s.now})
+		},
+		"facts_about_one": func(s *shop, b *Batch, i int) {
+			b.Facts = append(b.Facts, Fact{Source: s.ledger.src, Kind: FactAlive, At: s.now, Text: fmt.Sprint(i)})
+		},
+		"starts": func(s *shop, b *Batch, i int) {
+			b.Beats = append(b.Beats, Beat{Stamp: s.stamp(), Source: s.ledger.src, Interval: time.Second, Incarnation: uint64(i + 100), Seq: 1})
+		},
+		"observers": func(s *shop, b *Batch, i int) {
+			st := Stamp{Observer: fmt.Sprint("o", i), At: s.now, Seq: 1}
+			b.Observers = append(b.Observers, ObserverBeat{Stamp: st, Interval: time.Second, Host: "x"})
+			b.Beats = append(b.Beats, Beat{Stamp: st, Source: s.ledger.src, Interval: time.Second, Incarnation: s.ledger.incarnation, Seq: s.ledger.seq})
+		},
+		"callers_of_one": func(s *shop, b *Batch, i int) {
+			src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("x", i)}, Instance: "1"})
+			b.Calls = append(b.Calls, Calls{Caller: src, Callee: Callee{Address: s.ledger.addr, Direct: true}, Outcome: OutcomeOK, Count: 1, First: s.now, Last: s.now})
+		},
+		"callees_of_one": func(s *shop, b *Batch, i int) {
+			b.Calls = append(b.Calls, Calls{Caller: s.ledger.src, Callee: Callee{Address: fmt.Sprint("10.9.0.0:", i), Direct: true}, Outcome: OutcomeRefused, Count: 1, First: s.now, Last: s.now})
+		},
+		"targets_of_one": func(s *shop, b *Batch, i int) {
+			b.Probes = append(b.Probes, Probe{Stamp: s.stamp(), Source: s.ledger.src, Target: fmt.Sprint("t", i), Outcome: OutcomeOK, Interval: time.Second})
+		},
+		"addresses_of_one": func(s *shop, b *Batch, i int) {
+			c := Callee{Address: fmt.Sprint("10.8.0.0:", i), Named: fmt.Sprint("n:", i)}
+			b.Hops = append(b.Hops, Hop{Span: uint64(i), Source: s.gateway.src, Callee: c}, Hop{Span: uint64(i), Server: true, Source: s.ledger.src})
+		},
+		"failures_of_made_up_jobs": func(s *shop, b *Batch, i int) {
+			src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("x", i)}, Instance: "1"})
+			b.Beats = append(b.Beats, Beat{Stamp: s.stamp(), Source: src, Interval: time.Second, Incarnation: 1, Seq: 1, HasExitCode: true, ExitCode: 139, Status: StatusFailed})
+		},
+		"less_said_names": func(_ *shop, b *Batch, i int) {
+			b.Signs = append(b.Signs, Sign{Source: NewSource(Source{Service: ServiceID{Name: "ledger"}, Host: fmt.Sprint("h", i)})})
+		},
+		"spans": func(_ *shop, b *Batch, i int) {
+			b.Spans = append(b.Spans, SpanSample{Key: uint64(i), Duration: time.Duration(i)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.e = New(params)
+			s.run(30 * time.Second)
+			for r := range rounds {
+				b := &Batch{Arrived: s.now}
+				for i := range each {
+					flood(s, b, r*each+i)
+				}
+				s.e.Observe(b)
+				s.run(100 * time.Millisecond)
+			}
+			if over := s.e.overCaps(); over != "" {
+				t.Error(over)
+			}
+			if name == "starts" || name == "less_said_names" || name == "failures_of_made_up_jobs" {
+				return // they speak in the name of the one who is watched below, or need a look below
+			}
+			s.run(time.Minute)
+			s.events = nil
+			s.payment1.state = "dead"
+			at := s.now
+			s.run(15 * time.Second)
+			for _, ev := range s.events {
+				if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Name == "payment-1" && ev.Verdict.Class == ClassCrash && ev.At.Sub(at) < 8*time.Second {
+					return
+				}
+			}
+			t.Errorf("a real crash after the flood was missed: %v %s", s.verdicts(), s.dump())
+		})
+	}
+}
+
+// overCaps says what is larger than it may be, "" if nothing is.
+func (e *Engine) overCaps() string {
+	p := &e.params
+	over := ""
+	check := func(what string, n, most int) {
+		if n > most {
+			over += fmt.Sprintf("%d %s of at most %d; ", n, what, most)
+		}
+	}
+	check("entities", len(e.reg.byKey), p.MaxInstances)
+	check("services", len(e.reg.services), p.MaxInstances+1)
+	check("names", len(e.reg.byName), p.MaxInstances+1)
+	check("aliases", len(e.reg.aliases), p.MaxInstances)
+	check("hosts", len(e.hosts), 2*p.MaxInstances)
+	check("observers", len(e.observers), p.MaxObservers)
+	check("listed observers", len(e.observerList), p.MaxObservers)
+	check("addresses", len(e.book.entries), p.MaxAddresses)
+	check("hops", len(e.book.hops), p.MaxHops)
+	check("kinds of spans", len(e.kinds), p.MaxSpanKinds)
+	check("places of kinds", len(e.kindRing), p.MaxSpanKinds)
+	check("incidents", len(e.incidents), p.MaxIncidents)
+	check("readings", len(e.readings), p.MaxIncidents)
+	check("queues", len(e.queues), maxQueues)
+	check("cuts", len(e.cuts), maxCutStates)
+	check("suspects", len(e.suspects), p.MaxInstances)
+	check("settled verdicts", len(e.settled), maxSettled)
+	watched := 0
+	for _, n := range e.reg.byKey {
+		watched += len(n.streams)
+		check("streams of "+n.name(), len(n.streams), maxStreamsEach)
+		check("probes of "+n.name(), len(n.probes), maxProbesEach)
+		check("callees of "+n.name(), len(n.callees), maxCallees)
+		check("callers of "+n.name(), len(n.calledBy), maxCallers)
+		check("views of "+n.name(), len(n.views), maxViewsEach)
+		check("facts of "+n.name(), len(n.facts), maxFactsEach)
+		check("readings of "+n.name(), len(n.reads), maxReadings)
+		check("addresses of "+n.name(), len(n.addresses), maxAddressesEach)
+		if n.calls != nil {
+			check("callers named of "+n.name(), len(n.calls.callers), maxCallersNamed)
+		}
+		if n.service != nil {
+			check("versions of "+n.service.id.Name, len(n.service.versions), maxVersions)
+		}
+	}
+	check("streams that are watched", len(e.watched), watched)
+	for _, inc := range e.incidents {
+		check("members", len(inc.Members), maxMembers)
+		check("open verdicts of an incident", len(inc.open), p.MaxInstances)
+	}
+	for _, entry := range e.book.entries {
+		check("behind an address", len(entry.behind), maxBehind)
+	}
+	return over
+}
+
+func TestWhatIsNoNumberTeachesNothing(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	whole := NewSource(Source{Service: ServiceID{Name: "broker"}})
+	for range 20 {
+		b := &Batch{Arrived: s.now}
+		for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1} {
+			b.Queues = append(b.Queues, Queue{Source: whole, Name: "q", Group: "ledger", Waiting: v, Read: v})
+			for kind := range NumLevels {
+				b.Levels = append(b.Levels, Level{Source: s.ledger.src, Kind: kind, Share: v, Waiting: v})
+			}
+		}
+		s.e.Observe(b)
+		s.run(time.Second)
+	}
+	if n := s.e.instance(s.ledger.src); n.levels != nil {
+		for kind := range NumLevels {
+			if n.levels.short(kind, s.now) {
+				t.Errorf("%s is taken for short: %+v", kind, n.levels[kind])
+			}
+		}
+	}
+	if len(s.e.queues) != 0 {
+		t.Errorf("%+v", s.e.queues[0])
+	}
+	s.nobodyAccused(false)
+}

@@ -1,0 +1,196 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// FuzzObserve feeds batches of arbitrary values: nothing may panic, nothing may
+// grow beyond its cap, and what is published must be well formed. The engine's
+// own clock goes on as clocks do; all other times are anything.
+func FuzzObserve(f *testing.F) {
+	f.Add(uint64(1), uint16(50))
+	f.Add(uint64(99), uint16(500))
+	f.Add(uint64(8), uint16(800))
+	f.Fuzz(func(t *testing.T, seed uint64, n uint16) {
+		params := DefaultParams()
+		params.MaxInstances, params.MaxAddresses, params.MaxObservers, params.MaxHops, params.MaxSpanKinds, params.MaxIncidents = 30, 20, 5, 8, 10, 4
+		e := New(params)
+		g := &garbage{rand: rand.New(rand.NewPCG(seed, 3)), now: 1_700_000_000_000_000_000, wild: seed%4 == 0}
+		for range n % 1000 {
+			e.Observe(g.batch())
+			e.Tick(g.now)
+			switch g.rand.IntN(100) {
+			case 0:
+				state, err := e.Save()
+				if err != nil {
+					t.Fatal(err)
+				}
+				e = New(params)
+				if err := e.Restore(state, g.now); err != nil {
+					t.Fatal(err)
+				}
+			case 1:
+				e.Freeze()
+			case 2, 3:
+				e.Thaw(g.now)
+			}
+			for _, ev := range e.Events() {
+				if ev.Body == "" || ev.Kind == "" {
+					t.Fatalf("empty event %+v", ev)
+				}
+				if v := ev.Verdict; v != nil && !(v.Confidence >= 0 && v.Confidence <= 1 && v.Reason != "" && v.Culprit.Type != "") {
+					t.Fatalf("malformed verdict %+v", v)
+				}
+			}
+			if over := e.overCaps() + e.torn(); over != "" {
+				t.Fatal(over)
+			}
+		}
+		if _, err := json.Marshal(e.Snapshot()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// torn says what of the engine's state does not fit together, "" if all does.
+func (e *Engine) torn() string {
+	for i, s := range e.watched {
+		if s.index != i || e.reg.byKey[s.entity.key] != s.entity || e.observers[s.observer.id] != s.observer {
+			return fmt.Sprintf("stream %d of %s is not where it should be; ", i, s.entity.name())
+		}
+	}
+	for i, n := range e.suspects {
+		if n.episode == nil || n.episode.index != i || e.reg.byKey[n.key] != n {
+			return fmt.Sprintf("suspect %d, %s, is none; ", i, n.name())
+		}
+	}
+	if n := e.reg.passersBy.n + e.reg.settled.n; n != len(e.reg.byKey) {
+		return fmt.Sprintf("%d entities are queued, %d known; ", n, len(e.reg.byKey))
+	}
+	for _, n := range e.reg.byKey {
+		if n.verdict != nil && n.episode == nil {
+			return n.name() + " has a verdict without an episode; "
+		}
+		if s := n.service; s != nil && e.reg.services[s.key] != s {
+			return n.name() + " is of a service that is forgotten; "
+		}
+		for _, ed := range n.callees {
+			if ed.caller != n || e.reg.byKey[ed.callee.key] != ed.callee {
+				return n.name() + " calls one who is forgotten; "
+			}
+		}
+		for _, ed := range n.calledBy {
+			if ed.callee != n || e.reg.byKey[ed.caller.key] != ed.caller {
+				return n.name() + " is called by one who is forgotten; "
+			}
+		}
+	}
+	for _, inc := range e.incidents {
+		for n, v := range inc.open {
+			if n.verdict == nil || v == nil || v.Incident != inc.ID {
+				return "an incident holds the verdict on " + n.name() + ", which is over; "
+			}
+		}
+	}
+	return ""
+}
+
+// garbage makes observations of anything, from a few names so that they meet.
+type garbage struct {
+	rand *rand.Rand
+	now  Time
+	wild bool // the engine's own clock jumps, too
+}
+
+func (g *garbage) int() int64 {
+	switch g.rand.IntN(10) {
+	case 0:
+		return -g.rand.Int64()
+	case 1:
+		return 0
+	case 2:
+		return math.MaxInt64
+	case 3:
+		return int64(g.now) - g.rand.Int64N(int64(time.Hour))
+	case 4:
+		return int64(g.rand.IntN(1e9))
+	}
+	return int64(g.now) - g.rand.Int64N(int64(2*time.Second))
+}
+
+func (g *garbage) duration() time.Duration {
+	if g.rand.IntN(3) == 0 {
+		return time.Duration(g.int())
+	}
+	return time.Duration(1+g.rand.IntN(3)) * time.Second
+}
+
+func (g *garbage) float() float64 {
+	return [...]float64{0, 0.5, 0.99, 1, 1e300, -1, math.NaN(), math.Inf(1), math.Inf(-1), g.rand.Float64()}[g.rand.IntN(10)]
+}
+
+func (g *garbage) source() *Source {
+	switch g.rand.IntN(12) {
+	case 0:
+		return nil
+	case 1:
+		return &Source{Host: fmt.Sprint("h", g.rand.IntN(100))}
+	}
+	n := g.rand.IntN(60)
+	return NewSource(Source{
+		Service:  ServiceID{Name: fmt.Sprint("s", n%7), Namespace: []string{"", "x"}[n%2], Environment: []string{"", "", "p"}[n%3]},
+		Instance: fmt.Sprint("i", n), Host: fmt.Sprint("h", n%5), Zone: []string{"", "za", "zb"}[n%3], Volatile: n%4 == 0,
+		Incarnation: uint64(g.rand.IntN(4)), Version: []string{"", "1", "2"}[g.rand.IntN(3)],
+	})
+}
+
+func (g *garbage) stamp() Stamp {
+	return Stamp{Observer: []string{"", "o1", "o2", "o3", "o4", "o5", "o6", "o7"}[g.rand.IntN(8)], At: Time(g.int()), Uptime: time.Duration(g.int()), Seq: uint64(g.int())}
+}
+
+func (g *garbage) batch() *Batch {
+	g.now += Time(g.rand.Int64N(int64(time.Second)))
+	if g.wild && g.rand.IntN(50) == 0 {
+		g.now += Time(g.rand.Int64N(int64(240 * time.Hour)))
+	}
+	b := &Batch{Arrived: g.now}
+	if g.wild && g.rand.IntN(200) == 0 {
+		b.Arrived = Time(g.int())
+		g.now = max(g.now, min(b.Arrived, math.MaxInt64/2))
+	}
+	b.Observers = append(b.Observers, ObserverBeat{Stamp: g.stamp(), Host: fmt.Sprint("h", g.rand.IntN(5)), Interval: g.duration(), Late: g.duration()})
+	for range 3 {
+		callee := Callee{Address: fmt.Sprint("a", g.rand.IntN(40)), Named: []string{"", "n:1"}[g.rand.IntN(2)], Service: fmt.Sprint("s", g.rand.IntN(9)), Direct: g.rand.IntN(2) == 0}
+		b.Beats = append(b.Beats, Beat{Stamp: g.stamp(), Source: g.source(), Interval: g.duration(), Incarnation: uint64(g.rand.IntN(3)), Seq: uint64(g.int()), SentAt: Time(g.int()),
+			Status: Status(g.rand.IntN(9)), HasExitCode: g.rand.IntN(9) == 0, ExitCode: int(g.int()), Due: Time(g.int() * int64(g.rand.IntN(2))), Grace: g.duration(),
+			Digest: []string{"", "d", "e"}[g.rand.IntN(3)], Authenticated: g.rand.IntN(3) == 0, Remote: []string{"", "r1", "r2"}[g.rand.IntN(3)], BootID: "b"})
+		b.Probes = append(b.Probes, Probe{Stamp: g.stamp(), Source: g.source(), Target: "process:x"[g.rand.IntN(8):], Outcome: Outcome(g.rand.IntN(int(numOutcomes) + 2)), Interval: g.duration(), Direct: true,
+			Process: g.process()})
+		b.Signs = append(b.Signs, Sign{Source: g.source(), At: Time(g.int())})
+		b.Calls = append(b.Calls, Calls{Caller: g.source(), Callee: callee, Outcome: Outcome(g.rand.IntN(int(numOutcomes))), Count: g.rand.IntN(50) - 1, Slow: g.rand.IntN(9), First: Time(g.int()), Last: Time(g.int())})
+		b.Served = append(b.Served, Served{Source: g.source(), OK: g.rand.IntN(30), Failed: g.rand.IntN(30), Faults: g.rand.IntN(30), Slow: g.rand.IntN(9), Last: Time(g.int())})
+		b.Facts = append(b.Facts, Fact{Source: g.source(), Kind: FactKind(g.rand.IntN(int(numFacts) + 1)), Value: g.int(), At: Time(g.int()), Text: "x", Said: g.rand.IntN(2) == 0})
+		b.Levels = append(b.Levels, Level{Source: g.source(), Kind: LevelKind(g.rand.IntN(int(NumLevels) + 1)), Share: g.float(), Waiting: g.float(), At: Time(g.int())})
+		b.Queues = append(b.Queues, Queue{Source: g.source(), Name: fmt.Sprint("q", g.rand.IntN(5)), Group: fmt.Sprint("s", g.rand.IntN(4)), Waiting: g.float() * 1000, Read: g.float()})
+		b.Consumed = append(b.Consumed, Consumed{Source: g.source(), Queue: fmt.Sprint("q", g.rand.IntN(20)), Count: g.rand.IntN(9), Last: Time(g.int())})
+		b.Hops = append(b.Hops, Hop{Span: uint64(g.rand.IntN(20)), Server: g.rand.IntN(2) == 0, Source: g.source(), Callee: callee})
+		b.Spans = append(b.Spans, SpanSample{Key: uint64(g.rand.IntN(20)), Duration: time.Duration(g.int())})
+	}
+	return b
+}
+
+func (g *garbage) process() *Process {
+	if g.rand.IntN(2) == 0 {
+		return nil
+	}
+	return &Process{State: ProcessState(g.rand.IntN(7)), PID: g.int(), OOMKills: g.int(), StartTime: Time(g.int()), HasExitCode: true, ExitCode: int(g.int()),
+		Throttled: g.float(), PressureCPU: g.float(), PressureMem: g.float(), PressureIO: g.float(), MemoryUsed: g.int(), MemoryLimit: g.int(), FDs: g.int(), FDLimit: g.int(), Threads: g.int(), ThreadLimit: g.int()}
+}
