@@ -387,7 +387,7 @@ func (e *Engine) plannedStop(n *entity, p *episode) {
 func (e *Engine) conclude(n *entity, b *belief) {
 	if v := n.verdict; v != nil {
 		first, _ := b.best()
-		if first != v.Class && b.class(first) >= e.params.EnterProbability && n.episode.corroborated() {
+		if first != v.Class && n.alive && b.class(first) >= e.params.EnterProbability && n.episode.corroborated() {
 			e.hold(n, n.episode, b, first)
 		}
 		e.clear(n, "it is well again")

@@ -179,3 +179,17 @@ func TestOOMKillIsNoCrashWhateverElseShowsItsEnd(t *testing.T) {
 		t.Errorf("without a kill for memory: exhaustion %.2f, crash %.2f", b.class(ClassExhaustion), b.class(ClassCrash))
 	}
 }
+
+// Whom nobody ever saw work, and of whom only logs tell, is not accused, however
+// it ends.
+func TestHearsayConvictsNobody(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	for range 20 {
+		s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.gateway.src, Callee: Callee{Address: "10.9.9.9:4000", Direct: true},
+			Outcome: OutcomeRefused, Count: 3, First: s.now, Last: s.now, Hearsay: true}}})
+		s.run(time.Second)
+	}
+	s.run(2 * time.Minute)
+	s.nobodyAccused(true)
+}

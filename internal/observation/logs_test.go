@@ -147,14 +147,16 @@ func TestLogs_about_a_peer(t *testing.T) {
 		attrs    attrs
 		want     call
 	}{
-		"refused":              {errorLevel, "charge: dial tcp 10.0.0.7:8080: connect: connection refused", nil, call{"10.0.0.7:8080", engine.OutcomeRefused, true}},
-		"in_an_attribute":      {errorLevel, "charge failed", attrs{"error": "dial tcp 10.0.0.7:8080: i/o timeout"}, call{"10.0.0.7:8080", engine.OutcomeConnectTimeout, true}},
-		"by_name":              {warn, "Error 111 connecting to redis:6379. Connection refused.", nil, call{"redis:6379", engine.OutcomeRefused, false}},
-		"no_address":           {errorLevel, "connection refused", nil, call{}},
-		"at_info":              {info, "retry: dial tcp 10.0.0.7:8080: connect: connection refused", nil, call{}},
-		"a_server_on_a_client": {errorLevel, "read tcp 10.0.0.7:8080->10.0.0.5:41234: read: connection reset by peer", nil, call{}},
-		"look_up":              {errorLevel, "dial tcp: lookup payment on 10.96.0.10:53: no such host", nil, call{}},
-		"loopback":             {errorLevel, "dial tcp 127.0.0.1:8080: connect: connection refused", nil, call{"127.0.0.1:8080@node-1", engine.OutcomeRefused, true}},
+		"refused":                  {errorLevel, "charge: dial tcp 10.0.0.7:8080: connect: connection refused", nil, call{"10.0.0.7:8080", engine.OutcomeRefused, true}},
+		"in_an_attribute":          {errorLevel, "charge failed", attrs{"error": "dial tcp 10.0.0.7:8080: i/o timeout"}, call{"10.0.0.7:8080", engine.OutcomeConnectTimeout, true}},
+		"by_name":                  {warn, "Error 111 connecting to redis:6379. Connection refused.", nil, call{"redis:6379", engine.OutcomeRefused, false}},
+		"no_address":               {errorLevel, "connection refused", nil, call{}},
+		"at_info":                  {info, "retry: dial tcp 10.0.0.7:8080: connect: connection refused", nil, call{}},
+		"an_exporter_of_telemetry": {errorLevel, `failed to upload metrics: Post "http://10.0.0.9:4318/v1/metrics": dial tcp 10.0.0.9:4318: connect: connection refused`, nil, call{}},
+		"one_behind_another_port":  {errorLevel, `traces export: Post "https://10.0.0.9:443/v1/traces": dial tcp 10.0.0.9:443: connect: connection refused`, nil, call{}},
+		"a_server_on_a_client":     {errorLevel, "read tcp 10.0.0.7:8080->10.0.0.5:41234: read: connection reset by peer", nil, call{}},
+		"look_up":                  {errorLevel, "dial tcp: lookup payment on 10.96.0.10:53: no such host", nil, call{}},
+		"loopback":                 {errorLevel, "dial tcp 127.0.0.1:8080: connect: connection refused", nil, call{"127.0.0.1:8080@node-1", engine.OutcomeRefused, true}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -115,7 +115,7 @@ func (sc *scratch) mentionedPeer(says meaning, at engine.Time, texts ...string) 
 	}
 	for _, s := range texts {
 		m := mentioned(s)
-		if m.port == 0 || m.port >= firstEphemeral {
+		if m.port == 0 || m.port >= firstEphemeral || ofTelemetry(s, m.port) {
 			continue
 		}
 		id := calleeID{server: clip(m.host), serverPort: m.port}
@@ -135,6 +135,19 @@ func (sc *scratch) mentionedPeer(says meaning, at engine.Time, texts ...string) 
 		return
 	}
 }
+
+// ofTelemetry says whether a line is about the way that telemetry itself takes:
+// those who watch are no part of what they watch.
+func ofTelemetry(s string, port int32) bool {
+	return port == portOTLPgRPC || port == portOTLPHTTP ||
+		strings.Contains(s, "/v1/traces") || strings.Contains(s, "/v1/metrics") || strings.Contains(s, "/v1/logs")
+}
+
+// The ports of OTLP, by its specification.
+const (
+	portOTLPgRPC = 4317
+	portOTLPHTTP = 4318
+)
 
 // message returns the text of a body: itself, or the field of a structured one
 // that holds it.
