@@ -50,7 +50,7 @@ func weigh(p *episode, held cause, temperature float64, now Time) belief {
 			b.groups[c][g] = clamp(sum, -groupCap[g], groupCap[g])
 		}
 	}
-	if p.value(evOOMKill, now) > 0 || p.value(evLastLimit, now) > 0 {
+	if p.value(evOOMKill, now) > 0 || p.value(evLastLimit, now) > 0 || p.value(evMemoryAtEnd, now) > 0 {
 		b.diesOfExhaustion()
 	}
 	for c := range b.score {
@@ -149,3 +149,11 @@ func (b *belief) independent(c cause) int {
 }
 
 const countsFrom = 3.0 // dB
+
+// classOf is the probability of a cause, or of the public class that it is of.
+func (b *belief) classOf(c cause) float64 {
+	if class := c.class(); class != ClassNone {
+		return b.class(class)
+	}
+	return b.p[c]
+}

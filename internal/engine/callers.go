@@ -5,29 +5,35 @@ package engine
 
 import (
 	"math"
-	"slices"
 	"time"
 )
 
 // callStats is what callers say of one callee. Counts fade with a half-life, so
 // that an old burst does not outweigh what happens now.
 type callStats struct {
-	told       cadence
-	byOutcome  [numOutcomes]fading
-	ok         fading  // answered, well or not
-	slow       fading  // of ok, those far slower than usual
-	firstFail  Time    // start of the first failed call of the current run
-	firstEnd   Time    // when that call ended
-	lastFail   Time    // engine time of the latest failed call
-	wrongSince Time    // start of the current run of wrong answers
-	lastWrong  Time    // engine time of the latest answer that could not be used
-	lastFull   Time    // engine time of the latest call that was turned away for overload
-	usualFull  float64 // 0-1, usual share of calls that are turned away
-	learned    Time    // when that was learned last
-	lastOK     Time    // engine time of the latest answered call
-	failEnd    Time    // event time at which the latest failed call ended
-	okEnd      Time    // event time at which the latest answered call ended
-	callers    []callerCount
+	told        cadence
+	byOutcome   [numOutcomes]fading
+	ok          fading  // answered, well or not
+	slow        fading  // of ok, those far slower than usual
+	firstFail   Time    // start of the first failed call of the current run
+	firstEnd    Time    // when that call ended
+	lastFail    Time    // engine time of the latest failed call
+	wrongs      fading  // answers that could not be used, over wrongWindow
+	rights      fading  // answers, over wrongWindow
+	wrongSince  Time    // start of the current run of wrong answers
+	lastWrong   Time    // engine time of the latest answer that could not be used
+	lastFull    Time    // engine time of the latest call that was turned away for overload
+	usualFull   float64 // 0-1, usual share of calls that are turned away
+	learned     Time    // when that was learned last
+	askedFailed float64 // of the calls in its current span, those that failed
+	asked       rate    // calls, however they ended
+	wanted      float64 // demand.go: how many times the usual they were at most since they rose
+	lastOK      Time    // engine time of the latest answered call
+	failEnd     Time    // event time at which the latest failed call ended
+	okEnd       Time    // event time at which the latest answered call ended
+	directly    Time    // engine time of the latest refusal by an instance's own address
+	callers     []callerCount
+	troubled    bool // in Engine.troubled
 }
 
 type callerCount struct {
@@ -136,7 +142,7 @@ func (e *Engine) called(c *Calls) {
 	if n.calls != nil {
 		n.calls.told.saw(e.now)
 	}
-	if c.Outcome == OutcomeCircuitOpen {
+	if c.Outcome == OutcomeCircuitOpen || c.Outcome == OutcomeOverloaded && caller != nil && e.saysPoolEmpty(caller) {
 		return // nobody was asked: no evidence of the callee
 	}
 	if n.calls == nil {
@@ -146,11 +152,13 @@ func (e *Engine) called(c *Calls) {
 		n.rate.add(float64(c.Count), e.now, n.episode == nil)
 	}
 	s := n.calls
+	e.wants(n, s, float64(c.Count), c.Outcome)
 	if !failed {
 		s.ok.add(float64(c.Count), e.now, e.params.CallWindow)
 		if c.Outcome != OutcomeOK {
 			s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
 		}
+		s.rights.add(float64(c.Count), e.now, wrongWindow)
 		switch c.Outcome {
 		case OutcomeOverloaded:
 			s.lastFull = e.now
@@ -158,10 +166,11 @@ func (e *Engine) called(c *Calls) {
 				e.suspect(n)
 			}
 		case OutcomeWrongAnswer:
-			if e.now.Sub(s.lastWrong) > e.params.RecoveryCalls {
+			if e.now.Sub(s.lastWrong) > wrongWindow {
 				s.wrongSince = c.First
 			}
 			s.lastWrong = e.now
+			s.wrongs.add(float64(c.Count), e.now, wrongWindow)
 			if caller != nil {
 				s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
 			}
@@ -197,19 +206,23 @@ func (e *Engine) called(c *Calls) {
 	if c.Last != 0 && e.now.Sub(c.Last) > staleCalls {
 		return // a backlog tells of another time
 	}
-	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther || n.away() {
+	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther || n.away() || n.returnedLate(c.Last) {
 		return
 	}
 	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls+s.told.slack() || s.lastOK.Sub(s.lastFail) > newRunAfter {
 		s.newRun(c.First, c.Last, e.now)
 	}
 	s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
+	if c.Outcome == OutcomeRefused && c.Callee.Direct {
+		s.directly = e.now
+	}
 	s.lastFail, s.failEnd = e.now, max(s.failEnd, c.Last)
 	if caller != nil {
 		s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
 	}
 	e.suspect(n)
 	if n.kind == kindService {
+		e.troubles(n)
 		for _, i := range n.service.instances {
 			if i.episode != nil {
 				e.mark(i)
@@ -221,6 +234,12 @@ func (e *Engine) called(c *Calls) {
 // full is the share of calls, 0-1, that were turned away for overload lately.
 func (s *callStats) full(e *Engine) float64 {
 	return s.byOutcome[OutcomeOverloaded].value(e.now, e.params.CallWindow) / max(s.ok.value(e.now, e.params.CallWindow), 1)
+}
+
+// turnsAway says whether it turns more callers away than usual, and has done so
+// just now.
+func (s *callStats) turnsAway(e *Engine) bool {
+	return s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.RecoveryCalls/recoveredSooner+s.told.slack() && s.full(e) > s.usualFull+fullOver
 }
 
 // fullOver is by how much the share of calls that are turned away must exceed
@@ -264,6 +283,10 @@ const newRunAfter = 2 * time.Second
 // meanwhile, does not date a failure back to its beginning.
 const longestCall = time.Minute
 
+// stillAnswers is how long one that has left may be told to have answered calls,
+// by a clock that is ahead.
+const stillAnswers = 3 * time.Second
+
 // staleCalls is the age from which on failed calls are history.
 const staleCalls = 45 * time.Second
 
@@ -287,72 +310,6 @@ func (s *callStats) named(service string, count float64, now Time, halfLife time
 	s.callers[least] = c
 }
 
-// edge returns the edge from caller to callee; the longest unused makes room.
-func (e *Engine) edge(caller, callee *entity) *edge {
-	oldest := 0
-	for i, ed := range caller.callees {
-		if ed.callee == callee {
-			return ed
-		}
-		if ed.used < caller.callees[oldest].used {
-			oldest = i
-		}
-	}
-	ed := &edge{caller: caller, callee: callee}
-	if len(caller.callees) < maxCallees {
-		caller.callees = append(caller.callees, ed)
-	} else {
-		caller.callees[oldest].callee.uncalled(caller.callees[oldest])
-		caller.callees[oldest] = ed
-		e.stats.ForgottenEdges++
-	}
-	if len(callee.calledBy) < maxCallers {
-		callee.calledBy = append(callee.calledBy, ed)
-		return ed
-	}
-	idlest := 0
-	for i, other := range callee.calledBy {
-		if other.used < callee.calledBy[idlest].used {
-			idlest = i
-		}
-	}
-	callee.calledBy[idlest] = ed // the caller still knows whom it calls
-	e.stats.ForgottenEdges++
-	return ed
-}
-
-// maxCallers is how many of those who call an entity it knows.
-const maxCallers = 128
-
-// uncalled forgets an edge that leads to n.
-func (n *entity) uncalled(ed *edge) {
-	n.calledBy = slices.DeleteFunc(n.calledBy, func(x *edge) bool { return x == ed })
-}
-
-// disconnect forgets all edges of n.
-func (n *entity) disconnect() {
-	for _, ed := range n.callees {
-		ed.callee.uncalled(ed)
-	}
-	for _, ed := range n.calledBy {
-		ed.caller.callees = slices.DeleteFunc(ed.caller.callees, func(x *edge) bool { return x == ed })
-	}
-	n.callees, n.calledBy = nil, nil
-}
-
-// counted says whether calls that a metric counted are those of which spans tell
-// anyhow: spans say more, and sooner. spanned is when one was seen last.
-func (e *Engine) counted(byMetric bool, spanned *Time) bool {
-	if !byMetric {
-		*spanned = e.now
-		return false
-	}
-	return *spanned != 0 && e.now.Sub(*spanned) < spansLately
-}
-
-// spansLately is how long spans stand in for the counts of metrics.
-const spansLately = 5 * time.Minute
-
 func (e *Engine) serving(v *Served) {
 	n := e.instance(v.Source)
 	if n == nil {
@@ -375,10 +332,17 @@ func (e *Engine) serving(v *Served) {
 	n.served.slow.add(float64(v.Slow), e.now, e.params.CallWindow)
 	e.answered(n, v.Faults, v.OK+v.Failed)
 	n.rate.add(float64(v.OK+v.Failed), e.now, n.episode == nil)
+	n.service.rate.add(float64(v.OK+v.Failed), e.now, n.episode == nil && (n.service.whole == nil || n.service.whole.episode == nil))
 	if v.Slow > 0 {
 		e.slowed(n)
 	}
 	n.served.last = max(n.served.last, v.Last)
+	if n.left && v.Last > n.leftAt.Add(stillAnswers) {
+		e.comeBack(n)
+	}
+	if n.host != nil && v.Last <= e.now {
+		n.host.busy(n, v.Last)
+	}
 	n.served.seen = e.now
 	n.served.told.saw(e.now)
 	if n.episode != nil {

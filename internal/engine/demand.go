@@ -6,124 +6,283 @@ package engine
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
 // rate follows how often an entity is called: the usual, learned slowly, and
 // the current.
 type rate struct {
-	usual float64 // calls a second
-	count float64 // since began
+	usual float64       // calls a second
+	known time.Duration // for how long it has been learned
+	count float64       // since began
 	began Time
-	now   float64 // calls a second, of the last full span
+	now   float64       // calls a second, of the last full span
+	span  time.Duration // how long that was
+	rose  Time          // since when it has been more than usual; 0 while it is not
 }
 
 const (
 	rateSpan     = 5 * time.Second
 	rateHalfLife = 5 * time.Minute
+	// rateKnown is for how long a rate must have been learned to be the usual
+	// one, and rateStands how many spans the latest stands.
+	rateKnown  = 30 * time.Second
+	rateStands = 3
 	// demandFrom is how many times the usual rate is more than usual.
 	demandFrom = 1.4
 	slowFrom   = 0.25 // share of answers that are far slower than usual
 	slowFull   = 0.60
 	slowMany   = 5.0
+	slowSome   = 3.0 // that will do where most are slow
+	slowOne    = 1.5 // the same for one of several instances
+	mostSlow   = 0.75
 )
 
 // add counts calls; while something is wrong the usual is not learned anew.
 func (r *rate) add(calls float64, now Time, learn bool) {
 	if r.began == 0 {
 		r.began = now
-	}
-	if span := now.Sub(r.began); span >= rateSpan {
-		r.now = r.count / span.Seconds()
-		if learn || r.usual == 0 {
-			keep := math.Exp2(-float64(span) / float64(rateHalfLife))
-			if r.usual == 0 {
-				keep = 0
-			}
-			r.usual = keep*r.usual + (1-keep)*r.now
-		}
-		r.count, r.began = 0, now
+		return // it covers a time that began before
 	}
 	r.count += calls
+	span := now.Sub(r.began)
+	if span < rateSpan {
+		return
+	}
+	r.now, r.span = r.count/span.Seconds(), span
+	if learn || r.known < rateKnown {
+		// The mean of what there was at first, then a memory.
+		weight := max(1-math.Exp2(-float64(span)/float64(rateHalfLife)), float64(span)/float64(r.known+span))
+		r.usual += weight * (r.now - r.usual)
+		r.known += span
+	}
+	r.count, r.began = 0, now
+	switch {
+	case !r.more(demandFrom, now):
+		r.rose = 0
+	case r.rose == 0:
+		r.rose = now.Add(-span)
+	}
 }
 
 // more says whether the current rate is clearly more than times the usual: by
 // more than three standard deviations of a count by chance.
-func (r *rate) more(times float64) bool {
+func (r *rate) more(times float64, now Time) bool {
 	span := rateSpan.Seconds()
 	usual := r.usual * span
-	return usual > 0 && r.now >= times*r.usual && r.now*span-usual >= 3*math.Sqrt(usual)+3
+	return r.known >= rateKnown && usual > 0 && now.Sub(r.began) < rateStands*r.span &&
+		r.now >= times*r.usual && r.now*span-usual >= 3*math.Sqrt(usual)+3
 }
 
 // slowness is the share of n's answers that are far slower than usual, in its
-// own words, else in its callers', and how many there were.
+// own words, else in its callers', and how many there were. For a service its
+// instances speak.
 func (e *Engine) slowness(n *entity) (share, many float64) {
 	w := e.params.CallWindow
-	if n.served.total > 0 {
-		slow, ok := n.served.slow.value(e.now, w), n.served.ok.value(e.now, w)
-		return min(slow/max(ok, 1), 1), slow
+	slow, ok := 0.0, 0.0
+	if n.kind == kindService {
+		for _, i := range n.service.instances {
+			slow, ok = slow+i.served.slow.value(e.now, w), ok+i.served.ok.value(e.now, w)
+		}
 	}
-	if s := n.calls; s != nil {
-		slow, ok := s.slow.value(e.now, w), s.ok.value(e.now, w)
-		return min(slow/max(ok, 1), 1), slow
+	switch s := n.calls; {
+	case ok > 0:
+	case n.served.total > 0:
+		slow, ok = n.served.slow.value(e.now, w), n.served.ok.value(e.now, w)
+	case s != nil:
+		slow, ok = s.slow.value(e.now, w), s.ok.value(e.now, w)
 	}
-	return 0, 0
+	return min(slow/max(ok, 1), 1), slow
+}
+
+// slows says whether so many of its answers are slow that it is no chance.
+func slows(share, many float64) bool {
+	return share >= slowFrom && many >= slowMany || share >= slowFull && many >= slowSome
 }
 
 // slowed is called when answers of n were far slower than usual.
 func (e *Engine) slowed(n *entity) {
-	if share, many := e.slowness(n); share >= slowFrom && many >= slowMany {
-		e.suspect(n)
+	if !slows(e.slowness(n)) {
+		return
 	}
+	e.suspect(n)
+	if n.kind == kindInstance && e.allSlow(n.service) {
+		whole := e.wholeService(n.service)
+		whole.alive, whole.answered = true, true
+		e.suspect(whole)
+	}
+}
+
+// allSlow says whether it is the service that is slow, rather than one of its
+// instances: most of those that answer are, and there are several.
+func (e *Engine) allSlow(s *service) bool {
+	slow, all := 0, 0
+	for _, i := range s.instances {
+		if i.left || i.served.ok.value(e.now, e.params.CallWindow) < 1 {
+			continue
+		}
+		all++
+		if share, many := e.slowness(i); share >= slowFrom && many >= slowOne {
+			slow++
+		}
+	}
+	return slow >= 2 && float64(slow) >= mostSlow*float64(all)
 }
 
 // detectDemand: it answers, but late, because it waits or because more is asked
 // of it than it can do.
 func detectDemand(e *Engine, n *entity, p *episode) {
 	share, many := e.slowness(n)
-	slow := share >= slowFrom && many >= slowMany
+	slow := slows(share, many)
 	if slow {
 		p.note(evSlow, clamp(share/slowFull, 0.4, 1), e.now, fmt.Sprintf("%.0f %% of its answers take far longer than usual", 100*share))
 		p.latest = e.now
-		for _, ed := range n.callees {
+		n.eachCallee(func(ed *edge) bool {
 			s, ok := ed.slow.value(e.now, e.params.CallWindow), ed.ok.value(e.now, e.params.CallWindow)
-			if s >= 2 && s/max(ok, 1) >= slowFrom/2 {
-				p.note(evCalleeSlow, 1, e.now, fmt.Sprintf("it waits for %s, which is slow", ed.callee.name()))
-				break
+			if s < 2 || s/max(ok, 1) < slowFrom/2 {
+				return false
 			}
-		}
+			p.note(evCalleeSlow, 1, e.now, fmt.Sprintf("it waits for %s, which is slow", ed.callee.name()))
+			return true
+		})
 	}
 	if !slow && !p.bad[groupCallers] {
 		return
 	}
-	if len(n.callees) > 0 && p.found[evCalleeSlow].strength == 0 && p.found[evCalleeFailing].strength == 0 && !e.calleesFail(n) {
+	if n.eachCallee(func(*edge) bool { return true }) && p.found[evCalleeSlow].strength == 0 && p.found[evCalleeFailing].strength == 0 && !e.calleesFail(n) {
 		p.note(evCalleesWell, 1, e.now, "those that it calls are well")
 	}
-	if r := &n.rate; r.more(demandFrom) {
-		p.note(evDemand, clamp((r.now/r.usual-1)/1.5, 0.3, 1), e.now,
-			fmt.Sprintf("it is asked %.1f times as often as usual (%.0f/s)", r.now/r.usual, r.now))
+	if times, usual := e.demand(n, p); times >= demandFrom {
+		p.note(evDemand, clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
 	}
 }
 
-// pusher is the caller to blame where n turns callers away: the only one that
-// asks clearly more often than it used to, and is turned away itself.
-func (e *Engine) pusher(n *entity) *entity {
-	var who *entity
+// wants counts calls to n, and follows how many more than usual are wanted: what
+// callers try again because it failed is no demand. What it was before they did
+// stands while it lasts.
+func (e *Engine) wants(n *entity, s *callStats, calls float64, o Outcome) {
+	if o.Failed() {
+		s.askedFailed += calls
+	}
+	before := s.asked.began
+	s.asked.add(calls, e.now, n.episode == nil)
+	if s.asked.began == before {
+		return
+	}
+	failed := min(s.askedFailed/max(s.asked.now*s.asked.span.Seconds(), 1), 1)
+	s.askedFailed = 0
+	if s.asked.rose == 0 {
+		s.wanted = 0
+		return
+	}
+	times := s.asked.now / s.asked.usual
+	s.wanted = max(s.wanted, times/tries(failed), min(times, e.upstream(n)))
+}
+
+// upstream is how many times as often as usual those who call n are asked
+// themselves, what their own callers may try again not counted.
+func (e *Engine) upstream(n *entity) float64 {
+	sum, all := 0.0, 0.0
 	for _, ed := range n.calledBy {
-		full := ed.full.value(e.now, e.params.CallWindow)
-		if full < 1 || ed.caller.service == nil {
+		s, by := ed.caller.service, &ed.caller.served
+		if s == nil || s.rate.known < rateKnown || ed.rate.usual == 0 {
 			continue
 		}
-		if !ed.rate.more(pushFrom) {
+		times := 1.0
+		if s.rate.more(demandFrom, e.now) {
+			failed := by.failed.value(e.now, e.params.CallWindow)
+			times = s.rate.now / s.rate.usual / tries(failed/max(failed+by.ok.value(e.now, e.params.CallWindow), 1))
+		}
+		sum, all = sum+ed.rate.usual*times, all+ed.rate.usual
+	}
+	if all == 0 {
+		return 1
+	}
+	return sum / all
+}
+
+// demand is how many times as often as usual n is asked, by its callers' count
+// or, where they do not tell, its own, and the usual number a second. What rose
+// long after the failure began, such as what had waited for one that hung, or
+// what came over from a sibling that fails, is an effect of the failure.
+func (e *Engine) demand(n *entity, p *episode) (times, usual float64) {
+	late := p.onset.Add(demandLate + n.served.told.slack())
+	s := n.calls
+	if s == nil && n.service != nil && n.service.whole != nil {
+		s = n.service.whole.calls
+	}
+	if s != nil && s.asked.known >= rateKnown {
+		if !s.asked.more(demandFrom, e.now) || p.onset != 0 && s.asked.rose > late {
+			return 1, 0
+		}
+		return s.wanted, s.asked.usual
+	}
+	r := &n.rate
+	if n.service != nil && n.service.rate.known >= rateKnown && (n.kind == kindService || n.siblingGone()) {
+		r = &n.service.rate
+	}
+	if !r.more(demandFrom, e.now) || p.onset != 0 && r.rose > late {
+		return 1, 0
+	}
+	return r.now / r.usual, r.usual
+}
+
+// siblingGone says whether another instance of its service does not do its share.
+func (n *entity) siblingGone() bool {
+	for _, i := range n.service.instances {
+		if i != n && (i.left || i.verdict != nil || i.episode != nil && (i.episode.silent() || i.episode.stalls)) {
+			return true
+		}
+	}
+	return false
+}
+
+// demandLate is how long after the first harm demand may be seen to have risen
+// and still be its cause.
+const demandLate = 15 * time.Second
+
+// tries is how many calls may come of one that is wanted, where a share of them
+// fails and callers try up to three times more.
+func tries(failed float64) float64 { return 1 + failed + failed*failed + failed*failed*failed }
+
+// pusher is the caller to blame where n turns callers away: the only service that
+// asks clearly more often than it used to, and is turned away itself.
+func (e *Engine) pusher(n *entity) *service {
+	var who *service
+	for at, ed := range n.calledBy {
+		s := ed.caller.service
+		if s == nil || s == who || slices.ContainsFunc(n.calledBy[:at], func(x *edge) bool { return x.caller.service == s }) || !e.pushes(n, s) {
 			continue
 		}
-		if who != nil && who.service != ed.caller.service {
+		if who != nil {
 			return nil // all ask more
 		}
-		who = ed.caller
+		who = s
 	}
 	return who
 }
 
+// pushes says whether the instances of a service together ask more of n than
+// they used to, beyond what they try again, and are turned away.
+func (e *Engine) pushes(n *entity, s *service) bool {
+	var sum rate
+	full, failed, ok := 0.0, 0.0, 0.0
+	w := e.params.CallWindow
+	for _, ed := range n.calledBy {
+		if ed.caller.service != s || ed.rate.known < rateKnown {
+			continue
+		}
+		sum.usual += ed.rate.usual
+		if e.now.Sub(ed.rate.began) < rateStands*ed.rate.span {
+			sum.now += ed.rate.now
+		}
+		full += ed.full.value(e.now, w)
+		failed, ok = failed+ed.failed.value(e.now, w), ok+ed.ok.value(e.now, w)
+	}
+	sum.known, sum.began, sum.span = rateKnown, e.now, rateSpan
+	return full >= 1 && sum.more(pushFrom, e.now) && sum.now/sum.usual/tries(failed/max(failed+ok, 1)) >= pushFrom
+}
+
 // pushFrom is how many times its usual rate a caller has to ask to be blamed.
-const pushFrom = 1.8
+const pushFrom = 1.4

@@ -110,6 +110,8 @@ func TestOneAbsurdStampBlindsNoObserver(t *testing.T) {
 			}
 			s.run(3 * time.Minute)
 			s.nobodyAccused(false)
+			s.announce(s.ledger, StatusReady) // it would say that it stops
+			s.run(3 * time.Second)
 			s.ledger.state = "dead"
 			at := s.now
 			s.run(20 * time.Second)

@@ -33,6 +33,7 @@ type Engine struct {
 
 	suspects  []*entity // those with an episode
 	pending   []*entity // those of them to be evaluated now
+	troubled  []*entity // services whose callers get no answer: evidence_stall.go
 	settled   []settledVerdict
 	incidents []*incident
 	readings  map[readingKey]*readingState
@@ -125,6 +126,7 @@ func (e *Engine) Tick(now Time) {
 	e.doubtObservers()
 	e.doubtHosts()
 	e.lookForCuts()
+	e.lookForStalled()
 	for _, n := range e.suspects {
 		e.mark(n)
 	}

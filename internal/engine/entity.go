@@ -50,15 +50,21 @@ type entity struct {
 	seenRun   Time          // facts.go: when its host's agent saw its process run
 	facts     []Fact        // facts.go: what was said outright, latest last
 
-	incarnations [8]incarnation // liveness.go: latest last
-	twinsAt      Time           // liveness.go: when it was last clear that several use its identity
-	announced    Time           // stop.go: when it last said that it would stop
-	left         bool           // stop.go: it went in order; not missed until it comes back
-	process      processFacts   // probes.go
-	bootID       string
-	conflictAt   Time  // liveness.go: when an identity conflict was last told
-	restartCount int64 // facts.go: restarts that its supervisor counted
-	restartSeen  Time
+	incarnations              [8]incarnation // liveness.go: latest last
+	twinsAt                   Time           // liveness.go: when it was last clear that several use its identity
+	announced                 Time           // stop.go: when it last said that it would stop
+	saysHowItIs, saysStarting bool           // stop.go: by its heartbeats
+	startingSince             Time
+	farewell                  farewell     // stop.go: the heartbeat that said so
+	left                      bool         // stop.go: it went in order; not missed until it comes back
+	leftAt                    Time         // stop.go: when it was found to have left
+	returned                  Time         // stop.go: when it came back from that; what failed before is nobody's failure
+	process                   processFacts // probes.go
+	bootID                    string
+	resumed                   Time  // liveness.go: when its heartbeats went on after a break
+	conflictAt                Time  // liveness.go: when an identity conflict was last told
+	restartCount              int64 // facts.go: restarts that its supervisor counted
+	restartSeen               Time
 
 	cutOff    *cutState // evidence_reach.go: the cut that explains why nobody hears it, or nil
 	cut       *cutState // evidence_reach.go: of a link, node or zone
@@ -118,6 +124,7 @@ type service struct {
 	instances []*entity
 	whole     *entity // judged where callers name only the service; nil until then
 
+	rate           rate          // demand.go: calls that its instances answered
 	versions       []versionSeen // latest last
 	announcedStops int           // stops that were announced
 	deployed       Time          // when a roll-out of it was told last

@@ -25,6 +25,9 @@ type episode struct {
 	planned    bool    // told as a planned stop
 	restored   Time    // when it was taken up again after a restart; 0 if it was not
 	probed     bool    // restored: probes looked at the entity before
+	direct     bool    // evidence_callers.go: its own address refuses its callers, at this evaluation
+	limited    bool    // evidence_saturation.go: a limit refuses it again and again, and its own calls fail
+	stalls     bool    // evidence_stall.go: it is who answers nobody, at this evaluation
 	failing    float64 // probability at the last evaluation that it is a failure of the entity
 }
 

@@ -15,6 +15,7 @@ var detectors = []detector{
 	detectDependence,
 	detectProbes,
 	detectProcess,
+	detectStall,
 	detectCallers,
 	detectProgress,
 	detectFacts,
@@ -32,6 +33,7 @@ func (e *Engine) find(n *entity) belief {
 	for i := range p.found {
 		p.found[i].now = false
 	}
+	p.stalls, p.direct, p.limited = false, false, false
 	for _, detect := range detectors {
 		detect(e, n, p)
 	}

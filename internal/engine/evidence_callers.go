@@ -31,12 +31,12 @@ func detectCallers(e *Engine, n *entity, p *episode) {
 		e.callersSay(n, n.calls, 1, n.standsFor(), p)
 	}
 	// Where callers name only the service, a silent instance is who they mean.
-	if n.kind != kindInstance || n.service.whole == nil || n.service.whole.calls == nil || !p.silent() {
+	if n.kind != kindInstance || n.service.whole == nil || n.service.whole.calls == nil || !p.silent() && !p.stalls {
 		return
 	}
 	others := 0
 	for _, i := range n.service.instances {
-		if i != n && i.episode != nil && i.episode.silent() {
+		if i != n && i.episode != nil && (i.episode.silent() || i.episode.stalls) {
 			others++
 		}
 	}
@@ -44,7 +44,7 @@ func detectCallers(e *Engine, n *entity, p *episode) {
 }
 
 // sharedBlame: failures of calls to the service count so much for the one
-// instance that is silent.
+// instance that is silent, or answers nobody.
 const sharedBlame = 0.8
 
 func (p *episode) silent() bool {
@@ -98,6 +98,7 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 				strength = min(count/e.params.BurstCalls, 1) * min(2*share, 1) * weight // slow ones answer some in time
 			}
 			if r.kind == evCallersRefused {
+				p.direct = p.direct || weight == 1 && e.now.Sub(s.directly) < 2*window+s.told.slack()
 				// A port that stays closed for a moment is a slow start.
 				strength *= clamp(float64(e.now.Sub(s.firstFail))/float64(refusedFor), 0.5, 1)
 			}
@@ -108,8 +109,12 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 			p.startedBy(s.firstFail)
 		}
 	}
-	if f := &p.found[evCallersRefused]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.lastFail.Sub(s.firstFail) > stillRefusedFor {
-		p.note(evStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.lastFail.Sub(s.firstFail))))
+	if f := &p.found[evCallersRefused]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.failEnd.Sub(s.firstFail) > stillRefusedFor {
+		p.note(evStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.failEnd.Sub(s.firstFail))))
+	}
+	if f := &p.found[evCallersUnavailable]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.failEnd.Sub(s.firstFail) > stillRefusedFor {
+		lasted := s.failEnd.Sub(s.firstFail)
+		p.note(evStillUnavailable, weight*f.strength*clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 	}
 	if s.lastOK != 0 && s.okEnd > s.failEnd && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.slack() && weight == 1 {
 		strength := ok / (ok + failed)
@@ -125,6 +130,7 @@ const (
 	// stillRefusedFor: who stops in order is taken out of its callers' lists
 	// sooner than this.
 	stillRefusedFor = 4 * time.Second
+	stillSure       = 12 * time.Second
 )
 
 func (s *callStats) text(says string, o Outcome, e *Engine) string {
@@ -158,19 +164,32 @@ func (f *fading) total() float64 { return f.n + 0.5 }
 // hangs nor is dead; one that used to and does not, while its callers run out
 // of time, hangs.
 func detectProgress(e *Engine, n *entity, p *episode) {
-	if n.calls == nil || n.calls.lastFail == 0 || n.served.total == 0 || n.kind != kindInstance {
+	if n.kind != kindInstance || n.served.total == 0 {
 		return
 	}
-	waiting := e.now.Sub(n.calls.firstFail)
-	switch {
-	case n.served.last > n.calls.failEnd || e.now.Sub(n.served.seen) < window(e)+n.served.told.slack() && n.served.last > n.calls.firstFail.Add(time.Second):
-		p.note(evProgress, 1, e.now, fmt.Sprintf("it goes on answering calls (last ended %s ago)", inWords(e.now.Sub(n.served.last))))
-	case n.served.last <= n.calls.firstFail.Add(time.Second) && n.served.total >= enoughServed &&
-		e.now.Sub(n.calls.lastFail) < window(e)+n.calls.told.slack():
-		excused := p.found[evCalleeFailing].strength // it waits itself
-		p.note(evNoProgress, clamp(float64(waiting)/float64(stillFor), 0, 1)*(1-excused), e.now,
-			fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))
+	s := n.calls
+	if s == nil || s.lastFail == 0 {
+		// Nobody calls it by name: who looks at it may find it slow.
+		if p.bad[groupProbe] && p.onset != 0 && n.served.last > p.onset.Add(time.Second) && e.now.Sub(n.served.seen) < window(e)+n.served.told.slack() {
+			p.goesOn(e, n)
+		}
+		return
 	}
+	waiting := e.now.Sub(s.firstFail)
+	switch {
+	case n.served.last > s.failEnd || e.now.Sub(n.served.seen) < window(e)+n.served.told.slack() && n.served.last > s.firstFail.Add(time.Second):
+		p.goesOn(e, n)
+	case n.served.last <= s.firstFail.Add(time.Second) && n.served.total >= enoughServed &&
+		e.now.Sub(s.lastFail) < window(e)+s.told.slack():
+		excused := p.found[evCalleeFailing].strength // it waits itself
+		_, sure := e.stalled(n)
+		sure *= clamp(float64(waiting)/float64(stillFor), 0, 1) * clamp((s.unanswered(e)-1)/(e.params.BurstCalls-1), 0, 1)
+		p.note(evNoProgress, sure*(1-excused), e.now, fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))
+	}
+}
+
+func (p *episode) goesOn(e *Engine, n *entity) {
+	p.note(evProgress, 1, e.now, fmt.Sprintf("it goes on answering calls (last ended %s ago)", inWords(e.now.Sub(n.served.last))))
 }
 
 const (

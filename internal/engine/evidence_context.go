@@ -48,18 +48,19 @@ func detectSurroundings(e *Engine, n *entity, p *episode) {
 // detectDependence: somebody that it calls failed first. What it does to its own
 // callers is then no failure of its own.
 func detectDependence(e *Engine, n *entity, p *episode) {
-	for _, ed := range n.callees {
-		if e.now.Sub(ed.used) > e.params.LeaveFor {
-			continue
+	n.eachCallee(func(ed *edge) bool {
+		if e.now.Sub(ed.used) > e.params.LeaveFor || ed.callee.service == n.service && n.service != nil {
+			return false
 		}
 		if v := ed.callee.failing(); v != nil {
 			p.note(evCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which failed", v.Culprit.Name))
-			return
+			return true
 		}
 		if c := ed.callee.episode; c != nil && c.failing > suspectFrom && c.onset != 0 && (p.onset == 0 || c.onset < p.onset.Add(time.Second)) {
 			p.note(evCalleeFailing, c.failing, e.now, fmt.Sprintf("it depends on %s, which was in trouble first", ed.callee.name()))
 		}
-	}
+		return false
+	})
 }
 
 // suspectFrom is the probability of a failure from which on an entity without a

@@ -63,7 +63,11 @@ func (e *Engine) addFact(n *entity, f Fact) {
 		e.announce(n)
 	case FactStarted:
 		n.alive = true
+		if n.left && f.At > n.leftAt {
+			e.comeBack(n)
+		}
 	case FactExit:
+		n.alive = true // it did run
 		if cleanExit(f.Value) {
 			e.leave(n, fmt.Sprintf("it exited with status %d", f.Value))
 			e.mark(n)
@@ -110,7 +114,7 @@ func cleanExit(status int64) bool {
 func detectFacts(e *Engine, n *entity, p *episode) {
 	for i := range n.facts {
 		f := &n.facts[i]
-		if f.At < p.began.Add(-factsBefore) {
+		if f.At < p.began.Add(-factsBefore) || n.verdict == nil && f.At <= n.cleared {
 			continue
 		}
 		p.startedBy(f.At)
@@ -125,6 +129,7 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 				p.remember(evExitClean, 1, f.At, fmt.Sprintf("it exited with status %d", f.Value))
 			case f.Value == 128+9:
 				p.remember(evExitKilled, sure, f.At, "it was killed (exit status 137, SIGKILL)")
+				p.killedFull(n, f.At)
 			default:
 				p.remember(evExitCrash, sure, f.At, "it exited with status "+exitWords(f.Value))
 			}
@@ -162,6 +167,18 @@ var evictions = [NumLevels]evidence{LevelMemory: evEvictedMemory, LevelDisk: evE
 // evicted says whether its node ended it because the node itself was short.
 func (p *episode) evicted() bool {
 	return p.found[evEvictedMemory].strength > 0 || p.found[evEvictedDisk].strength > 0 || p.found[evEvictedThreads].strength > 0
+}
+
+// killedFull: who is killed when it comes to the limit of its memory was killed
+// for that, though the kernel's own word does not come.
+func (p *episode) killedFull(n *entity, at Time) {
+	if n.levels == nil {
+		return
+	}
+	s := &n.levels[LevelMemory]
+	if full := s.filledAt(at); full >= filledFrom && full > s.usual+filledOver {
+		p.remember(evMemoryAtEnd, 1, at, fmt.Sprintf("its memory had come to %.0f %% of its limit (usually %.0f %%)", 100*min(full, 1), 100*s.usual))
+	}
 }
 
 // panicAlone: servers that recover write panics and live on.

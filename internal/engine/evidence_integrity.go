@@ -5,7 +5,6 @@ package engine
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -24,8 +23,11 @@ type integrity struct {
 	next        int
 	digest      uint64 // latest, of its heartbeats
 	digestAt    Time
-	agreed      int // beats in which its digest was that of its siblings, at most agreedFull
-	dissents    int // beats in a row in which they agreed and it did not
+	digestToken uint64 // incarnation and count of the beat that bore it
+	digestSeq   uint64
+	votedAt     Time // when it was last compared
+	agreed      int  // beats in which its digest was that of its siblings, at most agreedFull
+	dissents    int  // beats in a row in which they agreed and it did not
 }
 
 // saying is one word: the digest that was given with a count. Only one process,
@@ -47,7 +49,7 @@ const (
 	errorsMany = 5.0 // failures in the window
 	// errorsStop without a failure means that they have stopped.
 	errorsStop = 3 * time.Second
-	wrongMany  = 4.0 // wrong answers in the window that say all
+	wrongMany  = 3.0 // wrong answers in the window that say all
 	// releaseWithin is how long after its first sight a version may be to blame
 	// for what its instances do.
 	releaseWithin = 30 * time.Minute
@@ -168,15 +170,29 @@ func (e *Engine) wrongToCallers(n *entity, p *episode) {
 	if s == nil || s.lastWrong == 0 || e.now.Sub(s.lastWrong) > 2*e.params.CallWindow+s.told.slack() {
 		return
 	}
-	wrong, all := s.byOutcome[OutcomeWrongAnswer].value(e.now, e.params.CallWindow), s.ok.value(e.now, e.params.CallWindow)
-	if wrong < 0.5 {
+	// Lately, and over longer for one who is called rarely.
+	strength, share := 0.0, 0.0
+	for _, c := range [...]struct{ wrong, all float64 }{
+		{s.byOutcome[OutcomeWrongAnswer].value(e.now, e.params.CallWindow), s.ok.value(e.now, e.params.CallWindow)},
+		{s.wrongs.value(e.now, wrongWindow), s.rights.value(e.now, wrongWindow)},
+	} {
+		if c.wrong < 0.5 {
+			continue
+		}
+		part := c.wrong / max(c.all, c.wrong)
+		if x := min(c.wrong/wrongMany, 1) * clamp(n.standsFor()*part/0.2, 0.2, 1); x > strength {
+			strength, share = x, part
+		}
+	}
+	if strength == 0 {
 		return
 	}
-	share := wrong / max(all, wrong)
-	p.blame(evCallersWrong, min(wrong/wrongMany, 1)*clamp(share/0.2, 0.2, 1)*e.oneVoice(n, s.wrongSince), s.lastWrong,
-		fmt.Sprintf("callers could not use %.0f %% of its answers (%s)", 100*share, s.text("wrong", OutcomeWrongAnswer, e)))
+	p.blame(evCallersWrong, strength*e.oneVoice(n, s.wrongSince), s.lastWrong, fmt.Sprintf("callers could not use %.0f %% of its answers (%s)", 100*share, s.text("wrong", OutcomeWrongAnswer, e)))
 	p.startedBy(s.wrongSince)
 }
+
+// wrongWindow is the half-life of the slow count of wrong answers.
+const wrongWindow = 45 * time.Second
 
 // failuresOfItsOwn: it answers with failures that none of its callees made, and
 // no resource is short.
@@ -275,13 +291,21 @@ const leafErrors = 0.9
 
 // calleesFail says whether calls of n to others fail at more than a trickle.
 func (e *Engine) calleesFail(n *entity) bool {
-	return n.anyCallee(func(ed *edge) bool { return ed.more(&ed.failed, e) })
+	return n.eachCallee(func(ed *edge) bool { return ed.more(&ed.failed, e) })
 }
 
 // answeredBadly says whether others answer calls of n with failures, which it may
-// repeat in words of its own.
-func (e *Engine) answeredBadly(n *entity) bool {
-	return n.anyCallee(func(ed *edge) bool { return ed.more(&ed.answeredBadly, e) })
+// repeat in words of its own. A call that gets no connection of its own pool may be
+// told as turned away: pool leaves those out.
+func (e *Engine) answeredBadly(n *entity, pool bool) bool {
+	return n.eachCallee(func(ed *edge) bool {
+		if pool {
+			w := e.params.CallWindow
+			rest := fading{n: ed.answeredBadly.value(e.now, w) - ed.full.value(e.now, w), at: e.now}
+			return ed.more(&rest, e)
+		}
+		return ed.more(&ed.answeredBadly, e)
+	})
 }
 
 // more says whether calls of one kind, all of which failed, are more than a trickle.
@@ -289,94 +313,6 @@ func (ed *edge) more(kind *fading, e *Engine) bool {
 	w := e.params.CallWindow
 	some := kind.value(e.now, w)
 	return some >= 0.2 && some/(ed.failed.value(e.now, w)+ed.ok.value(e.now, w)) > errorsOver/2
-}
-
-// anyCallee says whether is holds for one of those whom n, or an instance of it, calls.
-func (n *entity) anyCallee(is func(*edge) bool) bool {
-	if n.kind != kindService {
-		return slices.ContainsFunc(n.callees, is)
-	}
-	return slices.ContainsFunc(n.service.instances, func(i *entity) bool { return slices.ContainsFunc(i.callees, is) })
-}
-
-// vouch takes in the digest of a heartbeat: of the state or the answer that its
-// sender vouches for.
-func (e *Engine) vouch(n *entity, b *Beat) {
-	if b.Digest == "" || n.service == nil {
-		return
-	}
-	in := &n.integrity
-	h, from := hashString(fnvOffset, b.Digest), hashString(fnvOffset, b.Remote)
-	if b.Seq != 0 {
-		for i := range in.said {
-			s := &in.said[i]
-			if s.seq != b.Seq || s.token != b.Incarnation || s.digest == h || s.seq == 0 {
-				continue
-			}
-			text := fmt.Sprintf("two digests for its beat %d", b.Seq)
-			if s.signed && b.Authenticated && b.Incarnation != 0 && s.from == from {
-				e.addFact(n, Fact{Kind: FactEquivocated, At: e.now, Text: "it signed " + text})
-			} else {
-				e.conflict(n, text+" came in the name of "+n.name()+": two processes may use one identity")
-			}
-		}
-		in.said[in.next%len(in.said)] = saying{b.Incarnation, b.Seq, h, from, b.Authenticated}
-		in.next++
-	}
-	in.digest, in.digestAt = h, e.now
-	e.vote(n)
-}
-
-// vote compares n's digest with those of its siblings. Two that differ disagree
-// and nobody knows who is right; among more, the one who is alone is.
-func (e *Engine) vote(n *entity) {
-	in := &n.integrity
-	same, other, voters := 0, map[uint64]int{}, 0
-	for _, m := range n.service.instances {
-		if m == n || m.integrity.digest == 0 || e.now.Sub(m.integrity.digestAt) > dissentFresh {
-			continue
-		}
-		voters++
-		if m.integrity.digest == in.digest {
-			same++
-		} else {
-			other[m.integrity.digest]++
-		}
-	}
-	most := 0
-	for _, c := range other {
-		most = max(most, c)
-	}
-	switch {
-	case voters == 0:
-	case same >= most && same > 0:
-		in.agreed, in.dissents = min(in.agreed+1, agreedFull), 0
-	case same == 0 && most == voters:
-		if in.dissents++; in.agreed < agreedFull {
-			in.dissents = 0 // never in step: they answer for different things
-		}
-	}
-	if in.dissents >= dissentsFull {
-		e.suspect(n)
-	}
-}
-
-// dissent: its replicas agree with each other and not with it.
-func (e *Engine) dissent(n *entity, p *episode) {
-	in := &n.integrity
-	if in.dissents < dissentsFull || e.now.Sub(in.digestAt) > dissentFresh || n.service == nil {
-		return
-	}
-	others := 0
-	for _, m := range n.service.instances {
-		if m != n && m.integrity.digest != 0 && e.now.Sub(m.integrity.digestAt) < dissentFresh {
-			others++
-		}
-	}
-	if others < 2 {
-		return
-	}
-	p.blame(evDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", in.dissents, others))
 }
 
 // twins takes in that several use n's identity: what one of them counted does

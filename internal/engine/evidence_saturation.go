@@ -149,9 +149,10 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 		strength := saidOnce
 		if count[kind] > 1 {
 			strength = 1
+			p.limited = p.limited || e.calleesFail(n)
 		}
 		// What its callee says of itself comes up in its own words.
-		if e.answeredBadly(n) {
+		if e.answeredBadly(n, kind == evPoolEmpty) {
 			strength *= 1 - passedOn
 		}
 		strength *= 1 - passedOn*p.found[evCalleeFailing].strength
@@ -162,6 +163,17 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 			p.remember(evLastLimit, 1, f.At, "and then it ended")
 		}
 	}
+}
+
+// saysPoolEmpty says whether n has just said that a pool of its own has nothing
+// left: calls that it then makes go nowhere.
+func (e *Engine) saysPoolEmpty(n *entity) bool {
+	for i := range n.facts {
+		if f := &n.facts[i]; f.Kind == FactPoolEmpty && e.now.Sub(f.At) < saidWithin {
+			return true
+		}
+	}
+	return false
 }
 
 // endedAfter says whether the process came to its end by itself right after t: no

@@ -14,17 +14,24 @@ import (
 
 // status takes in what a heartbeat says of its sender.
 func (e *Engine) status(n *entity, s *stream, b *Beat) {
+	if starts := b.Status == StatusStarting; starts != n.saysStarting {
+		n.saysStarting, n.startingSince = starts, e.now
+		if !starts && n.verdict == nil && n.returned != 0 && e.now.Sub(n.returned) < startingLong {
+			e.comeBack(n) // now it does
+		}
+	}
 	switch b.Status {
 	case StatusUnset, StatusDegraded:
 		if e.now.Sub(n.announced) > leavingTime {
 			n.announced = 0 // it goes on
 		}
 	case StatusDraining, StatusStopping:
+		n.farewell = farewell{b.Incarnation, b.Seq}
 		e.announce(n)
 	case StatusReady, StatusStarting:
-		n.announced, n.left = 0, false
-		if n.episode != nil && n.episode.planned && n.verdict == nil {
-			e.endEpisode(n)
+		n.saysHowItIs = true
+		if (n.announced != 0 || n.left) && !n.farewell.after(b) {
+			e.comeBack(n)
 		}
 	case StatusLastGasp:
 		e.addFact(n, Fact{Kind: FactNodeDown, At: e.now, Text: "it sent its last gasp: power or link is lost"})
@@ -37,6 +44,68 @@ func (e *Engine) status(n *entity, s *stream, b *Beat) {
 		e.addFact(n, Fact{Kind: FactExit, Value: int64(b.ExitCode), At: e.now, Said: s.merelySaid(b)})
 	}
 }
+
+// farewell is the heartbeat that said that its sender would stop.
+type farewell struct{ token, seq uint64 }
+
+// after says whether b was sent before the farewell and came later, by way of
+// another observer.
+func (f farewell) after(b *Beat) bool {
+	return f.seq != 0 && b.Seq != 0 && b.Incarnation == f.token && b.Seq < f.seq
+}
+
+// comeBack notes that n, which had left or was leaving in order, works again:
+// what failed meanwhile belongs to the stop.
+func (e *Engine) comeBack(n *entity) {
+	n.announced, n.left, n.returned, n.farewell = 0, false, e.now, farewell{}
+	for _, ps := range n.probes {
+		if ps.outcome != OutcomeOK && ps.process == nil {
+			ps.outcome, ps.run, ps.at = OutcomeUnset, 0, 0
+		}
+	}
+	if n.calls != nil {
+		n.calls.newRun(0, 0, e.now)
+		n.calls.lastFail = 0
+	}
+	if n.episode != nil && n.verdict == nil && !n.episode.proven() {
+		e.endEpisode(n)
+	}
+}
+
+// returnedLate says whether a call to n that ended at t met it before it came
+// back from a stop in order, or a moment after: balancers follow late.
+func (n *entity) returnedLate(t Time) bool {
+	if n.kind != kindService {
+		return n.returned != 0 && (n.stillStarts(t) || t != 0 && t < n.returned.Add(listedAgain))
+	}
+	for _, i := range n.service.instances {
+		if !i.returnedLate(t) && !i.left {
+			return false
+		}
+	}
+	return len(n.service.instances) > 0
+}
+
+// stillStarts says whether n, back from a stop in order, may still be starting at
+// t: by its own word, or because it has answered nobody since.
+func (n *entity) stillStarts(t Time) bool {
+	if n.returned == 0 {
+		return false
+	}
+	return n.saysStarting && t < n.startingSince.Add(startingLong) || t < n.returned.Add(startingFor) && !n.answeredSince(n.returned)
+}
+
+func (n *entity) answeredSince(t Time) bool {
+	for _, ps := range n.probes {
+		if ps.lastOK > t && ps.process == nil {
+			return true
+		}
+	}
+	return n.served.seen > t || n.calls != nil && n.calls.lastOK > t
+}
+
+// listedAgain is how long after a start calls may still be refused.
+const listedAgain = 5 * time.Second
 
 // announce notes that n said it would stop.
 func (e *Engine) announce(n *entity) {
@@ -59,7 +128,7 @@ func (e *Engine) leave(n *entity, why string) {
 	if n.left {
 		return
 	}
-	n.left = true
+	n.left, n.leftAt = true, e.now
 	for _, s := range n.streams {
 		s.overdue, s.gone = false, false
 	}
@@ -78,6 +147,11 @@ func (p *episode) proven() bool {
 	return p.found[evPanic].strength == 1
 }
 
+// violent says whether anything tells that the process did not end in order.
+func (p *episode) violent() bool {
+	return p.proven() || p.found[evExitKilled].strength > 0 || p.found[evPanic].strength > 0
+}
+
 // detectStop: it said that it would stop, or came to be replaced.
 func detectStop(e *Engine, n *entity, p *episode) {
 	onset := p.onset
@@ -90,6 +164,11 @@ func detectStop(e *Engine, n *entity, p *episode) {
 		p.note(evAnnounced, 1, e.now, fmt.Sprintf("it said that it would stop, %s ago", inWords(e.now.Sub(n.announced))))
 	case n.service != nil && n.service.announcedStops >= 2:
 		p.note(evNotAnnounced, 1, e.now, "it did not announce a stop, as "+n.service.id.Name+" usually does")
+	case n.saysHowItIs && p.silent():
+		p.note(evNotAnnounced, saidReady, e.now, "its heartbeats tell how it is, and the last did not say that it would stop")
+	}
+	if n.saysStarting && p.found[evBeating].now && e.now.Sub(n.startingSince) < startingLong {
+		p.note(evStarting, 1, e.now, fmt.Sprintf("it says that it is still starting, for %s", inWords(e.now.Sub(n.startingSince))))
 	}
 	if inc := n.incarnations[len(n.incarnations)-1]; inc.token != 0 && e.now.Sub(inc.first) < startingFor && n.incarnations[len(n.incarnations)-2].token != 0 {
 		p.note(evStarting, 1, e.now, fmt.Sprintf("it started %s ago", inWords(e.now.Sub(inc.first))))
@@ -97,7 +176,7 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	if s := n.service; s != nil && s.deployed != 0 && e.now.Sub(s.deployed) < deployFor && p.silent() && !p.proven() && !p.hurts() {
 		p.note(evDeploy, 1, e.now, fmt.Sprintf("%s is being rolled out", s.id.Name))
 	}
-	if (p.silent() || p.found[evProbeRefused].now) && e.nobodyHurt(n, p, onset) {
+	if n.kind == kindInstance && (p.silent() || p.found[evProbeRefused].now) && !p.violent() && e.nobodyHurt(n, p, onset) {
 		p.note(evNobodyHurt, 1, e.now, "no call to it failed, though it used to be called: its callers were sent elsewhere first")
 	}
 	if s := n.service; s != nil && s.youngest != nil && s.youngest != n && n.kind == kindInstance &&
@@ -107,28 +186,48 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	}
 }
 
-// nobodyHurt says whether n used to be called and no call has failed since it
-// went. Where its port does not refuse, calls may hang and not have ended yet.
+// nobodyHurt says whether n used to be called by those who tell, and no call
+// failed when it went: what fails much later is something else. Where its port
+// does not refuse, calls may hang and not have ended yet.
 func (e *Engine) nobodyHurt(n *entity, p *episode, onset Time) bool {
 	if n.rate.usual < calledFrom || p.bad[groupCallers] || p.bad[groupProbe] && !p.found[evProbeRefused].now ||
 		e.now.Sub(onset) < unhurtAfter+n.served.told.slack() {
 		return false
 	}
-	if n.service != nil && n.service.whole != nil {
-		if s := n.service.whole.calls; s != nil && s.lastFail > onset {
+	if p.found[evBeating].now && e.now.Sub(onset) > drainFor {
+		return false // it does not go
+	}
+	told := n.calls != nil && n.calls.lastOK > onset.Add(-toldBefore)
+	if told && n.calls.lastFail >= onset {
+		return false
+	}
+	if w := n.service.whole; w != nil && w.calls != nil {
+		s := w.calls
+		if s.failEnd > onset && s.firstFail < onset.Add(unhurtAfter+drainFor) && s.failEnd.Sub(s.firstFail) > time.Second {
 			return false
 		}
+		told = told || s.lastOK > onset.Add(-toldBefore)
 	}
-	return n.calls == nil || n.calls.lastFail < onset
+	return told
 }
+
+// toldBefore is how long before it went its callers must have told of it.
+const toldBefore = 30 * time.Second
 
 const (
 	// startingFor is how long a new process may take to listen and to answer.
-	startingFor = 15 * time.Second
+	startingFor = 30 * time.Second
+	// startingLong is how long it is believed that says so of itself.
+	startingLong = 5 * time.Minute
+	// saidReady: the last heartbeat may have been lost.
+	saidReady = 0.7
 	// calledFrom is the rate, calls a second, from which on it would have been
 	// noticed within unhurtAfter that calls fail.
 	calledFrom  = 0.5
 	unhurtAfter = 4 * time.Second
+	// drainFor is how long one that stops may take to end what it has begun: its
+	// port may be closed meanwhile.
+	drainFor = 30 * time.Second
 )
 
 // deployFor is how long it may take to replace all instances of a service.

@@ -41,81 +41,12 @@ func (e *Engine) evaluate(n *entity) {
 	if class != n.leading {
 		n.leading, n.since = class, e.now
 	}
-	wait := e.params.EnterFor
-	switch {
-	case class == ClassUnknown && !e.longSilent(n, p):
-		wait = e.params.UnknownFor
-	case p.proof():
-		wait = 0
-	case n.kind == kindService:
-		wait = serviceWait // one of its instances may turn out to be the one
-	case class == ClassCrash && p.onlyRefused():
-		wait = refusedWait // a switch to a standby takes moments
-		if n.kind != kindInstance {
-			wait = 2 * refusedWait
-		}
-	case class == ClassCrash && b.likeliest(class) == causeHang && e.hostAsleep(n):
-		wait = asleepWait
-	case class == ClassCrash && p.found[evProcessStopped].now:
-		wait = stoppedWait
-	case class == ClassExhaustion && p.found[evCallersOverloaded].strength > 0:
-		wait = overloadedWait
-	case class == ClassPartition:
-		wait = reachWait // what is cut may turn out to be more
-	}
-	if e.now.Sub(n.since) < wait {
+	wait := e.wait(n, p, &b, class)
+	if e.now.Sub(n.since) < wait || class == ClassCrash && e.mayPass(n, p, &b) {
 		return
 	}
 	e.hold(n, p, &b, class)
 }
-
-// overloadedWait is how long it takes to see which caller asks for more than usual.
-const overloadedWait = 2 * time.Second
-
-// stoppedWait is how long somebody may stop a process for: to move its machine,
-// or to look into it.
-const stoppedWait = 2 * time.Second
-
-// asleepWait is how long one is given whose whole machine seems to have stopped:
-// hypervisors pause machines for seconds.
-const asleepWait = 10 * time.Second
-
-// hostAsleep says whether the observer on n's host is silent, too.
-func (e *Engine) hostAsleep(n *entity) bool {
-	if n.host == nil || n.host.observer == nil {
-		return false
-	}
-	o := n.host.observer
-	return o.ownBeat && (e.now.Sub(o.seen) > 2*o.interval+time.Second || o.justWoke())
-}
-
-// refusedWait is how long refusals alone must go on.
-const refusedWait = 1500 * time.Millisecond
-
-// onlyRefused says whether nothing but refused connections speaks of a crash.
-func (p *episode) onlyRefused() bool {
-	refused := false
-	for kind := range p.found {
-		f := &p.found[kind]
-		if f.strength == 0 || weights[kind].weights[causeDead] < 3 {
-			continue
-		}
-		switch evidence(kind) {
-		case evCallersRefused, evProbeRefused, evCallersReset, evProbeReset, evStillRefused, evCallersUnavailable:
-			refused = true
-		case evNoProgress, evHostAlive:
-		default:
-			return false
-		}
-	}
-	return refused
-}
-
-// reachWait gives the ways that are cut the time to be told from each other.
-const reachWait = 2 * time.Second
-
-// serviceWait gives the instances of a service the time to be told apart.
-const serviceWait = 3 * time.Second
 
 // proof says whether the evidence needs no second look.
 func (p *episode) proof() bool {
@@ -134,14 +65,19 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 		return ClassNone
 	}
 	switch {
-	case n.kind == kindService && n.oneOfIt():
+	case n.kind == kindService && n.oneOfIt() && !e.shared(n):
 		return ClassNone
 	case n.verdict == nil && e.mayStillStart(n, p):
 		return ClassNone
+	case n.kind == kindInstance && n.verdict == nil && first == ClassExhaustion && e.shared(n) && !p.limits():
+		return ClassNone // it is the same with all of its siblings: the service is judged
 	case n.verdict == nil && p.backAt != 0 && !p.hurts() && !p.proof():
 		return ClassNone // it is back, and nobody was hurt
-	case n.verdict == nil && p.stoodStill > 0 && p.stoodStill < asleepWait && !p.proof():
-		return ClassNone // it is back from a pause such as machines are given
+	case p.paused() && (n.verdict == nil || n.verdict.Class == ClassUnknown):
+		if n.verdict != nil {
+			return ClassUnknown
+		}
+		return ClassNone
 	case b.class(first) >= e.params.EnterProbability && p.corroborated():
 		if !n.alive {
 			return ClassUnknown // it was never seen to work
@@ -149,12 +85,15 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 		if c := b.likeliest(first); (c == causeHang || c == causeNotListening) && !n.answered && !p.proof() {
 			return ClassNone // it never answered: it may still start
 		}
+		if first == ClassCrash && b.likeliest(first) == causeDead && n.kind == kindInstance && p.quietEnd() {
+			return ClassUnknown // a stop that nobody announced looks the same
+		}
 		if first == ClassExhaustion && !p.harms() && !p.proof() {
 			return ClassNone
 		}
 		return first
-	case n.verdict != nil && n.verdict.Class != ClassUnknown && b.class(n.verdict.Class) >= leaveProbability:
-		return n.verdict.Class
+	case n.verdict != nil && n.verdict.Class != ClassUnknown:
+		return n.verdict.Class // until another is known, or it is over
 	case e.longSilent(n, p):
 		return ClassUnknown
 	case b.failure() >= e.params.UnknownMass && p.hurts():
@@ -165,9 +104,10 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 	return ClassNone
 }
 
-// leaveProbability: a class that is held is held until it is less likely than
-// this.
-const leaveProbability = 0.30
+// paused says whether it is back from a pause such as machines are given.
+func (p *episode) paused() bool {
+	return p.stoodStill > 0 && p.stoodStill < asleepWait && !p.proof()
+}
 
 // corroborated says whether more than a silence speaks: silence alone convicts
 // nobody.
@@ -184,12 +124,63 @@ func (p *episode) corroborated() bool {
 	return false
 }
 
+// quietEnd says whether all that speaks is that it is gone: no caller was failed
+// for longer than it takes to send callers elsewhere, nothing tells of a violent
+// end, and it never said how it stops.
+func (p *episode) quietEnd() bool {
+	if p.violent() {
+		return false
+	}
+	for _, kind := range [...]evidence{evCrashLoop, evNodeDown, evNotAnnounced, evStillRefused, evStillUnavailable, evReadsNothing} {
+		if p.found[kind].strength > 0 {
+			return false
+		}
+	}
+	if p.stalls {
+		return true // its callers only name the service, and others of it answer
+	}
+	for _, kind := range [...]evidence{evCallersRefused, evCallersReset, evCallersConnectTimeout, evCallersTimeout, evCallersUnreachable, evCallersUnavailable} {
+		if p.found[kind].strength > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // hurts says whether callers or probes fail.
 func (p *episode) hurts() bool { return p.bad[groupCallers] || p.bad[groupProbe] || p.bad[groupReach] }
 
-// harms says whether somebody feels it: utilisation alone is no exhaustion.
+// harms says whether somebody feels it, if only itself in what it cannot call:
+// utilisation alone is no exhaustion.
 func (p *episode) harms() bool {
-	return p.hurts() || p.silent() || p.found[evServesErrors].strength > 0 || p.found[evSlow].strength > 0 || p.found[evBacklog].strength > 0 || p.found[evCallersOverloaded].strength > 0
+	if p.hurts() || p.silent() {
+		return true
+	}
+	for _, kind := range [...]evidence{evServesErrors, evSlow, evBacklog, evCallersOverloaded} {
+		if p.found[kind].strength > 0 {
+			return true
+		}
+	}
+	return p.limited
+}
+
+// shared says whether n is slow as all of its service is, or is that service.
+func (e *Engine) shared(n *entity) bool {
+	return n.service != nil && n.service.whole != nil && n.service.whole.episode != nil && e.allSlow(n.service)
+}
+
+// limits says whether a resource of its own is known to be short.
+func (p *episode) limits() bool {
+	for kind := range p.found {
+		switch evidence(kind) {
+		case evDemand, evSlow, evCallersOverloaded, evBusy, evServesErrors:
+		default:
+			if p.found[kind].strength > 0 && weights[kind].weights[causeExhaustion] >= 11 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // oneOfIt says whether an instance of the service is itself under suspicion, so
@@ -230,145 +221,13 @@ func (e *Engine) longSilent(n *entity, p *episode) bool {
 	return long
 }
 
-// over says whether the failure is seen to be over: everything that was bad is
-// good again, for long enough to count.
-func (e *Engine) over(n *entity, p *episode) bool {
-	if e.now.Sub(p.latest) >= e.params.LeaveFor {
-		return true
-	}
-	replaced := e.successor(n) != nil
-	if !e.heardSince(n, p, replaced) {
-		return false
-	}
-	if p.bad[groupHeartbeat] && !replaced && !e.beatsAgain(n, p) {
-		return false
-	}
-	if p.bad[groupProbe] && !replaced && !e.probesAgain(n) {
-		return false
-	}
-	if p.bad[groupCallers] && !e.callersAgain(n) {
-		return false
-	}
-	if p.bad[groupRuntime] && !replaced && !e.runsAgain(n, p) {
-		return false
-	}
-	if p.bad[groupIntegrity] && !e.rightAgain(n) {
-		return false
-	}
-	if !replaced && e.refusedLately(n) {
-		return false
-	}
-	if p.bad[groupReach] && n.cut != nil && !n.cut.reachable(e.now) {
-		return false
-	}
-	if n.verdict == nil && !p.bad[groupHeartbeat] && !p.bad[groupProbe] && !p.bad[groupCallers] && !p.bad[groupRuntime] && !p.bad[groupReach] && !p.bad[groupIntegrity] {
-		// A hint, such as a panic in a log or a restart, that led nowhere.
-		return e.now.Sub(p.latest) >= hintFor && e.now.Sub(p.began) >= hintFor
-	}
-	return replaced || e.now.Sub(p.latest) >= settleFor
-}
-
-// refusedLately says whether a limit refused n, in its own words, a short while ago.
-func (e *Engine) refusedLately(n *entity) bool {
-	for i := range n.facts {
-		if f := &n.facts[i]; saturationFacts[f.Kind] != 0 && f.At > n.cleared && e.now.Sub(f.At) < e.params.RecoveryCalls {
-			return true
-		}
-	}
-	return false
-}
-
-const (
-	// hintFor is how long a hint alone keeps an entity under suspicion.
-	hintFor = 30 * time.Second
-	// settleFor is how long all must be well before a failure is over.
-	settleFor = time.Second
-)
-
-// beatsAgain: the sender is back for RecoveryBeats intervals.
-func (e *Engine) beatsAgain(n *entity, p *episode) bool {
-	for _, s := range n.streams {
-		if s.gaps.interval == 0 {
-			continue
-		}
-		if s.strength(e) > 0 {
-			if s.kind == signTelemetry && len(n.streams) > 1 {
-				continue // its heartbeats count for more
-			}
-			return false
-		}
-		if s.kind == signBeat && p.backAt != 0 && e.now.Sub(p.backAt) < time.Duration(e.params.RecoveryBeats*float64(s.gaps.interval)) {
-			return false
-		}
-	}
-	return true
-}
-
-// probesAgain: every current probe is answered, twice in a row.
-func (e *Engine) probesAgain(n *entity) bool {
-	for _, ps := range n.probes {
-		if e.current(ps) && (ps.outcome != OutcomeOK || ps.run < 2) {
-			return false
-		}
-	}
-	return true
-}
-
-// callersAgain: calls succeed and none fails any more, or, where nobody calls,
-// none has failed for RecoveryCalls.
-func (e *Engine) callersAgain(n *entity) bool {
-	s := n.calls
-	if s == nil && n.service != nil && n.service.whole != nil {
-		s = n.service.whole.calls
-	}
-	if s == nil {
-		return true
-	}
-	if s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.RecoveryCalls && s.full(e) > s.usualFull+fullOver {
-		return false // it still turns them away
-	}
-	if s.lastFail == 0 {
-		return true
-	}
-	quiet := e.now.Sub(s.lastFail)
-	if s.okEnd > s.failEnd && s.lastOK > s.lastFail {
-		return quiet >= e.params.RecoveryCalls/recoveredSooner
-	}
-	return quiet >= e.params.RecoveryCalls+s.told.slack()
-}
-
-// recoveredSooner: successes seen after the last failure shorten the wait.
-const recoveredSooner = 5
-
-// runsAgain: after an exit or a kill, some sign of life came.
-func (e *Engine) runsAgain(n *entity, p *episode) bool {
-	ended := p.onset
-	for i := range n.facts {
-		if k := n.facts[i].Kind; k == FactExit || k == FactOOMKill {
-			ended = max(ended, n.facts[i].At)
-		}
-	}
-	for _, ps := range n.probes {
-		if ps.process != nil && e.current(ps) {
-			return ps.process.State == ProcessRunning
-		}
-	}
-	for _, s := range n.streams {
-		if s.fresh() && s.heardAt() > ended.Add(time.Second) {
-			return true
-		}
-	}
-	return len(n.streams) == 0 && e.callersAgain(n) && n.calls != nil
-}
-
-// heardAt is the engine's time at the latest sign.
-func (s *stream) heardAt() Time { return s.observer.seen.Add(-s.silence()) }
-
 // plannedStop closes an episode that was a stop on purpose.
 func (e *Engine) plannedStop(n *entity, p *episode) {
-	why := "it said that it would stop"
-	if f := &p.found[evExitClean]; f.strength > 0 {
-		why = f.text
+	why := "nothing speaks of a failure"
+	for _, kind := range [...]evidence{evNobodyHurt, evReplaced, evAnnounced, evExitClean} {
+		if f := &p.found[kind]; f.strength > 0 {
+			why = f.text
+		}
 	}
 	p.planned = true
 	if n.verdict != nil {
@@ -387,7 +246,7 @@ func (e *Engine) plannedStop(n *entity, p *episode) {
 func (e *Engine) conclude(n *entity, b *belief) {
 	if v := n.verdict; v != nil {
 		first, _ := b.best()
-		if first != v.Class && n.alive && b.class(first) >= e.params.EnterProbability && n.episode.corroborated() {
+		if first != v.Class && n.alive && b.class(first) >= e.params.EnterProbability && n.episode.corroborated() && !n.episode.paused() {
 			e.hold(n, n.episode, b, first)
 		}
 		e.clear(n, "it is well again")

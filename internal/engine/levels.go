@@ -11,6 +11,7 @@ type levels [NumLevels]levelState
 type levelState struct {
 	share   float64
 	waiting float64
+	slope   float64 // by how much the share rose a second, over the last two
 	at      Time
 	every   time.Duration // between the last two that were told
 	stands  time.Duration // how long it stands by itself; 0 if it is told again and again
@@ -112,6 +113,7 @@ func (s *levelState) set(l *Level, now Time, since time.Duration, learn bool) {
 		s.known = levelRules[l.Kind].memory
 	case now > s.at:
 		s.every = now.Sub(s.at)
+		s.slope = (l.Share - s.share) / s.every.Seconds()
 		if learn {
 			over := max(min(s.known, levelRules[l.Kind].memory), leastMemory)
 			s.usual += (clamp(s.share, 0, 1) - s.usual) * clamp(float64(s.every)/float64(over), 0, 1)
@@ -144,4 +146,22 @@ func (s *levelState) news() float64 {
 		return 1
 	}
 	return clamp((s.share-s.usual)/max(1-s.usual, 1e-3)/newsFull, oldNews, 1)
+}
+
+const (
+	// filledFrom is the share at which a process that is ended by force has most
+	// likely met its limit, and filledOver by how much that must exceed what is
+	// usual for it: many fill their memory as a matter of course.
+	filledFrom = 0.95
+	filledOver = 0.10
+)
+
+// filledAt is how full it must have been at t, if it went on as it was told last;
+// 0 where nobody told shortly before.
+func (s *levelState) filledAt(t Time) float64 {
+	since := t.Sub(s.at)
+	if s.at == 0 || s.every == 0 || since > s.every+2*time.Second {
+		return 0
+	}
+	return s.share + max(s.slope, 0)*max(since, 0).Seconds()
 }

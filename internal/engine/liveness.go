@@ -38,6 +38,7 @@ type stream struct {
 	seen     uint32           // signs so far
 	kept     uint32           // of them, those that came about when they were due
 
+	broken  Time    // engine time at which the latest break in its rhythm ended
 	token   uint64  // incarnation at the latest sign
 	seq     uint64  // sender's own count at the latest sign
 	replays replays // replay.go
@@ -49,6 +50,9 @@ type stream struct {
 	since   Time // engine time at which it became overdue
 	gone    bool // overdue, and by its own fault: see checkObservers
 }
+
+// brokenFrom is the gap, in intervals, that is more than a beat that was lost.
+const brokenFrom = 2.5
 
 const (
 	estimateAfter  = 4    // gaps until an interval is estimated
@@ -181,6 +185,15 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	if s.gaps.interval == 0 && !s.declared {
 		s.estimate(gap)
 	}
+	if s.gaps.interval > 0 && gap > time.Duration(brokenFrom*float64(s.gaps.interval)) {
+		s.broken = e.now
+		if s.kind == signBeat && (token == 0 || token == s.token) {
+			n.resumed = e.now
+			if n.host != nil {
+				n.host.resumed = e.now
+			}
+		}
+	}
 	restarted := token != 0 && s.token != 0 && token != s.token && n.startedAs(token, e.now)
 	if restarted || e.absent(s, gap) {
 		e.returned(s, gap, token, seq)
@@ -201,7 +214,9 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 		s.deadline(e)
 	}
 	s.overdue, s.gone = false, false
-	n.left = n.left && n.announced != 0 && e.now.Sub(n.announced) < leavingTime
+	if n.left && (n.announced == 0 || e.now.Sub(n.announced) >= leavingTime) {
+		e.comeBack(n)
+	}
 	e.begin(n, token)
 	if restarted && float64(gap) > keptWithin*float64(s.gaps.interval) {
 		n.incarnations[len(n.incarnations)-1].alone = true
@@ -382,8 +397,8 @@ func (e *Engine) begin(n *entity, token uint64) {
 	if fresh {
 		n.integrity.agreed, n.integrity.dissents = 0, 0 // it begins anew
 	}
-	if fresh && n.verdict == nil && n.episode == nil {
-		n.announced, n.left = 0, false
+	if fresh && (n.announced != 0 || n.left) && n.verdict == nil && (n.episode == nil || n.episode.planned) {
+		e.comeBack(n)
 	}
 }
 

@@ -21,6 +21,40 @@ type hostState struct {
 		entity *entity
 		at     Time
 	}
+	resumed Time        // when somebody on it went on after a break in its heartbeats
+	worked  [2]struct { // the same by event times of their calls
+		entity *entity
+		at     Time
+	}
+}
+
+// busy notes that n answered or made a call that ended at t.
+func (h *hostState) busy(n *entity, t Time) {
+	if h.worked[0].entity != n {
+		if h.worked[0].at >= t {
+			if h.worked[1].entity == n || h.worked[1].at < t {
+				h.worked[1].entity, h.worked[1].at = n, t
+			}
+			return
+		}
+		h.worked[1] = h.worked[0]
+		h.worked[0].entity = n
+	}
+	h.worked[0].at = max(h.worked[0].at, t)
+}
+
+// awakeAfter says whether somebody other than n was heard, or worked, on the host
+// after t.
+func (h *hostState) awakeAfter(n *entity, t Time) bool {
+	for _, r := range h.worked {
+		if r.entity != nil && r.entity != n && r.at > t {
+			return true
+		}
+	}
+	if o := h.observer; o != nil && o.ownBeat && o.seen > t && !o.justWoke() {
+		return true
+	}
+	return h.other(n, t) != nil
 }
 
 // heard notes a sign of life of n.

@@ -91,9 +91,12 @@ func (e *Engine) probed(b *Probe) {
 		h.observer = o
 		e.seenFrom(n, h, nil, b.Outcome, 1, e.now, e.now)
 	}
-	if !ok {
+	switch {
+	case n.left && !ok && b.Process == nil:
+		e.mark(n) // it is known to have gone
+	case !ok:
 		e.suspect(n)
-	} else {
+	default:
 		e.mark(n)
 	}
 }
@@ -181,6 +184,9 @@ func (e *Engine) processSeen(n *entity, b *Probe) {
 		f.pid, f.start = p.PID, p.StartTime
 	}
 	f.known = true
+	if p.MemoryLimit > 0 && p.State == ProcessRunning {
+		e.level(&Level{Source: n.src, Kind: LevelMemory, Share: float64(p.MemoryUsed) / float64(p.MemoryLimit), At: e.now})
+	}
 }
 
 // heardAs says whether n beats at an observer, which then tells incarnations.
@@ -228,7 +234,7 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 			outcome = OutcomeNoAnswer
 		}
 		r, ok := probeRow[outcome]
-		if !ok {
+		if !ok || outcome == OutcomeRefused && n.stillStarts(ps.at) {
 			continue
 		}
 		strength := r.once

@@ -160,7 +160,7 @@ func TestLimitThatIsUsuallyReachedExplainsNoFailure(t *testing.T) {
 			s.ledger.state = state
 			at := s.now
 			s.tell(10*time.Second, 30*time.Second, func(b *Batch) { chronic(b, s) })
-			s.accused(at, 8*time.Second, ClassCrash, sub, "ledger-1")
+			s.accused(at, 11*time.Second, ClassCrash, sub, "ledger-1")
 		})
 	}
 }

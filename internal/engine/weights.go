@@ -80,7 +80,7 @@ const (
 )
 
 var groupCap = [numGroups]float64{
-	groupHeartbeat: 13, groupProbe: 18, groupCallers: 24, groupOwn: 10, groupSaturation: 16, groupLogs: 16,
+	groupHeartbeat: 13, groupProbe: 18, groupCallers: 24, groupOwn: 10, groupSaturation: 16, groupLogs: 20,
 	groupChange: 20, groupReach: 26, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65, groupQueue: 24, groupEnding: 36,
 }
 
@@ -191,6 +191,8 @@ const (
 	evOverLimit
 	evDeploy
 	evFailsShort
+	evMemoryAtEnd
+	evStillUnavailable
 	numEvidence
 )
 
@@ -229,10 +231,11 @@ var weights = [numEvidence]row{
 	evCallersName:           {groupCallers, 15 * time.Second, false, dB{pl: 4, de: -4, ha: -8, nl: -8, pa: 22, vi: -4}},
 	evCallersTLS:            {groupCallers, 15 * time.Second, false, dB{de: -12, ha: -14, nl: -12, pa: 24, by: 2, vi: -4}},
 
-	evStillRefused:  {groupOwn, 0, false, dB{pl: -3, de: 4, nl: 4, pa: -3}},
-	evProbeStill:    {groupOwn, 0, false, dB{pl: 2, de: 5, ha: 6, nl: 5, pa: 4, ex: 2}},
-	evNoProgress:    {groupOwn, 0, false, dB{de: 5, ha: 10, nl: 3, pa: 2, ex: -3, vi: -8}},
-	evCalleeFailing: {groupChange, 0, false, dB{de: -4, ha: -12, nl: -4, pa: -2, ex: -8, by: -4, vi: 14}},
+	evStillRefused:     {groupOwn, 0, false, dB{pl: -3, de: 4, nl: 4, pa: -3}},
+	evStillUnavailable: {groupOwn, 0, false, dB{pl: 1, de: 7, ha: 4, nl: 6, pa: 5, ex: 2}},
+	evProbeStill:       {groupOwn, 0, false, dB{pl: 2, de: 5, ha: 6, nl: 5, pa: 4, ex: 2}},
+	evNoProgress:       {groupOwn, 0, false, dB{de: 5, ha: 10, nl: 3, pa: 2, ex: -3, vi: -8}},
+	evCalleeFailing:    {groupChange, 0, false, dB{de: -4, ha: -12, nl: -4, pa: -2, ex: -8, by: -4, vi: 14}},
 
 	evProcessGone:    {groupRuntime, 0, false, dB{pl: 14, de: 18, ha: -15, nl: -15, pa: -12, ex: 2, vi: -6, ob: -8}},
 	evProcessStopped: {groupRuntime, 0, false, dB{pl: -6, de: -10, ha: 24, nl: -10, pa: -12, ex: -6, vi: -8, ob: -8}},
@@ -244,6 +247,7 @@ var weights = [numEvidence]row{
 	evEvictedDisk:    {groupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6}},
 	evEvictedThreads: {groupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6}},
 	evOverLimit:      {groupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6}},
+	evMemoryAtEnd:    {groupEnding, 15 * time.Minute, false, dB{pl: -20, de: -20, ha: -14, nl: -14, pa: -20, ex: 24, vi: -6}},
 	evOutOfMemory:    {groupLogs, 5 * time.Minute, false, dB{pl: -4, de: -4, ha: -2, pa: -6, ex: 14, vi: -4}},
 	evPanic:          {groupLogs, 5 * time.Minute, false, dB{pl: -15, de: 16, ha: -8, nl: -8, pa: -10, ex: -2, vi: -6}},
 	evExitCrash:      {groupRuntime, 15 * time.Minute, true, dB{pl: -15, de: 24, ha: -15, nl: -15, pa: -15, ex: -2, vi: -6}},
@@ -268,11 +272,11 @@ var weights = [numEvidence]row{
 
 	evServesErrors:      {groupOwn, 0, false, dB{pl: -6, de: -8, ha: -8, nl: -8, pa: -2, ex: 5, by: 5, vi: 6}},
 	evFailsShort:        {groupOwn, 0, false, dB{ha: -4, ex: 10, vi: -4}},
-	evDiskFull:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -4, pa: -8, ex: 16, by: -4, vi: -6}},
-	evNoDescriptor:      {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 16, by: -4, vi: -4}},
-	evNoThread:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 16, by: -4, vi: -4}},
-	evNoPort:            {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 16, by: -4, vi: -4}},
-	evPoolEmpty:         {groupLogs, time.Minute, false, dB{de: -6, ha: -2, nl: -4, pa: -4, ex: 16, by: -4}},
+	evDiskFull:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -4, pa: -8, ex: 20, by: -4, vi: -6}},
+	evNoDescriptor:      {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 20, by: -4, vi: -4}},
+	evNoThread:          {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 20, by: -4, vi: -4}},
+	evNoPort:            {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 20, by: -4, vi: -4}},
+	evPoolEmpty:         {groupLogs, time.Minute, false, dB{de: -6, ha: -2, nl: -4, pa: -4, ex: 20, by: -4}},
 	evThrottled:         {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
 	evMemoryPressure:    {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
 	evMemoryFull:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 11, vi: -3}},
@@ -287,7 +291,7 @@ var weights = [numEvidence]row{
 	evCalleeSlow:        {groupChange, 0, false, dB{ha: -6, pa: -2, ex: -6, by: -4, vi: 14}},
 	evCalleesWell:       {groupChange, 0, false, dB{vi: -9}},
 	evDemand:            {groupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 11}},
-	evCallersOverloaded: {groupCallers, 15 * time.Second, false, dB{pl: -4, de: -8, ha: -8, nl: -8, pa: -6, ex: 18, vi: 2}},
+	evCallersOverloaded: {groupCallers, 15 * time.Second, false, dB{pl: -4, de: -8, ha: -8, nl: -8, pa: -6, ex: 22, vi: 2}},
 
 	evCutLink:        {groupReach, time.Minute, false, dB{pl: -6, de: -8, ha: -8, nl: -8, pa: 26, ex: -3, vi: -6, ob: -6}},
 	evCutOff:         {groupReach, time.Minute, false, dB{de: 18, pa: 21, ha: 4, ob: 2}},

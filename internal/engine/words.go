@@ -19,7 +19,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 	}
 	if class == ClassUnknown {
 		v.Confidence = rounded(min(b.failure()/(b.failure()+b.p[causeHealthy]+1e-9), ceilingOneSided))
-		e.unknownWords(p, b, v)
+		e.unknownWords(n, p, b, v)
 		return v
 	}
 	v.Subclass = subclass(p, c)
@@ -39,10 +39,12 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 	if class == ClassExhaustion && p.evicted() && n.host != nil && n.host.name != "" {
 		v.Culprit = Culprit{Type: CulpritNode, Name: n.host.name}
 	}
-	if v.Subclass == "overload" {
-		if c := e.pusher(n); c != nil {
+	if old := n.verdict; old != nil && old.Class == class && old.Culprit.Type == CulpritClient && (v.Subclass == "overload" || v.Subclass == "quota") {
+		v.Subclass, v.Culprit = old.Subclass, old.Culprit // who pushed goes on while it is turned away
+	} else if v.Subclass == "overload" || v.Subclass == "quota" {
+		if s := e.pusher(n); s != nil {
 			v.Subclass = "quota"
-			v.Culprit = Culprit{Type: CulpritClient, Name: c.service.id.Name, Service: c.service.id}
+			v.Culprit = Culprit{Type: CulpritClient, Name: s.id.Name, Service: s.id}
 		}
 	}
 	if v.Subclass == "error_response" || v.Subclass == "invalid_response" || v.Subclass == "wrong_answer" {
@@ -71,22 +73,21 @@ const (
 	ceilingOneSided = 0.75
 )
 
-func (e *Engine) unknownWords(p *episode, b *belief, v *Verdict) {
-	first, second := b.best()
-	best := b.likeliest(first)
-	v.Evidence = p.forCause(b, best)
+// unknownWords says what is seen, the two likeliest causes, and what would tell
+// them apart.
+func (e *Engine) unknownWords(n *entity, p *episode, b *belief, v *Verdict) {
+	first, second := b.candidates()
+	v.Evidence = p.forCause(b, first)
 	what := strings.Join(v.Evidence[:min(len(v.Evidence), maxInReason)], "; ")
-	if p.found[evCutOff].strength > 0 {
-		v.Reason = fmt.Sprintf("%s; %s (%.2f) or %s (%.2f): seen from one side only", what, first, b.class(first), second, b.class(second))
-		return
-	}
-	missing := "a probe, an exit status or a process target would tell"
-	if p.hurts() {
-		missing = "heartbeats or a second observer would tell"
-	}
-	v.Reason = fmt.Sprintf("%s; %s (%.2f) or %s (%.2f): %s", what, first, b.class(first), second, b.class(second), missing)
-	if !p.corroborated() {
+	either := fmt.Sprintf("%s (%.2f) or %s (%.2f)", rivalWords(first), b.classOf(first), rivalWords(second), b.classOf(second))
+	missing := e.missing(n, first, second)
+	switch {
+	case p.found[evCutOff].strength > 0:
+		v.Reason = fmt.Sprintf("%s; %s: seen from one side only", what, either)
+	case !p.corroborated():
 		v.Reason = fmt.Sprintf("%s; nothing else speaks, so a stop, a crash and a cut look alike: %s", what, missing)
+	default:
+		v.Reason = fmt.Sprintf("%s; %s: %s", what, either, missing)
 	}
 }
 
@@ -138,7 +139,7 @@ func subclass(p *episode, c cause) string {
 		return "wrong_answer"
 	case causeExhaustion:
 		switch {
-		case has(evOOMKill):
+		case has(evOOMKill) || has(evMemoryAtEnd):
 			return "oom_kill"
 		case has(evEvictedMemory):
 			return "memory"

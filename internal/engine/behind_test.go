@@ -1,0 +1,448 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// behind is a service of several instances behind one name, called by a client
+// that knows only the name. Each instance has a host with a neighbour on it.
+type behind struct {
+	e         *Engine
+	now       Time
+	client    *Source
+	instances []*replica
+	perSecond int
+	seq       uint64
+	each      func(b *Batch) // once a second
+	events    []Event
+}
+
+type replica struct {
+	src, neighbour *Source
+	state          string // "", deadlock, paused, closed, gone, unsent, slow
+	beats          bool
+	status         Status
+	inc, seq       uint64
+	alone          bool // no neighbour tells anything
+	outcome        Outcome
+}
+
+func newBehind(n int) *behind {
+	f := &behind{e: New(DefaultParams()), now: Time(1_800_000_000_000_000_000), perSecond: 12, each: func(*Batch) {},
+		client: NewSource(Source{Service: ServiceID{Name: "web"}, Instance: "web-1", Host: "w"})}
+	for i := range n {
+		host := fmt.Sprintf("h%d", i)
+		f.instances = append(f.instances, &replica{
+			src:       NewSource(Source{Service: ServiceID{Name: "api"}, Instance: fmt.Sprintf("api-%d", i), Host: host}),
+			neighbour: NewSource(Source{Service: ServiceID{Name: "cron"}, Instance: fmt.Sprintf("cron-%d", i), Host: host}),
+			inc:       uint64(i + 1), outcome: OutcomeOK,
+		})
+	}
+	return f
+}
+
+// run lets d pass; everything is told once a second.
+func (f *behind) run(d time.Duration) {
+	for end := f.now.Add(d); f.now < end; {
+		f.now = f.now.Add(time.Second)
+		b := &Batch{Arrived: f.now}
+		var ready []*replica
+		for _, r := range f.instances {
+			if r.state != "unsent" {
+				ready = append(ready, r)
+			}
+			f.live(r, b)
+		}
+		for i := range f.perSecond {
+			f.call(ready[i%len(ready)], b)
+		}
+		b.Served = append(b.Served, Served{Source: f.client, OK: f.perSecond, Last: f.now})
+		f.each(b)
+		f.e.Observe(b)
+		for range 4 {
+			f.e.Tick(f.now)
+		}
+		f.events = append(f.events, f.e.Events()...)
+	}
+}
+
+func (f *behind) live(r *replica, b *Batch) {
+	if r.beats && r.state != "paused" && r.state != "gone" {
+		r.seq++
+		f.seq++
+		b.Beats = append(b.Beats, Beat{Source: r.src, Interval: time.Second, Incarnation: r.inc, Seq: r.seq, Status: r.status})
+	}
+	if !r.alone && r.state != "paused" {
+		b.Served = append(b.Served, Served{Source: r.neighbour, OK: 1, Last: f.now})
+	}
+}
+
+func (f *behind) call(r *replica, b *Batch) {
+	outcome, slow := r.outcome, 0
+	switch r.state {
+	case "deadlock", "paused":
+		outcome = OutcomeTimeout
+	case "closed", "gone":
+		outcome = OutcomeRefused
+	case "slow":
+		slow = 1
+	}
+	b.Calls = append(b.Calls, Calls{Caller: f.client, Callee: Callee{Address: "api:80"}, Outcome: outcome, Count: 1, Slow: slow, First: f.now.Add(-time.Second), Last: f.now})
+	if outcome.Answered() {
+		v := Served{Source: r.src, OK: 1, Slow: slow, Last: f.now}
+		if outcome != OutcomeOK && outcome != OutcomeWrongAnswer {
+			v.OK, v.Failed = 0, 1
+		}
+		b.Served = append(b.Served, v)
+		f.seq++
+		b.Hops = append(b.Hops, Hop{Span: f.seq << 20, Source: f.client, Callee: Callee{Address: "api:80"}}, Hop{Span: f.seq << 20, Server: true, Source: r.src})
+	}
+}
+
+// said lists what was said of whom, but for what was never more than unknown.
+func (f *behind) said() map[string]*Verdict {
+	out := map[string]*Verdict{}
+	for _, ev := range f.events {
+		if v := ev.Verdict; v != nil && v.Class != ClassUnknown && v.Until == 0 {
+			out[string(v.Culprit.Type)+" "+v.Culprit.Name] = v
+		}
+	}
+	return out
+}
+
+func (f *behind) expect(t *testing.T, culprit string, class Class, subclass string) {
+	t.Helper()
+	said := f.said()
+	for who, v := range said {
+		if who != culprit {
+			t.Errorf("accused %s: %s (%s): %s", who, v.Class, v.Subclass, v.Reason)
+		}
+	}
+	if class == ClassNone {
+		return
+	}
+	v := said[culprit]
+	if v == nil {
+		t.Fatalf("%s not accused; held: %v", culprit, f.e.Snapshot())
+	}
+	if v.Class != class || v.Subclass != subclass {
+		t.Errorf("%s: %s (%s), want %s (%s): %s", culprit, v.Class, v.Subclass, class, subclass, v.Reason)
+	}
+}
+
+func TestOneOfSeveralBehindAName(t *testing.T) {
+	for name, c := range map[string]struct {
+		inject          func(f *behind)
+		for_            time.Duration
+		culprit         string
+		class           Class
+		subclass        string
+		setUp           func(f *behind)
+		perSecondBefore int
+	}{
+		"that_answers_nobody_while_its_siblings_do_hangs": {
+			inject: func(f *behind) { f.instances[1].state = "deadlock" }, for_: 20 * time.Second,
+			culprit: "instance api-1", class: ClassCrash, subclass: "hang",
+		},
+		"that_refuses_on_and_on_is_dead": {
+			inject: func(f *behind) { f.instances[1].state = "gone" }, for_: 20 * time.Second,
+			culprit: "instance api-1", class: ClassCrash, subclass: "process_exit",
+		},
+		"that_refuses_on_and_on_and_beats_has_closed_its_port": {
+			setUp:  func(f *behind) { f.instances[1].beats = true },
+			inject: func(f *behind) { f.instances[1].state = "closed" }, for_: 30 * time.Second,
+			culprit: "instance api-1", class: ClassCrash, subclass: "not_listening",
+		},
+		"that_is_no_longer_sent_calls_is_left_in_peace": {
+			inject: func(f *behind) {
+				f.instances[1].state = "unsent"
+				f.each = func(b *Batch) { // one call fails, as on any day
+					b.Calls = append(b.Calls, Calls{Caller: f.client, Callee: Callee{Address: "api:80"}, Outcome: OutcomeTimeout, Count: 1, First: f.now, Last: f.now})
+					f.each = func(*Batch) {}
+				}
+			}, for_: 60 * time.Second,
+		},
+		"that_refuses_for_a_moment_until_it_is_taken_off_may_have_stopped": {
+			inject: func(f *behind) {
+				f.instances[1].state = "gone"
+				f.run(2 * time.Second)
+				f.instances[1].state = "unsent"
+			}, for_: 60 * time.Second,
+		},
+		"that_pauses_for_seconds_with_its_machine_is_left_in_peace": {
+			setUp: func(f *behind) { f.instances[1].beats = true },
+			inject: func(f *behind) {
+				f.instances[1].state = "paused"
+				f.run(6 * time.Second)
+				f.instances[1].state = ""
+			}, for_: 40 * time.Second,
+		},
+		"that_stands_still_while_others_on_its_machine_go_on_hangs": {
+			setUp: func(f *behind) { f.instances[1].beats = true },
+			inject: func(f *behind) {
+				r := f.instances[1]
+				r.state = "deadlock"
+				r.beats = false
+			}, for_: 20 * time.Second,
+			culprit: "instance api-1", class: ClassCrash, subclass: "hang",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newBehind(3)
+			if c.setUp != nil {
+				c.setUp(f)
+			}
+			f.run(2 * time.Minute)
+			c.inject(f)
+			f.run(c.for_)
+			f.expect(t, c.culprit, c.class, c.subclass)
+		})
+	}
+}
+
+func TestServiceIsJudgedAsOneWhereAllOfItIsSlow(t *testing.T) {
+	f := newBehind(3)
+	f.each = func(b *Batch) { // its own callee is as fast as ever
+		for _, r := range f.instances {
+			b.Calls = append(b.Calls, Calls{Caller: r.src, Callee: Callee{Address: "db:5432"}, Outcome: OutcomeOK, Count: 3, First: f.now, Last: f.now})
+		}
+	}
+	f.run(2 * time.Minute)
+	f.perSecond = 40
+	for _, r := range f.instances {
+		r.state = "slow"
+	}
+	f.run(40 * time.Second)
+	f.expect(t, "service api", ClassExhaustion, "overload")
+}
+
+func TestRetriesAreNoDemand(t *testing.T) {
+	t.Run("callers_try_three_times_because_it_fails", func(t *testing.T) {
+		f := newBehind(1)
+		f.run(2 * time.Minute)
+		f.perSecond = 36
+		f.each = func(b *Batch) { b.Served[len(b.Served)-1].OK = 12 } // what it is asked itself
+		f.instances[0].outcome = OutcomeOverloaded
+		f.run(40 * time.Second)
+		f.expect(t, "instance api-0", ClassExhaustion, "quota")
+	})
+	t.Run("a_client_asks_six_times_as_much", func(t *testing.T) {
+		f := newBehind(1)
+		f.run(2 * time.Minute)
+		f.perSecond = 72
+		f.instances[0].outcome = OutcomeOverloaded
+		f.run(40 * time.Second)
+		if v := f.said()["client web"]; v == nil {
+			t.Errorf("the client is not blamed: %v", f.said())
+		}
+	})
+}
+
+func TestUsualRateIsLearnedBeforeItIsJudged(t *testing.T) {
+	var r rate
+	now := Time(1e9)
+	for range 20 { // every second one call; the first batch comes late
+		now = now.Add(time.Second)
+		r.add(1, now, true)
+		if r.more(demandFrom, now) {
+			t.Fatalf("more than usual after %v: %+v", time.Duration(now-1e9), r)
+		}
+	}
+	for range 60 {
+		now = now.Add(time.Second)
+		r.add(1, now, true)
+	}
+	for range 12 {
+		now = now.Add(time.Second)
+		r.add(6, now, false)
+	}
+	if !r.more(demandFrom, now) || r.rose == 0 {
+		t.Errorf("six times as often is not more: %+v", r)
+	}
+	if r.more(demandFrom, now.Add(time.Minute)) {
+		t.Error("what was a minute ago is taken for now")
+	}
+}
+
+func TestStopsInOrder(t *testing.T) {
+	refusedProbe := func(f *behind, r *replica, b *Batch) {
+		b.Probes = append(b.Probes, Probe{Source: r.src, Target: "tcp://api-1:80", Outcome: OutcomeRefused, Interval: time.Second, Direct: true})
+	}
+	t.Run("what_it_refused_while_away_is_forgiven_when_it_is_back", func(t *testing.T) {
+		f := newBehind(1)
+		r := f.instances[0]
+		r.beats, r.status = true, StatusReady
+		f.run(2 * time.Minute)
+		r.status = StatusStopping
+		f.run(2 * time.Second)
+		r.state = "gone"
+		f.each = func(b *Batch) { refusedProbe(f, r, b) }
+		f.run(30 * time.Second)
+		r.state, r.status, r.inc, r.seq = "closed", StatusStarting, 77, 0
+		f.run(20 * time.Second)
+		r.state, r.status = "", StatusReady
+		f.each = func(*Batch) {}
+		f.run(20 * time.Second)
+		f.expect(t, "", ClassNone, "")
+	})
+	t.Run("an_older_word_that_comes_later_does_not_undo_the_announcement", func(t *testing.T) {
+		f := newBehind(1)
+		r := f.instances[0]
+		r.beats, r.status = true, StatusReady
+		f.run(2 * time.Minute)
+		r.status = StatusStopping
+		f.run(time.Second)
+		f.e.Observe(&Batch{Arrived: f.now, Beats: []Beat{{Stamp: Stamp{Observer: "other", At: f.now, Uptime: time.Hour, Seq: 9},
+			Source: r.src, Interval: time.Second, Incarnation: r.inc, Seq: r.seq - 1, Status: StatusReady}}})
+		r.state = "gone"
+		f.run(30 * time.Second)
+		f.expect(t, "", ClassNone, "")
+	})
+	gone := func(status Status) *behind {
+		f := newBehind(2)
+		f.perSecond = 0 // nobody who calls it tells
+		r := f.instances[1]
+		r.beats, r.status = true, status
+		f.each = func(b *Batch) {
+			b.Probes = append(b.Probes, Probe{Source: r.src, Target: "tcp://api-1:80", Outcome: OutcomeOK, Interval: time.Second, Direct: true})
+		}
+		f.run(2 * time.Minute)
+		r.state = "gone"
+		f.each = func(b *Batch) { refusedProbe(f, r, b) }
+		f.run(40 * time.Second)
+		return f
+	}
+	t.Run("one_that_is_gone_and_hurts_nobody_may_have_been_stopped", func(t *testing.T) {
+		gone(StatusUnset).expect(t, "", ClassNone, "")
+	})
+	t.Run("but_not_one_whose_heartbeats_tell_how_it_is", func(t *testing.T) {
+		gone(StatusReady).expect(t, "instance api-1", ClassCrash, "process_exit")
+	})
+}
+
+func TestKilledAtItsMemoryLimit(t *testing.T) {
+	for name, c := range map[string]struct {
+		share    func(second int) float64
+		class    Class
+		subclass string
+	}{
+		"its_memory_grew_until_it_was_killed":   {func(s int) float64 { return 0.3 + max(0, float64(s-60))*0.011 }, ClassExhaustion, "oom_kill"},
+		"its_memory_was_always_as_full_as_that": {func(int) float64 { return 0.97 }, ClassCrash, "process_exit"},
+		"its_memory_was_far_from_full":          {func(int) float64 { return 0.4 }, ClassCrash, "process_exit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newBehind(1)
+			r, second := f.instances[0], 0
+			f.each = func(b *Batch) {
+				if second++; second%5 == 0 {
+					b.Levels = append(b.Levels, Level{Source: r.src, Kind: LevelMemory, Share: c.share(second), At: f.now})
+				}
+			}
+			f.run(2 * time.Minute)
+			r.state = "gone"
+			f.each = func(*Batch) {}
+			f.e.Observe(&Batch{Arrived: f.now, Facts: []Fact{{Source: r.src, Kind: FactExit, Value: 137, At: f.now}}})
+			f.run(20 * time.Second)
+			f.expect(t, "instance api-0", c.class, c.subclass)
+		})
+	}
+}
+
+func TestWrongAnswersOfOneThatIsCalledRarely(t *testing.T) {
+	f := newBehind(1)
+	f.perSecond = 0
+	second, wrongs := 0, 0
+	f.each = func(b *Batch) {
+		if second++; second%5 == 0 {
+			o := OutcomeOK
+			if second > 200 && second%2 == 0 && wrongs > 0 {
+				o = OutcomeWrongAnswer
+				wrongs--
+			}
+			f.instances[0].outcome = o
+			f.call(f.instances[0], b)
+		}
+	}
+	f.run(210 * time.Second)
+	wrongs = 1
+	f.run(30 * time.Second)
+	f.expect(t, "", ClassNone, "") // a single one is no habit
+	wrongs = 10
+	f.run(60 * time.Second)
+	f.expect(t, "instance api-0", ClassByzantine, "invalid_response")
+}
+
+func TestDigestsThatLaySomewhereAreNoDissent(t *testing.T) {
+	f := newBehind(0)
+	var srcs []*Source
+	for i := range 3 {
+		srcs = append(srcs, NewSource(Source{Service: ServiceID{Name: "store"}, Instance: fmt.Sprintf("s-%d", i), Host: fmt.Sprintf("h%d", i)}))
+	}
+	seq := uint64(0)
+	beat := func(i int, seq uint64) Beat {
+		return Beat{Source: srcs[i], Interval: time.Second, Incarnation: uint64(i + 1), Seq: seq, Digest: fmt.Sprint("state ", seq/20)}
+	}
+	held := false
+	var kept []Beat
+	f.perSecond = 0
+	f.instances = []*replica{{src: srcs[0], state: "unsent", alone: true}}
+	f.each = func(b *Batch) {
+		seq++
+		b.Beats = append(b.Beats, beat(0, seq), beat(1, seq))
+		if held {
+			kept = append(kept, beat(2, seq))
+			return
+		}
+		b.Beats = append(append(b.Beats, kept...), beat(2, seq))
+		kept = nil
+	}
+	f.run(90 * time.Second)
+	held = true
+	f.run(15 * time.Second)
+	held = false
+	f.run(30 * time.Second)
+	f.expect(t, "", ClassNone, "")
+}
+
+func TestUnknownSaysWhatWouldTell(t *testing.T) {
+	var b belief
+	b.p[causeDead], b.p[causePlanned], b.p[causeNotListening], b.p[causePartition] = 0.4, 0.3, 0.2, 0.05
+	if first, second := b.candidates(); first != causeDead || second != causePlanned {
+		t.Errorf("candidates %v and %v", causeNames[first], causeNames[second])
+	}
+	e := New(DefaultParams())
+	n := &entity{src: &Source{}}
+	if got := e.missing(n, causeDead, causePlanned); got != "its exit status or a word from it when it stops would tell" {
+		t.Error(got)
+	}
+	n.saysHowItIs = true
+	if got := e.missing(n, causePlanned, causeDead); got != "its exit status would tell" {
+		t.Error(got)
+	}
+	n.facts = []Fact{{Kind: FactExit}}
+	if got := e.missing(n, causePlanned, causeDead); got != "how it comes back will tell" {
+		t.Error(got)
+	}
+}
+
+func TestEmptyPoolIsItsOwnersAndNotTheCallees(t *testing.T) {
+	f := newBehind(1)
+	dry := false
+	f.each = func(b *Batch) {
+		to := Callee{Address: "db:5432"}
+		b.Calls = append(b.Calls, Calls{Caller: f.client, Callee: to, Outcome: OutcomeOK, Count: 4, First: f.now, Last: f.now})
+		if dry {
+			b.Calls = append(b.Calls, Calls{Caller: f.client, Callee: to, Outcome: OutcomeOverloaded, Count: 4, First: f.now, Last: f.now})
+			b.Facts = append(b.Facts, Fact{Source: f.client, Kind: FactPoolEmpty, At: f.now, Text: "Connection is not available, request timed out after 1500ms"})
+		}
+	}
+	f.run(2 * time.Minute)
+	dry = true
+	f.run(20 * time.Second)
+	f.expect(t, "instance web-1", ClassExhaustion, "connection_pool")
+}

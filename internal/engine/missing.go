@@ -1,0 +1,114 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"slices"
+	"strings"
+)
+
+// What would tell two causes apart that look alike so far, of what this entity
+// does not tell yet.
+
+// tells is something that an entity may tell, or that may look at it.
+type tells uint8
+
+const (
+	tellsExit     tells = iota // how it ended
+	tellsProcess               // its process, as its host sees it
+	tellsBeats                 // heartbeats
+	tellsFarewell              // that it will stop
+	tellsProbe                 // somebody asks it
+	tellsBeyond                // somebody looks from elsewhere
+	tellsServed                // calls that it answers
+	tellsCalls                 // calls that it makes
+	tellsLevels                // what its resources are used for
+)
+
+var tellsWords = [...]string{
+	tellsExit: "its exit status", tellsProcess: "a process target on its host", tellsBeats: "heartbeats of its own",
+	tellsFarewell: "a word from it when it stops", tellsProbe: "a probe of its port", tellsBeyond: "an observer that looks from elsewhere",
+	tellsServed: "its own spans", tellsCalls: "spans of the calls that it makes", tellsLevels: "metrics of its resources",
+}
+
+// apart lists, for two causes, what tells them apart, best first.
+var apart = map[[2]cause][]tells{
+	{causePlanned, causeDead}:           {tellsExit, tellsFarewell},
+	{causePlanned, causeHang}:           {tellsProcess, tellsFarewell, tellsProbe},
+	{causePlanned, causeNotListening}:   {tellsFarewell, tellsBeats},
+	{causePlanned, causePartition}:      {tellsBeyond, tellsFarewell, tellsProbe},
+	{causePlanned, causeExhaustion}:     {tellsExit, tellsFarewell},
+	{causeDead, causePartition}:         {tellsProbe, tellsProcess, tellsBeyond, tellsExit},
+	{causeDead, causeExhaustion}:        {tellsExit, tellsLevels},
+	{causeDead, causeVictim}:            {tellsProbe, tellsProcess},
+	{causeHang, causePartition}:         {tellsProbe, tellsProcess, tellsBeyond},
+	{causeHang, causeExhaustion}:        {tellsServed, tellsLevels, tellsBeats},
+	{causeHang, causeVictim}:            {tellsCalls, tellsProcess},
+	{causeNotListening, causePartition}: {tellsProbe, tellsBeyond},
+	{causePartition, causeExhaustion}:   {tellsBeyond, tellsLevels, tellsServed},
+	{causePartition, causeVictim}:       {tellsProbe, tellsCalls},
+	{causeExhaustion, causeByzantine}:   {tellsLevels, tellsCalls},
+	{causeExhaustion, causeVictim}:      {tellsCalls, tellsLevels},
+	{causeByzantine, causeVictim}:       {tellsCalls},
+}
+
+// candidates are the two likeliest causes of different classes, what is no
+// failure of the entity included.
+func (b *belief) candidates() (first, second cause) {
+	first, second = causeHealthy, causeHealthy
+	for c := causePlanned; c < causeObserver; c++ {
+		switch {
+		case first == causeHealthy || b.p[c] > b.p[first]:
+			if first != causeHealthy && first.class() != c.class() {
+				second = first
+			}
+			first = c
+		case first.class() == c.class() && c.class() != ClassNone:
+		case second == causeHealthy || b.p[c] > b.p[second]:
+			second = c
+		}
+	}
+	return first, second
+}
+
+// missing says what would tell the two apart: at most two things that are not
+// there.
+func (e *Engine) missing(n *entity, first, second cause) string {
+	list := apart[[2]cause{min(first, second), max(first, second)}]
+	var out []string
+	for _, t := range list {
+		if len(out) < 2 && !e.has(n, t) {
+			out = append(out, tellsWords[t])
+		}
+	}
+	if len(out) == 0 {
+		return "how it comes back will tell"
+	}
+	return strings.Join(out, " or ") + " would tell"
+}
+
+// has says whether n is known by something already.
+func (e *Engine) has(n *entity, t tells) bool {
+	switch t {
+	case tellsExit:
+		return slices.ContainsFunc(n.facts, func(f Fact) bool { return f.Kind == FactExit })
+	case tellsProcess:
+		return n.process.known
+	case tellsBeats:
+		return slices.ContainsFunc(n.streams, func(s *stream) bool { return s.kind == signBeat })
+	case tellsFarewell:
+		return n.saysHowItIs
+	case tellsProbe:
+		return slices.ContainsFunc(n.probes, func(p *probeState) bool { return p.process == nil && e.current(p) })
+	case tellsBeyond:
+		return len(n.views) > 1
+	case tellsServed:
+		return n.served.total > 0
+	case tellsCalls:
+		return n.eachCallee(func(*edge) bool { return true })
+	case tellsLevels:
+		return n.levels != nil
+	}
+	return false
+}

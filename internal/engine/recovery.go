@@ -1,0 +1,139 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"time"
+)
+
+// over says whether the failure is seen to be over: everything that was bad is
+// good again, for long enough to count.
+func (e *Engine) over(n *entity, p *episode) bool {
+	if e.now.Sub(p.latest) >= e.params.LeaveFor {
+		return true
+	}
+	replaced := e.successor(n) != nil
+	if !e.heardSince(n, p, replaced) {
+		return false
+	}
+	if p.bad[groupHeartbeat] && !replaced && !e.beatsAgain(n, p) {
+		return false
+	}
+	if p.bad[groupProbe] && !replaced && !e.probesAgain(n) {
+		return false
+	}
+	if p.bad[groupCallers] && !e.callersAgain(n) {
+		return false
+	}
+	if p.bad[groupRuntime] && !replaced && !e.runsAgain(n, p) {
+		return false
+	}
+	if p.bad[groupIntegrity] && !e.rightAgain(n) {
+		return false
+	}
+	if !replaced && e.refusedLately(n) {
+		return false
+	}
+	if p.bad[groupReach] && n.cut != nil && !n.cut.reachable(e.now) {
+		return false
+	}
+	if n.verdict == nil && !p.bad[groupHeartbeat] && !p.bad[groupProbe] && !p.bad[groupCallers] && !p.bad[groupRuntime] && !p.bad[groupReach] && !p.bad[groupIntegrity] {
+		// A hint, such as a panic in a log or a restart, that led nowhere.
+		return e.now.Sub(p.latest) >= hintFor && e.now.Sub(p.began) >= hintFor
+	}
+	return replaced || e.now.Sub(p.latest) >= settleFor
+}
+
+// refusedLately says whether a limit refused n, in its own words, a short while ago.
+func (e *Engine) refusedLately(n *entity) bool {
+	for i := range n.facts {
+		if f := &n.facts[i]; saturationFacts[f.Kind] != 0 && f.At > n.cleared && e.now.Sub(f.At) < e.params.RecoveryCalls {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	// hintFor is how long a hint alone keeps an entity under suspicion.
+	hintFor = 30 * time.Second
+	// settleFor is how long all must be well before a failure is over.
+	settleFor = time.Second
+)
+
+// beatsAgain: the sender is back for RecoveryBeats intervals.
+func (e *Engine) beatsAgain(n *entity, p *episode) bool {
+	for _, s := range n.streams {
+		if s.gaps.interval == 0 {
+			continue
+		}
+		if s.strength(e) > 0 {
+			if s.kind == signTelemetry && len(n.streams) > 1 {
+				continue // its heartbeats count for more
+			}
+			return false
+		}
+		if s.kind == signBeat && p.backAt != 0 && e.now.Sub(p.backAt) < time.Duration(e.params.RecoveryBeats*float64(s.gaps.interval)) {
+			return false
+		}
+	}
+	return true
+}
+
+// probesAgain: every current probe is answered, twice in a row.
+func (e *Engine) probesAgain(n *entity) bool {
+	for _, ps := range n.probes {
+		if e.current(ps) && (ps.outcome != OutcomeOK || ps.run < 2) {
+			return false
+		}
+	}
+	return true
+}
+
+// callersAgain: calls succeed and none fails any more, or, where nobody calls,
+// none has failed for RecoveryCalls.
+func (e *Engine) callersAgain(n *entity) bool {
+	s := n.calls
+	if s == nil && n.service != nil && n.service.whole != nil {
+		s = n.service.whole.calls
+	}
+	if n.calls != nil && n.calls.turnsAway(e) {
+		return false
+	}
+	if s == nil || s.lastFail == 0 {
+		return true
+	}
+	quiet := e.now.Sub(s.lastFail)
+	if s.okEnd > s.failEnd && s.lastOK > s.lastFail {
+		return quiet >= e.params.RecoveryCalls/recoveredSooner
+	}
+	return quiet >= e.params.RecoveryCalls+s.told.slack()
+}
+
+// recoveredSooner: successes seen after the last failure shorten the wait.
+const recoveredSooner = 5
+
+// runsAgain: after an exit or a kill, some sign of life came.
+func (e *Engine) runsAgain(n *entity, p *episode) bool {
+	ended := p.onset
+	for i := range n.facts {
+		if k := n.facts[i].Kind; k == FactExit || k == FactOOMKill {
+			ended = max(ended, n.facts[i].At)
+		}
+	}
+	for _, ps := range n.probes {
+		if ps.process != nil && e.current(ps) {
+			return ps.process.State == ProcessRunning
+		}
+	}
+	for _, s := range n.streams {
+		if s.fresh() && s.heardAt() > ended.Add(time.Second) {
+			return true
+		}
+	}
+	return len(n.streams) == 0 && e.callersAgain(n) && n.calls != nil
+}
+
+// heardAt is the engine's time at the latest sign.
+func (s *stream) heardAt() Time { return s.observer.seen.Add(-s.silence()) }

@@ -1,0 +1,184 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// How long a class must lead before it is entered, and what is given time to
+// pass by itself.
+
+const (
+	// stoppedWait is how long somebody may stop a process for: to move its
+	// machine, or to look into it.
+	stoppedWait = 2 * time.Second
+	// asleepWait is how long one is given whose whole machine may have stopped:
+	// hypervisors pause machines for seconds.
+	asleepWait = 10 * time.Second
+	// pauseWait is how long one is given that stands still while others on its
+	// machine go on: collectors of garbage do that.
+	pauseWait = 2500 * time.Millisecond
+	// drainsFor is how long one may take to end what it has begun after a balancer
+	// was told to send it nothing more.
+	drainsFor = 10 * time.Second
+	// refusedWait is how long refusals alone must go on.
+	refusedWait = 1500 * time.Millisecond
+	// overloadedWait is how long it takes to see which caller asks for more than
+	// usual.
+	overloadedWait = 2 * time.Second
+	// reachWait gives the ways that are cut the time to be told from each other.
+	reachWait = 2 * time.Second
+	// serviceWait gives the instances of a service the time to be told apart.
+	serviceWait = 3 * time.Second
+)
+
+// wait is how long a class must lead.
+func (e *Engine) wait(n *entity, p *episode, b *belief, class Class) time.Duration {
+	switch {
+	case class == ClassUnknown && !e.longSilent(n, p):
+		return e.params.UnknownFor
+	case p.proof():
+		return 0
+	case n.kind == kindService:
+		return serviceWait // one of its instances may turn out to be the one
+	case class == ClassCrash && p.onlyRefused():
+		if n.kind != kindInstance {
+			return 2 * refusedWait
+		}
+		return refusedWait // a switch to a standby takes moments
+	case class == ClassCrash && p.found[evProcessStopped].now:
+		return stoppedWait
+	case class == ClassExhaustion && p.found[evCallersOverloaded].strength > 0:
+		return overloadedWait
+	case class == ClassPartition:
+		return reachWait // what is cut may turn out to be more
+	}
+	return e.params.EnterFor
+}
+
+// mayPass says whether what looks like a crash may yet turn out to be nothing: a
+// machine or a process that pauses, or a stop that nobody announced and that
+// hurts nobody.
+func (e *Engine) mayPass(n *entity, p *episode, b *belief) bool {
+	if p.proof() || n.verdict != nil && n.verdict.Class == ClassCrash {
+		return false
+	}
+	if back := n.back(); back > p.onset && p.onset != 0 && !p.violent() {
+		// It, or another on its machine, stood still and went on.
+		return p.lasted(n, e.now, back) < asleepWait
+	}
+	lasted := p.lasted(n, e.now, 0)
+	switch b.likeliest(ClassCrash) {
+	case causeHang:
+		return !p.found[evProcessStopped].now && lasted < e.pauseOf(n, p)
+	case causeNotListening:
+		return n.kind == kindInstance && p.found[evBeating].now && lasted < drainsFor && !p.refusedItself()
+	case causeDead:
+		// Who is called often and dies hurts somebody at once.
+		return !p.bad[groupCallers] && n.rate.usual >= calledFrom && e.now.Sub(p.onset) < unhurtAfter+n.served.told.slack() && !p.violent()
+	}
+	return false
+}
+
+// back is when n, or somebody on its machine, went on after it had stood still;
+// 0 if it does not beat now.
+func (n *entity) back() Time {
+	t := n.resumed
+	if n.host != nil && n.host.name != "" {
+		t = max(t, n.host.resumed)
+	}
+	for _, s := range n.streams {
+		if s.kind == signBeat && !s.fresh() {
+			return 0
+		}
+	}
+	return t
+}
+
+// refusedItself says whether its own address refuses, as against a name under
+// which a balancer no longer finds anybody.
+func (p *episode) refusedItself() bool {
+	return p.found[evProbeRefused].now || p.direct
+}
+
+// pauseOf is how long n may stand still without harm, by what is known of its
+// surroundings.
+func (e *Engine) pauseOf(n *entity, p *episode) time.Duration {
+	switch {
+	case n.kind != kindInstance:
+		return asleepWait
+	case n.beatsThroughout(p.onset):
+		return 0 // its timers run: it does not stand still
+	case e.hostAsleep(n):
+		return asleepWait
+	case p.onset != 0 && n.seenRun > p.onset.Add(time.Second), // its machine's agent is awake
+		p.onset != 0 && n.host != nil && n.host.awakeAfter(n, p.onset.Add(time.Second)):
+		return pauseWait
+	}
+	return asleepWait
+}
+
+// lasted is how long the failure has lasted, at most since t, by the times of
+// what shows it, however late that is told.
+func (p *episode) lasted(n *entity, now, t Time) time.Duration {
+	d := time.Duration(0)
+	for _, s := range n.streams {
+		if s.kind == signBeat {
+			d = max(d, s.silence())
+		}
+	}
+	stats := n.calls
+	if n.kind == kindInstance && p.stalls {
+		stats = n.service.whole.calls
+	}
+	if stats != nil && stats.lastFail != 0 {
+		d = max(d, stats.failEnd.Sub(max(stats.firstFail, t)))
+	}
+	for _, ps := range n.probes {
+		if ps.outcome != OutcomeOK && ps.at != 0 {
+			d = max(d, ps.at.Sub(max(ps.first, t)))
+		}
+	}
+	if p.found[evReadsNothing].now {
+		d = max(d, now.Sub(max(p.onset, t)))
+	}
+	return d
+}
+
+// beatsThroughout says whether n's heartbeats came without a break since t.
+func (n *entity) beatsThroughout(t Time) bool {
+	for _, s := range n.streams {
+		if s.kind == signBeat && s.fresh() && s.broken < t {
+			return true
+		}
+	}
+	return false
+}
+
+// hostAsleep says whether the observer on n's host is silent, too.
+func (e *Engine) hostAsleep(n *entity) bool {
+	if n.host == nil || n.host.observer == nil {
+		return false
+	}
+	o := n.host.observer
+	return o.ownBeat && (e.now.Sub(o.seen) > 2*o.interval+time.Second || o.justWoke())
+}
+
+// onlyRefused says whether nothing but refused connections speaks of a crash.
+func (p *episode) onlyRefused() bool {
+	refused := false
+	for kind := range p.found {
+		f := &p.found[kind]
+		if f.strength == 0 || weights[kind].weights[causeDead] < 3 {
+			continue
+		}
+		switch evidence(kind) {
+		case evCallersRefused, evProbeRefused, evCallersReset, evProbeReset, evStillRefused, evCallersUnavailable, evStillUnavailable:
+			refused = true
+		case evNoProgress, evHostAlive:
+		default:
+			return false
+		}
+	}
+	return refused
+}
