@@ -116,7 +116,11 @@ func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64
 		if d.chance(0.4) {
 			return answer{t + u.timeout, engine.OutcomeTimeout}
 		}
-		return answer{t + d.around(5*time.Millisecond, 1), pick(d, engine.OutcomeReset, engine.OutcomeUnavailable, engine.OutcomeServerError)}
+		o := pick(d, engine.OutcomeReset, engine.OutcomeUnavailable, engine.OutcomeServerError)
+		if is := to.now(t).is; o == engine.OutcomeServerError && (is == dead || is == stopped || is == stuck || w.way(end{p.host, p}, end{to.host, to}, t).loss >= 1) {
+			o = engine.OutcomeReset // nobody is there who could answer
+		}
+		return answer{t + d.around(5*time.Millisecond, 1), o}
 	}
 	give := t + u.timeout
 	net := w.way(end{p.host, p}, end{to.host, to}, t)
@@ -220,6 +224,9 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 	s := p.svc
 	end := begin
 	p.arrivals++
+	if i := w.injection; w.injected && i.culprit == p && begin >= i.start && begin < i.end {
+		i.asked++
+	}
 	switch {
 	case d.chance(p.has(turningAway, begin)):
 		return w.served(p, begin, begin+time.Millisecond, engine.OutcomeOverloaded, key), true

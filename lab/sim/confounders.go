@@ -57,6 +57,7 @@ func quickRestart(w *world, i *injection) bool {
 	inc := p.life.at(i.start).inc
 	w.announces(p, i.start)
 	gone := i.start + w.span(500*time.Millisecond, 2*time.Second)
+	p.life.set(i.start, draining, inc)
 	p.life.set(gone, dead, inc)
 	p.ends = append(p.ends, ending{gone, 143, false})
 	if w.habits.Exits {

@@ -26,6 +26,7 @@ type episode struct {
 	Class    engine.Class `json:"class"` // what is right; empty for a confounder
 	Hidden   bool         `json:"hidden,omitempty"`
 	OneSided bool         `json:"one_sided,omitempty"`
+	Passes   engine.Class `json:"passes,omitempty"` // what a hidden fault may be called as well
 	What     string       `json:"what"`
 	Habits   habits       `json:"habits"`
 	Skipped  bool         `json:"skipped,omitempty"`
@@ -91,7 +92,7 @@ func playFor(seed uint64, number int, list []scenario, quiet time.Duration, verb
 	w.injected = true
 	w.agenda.run(inj.end + afterwards)
 	inj.settle(w)
-	ep.Hidden, ep.OneSided, ep.What = inj.hidden, inj.oneSided, inj.what
+	ep.Hidden, ep.OneSided, ep.Passes, ep.What = inj.hidden, inj.oneSided, inj.passes, inj.what
 	w.judge(&ep)
 	if w.verbose {
 		ep.events = append([]string{fmt.Sprintf("%8.2f  %s of%s%s until %.2f", inj.start.Seconds(), sc.name, " ", inj.what, inj.end.Seconds())}, w.seen...)

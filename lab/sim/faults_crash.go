@@ -18,6 +18,7 @@ func dies(code int, panics bool) func(w *world, i *injection) bool {
 		}
 		i.blame(p)
 		i.hidden = !w.watched(p) && !(panics && p.svc.logs)
+		i.ends = !(panics && p.svc.logs)
 		if panics {
 			w.say(p, engine.FactPanic, i.start-time.Millisecond, "panic: runtime error: invalid memory address or nil pointer dereference")
 		}
@@ -35,7 +36,7 @@ func crashLoop(w *world, i *injection) bool {
 		return false
 	}
 	i.blame(p)
-	i.hidden = !w.watched(p)
+	i.hidden, i.ends = !w.watched(p), true
 	at, pause := i.start, 2*time.Second
 	for n := range w.number(3, 5) {
 		w.ends(p, at, pick(w.dice, 1, 2, 139), false)
@@ -96,6 +97,7 @@ func becomes(s state) func(w *world, i *injection) bool {
 		}
 		i.blame(p)
 		i.hidden = p.svc.layer == 0 && !w.looked(p)
+		i.ends = s == deaf && !p.svc.beats && !p.svc.signs
 		i.end = i.start + w.span(25*time.Second, 70*time.Second)
 		p.life.pause(i.start, i.end, s)
 		return true

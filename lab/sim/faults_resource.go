@@ -39,8 +39,10 @@ func outOfMemory(leaks bool) func(w *world, i *injection) bool {
 		back := kill + w.downFor()
 		i.end = back + w.span(time.Second, 4*time.Second)
 		w.returns(p, back, i.end)
-		// The kernel's word is the only difference from any other kill.
-		i.hidden = !w.habits.Kernel
+		// The kernel's word is the only difference from any other kill, unless
+		// somebody saw its memory grow.
+		i.hidden = !w.habits.Kernel && !(leaks && w.habits.Exits && (w.habits.Levels && p.svc.signs || w.examined(p)))
+		i.passes = engine.ClassCrash
 		return true
 	}
 }
@@ -55,6 +57,7 @@ func throttle(w *world, i *injection) bool {
 	p.suffers(i.start, i.end, throttled, w.real(0.4, 0.95))
 	p.suffers(i.start, i.end, slow, w.slowEnough(p))
 	i.hidden = !w.examined(p) && !(w.habits.Levels && p.svc.signs)
+	i.felt = true // a process that is throttled and asked for nothing is none's concern
 	return true
 }
 

@@ -21,6 +21,12 @@ type injection struct {
 	hidden     bool                        // nothing observable gives the class away
 	oneSided   bool                        // nobody behind the cut can report meanwhile
 	hurt       int                         // calls that it made fail
+	hurtFrom   time.Duration               // when the first of them ended,
+	hurtTill   time.Duration               // and the last
+	ends       bool                        // a process ends
+	asked      int                         // requests that came to the culprit meanwhile
+	felt       bool                        // only those who ask it can feel it
+	passes     engine.Class                // what a hidden fault may be called as well: all that can be seen of it
 	byCallers  bool                        // only those who call it can see it
 	culprit    *proc                       // a process that is the only culprit
 	cuts       func(a, b *proc) bool       // the calls that a broken network touches
@@ -34,16 +40,32 @@ const seenFrom = 4
 // hurts counts calls that the fault made fail.
 func (i *injection) hurts(begin, end time.Duration, p, to *proc) {
 	if end >= i.start && begin < i.end && (i.culprit == to || i.cuts != nil && i.cuts(p, to)) {
-		i.hurt++
+		if i.hurt++; i.hurt == 1 {
+			i.hurtFrom = end
+		}
+		i.hurtTill = max(i.hurtTill, end)
 	}
+}
+
+// momentary is how long callers may be refused by one that stops in order, until
+// they are sent elsewhere.
+const momentary = 4 * time.Second
+
+// likeAStop says whether the end of p looks like one in order that nobody
+// announced: it is gone, and whoever called it was soon sent elsewhere.
+func (i *injection) likeAStop(w *world, p *proc) bool {
+	return i.ends && !w.habits.Exits && !(w.habits.Announces && p.svc.beats) && i.hurtTill-i.hurtFrom < momentary
 }
 
 // settle finds out whether anything of the fault could be seen.
 func (i *injection) settle(w *world) {
-	if i.hurt >= seenFrom || i.hidden {
+	p := i.culprit
+	if i.hidden = i.hidden || p != nil && i.likeAStop(w, p); i.hurt >= seenFrom || i.hidden {
 		return
 	}
-	switch p := i.culprit; {
+	switch {
+	case i.felt && i.asked < seenFrom:
+		i.hidden = true
 	case i.cuts != nil:
 		i.hidden = true
 	case p == nil || i.scenario.class != engine.ClassCrash && !i.byCallers:

@@ -131,7 +131,7 @@ func (s *summary) clean(ep *episode) {
 func (ep *episode) good() bool {
 	c := ep.Final.Class
 	if ep.Hidden {
-		return c == ep.Class || c == engine.ClassNone || c == engine.ClassUnknown
+		return c == ep.Class || c == engine.ClassNone || c == engine.ClassUnknown || c == ep.Passes
 	}
 	return c == ep.Class && ep.Final.Culprit
 }
