@@ -60,7 +60,8 @@ func (e *Engine) lookForCuts() {
 	}
 	e.cutSuspected = silent
 	if silent {
-		for _, f := range solve(sights, e.here) {
+		found := solve(sights, e.here)
+		for _, f := range found {
 			if f.sure >= surelyCut && !f.tooNarrow(sights) && !f.oneObserversWord() {
 				e.believe(f, false)
 			}

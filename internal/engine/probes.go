@@ -90,6 +90,9 @@ func (e *Engine) probed(b *Probe) {
 	} else if h := e.host(o.host); h != nil && o.credible(e.now) {
 		h.observer = o
 		e.seenFrom(n, h, nil, b.Outcome, 1, e.now, e.now)
+		if ok && b.RTT > 0 && n.host != h {
+			n.view(h, nil).net.add(e, b.RTT)
+		}
 	}
 	if !ok {
 		e.suspect(n)

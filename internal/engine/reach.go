@@ -39,6 +39,7 @@ type cut struct {
 	near, far side
 	lossy     bool    // a part gets through
 	prior     float64 // nats
+	placed    placing // where it takes those to stand of whom nobody tells
 }
 
 const (
@@ -57,12 +58,21 @@ const (
 	priorZoneToZone = -5.0
 	priorHostToHost = -5.5
 	priorLossy      = -1.0
+	priorPlaced     = -1.0 // that a server stands on a certain side, where nobody tells
 	priorHostToOne  = -5.8
+	// A caller that is ill itself is late; that it cannot even connect is the
+	// network's doing, and then the way to the one that it did not reach is the
+	// least that can be cut.
+	priorCaller    = -3.0
+	priorCallerCut = -7.0
 )
 
 // predicts says whether the cut silences a sight. A reply has to come back, so
 // the direction does not matter.
 func (c *cut) predicts(s *sight) bool {
+	if s.placeless() {
+		return c.predictsAt(s, c.placed[s.target])
+	}
 	if c.far.anywhere() { // near is cut off from all others
 		return c.near.has(s.from, s.caller) != c.near.has(s.to, s.target)
 	}
@@ -94,6 +104,7 @@ type foundCut struct {
 // the engine stands, of which it may not know the zone.
 func solve(sights []sight, here *hostState) []foundCut {
 	weighSights(sights)
+	nowhere := placelessIn(sights)
 	var out []foundCut
 	for range maxCuts {
 		hypotheses := propose(sights, here)
@@ -103,6 +114,7 @@ func solve(sights []sight, here *hostState) []foundCut {
 		scores := make([]float64, len(hypotheses))
 		best := 0
 		for i := range hypotheses {
+			hypotheses[i].place(sights, nowhere)
 			scores[i] = hypotheses[i].score(sights)
 			if scores[i] > scores[best] {
 				best = i
@@ -164,7 +176,8 @@ func (c *cut) score(sights []sight) float64 {
 	if c.onlyOneWay(sights) {
 		return math.Inf(-1)
 	}
-	whole, part := c.prior, c.prior+priorLossy
+	prior := c.prior + priorPlaced*float64(len(c.placed))
+	whole, part := prior, prior+priorLossy
 	var hostWhole, hostPart float64
 	var from *hostState
 	for i := range sights {
@@ -276,6 +289,32 @@ func (f *foundCut) take(sights []sight) {
 	}
 }
 
+// narrow makes a cut off zone the link to another, where nothing is known of ways
+// to any third.
+func (f *foundCut) narrow(sights []sight) {
+	if f.near.zone == "" || !f.far.anywhere() {
+		return
+	}
+	other := ""
+	for i := range sights {
+		s := &sights[i]
+		if s.placeless() || !f.predicts(s) || s.from == nil || s.to == nil {
+			continue
+		}
+		zone := s.from.zone
+		if f.near.has(s.from, s.caller) {
+			zone = s.to.zone
+		}
+		if zone == "" || other != "" && zone != other {
+			return
+		}
+		other = zone
+	}
+	if other != "" {
+		f.far = side{zone: other}
+	}
+}
+
 // silentFrom is the share without a reply from which on a sight asks for an
 // explanation.
 const silentFrom = 0.12
@@ -301,7 +340,11 @@ func propose(sights []sight, here *hostState) []cut {
 			add(side{entity: s.target}, side{}, priorTarget)
 		}
 		if s.caller != nil {
-			add(side{entity: s.caller}, side{}, priorTarget-1)
+			prior := priorCaller
+			if s.broken {
+				prior = priorCallerCut
+			}
+			add(side{entity: s.caller}, side{}, prior)
 		}
 		for _, h := range [...]*hostState{s.from, s.to} {
 			if h == nil {

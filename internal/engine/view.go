@@ -20,6 +20,8 @@ type view struct {
 	lastGood Time
 	told     Time          // engine time at which it was last told
 	every    time.Duration // usual time between two batches that tell of it
+	lastMet  Time          // when a call whose both ends are known was answered last
+	net      netTime       // crossing.go
 }
 
 const (

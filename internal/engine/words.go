@@ -114,7 +114,7 @@ func subclass(p *episode, c cause) string {
 		return "hang"
 	case causeNotListening:
 		return "not_listening"
-	case causePartition:
+	case causeSetup:
 		switch {
 		case has(evProbeTLS) || has(evCallersTLS):
 			return "tls"
