@@ -44,6 +44,7 @@ type pendingHop struct {
 	server bool
 	lost   bool
 	took   time.Duration
+	at     Time
 	callee Callee
 }
 
@@ -57,7 +58,7 @@ func newAddressBook(addresses, hops int) addressBook {
 // hop joins one end of a call with the other.
 func (e *Engine) hop(h *Hop) {
 	k := &e.book
-	this := pendingHop{source: h.Source, server: h.Server, lost: h.Lost, took: h.Duration, callee: h.Callee}
+	this := pendingHop{source: h.Source, server: h.Server, lost: h.Lost, took: h.Duration, at: h.At, callee: h.Callee}
 	other, ok := k.hops[h.Span]
 	switch {
 	case !ok:

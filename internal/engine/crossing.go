@@ -22,10 +22,10 @@ type netTime struct {
 }
 
 const (
-	netEnough = 8       // calls before the usual is known
-	netMemory = 32      // calls that the usual remembers
-	netFar    = 5       // spreads from which on it is far longer …
-	netLeast  = 0.015   // … but by no less than so many s
+	netEnough = 8     // calls before the usual is known
+	netMemory = 32    // calls that the usual remembers
+	netFar    = 5     // spreads from which on it is far longer …
+	netLeast  = 0.015 // … but by no less than so many s
 )
 
 // add notes how long one call spent on the way.
@@ -64,7 +64,7 @@ func (e *Engine) joined(client, server *pendingHop) {
 	if client.lost {
 		return
 	}
-	w.lastMet = e.now
+	w.lastMet = max(w.lastMet, client.at)
 	if client.took > 0 && server.took > 0 {
 		w.net.add(e, client.took-server.took)
 	}

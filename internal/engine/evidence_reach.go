@@ -237,7 +237,7 @@ func (e *Engine) followCuts(all, slow []sight) {
 func (c *cutState) explain(e *Engine, sights []sight, stands bool) {
 	for i := range sights {
 		s := &sights[i]
-		for _, n := range [...]*entity{s.target, s.caller} {
+		for _, n := range [...]*entity{s.target, s.caller, s.named} {
 			if n == nil {
 				continue
 			}
@@ -248,7 +248,7 @@ func (c *cutState) explain(e *Engine, sights []sight, stands bool) {
 				}
 				continue
 			}
-			if s.share >= silentFrom && c.predicts(s) && (n == s.target || s.target == nil) && n.cutOff != c {
+			if s.share >= silentFrom && c.predicts(s) && (n != s.caller || s.target == nil) && n.cutOff != c {
 				n.cutOff = c
 				e.mark(n)
 			}

@@ -257,8 +257,9 @@ type Hop struct {
 	Lost   bool // of a client: it gave up before an answer came
 	Source *Source
 	Callee Callee // of a client
-	// Duration is that of the span; 0 if unknown.
+	// Duration is that of the span, 0 if unknown, and At its end, event time.
 	Duration time.Duration
+	At       Time
 }
 
 // SpanSample is the duration of one span of a kind (see SpanKey).

@@ -23,6 +23,7 @@ type sight struct {
 	to     *hostState
 	caller *entity // who called; nil for probes and signs of life
 	target *entity // who was called; nil for signs of life, which go to an observer
+	named  *entity // the service that the caller named, where target is one behind its name
 	broken bool    // some could not even connect
 	share  float64 // of what got no reply, 0-1
 	weight float64 // 0-3, how much it says
@@ -393,19 +394,14 @@ func (e *Engine) sights() []sight {
 				continue
 			}
 			for _, w := range n.views {
-				share, count := w.bad(e.now)
-				if count == 0 || w.lastGood == 0 && !e.cutBefore(w, n) { // a way that was never open is not cut: the caller may quote somebody
-					continue
+				s, ok := e.sight(n, w)
+				switch {
+				case !ok:
+				case n.kind == kindService && w.caller != nil:
+					out = e.behindName(out, s, w)
+				default:
+					out = append(out, s)
 				}
-				if w.caller == nil && !w.from.observer.credible(e.now) {
-					continue
-				}
-				s := sight{from: w.from, to: n.host, caller: w.caller, target: n, share: share, since: w.firstBad, good: w.lastGood, bad: w.lastBad}
-				s.weight = min(count, callsFull) / 2
-				if s.broken = w.broken(); s.broken {
-					s.weight = min(count, callsFull/2) // not to connect is rarer than to be late
-				}
-				out = append(out, s)
 			}
 		}
 		if len(out) > maxSights {
@@ -417,6 +413,23 @@ func (e *Engine) sights() []sight {
 	return out
 }
 
+// sight is what a view says now; false if nothing.
+func (e *Engine) sight(n *entity, w *view) (s sight, ok bool) {
+	share, count := w.bad(e.now)
+	if count == 0 || w.lastGood == 0 && !e.cutBefore(w, n) { // a way that was never open is not cut: the caller may quote somebody
+		return s, false
+	}
+	if w.caller == nil && !w.from.observer.credible(e.now) {
+		return s, false
+	}
+	s = sight{from: w.from, to: n.host, caller: w.caller, target: n, share: share, since: w.firstBad, good: w.lastGood, bad: w.lastBad}
+	s.weight = min(count, callsFull) / 2
+	if s.broken = w.broken(); s.broken {
+		s.weight = min(count, callsFull/2) // not to connect is rarer than to be late
+	}
+	return s, true
+}
+
 const (
 	maxSights = 20_000
 	// callsFull is the number of calls from which on a view says all that it can.
@@ -424,9 +437,15 @@ const (
 )
 
 // signSights are the ways that signs of life take to observers elsewhere, and
-// observers' own to the engine.
+// observers' own to the engine. Whose telemetry of any kind goes on arriving is
+// not cut off from all.
 func (e *Engine) signSights() []sight {
 	var out []sight
+	for _, h := range e.hosts {
+		if at := h.told.last; at != 0 && e.now.Sub(at) < shortView+3*h.told.every {
+			out = append(out, sight{from: h, to: e.here, weight: 1, good: at.Add(-underWay)})
+		}
+	}
 	for _, s := range e.watched {
 		n, to := s.entity, e.standsOn(s.observer)
 		if s.kind != signBeat || n.host == nil || n.host == to || n.left || s.gaps.interval == 0 || !e.trusted(s) || s.dueAt != 0 {
@@ -454,6 +473,9 @@ func (e *Engine) signSights() []sight {
 	}
 	return out
 }
+
+// underWay is how long telemetry may have been on its way.
+const underWay = 3 * time.Second
 
 // standsOn is the host from which an observer looks; the engine's own process
 // stands on one without a name.

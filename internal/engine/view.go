@@ -20,7 +20,7 @@ type view struct {
 	lastGood Time
 	told     Time          // engine time at which it was last told
 	every    time.Duration // usual time between two batches that tell of it
-	lastMet  Time          // when a call whose both ends are known was answered last
+	lastMet  Time          // when the latest answered call ended of which both ends are known, event time
 	net      netTime       // crossing.go
 }
 
