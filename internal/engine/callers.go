@@ -129,6 +129,9 @@ func (e *Engine) called(c *Calls) {
 			}
 			ed.run.add(e, c.Count, c.Slow)
 		}
+		if c.Outcome == OutcomeRefused && c.Callee.Direct && len(e.cuts) > 0 {
+			e.refused(n)
+		}
 		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
 			e.seenFrom(n, caller.host, caller, c.Outcome, c.Count, c.First, c.Last)
 		}

@@ -85,8 +85,8 @@ func (f *foundCut) tooNarrow(sights []sight) bool {
 	if f.far.entity == nil {
 		return false
 	}
-	if !f.broken {
-		return true // it may just be slow, and by chance for some
+	if !f.broken && !f.alone(sights) {
+		return true // it may just be slow, for some or for what they ask
 	}
 	others := false
 	for i := range sights {
@@ -101,6 +101,25 @@ func (f *foundCut) tooNarrow(sights []sight) bool {
 	}
 	return others
 }
+
+// alone says whether of several that ask the same of the far end, being instances
+// of one service, this one gets no answer and another does.
+func (f *foundCut) alone(sights []sight) bool {
+	if f.near.entity == nil || f.share < aloneFrom {
+		return false
+	}
+	for i := range sights {
+		s := &sights[i]
+		if s.target == f.far.entity && s.caller != nil && s.caller != f.near.entity && s.caller.service == f.near.entity.service &&
+			s.share < silentFrom && s.good > f.since && s.weight > goodEnough {
+			return true
+		}
+	}
+	return false
+}
+
+// aloneFrom is the share without an answer from which on it is no mere slowness.
+const aloneFrom = 0.9
 
 // believe notes a cut against the link, node or zone that it names. One that
 // ends in a single entity is that entity's own affair.

@@ -261,6 +261,9 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[groupReach] && n.cut != nil && !n.cut.reachable(e.now) {
 		return false
 	}
+	if n.cut != nil && n.cut.far.anywhere() && !p.explained() && n.cut.goneAt >= n.cut.at && e.now.Sub(n.cut.goneAt) < heardAgainFor {
+		return false // who comes back will tell what it was
+	}
 	if n.verdict == nil && !p.bad[groupHeartbeat] && !p.bad[groupProbe] && !p.bad[groupCallers] && !p.bad[groupRuntime] && !p.bad[groupReach] && !p.bad[groupIntegrity] {
 		// A hint, such as a panic in a log or a restart, that led nowhere.
 		return e.now.Sub(p.latest) >= hintFor && e.now.Sub(p.began) >= hintFor
@@ -272,6 +275,16 @@ func (e *Engine) over(n *entity, p *episode) bool {
 func (e *Engine) refusedLately(n *entity) bool {
 	for i := range n.facts {
 		if f := &n.facts[i]; saturationFacts[f.Kind] != 0 && f.At > n.cleared && e.now.Sub(f.At) < e.params.RecoveryCalls {
+			return true
+		}
+	}
+	return false
+}
+
+// explained says whether those who came back have told what their silence was.
+func (p *episode) explained() bool {
+	for _, kind := range [...]evidence{evReturnCounted, evReturnNew, evStampedInside} {
+		if p.found[kind].strength > 0 {
 			return true
 		}
 	}

@@ -408,10 +408,36 @@ func (e *Engine) sights() []sight {
 			break
 		}
 	}
+	passOn(out)
 	out = append(out, e.signSights()...)
 	slices.SortStableFunc(out, func(a, b sight) int { return cmp.Compare(a.from.name, b.from.name) })
 	return out
 }
+
+// passOn takes weight from the lateness of those who wait themselves for somebody
+// who is silent: it comes up through them.
+func passOn(sights []sight) {
+	since := map[*entity]Time{}
+	for i := range sights {
+		s := &sights[i]
+		if at, known := since[s.caller]; s.caller != nil && s.share >= silentFrom && (!known || s.since < at) {
+			since[s.caller] = s.since
+		}
+	}
+	for i := range sights {
+		s := &sights[i]
+		if at, waits := since[s.target]; waits && !s.broken && s.share >= silentFrom && at < s.since.Add(waitsFirst) {
+			s.weight *= passedOnWeight
+		}
+	}
+}
+
+const (
+	// waitsFirst is by how much later than its own callers' calls somebody's call
+	// may begin and still be what they wait for.
+	waitsFirst     = time.Second
+	passedOnWeight = 0.1
+)
 
 // sight is what a view says now; false if nothing.
 func (e *Engine) sight(n *entity, w *view) (s sight, ok bool) {

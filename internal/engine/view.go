@@ -14,6 +14,7 @@ type view struct {
 	caller   *entity // nil of probes
 	replies  fading  // calls to which something came back
 	silent   fading  // calls to which nothing came back
+	run      float64 // of them those of the current run without a reply
 	firstBad Time    // start of the current run without a reply
 	lastBad  Time
 	brokenAt Time // when somebody last could not even connect
@@ -87,7 +88,9 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 	}
 	if w.firstBad == 0 || w.lastGood > w.firstBad {
 		w.firstBad = max(first, w.lastGood)
+		w.run = 0
 	}
+	w.run += silent * float64(count)
 	w.silent.add(silent*float64(count), e.now, viewWindow)
 	w.lastBad = max(w.lastBad, last)
 	if o != OutcomeTimeout && o != OutcomeNoAnswer {
@@ -126,7 +129,7 @@ func (w *view) bad(now Time) (share, n float64) {
 	}
 	s, r := w.silent.value(now, viewWindow), w.replies.value(now, viewWindow)
 	if w.lastGood < w.firstBad && s > 0 {
-		r = 0 // since it began nothing has come back at all
+		s, r = max(s, w.run), 0 // since it began nothing has come back at all, however seldom it was tried
 	}
 	if w.lastGood.Sub(w.lastBad) > recoveredView {
 		s = 0

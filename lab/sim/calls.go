@@ -101,7 +101,7 @@ func (w *world) attempt(t time.Duration, p *proc, u *dependency, parent uint64, 
 	}
 	a := w.exchange(t, p, to, u, key, depth)
 	if w.injected && !a.ok() && app(p) {
-		w.injection.hurts(t, a.at, p, to)
+		w.injection.hurts(t, w.told(p, a), p, to, w.named(u, to).Direct)
 	}
 	if p.svc.kind != proxy {
 		p.out.call(p, u, w.named(u, to), t, w.told(p, a), key)

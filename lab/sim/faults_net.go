@@ -162,6 +162,9 @@ func portBlocked(w *world, i *injection) bool {
 	i.near = nobody
 	// Seen from one caller only: who else talks to it?
 	i.oneSided = !w.others(p, q) && !w.looked(q) && !q.svc.beats
+	if !p.svc.phases && !w.sibling(p, q) {
+		i.oneSided = true // it is late for one who may ask something else than the others do
+	}
 	i.what = p.id + "→" + q.id
 	return true
 }
@@ -170,6 +173,16 @@ func portBlocked(w *world, i *injection) bool {
 func (w *world) others(p, q *proc) bool {
 	for _, o := range w.procs {
 		if o != p && o.host != p.host && o.conns[q] != nil && o.conns[q].open {
+			return true
+		}
+	}
+	return false
+}
+
+// sibling says whether another instance of p's service calls q, too.
+func (w *world) sibling(p, q *proc) bool {
+	for _, o := range p.svc.procs {
+		if o != p && o.conns[q] != nil && o.conns[q].open {
 			return true
 		}
 	}

@@ -25,26 +25,49 @@ type injection struct {
 	culprit    *proc                       // a process that is the only culprit
 	cuts       func(a, b *proc) bool       // the calls that a broken network touches
 	what       string
+
+	down         *host // the machine that went down
+	comesBackNew bool  // and it can be told, when it is back, that it started anew
 }
 
 // seenFrom is the number of failed calls from which on a fault can be seen by
 // callers alone; fewer are like the noise of any day.
 const seenFrom = 4
 
-// hurts counts calls that the fault made fail.
-func (i *injection) hurts(begin, end time.Duration, p, to *proc) {
-	if end >= i.start && begin < i.end && (i.culprit == to || i.cuts != nil && i.cuts(p, to)) {
+// hurts counts calls that the fault made fail, as their callers tell it.
+func (i *injection) hurts(begin time.Duration, told answer, p, to *proc, direct bool) {
+	if told.at < i.start || begin >= i.end+4*time.Second {
+		return
+	}
+	if i.down != nil && to.host == i.down && told.outcome == engine.OutcomeRefused && direct {
+		i.comesBackNew = true
+	}
+	switch {
+	case begin >= i.end:
+	case i.culprit == to || i.down != nil && to.host == i.down:
 		i.hurt++
+	case i.cuts != nil && i.cuts(p, to) && told.outcome != engine.OutcomeUnavailable:
+		i.hurt++ // "unavailable" says nothing of the network
 	}
 }
 
 // settle finds out whether anything of the fault could be seen.
 func (i *injection) settle(w *world) {
+	if i.down != nil && !i.comesBackNew {
+		i.hidden = true // it may have been cut off as well
+	}
 	if i.hurt >= seenFrom || i.hidden {
 		return
 	}
 	switch p := i.culprit; {
 	case i.cuts != nil:
+		i.hidden = true
+	case i.down != nil:
+		for _, q := range i.down.procs {
+			if q.svc.beats || w.looked(q) {
+				return
+			}
+		}
 		i.hidden = true
 	case p == nil || i.scenario.class != engine.ClassCrash && !i.byCallers:
 	case !i.byCallers && (w.habits.Exits && p.exits() || w.looked(p)):

@@ -297,6 +297,9 @@ func (w *world) probe(from *host, t *target, now time.Duration) engine.Probe {
 	if a.outcome != engine.OutcomeOK {
 		w.shows(now)
 	}
+	if w.injected && a.outcome == engine.OutcomeRefused && w.injection.down == p.host {
+		w.injection.comesBackNew = true
+	}
 	return b
 }
 
