@@ -106,6 +106,7 @@ func (e *Engine) called(c *Calls) {
 	}
 	failed := c.Outcome.Failed() && !c.Outcome.Answered()
 	if caller != nil && !c.Hearsay {
+		caller.host.spoke(c.Last, e.now)
 		if len(e.cuts) > 0 {
 			e.worked(caller, c.Last)
 		}
@@ -365,6 +366,7 @@ func (e *Engine) serving(v *Served) {
 		return
 	}
 	n.alive, n.answered = true, true
+	n.host.spoke(v.Last, e.now)
 	if len(e.cuts) > 0 {
 		e.worked(n, v.Last)
 	}

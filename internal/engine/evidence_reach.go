@@ -237,7 +237,11 @@ func (e *Engine) followCuts(all, slow []sight) {
 			bad += s.share * s.weight
 			n += s.weight
 		}
-		open := n > 0 && bad/n < silentFrom
+		mute, spoke := c.mute(e)
+		open := n > 0 && bad/n < silentFrom || n == 0 && spoke && !mute
+		if !open && mute && c.goneAt < c.at && e.now.Sub(c.found.bad) < e.params.LeaveFor {
+			c.at = e.now // those who were sent elsewhere meanwhile say nothing of it
+		}
 		if open && c.goneAt < c.at {
 			c.goneAt = e.now
 		}
@@ -250,6 +254,25 @@ func (e *Engine) followCuts(all, slow []sight) {
 	}
 	clear(e.cuts[len(kept):])
 	e.cuts = kept
+}
+
+// mute says whether nobody has been heard from a place that is cut off since the
+// latest silence, and spoke whether anybody ever was.
+func (c *cutState) mute(e *Engine) (mute, spoke bool) {
+	if !c.far.anywhere() {
+		return false, false
+	}
+	last := Time(0)
+	if c.near.host != nil {
+		last = c.near.host.heardLast()
+	} else {
+		for _, h := range e.hosts {
+			if c.near.has(h, nil) {
+				last = max(last, h.heardLast())
+			}
+		}
+	}
+	return last != 0 && last <= c.found.bad, last != 0
 }
 
 // explain tells those behind the cut why nobody hears them.

@@ -468,8 +468,8 @@ const (
 func (e *Engine) signSights() []sight {
 	var out []sight
 	for _, h := range e.hosts {
-		if at := h.told.last; at != 0 && e.now.Sub(at) < shortView+3*h.told.every {
-			out = append(out, sight{from: h, to: e.here, weight: 1, good: at.Add(-underWay)})
+		if h.speaks(e.now) {
+			out = append(out, sight{from: h, to: e.here, weight: 1, good: h.heardLast()})
 		}
 	}
 	for _, s := range e.watched {

@@ -75,7 +75,7 @@ func (e *Engine) cutReturned(n *entity, kind evidence, gap time.Duration) {
 // have started anew: where nothing got in or out of the host, it was down.
 func (e *Engine) startedAnew(h *hostState, how string) {
 	for _, c := range e.cuts {
-		if c.slow || !c.far.anywhere() || c.entity.episode == nil || h == nil || !c.near.has(h, nil) || e.now.Sub(c.found.bad) > heardAgainFor {
+		if c.slow || !c.far.anywhere() || c.entity.episode == nil || h == nil || !c.near.has(h, nil) || e.now.Sub(c.at) > heardAgainFor {
 			continue
 		}
 		c.entity.episode.note(evReturnNew, 1, e.now, how)
