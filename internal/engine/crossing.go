@@ -62,6 +62,9 @@ func (e *Engine) joined(client, server *pendingHop) {
 	}
 	w := n.view(caller.host, caller)
 	if client.lost {
+		if server.took < client.took/2 {
+			w.unheard[0], w.unheard[1] = w.unheard[1], client.at.Add(-client.took)
+		}
 		return
 	}
 	w.lastMet = max(w.lastMet, client.at)
@@ -69,3 +72,46 @@ func (e *Engine) joined(client, server *pendingHop) {
 		w.net.add(e, client.took-server.took)
 	}
 }
+
+// oneWay finds out whether a cut lets packets through in one direction: requests
+// arrive and are answered in time, by what the callee says, and no answer comes
+// back. It says from which side to which nothing gets.
+func (c *cutState) oneWay(sights []sight) (from, to *side, ok bool) {
+	if c.slow || c.far.anywhere() || c.found.share < oneWayShare {
+		return nil, nil, false
+	}
+	var out, in int // calls from the near side that were not heard again, and from the far side
+	since := c.began.Add(inFlight)
+	for i := range sights {
+		s := &sights[i]
+		if s.target == nil || s.caller == nil || s.share < silentFrom || !c.predicts(s) {
+			continue
+		}
+		count := &in
+		if c.near.has(s.from, s.caller) {
+			count = &out
+		}
+		for _, at := range s.target.view(s.from, s.caller).unheard {
+			if at > since {
+				*count++
+			}
+		}
+	}
+	switch {
+	case out >= unheardFrom && in == 0:
+		return &c.far, &c.near, true
+	case in >= unheardFrom && out == 0:
+		return &c.near, &c.far, true
+	}
+	return nil, nil, false
+}
+
+const (
+	// unheardFrom is the number of calls that were answered in vain from which on
+	// only the answers are cut off.
+	unheardFrom = 2
+	// inFlight: what was asked just before a cut may be answered into it.
+	inFlight = time.Second
+	// oneWayShare is the share without an answer from which on a cut is whole.
+	oneWayShare = 0.85
+)

@@ -6,6 +6,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,10 +15,14 @@ import (
 type cutState struct {
 	cut
 	entity *entity
-	slow   bool // nothing is lost, and all is late
+	slow   bool    // it was found by what is late, not by what is lost
+	losing bool    // and only a part is late, or some of it is lost after all
+	late   float64 // the largest share of its calls that was late
+	lost   bool    // some was lost
 	found  foundCut
 	at     Time // when it was last found
 	began  Time
+	oneway bool // packets get through the other way
 	opened int  // times that it went and came back, for flapping
 	goneAt Time // when it was last seen to be open
 	before bool // it is known from before a restart
@@ -128,12 +133,12 @@ func (e *Engine) believe(f foundCut, slow bool) {
 		return
 	}
 	for _, c := range e.cuts {
-		if c.slow != slow {
-			continue
+		if slow && !c.slow && e.now.Sub(c.at) < cutStands && (f.within(&c.cut) || c.cut.within(&f.cut)) {
+			return // what gets through late
 		}
 		sameZone := c.near.zone != "" && c.near.zone == f.near.zone && c.far.anywhere() && f.far.anywhere()
 		if sameZone || c.near == f.near && c.far == f.far || c.near == f.far && c.far == f.near {
-			c.near, c.far = f.near, f.far
+			c.near, c.far, c.placed, c.slow = f.near, f.far, f.placed, slow
 			if !e.knows(c.entity) { // it made room meanwhile
 				c.entity = e.cutEntity(c)
 				c.entity.cut = c
@@ -159,14 +164,14 @@ func (e *Engine) believe(f foundCut, slow bool) {
 	}
 	c := &cutState{cut: f.cut, slow: slow, found: f, at: e.now, began: f.since}
 	for _, wide := range e.cuts {
-		if c.within(wide) && e.now.Sub(wide.at) < remnant {
+		if c.cut.within(&wide.cut) && e.now.Sub(wide.at) < remnant {
 			return // what is left of a wider one while it heals
 		}
 	}
 	c.entity = e.cutEntity(c)
 	c.entity.cut = c
 	for _, narrow := range e.cuts {
-		if narrow.within(c) {
+		if narrow.cut.within(&c.cut) {
 			narrow.entity.cutOff = c
 		}
 	}
@@ -175,7 +180,7 @@ func (e *Engine) believe(f foundCut, slow bool) {
 }
 
 // within says whether the wider cut explains all that c does.
-func (c *cutState) within(wider *cutState) bool {
+func (c *cut) within(wider *cut) bool {
 	inside := func(a, b *side) bool { return a.within(b) || b.anywhere() }
 	return inside(&c.near, &wider.near) && inside(&c.far, &wider.far) || inside(&c.far, &wider.near) && inside(&c.near, &wider.far)
 }
@@ -189,34 +194,38 @@ func (e *Engine) cutEntity(c *cutState) *entity {
 	case c.far.anywhere():
 		kind, src = kindNode, &Source{Host: c.near.host.name}
 	default:
-		name = e.linkName(c)
+		name = c.linkName()
 	}
-	what := "cut"
-	if c.slow {
-		what = "slow"
-	}
-	key := hashString(hashString(hashString(hashString(fnvOffset, what), name), src.Zone), src.Host)
+	key := hashString(hashString(hashString(hashString(fnvOffset, "cut"), name), src.Zone), src.Host)
 	n := e.reg.byKey[key]
 	if n == nil {
 		n = &entity{kind: kind, key: key, src: src, address: name, born: e.now, touched: e.now, alive: true}
 		e.add(n)
 	}
+	if kind == kindLink {
+		n.address = name
+	}
 	e.reg.touch(n, e.now)
 	return n
 }
 
-// linkName is "a→b", from those who call to those who are called. A link that
-// ends in one entity is named by who talks over it.
-func (e *Engine) linkName(c *cutState) string {
-	near := c.near.name()
-	if c.far.entity != nil && c.near.host != nil {
+// linkName is "a→b", from those who call to those who are called; where packets
+// get through one way, from where to where they do not.
+func (c *cutState) linkName() string { return c.nameOf(&c.near) + "→" + c.nameOf(&c.far) }
+
+// nameOf is the name of one end. A link that ends in one entity is named by who
+// talks over it.
+func (c *cutState) nameOf(s *side) string {
+	if s == &c.near && c.far.entity != nil && c.near.host != nil {
+		name := c.near.name()
 		for _, w := range c.far.entity.views {
 			if w.from == c.near.host && w.caller != nil {
-				near = w.caller.name()
+				name = w.caller.name()
 			}
 		}
+		return name
 	}
-	return near + "→" + c.far.name()
+	return s.name()
 }
 
 // followCuts brings what each cut explains up to date and forgets those that
@@ -231,13 +240,21 @@ func (e *Engine) followCuts(all, slow []sight) {
 		var bad, n float64
 		for i := range sights {
 			s := &sights[i]
-			if !c.predicts(s) {
-				continue
+			if !c.predicts(s) || s.share < silentFrom && s.good <= c.began {
+				continue // or it was seen before and says nothing of now
 			}
 			bad += s.share * s.weight
 			n += s.weight
 		}
 		mute, spoke := c.mute(e)
+		if c.slow {
+			c.losing = c.loses(slow, all)
+		}
+		if from, to, ok := c.oneWay(sights); ok && !c.oneway {
+			c.oneway = true
+			c.entity.address = c.nameOf(from) + "→" + c.nameOf(to)
+			e.mark(c.entity)
+		}
 		open := n > 0 && bad/n < silentFrom || n == 0 && spoke && !mute
 		if !open && mute && c.goneAt < c.at && e.now.Sub(c.found.bad) < e.params.LeaveFor {
 			c.at = e.now // those who were sent elsewhere meanwhile say nothing of it
@@ -255,6 +272,32 @@ func (e *Engine) followCuts(all, slow []sight) {
 	clear(e.cuts[len(kept):])
 	e.cuts = kept
 }
+
+// loses says whether a slow way rather loses packets: what is sent again is late
+// by the time that takes, what was not lost is not, and some gets no answer.
+func (c *cutState) loses(slow, all []sight) bool {
+	share := func(sights []sight, from float64) (x, n float64) {
+		for i := range sights {
+			if s := &sights[i]; s.to != nil && c.predicts(s) && s.share >= from {
+				x += s.share * s.weight
+				n += s.weight
+			}
+		}
+		return x / max(n, 1), n
+	}
+	if late, n := share(slow, silentFrom); n >= losingEnough {
+		c.late = max(c.late, late) // it falls when the way is well again
+	}
+	lost, _ := share(all, 0)
+	c.lost = c.lost || lost >= lostFrom
+	return c.lost || c.late > 0 && c.late < lateIfSlow
+}
+
+const (
+	losingEnough = 6.0  // weight of the slow ways that tells how many of their calls are late
+	lateIfSlow   = 0.85 // share of late calls on a way that is slow and loses nothing
+	lostFrom     = 0.05 // share that gets no answer, which slowness alone does not explain
+)
 
 // mute says whether nobody has been heard from a place that is cut off since the
 // latest silence, and spoke whether anybody ever was.
@@ -342,7 +385,10 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 		return
 	}
 	alive := e.behind(c)
-	if !c.far.anywhere() {
+	if c.oneway {
+		from, to, _ := strings.Cut(c.entity.address, "→")
+		p.blame(evCutLink, 1, c.at, fmt.Sprintf("nothing gets from %s to %s (%d of %d ways): calls from %s arrive there and are answered, and no answer comes back", from, to, f.paths, f.of, to))
+	} else if !c.far.anywhere() {
 		p.blame(evCutLink, f.sure*clamp(f.score/linkScoreFull, 0.3, 1), c.at,
 			fmt.Sprintf("%s gets through between %s and %s (%d of %d ways), and both reach others", what, c.near.name(), c.far.name(), f.paths, f.of))
 	} else {
@@ -423,6 +469,8 @@ func (c *cutState) reachable(now Time) bool {
 // cutSubclass names the shape of a cut.
 func (c *cutState) subclass(now Time) string {
 	switch {
+	case c.slow && c.losing:
+		return "lossy_link"
 	case c.slow:
 		return "slow_link"
 	case c.opened >= 2 && now.Sub(c.began) < flapsWithin:
@@ -431,6 +479,8 @@ func (c *cutState) subclass(now Time) string {
 		return "lossy_link"
 	case c.far.anywhere():
 		return "complete"
+	case c.oneway:
+		return "one_way"
 	}
 	return "partial"
 }

@@ -23,6 +23,7 @@ type view struct {
 	every    time.Duration // usual time between two batches that tell of it
 	lastMet  Time          // when the latest answered call ended of which both ends are known, event time
 	net      netTime       // crossing.go
+	unheard  [2]Time       // crossing.go: starts of the latest calls that were answered in vain
 }
 
 const (
