@@ -24,6 +24,7 @@ type integrity struct {
 	next        int
 	digest      uint64 // latest, of its heartbeats
 	digestAt    Time
+	changedAt   Time // when it last changed
 	agreed      int // beats in which its digest was that of its siblings, at most agreedFull
 	dissents    int // beats in a row in which they agreed and it did not
 }
@@ -323,6 +324,9 @@ func (e *Engine) vouch(n *entity, b *Beat) {
 		in.said[in.next%len(in.said)] = saying{b.Incarnation, b.Seq, h, from, b.Authenticated}
 		in.next++
 	}
+	if h != in.digest {
+		in.changedAt = e.now
+	}
 	in.digest, in.digestAt = h, e.now
 	e.vote(n)
 }
@@ -373,7 +377,7 @@ func (e *Engine) dissent(n *entity, p *episode) {
 			others++
 		}
 	}
-	if others < 2 {
+	if others < 2 || e.cutBetween(n) {
 		return
 	}
 	p.blame(evDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", in.dissents, others))

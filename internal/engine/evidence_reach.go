@@ -14,18 +14,20 @@ import (
 // an entity of its own: the link, the node or the zone.
 type cutState struct {
 	cut
-	entity *entity
-	slow   bool    // it was found by what is late, not by what is lost
-	losing bool    // and only a part is late, or some of it is lost after all
-	late   float64 // the largest share of its calls that was late
-	lost   bool    // some was lost
-	found  foundCut
-	at     Time // when it was last found
-	began  Time
-	oneway bool // packets get through the other way
-	opened int  // times that it went and came back, for flapping
-	goneAt Time // when it was last seen to be open
-	before bool // it is known from before a restart
+	entity   *entity
+	slow     bool    // it was found by what is late, not by what is lost
+	losing   bool    // and only a part is late, or some of it is lost after all
+	late     float64 // the largest share of its calls that was late
+	lost     bool    // some was lost
+	found    foundCut
+	at       Time // when it was last found
+	began    Time
+	split    *service // whose state has parted across it, or nil
+	partedAt Time     // since when one's state differs across it
+	oneway   bool     // packets get through the other way
+	opened   int      // times that it went and came back, for flapping
+	goneAt   Time     // when it was last seen to be open
+	before   bool     // it is known from before a restart
 }
 
 const (
@@ -54,6 +56,9 @@ const (
 // lookForCuts asks who reaches whom, when somebody was met with silence or a
 // cut is being followed.
 func (e *Engine) lookForCuts() {
+	if len(e.splits) > 0 && !e.frozen {
+		e.reconcile()
+	}
 	if !e.cutSuspected && !e.slowSuspected && len(e.cuts) == 0 || e.frozen || e.now.Sub(e.solvedAt) < solveEvery {
 		return
 	}
@@ -246,6 +251,7 @@ func (e *Engine) followCuts(all, slow []sight) {
 			bad += s.share * s.weight
 			n += s.weight
 		}
+		e.lookForSplits(c)
 		mute, spoke := c.mute(e)
 		if c.slow {
 			c.losing = c.loses(slow, all)
@@ -385,6 +391,9 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 		return
 	}
 	alive := e.behind(c)
+	if c.split != nil {
+		p.note(evParted, 1, e.now, fmt.Sprintf("both sides of it go on, and the states of %s have parted", c.split.id.Name))
+	}
 	if c.oneway {
 		from, to, _ := strings.Cut(c.entity.address, "→")
 		p.blame(evCutLink, 1, c.at, fmt.Sprintf("nothing gets from %s to %s (%d of %d ways): calls from %s arrive there and are answered, and no answer comes back", from, to, f.paths, f.of, to))
@@ -469,6 +478,8 @@ func (c *cutState) reachable(now Time) bool {
 // cutSubclass names the shape of a cut.
 func (c *cutState) subclass(now Time) string {
 	switch {
+	case c.split != nil:
+		return "split_brain"
 	case c.slow && c.losing:
 		return "lossy_link"
 	case c.slow:

@@ -11,7 +11,14 @@ import "slices"
 // failure of its own.
 
 // placing says on which side of a cut those stand of whom nobody tells.
-type placing map[*entity]whichSide
+type placing map[placeless]whichSide
+
+// placeless is somebody who may stand anywhere: an outside server, or for a cut
+// between zones an observer's host of which nobody tells the zone.
+type placeless struct {
+	target *entity
+	host   *hostState
+}
 
 type whichSide uint8
 
@@ -21,16 +28,22 @@ const (
 	farSide
 )
 
-// placeless says whether the sight is of somebody who may stand anywhere.
-func (s *sight) placeless() bool {
-	return s.to == nil && s.target != nil && s.target.kind == kindExternal
+// leadsTo says to whom the sight leads who may stand anywhere, if to such a one.
+func (s *sight) leadsTo() (p placeless, ok bool) {
+	switch {
+	case s.to == nil && s.target != nil && s.target.kind == kindExternal:
+		return placeless{target: s.target}, true
+	case s.to != nil && s.target == nil && s.to.zone == "":
+		return placeless{host: s.to}, true
+	}
+	return p, false
 }
 
 // predictsAt says whether the cut silences a sight of somebody on a side.
 func (c *cut) predictsAt(s *sight, where whichSide) bool {
 	from := c.near.has(s.from, s.caller)
 	switch {
-	case c.near.entity == s.target || c.far.entity == s.target:
+	case s.target != nil && (c.near.entity == s.target || c.far.entity == s.target):
 		if c.far.entity == s.target {
 			return from
 		}
@@ -47,30 +60,34 @@ func (c *cut) predictsAt(s *sight, where whichSide) bool {
 
 // placelessIn lists the sights of each of whom nobody tells where it stands, if
 // one of them is silent.
-func placelessIn(sights []sight) map[*entity][]int {
-	var out map[*entity][]int
+func placelessIn(sights []sight) map[placeless][]int {
+	var out map[placeless][]int
 	for i := range sights {
-		if s := &sights[i]; s.placeless() {
+		if p, ok := sights[i].leadsTo(); ok {
 			if out == nil {
-				out = map[*entity][]int{}
+				out = map[placeless][]int{}
 			}
-			out[s.target] = append(out[s.target], i)
+			out[p] = append(out[p], i)
 		}
 	}
-	for n, at := range out {
+	for p, at := range out {
 		if !slices.ContainsFunc(at, func(i int) bool { return sights[i].share >= silentFrom }) {
-			delete(out, n)
+			delete(out, p)
 		}
 	}
 	return out
 }
 
-// place puts each of them where the cut explains most.
-func (c *cut) place(sights []sight, nowhere map[*entity][]int) {
+// place puts each of them where the cut explains most. That the engine itself
+// stands in a zone that is cut off is a hypothesis of its own.
+func (c *cut) place(sights []sight, nowhere map[placeless][]int, here *hostState) {
 	if c.near.entity != nil || c.far.entity != nil {
 		return // it is about one entity, wherever it stands
 	}
-	for n, at := range nowhere {
+	for p, at := range nowhere {
+		if p.host != nil && (c.near.zone == "" || p.host == here && c.far.anywhere()) {
+			continue
+		}
 		best, most := elsewhere, c.saysOf(sights, at, elsewhere)
 		for _, where := range [...]whichSide{nearSide, farSide} {
 			if x := c.saysOf(sights, at, where) + priorPlaced; x > most {
@@ -81,7 +98,7 @@ func (c *cut) place(sights []sight, nowhere map[*entity][]int) {
 			if c.placed == nil {
 				c.placed = placing{}
 			}
-			c.placed[n] = best
+			c.placed[p] = best
 		}
 	}
 }

@@ -71,8 +71,8 @@ const (
 // predicts says whether the cut silences a sight. A reply has to come back, so
 // the direction does not matter.
 func (c *cut) predicts(s *sight) bool {
-	if s.placeless() {
-		return c.predictsAt(s, c.placed[s.target])
+	if p, ok := s.leadsTo(); ok && (p.host == nil || c.near.zone != "" && (p.host != c.near.here || !c.far.anywhere())) {
+		return c.predictsAt(s, c.placed[p])
 	}
 	if c.far.anywhere() { // near is cut off from all others
 		return c.near.has(s.from, s.caller) != c.near.has(s.to, s.target)
@@ -115,7 +115,7 @@ func solve(sights []sight, here *hostState) []foundCut {
 		scores := make([]float64, len(hypotheses))
 		best := 0
 		for i := range hypotheses {
-			hypotheses[i].place(sights, nowhere)
+			hypotheses[i].place(sights, nowhere, here)
 			scores[i] = hypotheses[i].score(sights)
 			if scores[i] > scores[best] {
 				best = i
@@ -299,7 +299,7 @@ func (f *foundCut) narrow(sights []sight) {
 	other := ""
 	for i := range sights {
 		s := &sights[i]
-		if s.placeless() || !f.predicts(s) || s.from == nil || s.to == nil {
+		if _, ok := s.leadsTo(); ok || !f.predicts(s) || s.from == nil || s.to == nil {
 			continue
 		}
 		zone := s.from.zone

@@ -193,6 +193,7 @@ const (
 	evOverLimit
 	evDeploy
 	evFailsShort
+	evParted
 	numEvidence
 )
 
@@ -295,6 +296,7 @@ var weights = [numEvidence]row{
 	evCutOff:         {groupReach, time.Minute, false, dB{de: 18, pa: 21, ha: 4, ob: 2}},
 	evBehindAlive:    {groupReturn, 0, false, dB{pl: -15, de: -20, ha: -12, nl: -12, pa: 6, ob: -2}},
 	evManyHosts:      {groupOwn, 0, false, dB{de: -2, pa: 8}},
+	evParted:         {groupIntegrity, 15 * time.Minute, false, dB{de: -15, ha: -10, nl: -10, pa: 15, by: -10, vi: -4}},
 	evExplainedByCut: {groupChange, 0, false, dB{pl: -8, de: -14, ha: -14, nl: -10, pa: -16, ex: -10, vi: 20, su: -16}},
 
 	evProbeWrong:   {groupIntegrity, 0, true, dB{pl: -15, de: -20, ha: -20, nl: -20, pa: -15, ex: -6, by: 60, vi: -6, su: -15}},

@@ -59,6 +59,9 @@ func (w *world) beat(p *proc) {
 		if w.habits.Digests {
 			// What replicas hold in common; each gets a change a little later.
 			b.Digest = "d" + itoa(int((now-w.span(0, time.Second))/(20*time.Second)))
+			if p.has(parted, now) > 0 {
+				b.Digest += p.host.zone.name // each side has written what the other has not
+			}
 		}
 		w.push(now, p, b)
 		if p.has(duplicateSend, now) > 0 {

@@ -135,6 +135,7 @@ const (
 	busyCPU                         // much CPU, nobody hurt
 	breakerOpen                     // its calls are not tried
 	duplicateSend                   // its telemetry is sent twice
+	parted                          // its state is that of its side of a cut
 	hammering                       // it calls one callee x times as often as it should
 )
 
