@@ -13,25 +13,33 @@ import "time"
 // behind it, as far as that is known.
 func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
 	var reached, missing []sight
+	latest := Time(0)
 	for _, i := range s.target.service.instances {
-		if i.left || i.host == nil || i.host == w.from {
+		if v := i.seenBy(w.caller); v != nil {
+			latest = max(latest, v.lastMet)
+		}
+	}
+	for _, i := range s.target.service.instances {
+		v := i.seenBy(w.caller)
+		if v == nil || v.lastMet == 0 || i.left || i.host == nil || i.host == w.from {
 			continue
 		}
 		one := s
-		one.target, one.to, one.named = i, i.host, s.target
-		met := i.metBy(w.caller)
+		one.target, one.to, one.named, one.good = i, i.host, s.target, v.lastMet
 		switch {
-		case met != 0 && (s.share < silentFrom && s.good.Sub(met) < metLately || s.share >= silentFrom && met > s.since):
-			one.share, one.good, one.broken = 0, met, false
+		case s.share < silentFrom && s.good.Sub(v.lastMet) < metLately || s.share >= silentFrom && v.lastMet > w.trouble:
+			one.share, one.broken = 0, false
 			reached = append(reached, one)
-		case met != 0 && s.share >= silentFrom:
-			one.share, one.good = 1, met
+		case s.share >= nobodyBehind || s.share >= silentFrom && latest.Sub(v.lastMet) > missedAfter*v.metEvery:
+			one.share = 1
 			missing = append(missing, one)
 		}
 	}
 	switch {
 	case len(reached)+len(missing) == 0, s.share >= silentFrom && len(missing) == 0:
-		s.to = s.target.service.place()
+		if s.to = s.target.service.place(); s.to == nil && latest != 0 && s.share >= silentFrom && s.share < nobodyBehind {
+			s.weight *= unknownWho // it will show who is not met any more
+		}
 		return append(out, s)
 	case s.share >= silentFrom:
 		for i := range missing {
@@ -45,19 +53,28 @@ func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
 	return append(out, reached...)
 }
 
-// metLately is how long after a call the one behind the name is known to be
-// reached by those that go well.
-const metLately = 15 * time.Second
+const (
+	// metLately is how long after a call the one behind the name is known to be
+	// reached by those that go well.
+	metLately = 15 * time.Second
+	// missedAfter is for how many times the usual time between two answers one is
+	// not met, while others are, before the silences are put down to it.
+	missedAfter = 6
+	// unknownWho is what a part of the calls to a name is worth that get no answer,
+	// before it is known whose they are.
+	unknownWho = 0.25
+	// nobodyBehind is the share without an answer from which on nobody answers.
+	nobodyBehind = 0.9
+)
 
-// metBy is when n last answered a caller that knows it by its service's name, 0
-// if that is not known.
-func (n *entity) metBy(caller *entity) Time {
+// seenBy is the view that a caller has of n, or nil.
+func (n *entity) seenBy(caller *entity) *view {
 	for _, w := range n.views {
 		if w.caller == caller {
-			return w.lastMet
+			return w
 		}
 	}
-	return 0
+	return nil
 }
 
 // place is where all instances of a service stand: their host, else a place in

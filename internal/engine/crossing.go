@@ -67,7 +67,15 @@ func (e *Engine) joined(client, server *pendingHop) {
 		}
 		return
 	}
-	w.lastMet = max(w.lastMet, client.at)
+	if gap := client.at.Sub(w.lastMet); gap > 0 {
+		switch {
+		case w.metEvery == 0 && w.lastMet != 0:
+			w.metEvery = gap
+		case w.lastMet != 0:
+			w.metEvery += (min(gap, viewFresh) - w.metEvery) / everyMemory
+		}
+		w.lastMet = client.at
+	}
 	if client.took > 0 && server.took > 0 {
 		w.net.add(e, client.took-server.took)
 	}

@@ -25,8 +25,8 @@ type integrity struct {
 	digest      uint64 // latest, of its heartbeats
 	digestAt    Time
 	changedAt   Time // when it last changed
-	agreed      int // beats in which its digest was that of its siblings, at most agreedFull
-	dissents    int // beats in a row in which they agreed and it did not
+	agreed      int  // beats in which its digest was that of its siblings, at most agreedFull
+	dissents    int  // beats in a row in which they agreed and it did not
 }
 
 // saying is one word: the digest that was given with a count. Only one process,

@@ -72,6 +72,7 @@ func (e *Engine) lookForCuts() {
 	if silent {
 		found := solve(sights, e.here)
 		for _, f := range found {
+			f.narrowest(sights)
 			if f.sure >= surelyCut && !f.tooNarrow(sights) && !f.oneObserversWord() {
 				e.believe(f, false)
 			}
@@ -282,25 +283,28 @@ func (e *Engine) followCuts(all, slow []sight) {
 // loses says whether a slow way rather loses packets: what is sent again is late
 // by the time that takes, what was not lost is not, and some gets no answer.
 func (c *cutState) loses(slow, all []sight) bool {
-	share := func(sights []sight, from float64) (x, n float64) {
-		for i := range sights {
-			if s := &sights[i]; s.to != nil && c.predicts(s) && s.share >= from {
-				x += s.share * s.weight
-				n += s.weight
-			}
+	var late, n, lost, whole float64
+	for i := range slow {
+		if s := &slow[i]; s.to != nil && s.share >= silentFrom && s.weight > 0.5 && c.predicts(s) {
+			late += 2*s.share*s.weight - 1 // it began with one that was late
+			n += 2*s.weight - 1
 		}
-		return x / max(n, 1), n
 	}
-	if late, n := share(slow, silentFrom); n >= losingEnough {
-		c.late = max(c.late, late) // it falls when the way is well again
+	for i := range all {
+		if s := &all[i]; s.to != nil && c.predicts(s) {
+			lost += s.share * s.weight
+			whole += s.weight
+		}
 	}
-	lost, _ := share(all, 0)
-	c.lost = c.lost || lost >= lostFrom
+	if n >= losingEnough {
+		c.late = max(c.late, late/n) // it falls when the way is well again
+	}
+	c.lost = c.lost || lost >= lostFrom*max(whole, 1)
 	return c.lost || c.late > 0 && c.late < lateIfSlow
 }
 
 const (
-	losingEnough = 6.0  // weight of the slow ways that tells how many of their calls are late
+	losingEnough = 20.0 // calls on the slow ways that tell how many of them are late
 	lateIfSlow   = 0.85 // share of late calls on a way that is slow and loses nothing
 	lostFrom     = 0.05 // share that gets no answer, which slowness alone does not explain
 )

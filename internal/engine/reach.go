@@ -290,6 +290,41 @@ func (f *foundCut) take(sights []sight) {
 	}
 }
 
+// narrowest makes the link between two hosts the one to a single entity, where
+// nobody else there is met with silence or meets with it.
+func (f *foundCut) narrowest(sights []sight) {
+	if f.near.host == nil || f.far.host == nil {
+		return
+	}
+	var ends [2]*entity // who has a part in all silences
+	first := true
+	for i := range sights {
+		s := &sights[i]
+		if s.share < silentFrom || !f.predicts(s) {
+			continue
+		}
+		if first {
+			ends, first = [2]*entity{s.target, s.caller}, false
+		}
+		for k, n := range ends {
+			if n != nil && n != s.target && n != s.caller {
+				ends[k] = nil
+			}
+		}
+	}
+	for _, n := range ends {
+		switch {
+		case n == nil:
+		case n.host == f.far.host:
+			f.far = side{entity: n}
+			return
+		case n.host == f.near.host:
+			f.near, f.far = f.far, side{entity: n}
+			return
+		}
+	}
+}
+
 // narrow makes a cut off zone the link to another, where nothing is known of ways
 // to any third.
 func (f *foundCut) narrow(sights []sight) {

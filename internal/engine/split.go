@@ -71,24 +71,25 @@ func (e *Engine) lookForSplits(c *cutState) {
 // parted says whether instances of s on the two sides differ, each side is of one
 // mind, and both have moved since the cut began.
 func (e *Engine) parted(c *cutState, s *service) bool {
-	differ := false
-	for i, a := range s.instances {
-		for _, b := range s.instances[i+1:] {
-			x, y := &a.integrity, &b.integrity
-			if !a.vouches(e.now) || !b.vouches(e.now) {
-				continue
-			}
-			across := c.between(a, b)
-			switch {
-			case across == (x.digest == y.digest):
-				return false
-			case across && (x.agreed < agreedFull || y.agreed < agreedFull || min(x.changedAt, y.changedAt) < c.began.Add(-splitBefore)):
-				return false
-			}
-			differ = differ || across
+	var near, far uint64 // the digest on each side
+	for _, n := range s.instances {
+		in := &n.integrity
+		mine := &near
+		switch {
+		case !n.vouches(e.now):
+			continue
+		case c.near.has(n.host, n):
+		case c.far.has(n.host, n):
+			mine = &far
+		default:
+			continue // a third place
 		}
+		if in.agreed < agreedFull || in.changedAt < c.began.Add(-splitBefore) || *mine != 0 && *mine != in.digest {
+			return false
+		}
+		*mine = in.digest
 	}
-	return differ
+	return near != 0 && far != 0 && near != far
 }
 
 // vouches says whether the digest in n's latest heartbeat still stands.

@@ -16,12 +16,14 @@ type view struct {
 	silent   fading  // calls to which nothing came back
 	run      float64 // of them those of the current run without a reply
 	firstBad Time    // start of the current run without a reply
+	trouble  Time    // start of the time in which calls get no reply now and then
 	lastBad  Time
 	brokenAt Time // when somebody last could not even connect
 	lastGood Time
 	told     Time          // engine time at which it was last told
 	every    time.Duration // usual time between two batches that tell of it
 	lastMet  Time          // when the latest answered call ended of which both ends are known, event time
+	metEvery time.Duration // usual time between two such calls
 	net      netTime       // crossing.go
 	unheard  [2]Time       // crossing.go: starts of the latest calls that were answered in vain
 }
@@ -87,6 +89,9 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 	if first == 0 || first > last {
 		first = last
 	}
+	if w.lastBad == 0 || first.Sub(w.lastBad) > troubleOver {
+		w.trouble = first
+	}
 	if w.firstBad == 0 || w.lastGood > w.firstBad {
 		w.firstBad = max(first, w.lastGood)
 		w.run = 0
@@ -143,6 +148,9 @@ func (w *view) bad(now Time) (share, n float64) {
 
 // broken says whether, in the current run, somebody could not even connect.
 func (w *view) broken() bool { return w.brokenAt != 0 && w.brokenAt >= w.firstBad }
+
+// troubleOver: a silence so long after the last is another trouble.
+const troubleOver = 15 * time.Second
 
 // recoveredView: replies alone for so long mean that the way is open again.
 const recoveredView = 3 * time.Second
