@@ -73,7 +73,7 @@ func (e *Engine) lookForCuts() {
 		found := solve(sights, e.here)
 		for _, f := range found {
 			f.narrowest(sights)
-			if f.sure >= surelyCut && !f.tooNarrow(sights) && !f.oneObserversWord() {
+			if f.sure >= surelyCut && !f.tooNarrow(sights) && !f.oneObserversWord() && !f.oneHostsLateness() {
 				e.believe(f, false)
 			}
 		}
@@ -89,6 +89,12 @@ func (e *Engine) lookForCuts() {
 // oneObserversWord says whether nobody but one observer has met with silence: that
 // it cannot see somebody hurts nobody else.
 func (f *foundCut) oneObserversWord() bool { return f.probes == f.paths && f.froms == 1 }
+
+// oneHostsLateness says whether answers are late to callers on one host only, and
+// all of them could connect: it may be they who are late.
+func (f *foundCut) oneHostsLateness() bool {
+	return !f.broken && f.froms == 1 && f.near.host != nil && f.far.host != nil
+}
 
 // tooNarrow says whether the cut ends in one entity, and nobody failed to connect
 // to it, or nobody has seen meanwhile that others beside it are reached.
@@ -263,6 +269,9 @@ func (e *Engine) followCuts(all, slow []sight) {
 			e.mark(c.entity)
 		}
 		open := n > 0 && bad/n < silentFrom || n == 0 && spoke && !mute
+		if c.far.anywhere() && !c.slow && n >= callsFull && bad/n >= oneWayShare {
+			c.at = e.now // whatever else may explain it: nothing has got through since
+		}
 		if !open && mute && c.goneAt < c.at && e.now.Sub(c.found.bad) < e.params.LeaveFor {
 			c.at = e.now // those who were sent elsewhere meanwhile say nothing of it
 		}
