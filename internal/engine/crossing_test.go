@@ -202,3 +202,19 @@ func TestLatenessOfWhoWaitsIsNoSilenceOfItsOwn(t *testing.T) {
 		t.Errorf("weights %.1f and %.1f", sights[0].weight, sights[1].weight)
 	}
 }
+
+func TestNeighbourHeardBeforeTheNextBeatWasDueProvesNothing(t *testing.T) {
+	for after, want := range map[time.Duration]bool{3 * time.Second: false, 8 * time.Second: true} {
+		e := New(DefaultParams())
+		e.Tick(1e18)
+		h := &hostState{name: "h"}
+		n := &entity{host: h, src: &Source{Host: "h"}, streams: []*stream{{kind: signBeat, observer: e.self, gaps: accrual{interval: 5 * time.Second}}}}
+		h.heard(&entity{host: h, src: &Source{Host: "h", Instance: "other"}}, e.now.Add(after))
+		p := &episode{onset: e.now}
+		p.blame(evSilent, 1, e.now, "no heartbeat")
+		detectSurroundings(e, n, p)
+		if got := p.found[evHostAlive].strength > 0; got != want {
+			t.Errorf("heard %s after: host alive %v, want %v", after, got, want)
+		}
+	}
+}
