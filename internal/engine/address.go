@@ -40,9 +40,12 @@ const (
 )
 
 type pendingHop struct {
-	server *Source
-	callee Callee
+	source *Source
+	server bool
+	lost   bool
+	took   time.Duration
 	at     Time
+	callee Callee
 }
 
 func newAddressBook(addresses, hops int) addressBook {
@@ -55,38 +58,36 @@ func newAddressBook(addresses, hops int) addressBook {
 // hop joins one end of a call with the other.
 func (e *Engine) hop(h *Hop) {
 	k := &e.book
+	this := pendingHop{source: h.Source, server: h.Server, lost: h.Lost, took: h.Duration, at: h.At, callee: h.Callee}
 	other, ok := k.hops[h.Span]
 	switch {
-	case ok && h.Server && other.server == nil:
-		e.learn(other.callee, h.Source)
-	case ok && !h.Server && other.server != nil:
-		e.learn(h.Callee, other.server)
-	case ok:
-		return // the same end again
-	default:
-		k.wait(h, e.now)
+	case !ok:
+		k.wait(h.Span, this)
 		return
+	case this.server == other.server:
+		return // the same end again
 	}
 	delete(k.hops, h.Span)
+	if other.server {
+		this, other = other, this
+	}
+	e.learn(other.callee, this.source)
+	e.joined(&other, &this)
 }
 
 // wait keeps an end; the oldest makes room.
-func (k *addressBook) wait(h *Hop, now Time) {
+func (k *addressBook) wait(span uint64, p pendingHop) {
 	if cap(k.queue) == 0 {
 		return
 	}
-	p := pendingHop{callee: h.Callee, at: now}
-	if h.Server {
-		p.server = h.Source
-	}
 	if len(k.queue) < cap(k.queue) {
-		k.queue = append(k.queue, h.Span)
+		k.queue = append(k.queue, span)
 	} else {
 		delete(k.hops, k.queue[k.head])
-		k.queue[k.head] = h.Span
+		k.queue[k.head] = span
 		k.head = (k.head + 1) % cap(k.queue)
 	}
-	k.hops[h.Span] = p
+	k.hops[span] = p
 }
 
 func (e *Engine) learn(c Callee, server *Source) {

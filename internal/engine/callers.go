@@ -112,6 +112,7 @@ func (e *Engine) called(c *Calls) {
 	}
 	failed := c.Outcome.Failed() && !c.Outcome.Answered()
 	if caller != nil && !c.Hearsay {
+		caller.host.spoke(c.Last, e.now)
 		if len(e.cuts) > 0 {
 			e.worked(caller, c.Last)
 		}
@@ -134,6 +135,9 @@ func (e *Engine) called(c *Calls) {
 				ed.slow.add(float64(c.Slow), e.now, e.params.CallWindow)
 			}
 			ed.run.add(e, c.Count, c.Slow)
+		}
+		if c.Outcome == OutcomeRefused && c.Callee.Direct && len(e.cuts) > 0 {
+			e.refused(n)
 		}
 		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
 			e.seenFrom(n, caller.host, caller, c.Outcome, c.Count, c.First, c.Last)
@@ -319,6 +323,7 @@ func (e *Engine) serving(v *Served) {
 		return
 	}
 	n.alive, n.answered = true, true
+	n.host.spoke(v.Last, e.now)
 	if len(e.cuts) > 0 {
 		e.worked(n, v.Last)
 	}

@@ -23,6 +23,7 @@ type Engine struct {
 	slowSuspected bool       // slow.go: some calls are far slower than usual
 	solvedAt      Time
 	cuts          []*cutState
+	splits        []split       // split.go
 	queues        []*queueState // queue.go: at most maxQueues
 	observers     map[string]*observer
 	observerList  []*observer

@@ -24,12 +24,23 @@ func (e *Engine) onHost(name string) []*entity {
 	return out
 }
 
+// beatsEvery is n's usual time between two heartbeats, 0 if it sends none. Somebody
+// else who is heard before the next was due says nothing of one that stayed away.
+func (n *entity) beatsEvery() (every time.Duration) {
+	for _, s := range n.streams {
+		if s.kind == signBeat {
+			every = max(every, s.gaps.interval)
+		}
+	}
+	return every
+}
+
 // detectSurroundings: what the neighbourhood says. Others on the same host live
 // on, or those who watch it are not well.
 func detectSurroundings(e *Engine, n *entity, p *episode) {
 	if p.silent() && n.kind == kindInstance && p.onset != 0 {
 		if h := n.host; h != nil {
-			if other := h.other(n, p.onset.Add(time.Second)); other != nil {
+			if other := h.other(n, p.onset.Add(time.Second+n.beatsEvery())); other != nil {
 				p.note(evHostAlive, 1, e.now, fmt.Sprintf("%s on the same host %s is heard", other.name(), h.name))
 			}
 		}

@@ -32,6 +32,9 @@ func (e *Engine) vouch(n *entity, b *Beat) {
 	if b.Incarnation == in.digestToken && b.Seq < in.digestSeq {
 		return // overtaken by a newer one on another way
 	}
+	if h != in.digest {
+		in.changedAt = e.now
+	}
 	in.digest, in.digestAt, in.digestToken, in.digestSeq = h, e.now, b.Incarnation, b.Seq
 	if e.now.Sub(in.votedAt) >= b.Interval/2 { // what lay somewhere and comes in a bunch is one word
 		in.votedAt = e.now
@@ -85,7 +88,7 @@ func (e *Engine) dissent(n *entity, p *episode) {
 			others++
 		}
 	}
-	if others < 2 {
+	if others < 2 || e.cutBetween(n) {
 		return
 	}
 	p.blame(evDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", in.dissents, others))

@@ -26,6 +26,7 @@ type integrity struct {
 	digestToken uint64 // incarnation and count of the beat that bore it
 	digestSeq   uint64
 	votedAt     Time // when it was last compared
+	changedAt   Time // when it last changed
 	agreed      int  // beats in which its digest was that of its siblings, at most agreedFull
 	dissents    int  // beats in a row in which they agreed and it did not
 }

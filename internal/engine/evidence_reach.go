@@ -6,6 +6,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,14 +14,20 @@ import (
 // an entity of its own: the link, the node or the zone.
 type cutState struct {
 	cut
-	entity *entity
-	slow   bool // nothing is lost, and all is late
-	found  foundCut
-	at     Time // when it was last found
-	began  Time
-	opened int  // times that it went and came back, for flapping
-	goneAt Time // when it was last seen to be open
-	before bool // it is known from before a restart
+	entity   *entity
+	slow     bool    // it was found by what is late, not by what is lost
+	losing   bool    // and only a part is late, or some of it is lost after all
+	late     float64 // the largest share of its calls that was late
+	lost     bool    // some was lost
+	found    foundCut
+	at       Time // when it was last found
+	began    Time
+	split    *service // whose state has parted across it, or nil
+	partedAt Time     // since when one's state differs across it
+	oneway   bool     // packets get through the other way
+	opened   int      // times that it went and came back, for flapping
+	goneAt   Time     // when it was last seen to be open
+	before   bool     // it is known from before a restart
 }
 
 const (
@@ -49,6 +56,9 @@ const (
 // lookForCuts asks who reaches whom, when somebody was met with silence or a
 // cut is being followed.
 func (e *Engine) lookForCuts() {
+	if len(e.splits) > 0 && !e.frozen {
+		e.reconcile()
+	}
 	if !e.cutSuspected && !e.slowSuspected && len(e.cuts) == 0 || e.frozen || e.now.Sub(e.solvedAt) < solveEvery {
 		return
 	}
@@ -60,8 +70,10 @@ func (e *Engine) lookForCuts() {
 	}
 	e.cutSuspected = silent
 	if silent {
-		for _, f := range solve(sights, e.here) {
-			if f.sure >= surelyCut && !f.tooNarrow(sights) && !f.oneObserversWord() {
+		found := solve(sights, e.here)
+		for _, f := range found {
+			f.narrowest(sights)
+			if f.sure >= surelyCut && !f.tooNarrow(sights) && !f.oneObserversWord() && !f.oneHostsLateness() {
 				e.believe(f, false)
 			}
 		}
@@ -74,33 +86,6 @@ func (e *Engine) lookForCuts() {
 	e.followCuts(sights, slow)
 }
 
-// oneObserversWord says whether nobody but one observer has met with silence: that
-// it cannot see somebody hurts nobody else.
-func (f *foundCut) oneObserversWord() bool { return f.probes == f.paths && f.froms == 1 }
-
-// tooNarrow says whether the cut ends in one entity, and nobody failed to connect
-// to it, or nobody has seen meanwhile that others beside it are reached.
-func (f *foundCut) tooNarrow(sights []sight) bool {
-	if f.far.entity == nil {
-		return false
-	}
-	if !f.broken {
-		return true // it may just be slow, and by chance for some
-	}
-	others := false
-	for i := range sights {
-		s := &sights[i]
-		if !f.near.has(s.from, s.caller) || s.target == f.far.entity || s.to == nil || s.to != f.far.entity.host {
-			continue
-		}
-		if s.share < silentFrom && s.good > f.since && s.good <= f.bad {
-			return false
-		}
-		others = true
-	}
-	return others
-}
-
 // believe notes a cut against the link, node or zone that it names. One that
 // ends in a single entity is that entity's own affair.
 func (e *Engine) believe(f foundCut, slow bool) {
@@ -108,12 +93,12 @@ func (e *Engine) believe(f foundCut, slow bool) {
 		return
 	}
 	for _, c := range e.cuts {
-		if c.slow != slow {
-			continue
+		if slow && !c.slow && e.now.Sub(c.at) < cutStands && (f.within(&c.cut) || c.cut.within(&f.cut)) {
+			return // what gets through late
 		}
 		sameZone := c.near.zone != "" && c.near.zone == f.near.zone && c.far.anywhere() && f.far.anywhere()
 		if sameZone || c.near == f.near && c.far == f.far || c.near == f.far && c.far == f.near {
-			c.near, c.far = f.near, f.far
+			c.near, c.far, c.placed, c.slow = f.near, f.far, f.placed, slow
 			if !e.knows(c.entity) { // it made room meanwhile
 				c.entity = e.cutEntity(c)
 				c.entity.cut = c
@@ -139,14 +124,14 @@ func (e *Engine) believe(f foundCut, slow bool) {
 	}
 	c := &cutState{cut: f.cut, slow: slow, found: f, at: e.now, began: f.since}
 	for _, wide := range e.cuts {
-		if c.within(wide) && e.now.Sub(wide.at) < remnant {
+		if c.cut.within(&wide.cut) && e.now.Sub(wide.at) < remnant {
 			return // what is left of a wider one while it heals
 		}
 	}
 	c.entity = e.cutEntity(c)
 	c.entity.cut = c
 	for _, narrow := range e.cuts {
-		if narrow.within(c) {
+		if narrow.cut.within(&c.cut) {
 			narrow.entity.cutOff = c
 		}
 	}
@@ -155,7 +140,7 @@ func (e *Engine) believe(f foundCut, slow bool) {
 }
 
 // within says whether the wider cut explains all that c does.
-func (c *cutState) within(wider *cutState) bool {
+func (c *cut) within(wider *cut) bool {
 	inside := func(a, b *side) bool { return a.within(b) || b.anywhere() }
 	return inside(&c.near, &wider.near) && inside(&c.far, &wider.far) || inside(&c.far, &wider.near) && inside(&c.near, &wider.far)
 }
@@ -169,90 +154,38 @@ func (e *Engine) cutEntity(c *cutState) *entity {
 	case c.far.anywhere():
 		kind, src = kindNode, &Source{Host: c.near.host.name}
 	default:
-		name = e.linkName(c)
+		name = c.linkName()
 	}
-	what := "cut"
-	if c.slow {
-		what = "slow"
-	}
-	key := hashString(hashString(hashString(hashString(fnvOffset, what), name), src.Zone), src.Host)
+	key := hashString(hashString(hashString(hashString(fnvOffset, "cut"), name), src.Zone), src.Host)
 	n := e.reg.byKey[key]
 	if n == nil {
 		n = &entity{kind: kind, key: key, src: src, address: name, born: e.now, touched: e.now, alive: true}
 		e.add(n)
 	}
+	if kind == kindLink {
+		n.address = name
+	}
 	e.reg.touch(n, e.now)
 	return n
 }
 
-// linkName is "a→b", from those who call to those who are called. A link that
-// ends in one entity is named by who talks over it.
-func (e *Engine) linkName(c *cutState) string {
-	near := c.near.name()
-	if c.far.entity != nil && c.near.host != nil {
+// linkName is "a→b", from those who call to those who are called; where packets
+// get through one way, from where to where they do not.
+func (c *cutState) linkName() string { return c.nameOf(&c.near) + "→" + c.nameOf(&c.far) }
+
+// nameOf is the name of one end. A link that ends in one entity is named by who
+// talks over it.
+func (c *cutState) nameOf(s *side) string {
+	if s == &c.near && c.far.entity != nil && c.near.host != nil {
+		name := c.near.name()
 		for _, w := range c.far.entity.views {
 			if w.from == c.near.host && w.caller != nil {
-				near = w.caller.name()
+				name = w.caller.name()
 			}
 		}
+		return name
 	}
-	return near + "→" + c.far.name()
-}
-
-// followCuts brings what each cut explains up to date and forgets those that
-// are over.
-func (e *Engine) followCuts(all, slow []sight) {
-	kept := e.cuts[:0]
-	for _, c := range e.cuts {
-		sights := all
-		if c.slow {
-			sights = slow
-		}
-		var bad, n float64
-		for i := range sights {
-			s := &sights[i]
-			if !c.predicts(s) {
-				continue
-			}
-			bad += s.share * s.weight
-			n += s.weight
-		}
-		open := n > 0 && bad/n < silentFrom
-		if open && c.goneAt < c.at {
-			c.goneAt = e.now
-		}
-		c.explain(e, sights, !open && e.now.Sub(c.at) < cutStands)
-		if c.entity.episode == nil && e.now.Sub(c.at) > flapsWithin {
-			c.entity.cut = nil
-			continue
-		}
-		kept = append(kept, c)
-	}
-	clear(e.cuts[len(kept):])
-	e.cuts = kept
-}
-
-// explain tells those behind the cut why nobody hears them.
-func (c *cutState) explain(e *Engine, sights []sight, stands bool) {
-	for i := range sights {
-		s := &sights[i]
-		for _, n := range [...]*entity{s.target, s.caller} {
-			if n == nil {
-				continue
-			}
-			if !stands {
-				if n.cutOff == c && n.cut == nil {
-					n.cutOff = nil
-					e.mark(n)
-				}
-				continue
-			}
-			if s.share >= silentFrom && c.predicts(s) && (n == s.target || s.target == nil) && n.cutOff != c {
-				n.cutOff = c
-				e.mark(n)
-			}
-		}
-	}
+	return s.name()
 }
 
 // stands says whether the cut holds now.
@@ -299,7 +232,13 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 		return
 	}
 	alive := e.behind(c)
-	if !c.far.anywhere() {
+	if c.split != nil {
+		p.note(evParted, 1, e.now, fmt.Sprintf("both sides of it go on, and the states of %s have parted", c.split.id.Name))
+	}
+	if c.oneway {
+		from, to, _ := strings.Cut(c.entity.address, "→")
+		p.blame(evCutLink, 1, c.at, fmt.Sprintf("nothing gets from %s to %s (%d of %d ways): calls from %s arrive there and are answered, and no answer comes back", from, to, f.paths, f.of, to))
+	} else if !c.far.anywhere() {
 		p.blame(evCutLink, f.sure*clamp(f.score/linkScoreFull, 0.3, 1), c.at,
 			fmt.Sprintf("%s gets through between %s and %s (%d of %d ways), and both reach others", what, c.near.name(), c.far.name(), f.paths, f.of))
 	} else {
@@ -380,6 +319,10 @@ func (c *cutState) reachable(now Time) bool {
 // cutSubclass names the shape of a cut.
 func (c *cutState) subclass(now Time) string {
 	switch {
+	case c.split != nil:
+		return "split_brain"
+	case c.slow && c.losing:
+		return "lossy_link"
 	case c.slow:
 		return "slow_link"
 	case c.opened >= 2 && now.Sub(c.began) < flapsWithin:
@@ -388,6 +331,8 @@ func (c *cutState) subclass(now Time) string {
 		return "lossy_link"
 	case c.far.anywhere():
 		return "complete"
+	case c.oneway:
+		return "one_way"
 	}
 	return "partial"
 }

@@ -254,8 +254,12 @@ type Consumed struct {
 type Hop struct {
 	Span   uint64 // client: hash of trace and span id; server: of trace and parent span id
 	Server bool
+	Lost   bool // of a client: it gave up before an answer came
 	Source *Source
 	Callee Callee // of a client
+	// Duration is that of the span, 0 if unknown, and At its end, event time.
+	Duration time.Duration
+	At       Time
 }
 
 // SpanSample is the duration of one span of a kind (see SpanKey).

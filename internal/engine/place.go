@@ -17,6 +17,8 @@ type hostState struct {
 	told     cadence   // of signs from it
 	doubted  Time      // when it last was the only one to find fault with several
 	since    Time      // when the current unbroken run of signs began
+	spans    cadence   // of spans from it
+	spanEnd  Time      // end of its latest span, event time
 	recent   [2]struct {
 		entity *entity
 		at     Time
@@ -68,6 +70,30 @@ func (h *hostState) heard(n *entity, now Time) {
 		h.recent[0].entity = n
 	}
 	h.recent[0].at = now
+}
+
+// spoke notes that spans came from the host, the latest of which ended at a time.
+func (h *hostState) spoke(end, now Time) {
+	if h != nil {
+		h.spans.saw(now)
+		h.spanEnd = max(h.spanEnd, min(end, now))
+	}
+}
+
+// heardLast is when the host is last known to have lived, 0 if it never was. What
+// comes of signs may have been under way for a moment; spans tell when they ended.
+func (h *hostState) heardLast() Time {
+	last := h.spanEnd
+	if h.told.last != 0 {
+		last = max(last, h.told.last.Add(-underWay))
+	}
+	return last
+}
+
+// speaks says whether something comes from the host at its usual pace.
+func (h *hostState) speaks(now Time) bool {
+	usual := func(c *cadence) bool { return c.last != 0 && now.Sub(c.last) < shortView+3*c.every }
+	return usual(&h.told) || usual(&h.spans)
 }
 
 // brokenAfter, and twice the usual time between two signs, breaks a run of them.

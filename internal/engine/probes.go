@@ -90,6 +90,12 @@ func (e *Engine) probed(b *Probe) {
 	} else if h := e.host(o.host); h != nil && o.credible(e.now) {
 		h.observer = o
 		e.seenFrom(n, h, nil, b.Outcome, 1, e.now, e.now)
+		if b.Outcome == OutcomeRefused && b.Direct && len(e.cuts) > 0 {
+			e.refused(n)
+		}
+		if ok && b.RTT > 0 && n.host != h {
+			n.view(h, nil).net.add(e, b.RTT)
+		}
 	}
 	switch {
 	case n.left && !ok && b.Process == nil:
@@ -180,6 +186,7 @@ func (e *Engine) processSeen(n *entity, b *Probe) {
 		if f.known && f.start != 0 && p.StartTime != 0 && p.StartTime != f.start && !n.heardAs(b.Observer) {
 			n.episodeOf(e).note(evReturnNew, 1, e.now, "a new process took its place")
 			e.mark(n)
+			e.startedAnew(n.host, n.name()+" came back as a new process")
 		}
 		f.pid, f.start = p.PID, p.StartTime
 	}

@@ -4,9 +4,7 @@
 package engine
 
 import (
-	"cmp"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -23,6 +21,7 @@ type sight struct {
 	to     *hostState
 	caller *entity // who called; nil for probes and signs of life
 	target *entity // who was called; nil for signs of life, which go to an observer
+	named  *entity // the service that the caller named, where target is one behind its name
 	broken bool    // some could not even connect
 	share  float64 // of what got no reply, 0-1
 	weight float64 // 0-3, how much it says
@@ -39,6 +38,7 @@ type cut struct {
 	near, far side
 	lossy     bool    // a part gets through
 	prior     float64 // nats
+	placed    placing // where it takes those to stand of whom nobody tells
 }
 
 const (
@@ -57,12 +57,21 @@ const (
 	priorZoneToZone = -5.0
 	priorHostToHost = -5.5
 	priorLossy      = -1.0
+	priorPlaced     = -1.0 // that a server stands on a certain side, where nobody tells
 	priorHostToOne  = -5.8
+	// A caller that is ill itself is late; that it cannot even connect is the
+	// network's doing, and then the way to the one that it did not reach is the
+	// least that can be cut.
+	priorCaller    = -3.0
+	priorCallerCut = -7.0
 )
 
 // predicts says whether the cut silences a sight. A reply has to come back, so
 // the direction does not matter.
 func (c *cut) predicts(s *sight) bool {
+	if p, ok := s.leadsTo(); ok && (p.host == nil || c.near.zone != "" && (p.host != c.near.here || !c.far.anywhere())) {
+		return c.predictsAt(s, c.placed[p])
+	}
 	if c.far.anywhere() { // near is cut off from all others
 		return c.near.has(s.from, s.caller) != c.near.has(s.to, s.target)
 	}
@@ -94,6 +103,7 @@ type foundCut struct {
 // the engine stands, of which it may not know the zone.
 func solve(sights []sight, here *hostState) []foundCut {
 	weighSights(sights)
+	nowhere := placelessIn(sights)
 	var out []foundCut
 	for range maxCuts {
 		hypotheses := propose(sights, here)
@@ -103,6 +113,7 @@ func solve(sights []sight, here *hostState) []foundCut {
 		scores := make([]float64, len(hypotheses))
 		best := 0
 		for i := range hypotheses {
+			hypotheses[i].place(sights, nowhere, here)
 			scores[i] = hypotheses[i].score(sights)
 			if scores[i] > scores[best] {
 				best = i
@@ -164,7 +175,8 @@ func (c *cut) score(sights []sight) float64 {
 	if c.onlyOneWay(sights) {
 		return math.Inf(-1)
 	}
-	whole, part := c.prior, c.prior+priorLossy
+	prior := c.prior + priorPlaced*float64(len(c.placed))
+	whole, part := prior, prior+priorLossy
 	var hostWhole, hostPart float64
 	var from *hostState
 	for i := range sights {
@@ -301,7 +313,11 @@ func propose(sights []sight, here *hostState) []cut {
 			add(side{entity: s.target}, side{}, priorTarget)
 		}
 		if s.caller != nil {
-			add(side{entity: s.caller}, side{}, priorTarget-1)
+			prior := priorCaller
+			if s.broken {
+				prior = priorCallerCut
+			}
+			add(side{entity: s.caller}, side{}, prior)
 		}
 		for _, h := range [...]*hostState{s.from, s.to} {
 			if h == nil {
@@ -340,83 +356,3 @@ func propose(sights []sight, here *hostState) []cut {
 // maxHypotheses bounds one pass; a larger failure is explained by what it has
 // in common, and that is proposed by its first sights.
 const maxHypotheses = 250
-
-// sights gathers what is known lately, by the host that it is seen from.
-func (e *Engine) sights() []sight {
-	var out []sight
-	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
-		for n := q.head; n != nil; n = n.next {
-			if n.answersNobody(e) {
-				continue
-			}
-			for _, w := range n.views {
-				share, count := w.bad(e.now)
-				if count == 0 || w.lastGood == 0 && !e.cutBefore(w, n) { // a way that was never open is not cut: the caller may quote somebody
-					continue
-				}
-				if w.caller == nil && !w.from.observer.credible(e.now) {
-					continue
-				}
-				s := sight{from: w.from, to: n.host, caller: w.caller, target: n, share: share, since: w.firstBad, good: w.lastGood, bad: w.lastBad}
-				s.weight = min(count, callsFull) / 2
-				if s.broken = w.broken(); s.broken {
-					s.weight = min(count, callsFull/2) // not to connect is rarer than to be late
-				}
-				out = append(out, s)
-			}
-		}
-		if len(out) > maxSights {
-			break
-		}
-	}
-	out = append(out, e.signSights()...)
-	slices.SortStableFunc(out, func(a, b sight) int { return cmp.Compare(a.from.name, b.from.name) })
-	return out
-}
-
-const (
-	maxSights = 20_000
-	// callsFull is the number of calls from which on a view says all that it can.
-	callsFull = 6.0
-)
-
-// signSights are the ways that signs of life take to observers elsewhere, and
-// observers' own to the engine.
-func (e *Engine) signSights() []sight {
-	var out []sight
-	for _, s := range e.watched {
-		n, to := s.entity, e.standsOn(s.observer)
-		if s.kind != signBeat || n.host == nil || n.host == to || n.left || s.gaps.interval == 0 || !e.trusted(s) || s.dueAt != 0 {
-			continue
-		}
-		silence := 0.0
-		if !s.fresh() {
-			if silence = 1; s.strength(e) < 0.5 {
-				continue // it may just be late
-			}
-		}
-		out = append(out, sight{from: n.host, to: to, caller: n, share: silence, weight: 1, since: e.now.Add(s.gaps.interval - s.silence()), good: e.now.Add(-s.silence())})
-	}
-	for _, o := range e.observerList {
-		if !o.ownBeat || o.host == "" || e.standsOn(o) == e.here {
-			continue
-		}
-		if quiet := e.now.Sub(o.seen); quiet < 10*observerSilence*o.interval+time.Minute {
-			share := 0.0
-			if quiet > observerSilence*o.interval {
-				share = 1
-			}
-			out = append(out, sight{from: e.host(o.host), to: e.here, share: share, weight: 1, since: o.seen, good: o.seen})
-		}
-	}
-	return out
-}
-
-// standsOn is the host from which an observer looks; the engine's own process
-// stands on one without a name.
-func (e *Engine) standsOn(o *observer) *hostState {
-	if o == e.self || o.host == "" {
-		return e.here
-	}
-	return e.host(o.host)
-}

@@ -24,8 +24,12 @@ type zones struct {
 	blocked   func(from, to zoneHost) bool
 	deaf      func(from, to *zoned) bool // nothing gets from one to the other
 	answer    func(from, to *zoned) Outcome
-	late      func(to *zoned) bool // it takes far longer than usual
-	times     float64              // calls, of what is usual
+	late      func(to *zoned) bool                // it takes far longer than usual
+	wire      func(from, to *zoned) time.Duration // what a call spends on the way
+	lost      func(from, to zoneHost) bool        // packets from one to the other
+	byName    bool                                // callers name services, not instances
+	beatless  bool
+	times     float64 // calls, of what is usual
 	beating   func(n *zoned, b *Beat)
 	more      func(b *Batch)
 	deliver   func(b *Batch)  // by what way batches come; nil: at once
@@ -42,6 +46,7 @@ type zoned struct {
 	inc  uint64
 	seq  uint64
 	next Time
+	told []func(*Batch) // spans that could not be sent yet
 }
 
 type zoneAgent struct {
@@ -70,6 +75,8 @@ func newZones() *zones {
 	z.blocked = func(_, _ zoneHost) bool { return false }
 	z.deaf = func(_, _ *zoned) bool { return false }
 	z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
+	z.wire = func(_, _ *zoned) time.Duration { return time.Duration(500+z.rand.IntN(1000)) * time.Microsecond }
+	z.lost = func(_, _ zoneHost) bool { return false }
 	z.late, z.times = func(_ *zoned) bool { return false }, 1
 	z.beating = func(_ *zoned, _ *Beat) {}
 	z.more = func(_ *Batch) {}
@@ -87,13 +94,17 @@ func (z *zones) run(d time.Duration) {
 		z.now = z.now.Add(100 * time.Millisecond)
 		b := &Batch{Arrived: z.now}
 		for i, n := range z.instances {
-			if z.dead[n.at.name] || z.now < n.next {
+			if z.dead[n.at.name] {
+				n.told = nil
+				continue
+			}
+			if z.now < n.next {
 				continue
 			}
 			n.next = z.now.Add(time.Second)
 			n.seq++
 			agent := z.agents[i/6]
-			if !z.cut(n.at, agent.at) && !agent.paused {
+			if !z.beatless && !z.cut(n.at, agent.at) && !agent.paused {
 				agent.seq++
 				beat := Beat{
 					Stamp:  Stamp{Observer: agent.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: agent.seq},
@@ -113,6 +124,15 @@ func (z *zones) run(d time.Duration) {
 					outcome = OutcomeConnectTimeout
 				}
 				call := Calls{Caller: n.src, Callee: Callee{Address: to.addr, Direct: true}, Outcome: outcome, Count: 1, First: z.now, Last: z.now}
+				if z.byName {
+					call.Callee = Callee{Address: to.src.Service.Name + ":80"}
+				}
+				arrived := outcome.Answered()
+				took := 5*time.Millisecond + z.wire(n, to)
+				if z.lost(n.at, to.at) || z.lost(to.at, n.at) {
+					arrived, took = !z.lost(n.at, to.at), 2*time.Second
+					outcome, call.Outcome = OutcomeTimeout, OutcomeTimeout
+				}
 				served, hop := Served{Source: to.src, OK: 1, Last: z.now}, z.rand.Uint64()
 				if outcome == OutcomeOK && z.late(to) {
 					call.Slow, served.Slow = 1, 1
@@ -120,13 +140,20 @@ func (z *zones) run(d time.Duration) {
 				if outcome == OutcomeServerError {
 					served.OK, served.Failed, served.Faults = 0, 1, 1
 				}
-				agent.queue = append(agent.queue, func(b *Batch) {
+				n.told = append(n.told, func(b *Batch) {
 					b.Calls = append(b.Calls, call)
-					if outcome.Answered() {
+					if arrived {
 						b.Served = append(b.Served, served)
-						b.Hops = append(b.Hops, Hop{Span: hop, Source: call.Caller, Callee: call.Callee}, Hop{Span: hop, Server: true, Source: to.src})
+						b.Hops = append(b.Hops, Hop{Span: hop, Source: call.Caller, Callee: call.Callee, Lost: outcome == OutcomeTimeout, Duration: took, At: call.Last},
+							Hop{Span: hop, Server: true, Source: to.src, Duration: 5 * time.Millisecond, At: call.Last})
 					}
 				})
+			}
+		}
+		for i, n := range z.instances {
+			if agent := z.agents[i/6]; !z.dead[n.at.name] && !z.cut(n.at, agent.at) {
+				agent.queue = append(agent.queue, n.told...)
+				n.told = nil
 			}
 		}
 		for _, a := range z.agents {
@@ -325,14 +352,17 @@ func BenchmarkWhoReachesWhom(b *testing.B) {
 		targets = append(targets, e.instance(src))
 		hosts = append(hosts, e.host(src.Host))
 	}
-	for i, n := range targets {
-		for j, h := range hosts {
-			o := OutcomeOK
-			if (i/10 == 4) != (j/10 == 4) {
-				o = OutcomeConnectTimeout
+	for _, cut := range []bool{false, true} {
+		for i, n := range targets {
+			for j, h := range hosts {
+				o := OutcomeOK
+				if cut && (i/10 == 4) != (j/10 == 4) {
+					o = OutcomeConnectTimeout
+				}
+				e.seenFrom(n, h, targets[j], o, 6, e.now, e.now)
 			}
-			e.seenFrom(n, h, targets[j], o, 6, e.now, e.now)
 		}
+		e.Tick(e.now.Add(time.Second))
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -38,11 +38,24 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[groupReach] && n.cut != nil && !n.cut.reachable(e.now) {
 		return false
 	}
+	if n.cut != nil && n.cut.far.anywhere() && !p.explained() && n.cut.goneAt >= n.cut.at && e.now.Sub(n.cut.goneAt) < heardAgainFor {
+		return false // who comes back will tell what it was
+	}
 	if n.verdict == nil && !p.bad[groupHeartbeat] && !p.bad[groupProbe] && !p.bad[groupCallers] && !p.bad[groupRuntime] && !p.bad[groupReach] && !p.bad[groupIntegrity] {
 		// A hint, such as a panic in a log or a restart, that led nowhere.
 		return e.now.Sub(p.latest) >= hintFor && e.now.Sub(p.began) >= hintFor
 	}
 	return replaced || e.now.Sub(p.latest) >= settleFor
+}
+
+// explained says whether those who came back have told what their silence was.
+func (p *episode) explained() bool {
+	for _, kind := range [...]evidence{evReturnCounted, evReturnNew, evStampedInside} {
+		if p.found[kind].strength > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // refusedLately says whether a limit refused n, in its own words, a short while ago.

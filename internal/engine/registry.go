@@ -116,6 +116,7 @@ func (e *Engine) add(n *entity) {
 	if n.service != nil && n.kind == kindInstance {
 		n.service.instances = append(n.service.instances, n)
 		n.service.lastBorn, n.service.youngest = e.now, n
+		e.bornAgain(n)
 	}
 }
 

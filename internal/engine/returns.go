@@ -71,6 +71,45 @@ func (e *Engine) cutReturned(n *entity, kind evidence, gap time.Duration) {
 	}
 }
 
+// startedAnew is called when somebody on a host, or its machine, turns out to
+// have started anew: where nothing got in or out of the host, it was down.
+func (e *Engine) startedAnew(h *hostState, how string) {
+	for _, c := range e.cuts {
+		if c.slow || !c.far.anywhere() || c.entity.episode == nil || h == nil || !c.near.has(h, nil) || e.now.Sub(c.at) > heardAgainFor {
+			continue
+		}
+		c.entity.episode.note(evReturnNew, 1, e.now, how)
+		e.mark(c.entity)
+	}
+}
+
+// heardAgainFor is how long after the last silence who comes back tells what it
+// was: SDKs send in batches, and machines take their time to start.
+const heardAgainFor = 30 * time.Second
+
+// refused is called when the port of n itself turned a connection away. Who comes
+// back from behind a cut has listened all along; a machine that starts refuses at
+// first.
+func (e *Engine) refused(n *entity) {
+	if n.kind == kindInstance && n.cutOff != nil {
+		e.startedAnew(n.host, fmt.Sprintf("the port of %s was closed when %s came back", n.name(), n.host.name))
+	}
+}
+
+// bornAgain is called when an instance is seen first: in the place of an older
+// one that fell silent, it is the same one started anew.
+func (e *Engine) bornAgain(n *entity) {
+	if len(e.cuts) == 0 || n.service == nil || n.host == nil {
+		return
+	}
+	for _, older := range n.service.instances {
+		if older != n && older.host == n.host && older.cutOff != nil && older.src.Volatile && n.src.Volatile {
+			e.startedAnew(n.host, fmt.Sprintf("%s came back as a new process", n.name()))
+			return
+		}
+	}
+}
+
 // frozenFor is the pause below which a process that stood still is none of
 // anybody's business, if nobody was hurt: garbage collectors and hosts do that.
 const frozenFor = 15 * time.Second

@@ -5,7 +5,6 @@ package engine
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"time"
 )
@@ -15,13 +14,8 @@ import (
 // ever. The same solver that tells cuts chooses, with slowness in the place of
 // silence.
 
-const (
-	// slowFresh is how long an edge says something of now.
-	slowFresh = 10 * time.Second
-	// slowShare is the share of the slow ways that a link must explain: a machine
-	// without breath makes everything slow.
-	slowShare = 0.7
-)
+// slowFresh is how long an edge says something of now.
+const slowFresh = 10 * time.Second
 
 // slowRun is a run of calls on an edge, some of which were far slower than usual.
 type slowRun struct {
@@ -60,26 +54,20 @@ func (r *slowRun) share(e *Engine) float64 {
 	return min(r.slow.value(e.now, w)/max(r.ok.value(e.now, w), 1), 1)
 }
 
-// slowSights are the ways between hosts, by how slow calls are on them. Who is
-// slow by its own account is no matter of the way.
+// slowSights are the ways between hosts, by how slow calls are on them.
 func (e *Engine) slowSights() []sight {
 	var out []sight
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.head; n != nil && len(out) < maxSights; n = n.next {
+			for _, w := range n.views {
+				if s, ok := e.slowView(n, w); ok {
+					out = append(out, s)
+				}
+			}
 			for _, ed := range n.callees {
-				to := ed.callee.host
-				if n.host == nil || to == nil || n.host == to || e.now.Sub(ed.used) > slowFresh {
-					continue
+				if s, ok := e.slowEdge(n, ed); ok {
+					out = append(out, s)
 				}
-				share := ed.run.share(e)
-				if own, many := e.slowness(ed.callee); share >= silentFrom && ed.callee.served.total > 0 && (own >= silentFrom && many >= 1) {
-					continue
-				}
-				s := sight{from: n.host, to: to, caller: n, target: ed.callee, share: share, weight: min(ed.ok.value(e.now, e.params.CallWindow), callsFull) / 2, since: ed.run.began, bad: ed.run.last}
-				if share < silentFrom {
-					s.good = ed.used
-				}
-				out = append(out, s)
 			}
 		}
 	}
@@ -87,42 +75,70 @@ func (e *Engine) slowSights() []sight {
 	return out
 }
 
-// lookForSlowLinks believes in the one link that explains what is slow.
-func (e *Engine) lookForSlowLinks(sights []sight) {
-	slow := 0
-	for i := range sights {
-		if sights[i].share >= slowFrom {
-			slow++
-		}
+// slowView is a way of which the time that calls spend on it is known.
+func (e *Engine) slowView(n *entity, w *view) (s sight, ok bool) {
+	t := &w.net
+	if t.n < netEnough || e.now.Sub(t.used) > slowFresh || n.host == nil || w.from == nil || n.host == w.from {
+		return s, false
 	}
-	e.slowSuspected = slow > 0
-	if slow < 2 {
-		return
-	}
-	if f, ok := slowLink(sights, e.here); ok && float64(f.paths) >= slowShare*float64(slow) {
-		e.believe(f, true)
-	}
+	s = sight{from: w.from, to: n.host, caller: w.caller, target: n}
+	e.slowRun(&s, &t.run, t.used, t.seen.value(e.now, e.params.CallWindow))
+	return s, true
 }
 
-// slowLink is the likeliest link that explains what is slow, if no single entity
-// does better. A place that is slow to and from all others is none.
-func slowLink(sights []sight, here *hostState) (f foundCut, ok bool) {
-	weighSights(sights)
-	one := 0.0 // score of the likeliest entity
-	for _, c := range propose(sights, here) {
-		score := c.score(sights)
-		switch {
-		case c.far.anywhere() && c.near.entity != nil:
-			one = max(one, score)
-		case c.far.anywhere() || c.near.entity != nil || c.far.entity != nil:
-		case score > f.score:
-			f = foundCut{cut: c, score: score}
+// slowEdge is a way of which only the caller tells how long its calls take. Who
+// is slow by its own account is no matter of the way.
+func (e *Engine) slowEdge(n *entity, ed *edge) (s sight, ok bool) {
+	to := ed.callee
+	if n.host == nil || n.host == to.host || e.now.Sub(ed.used) > slowFresh || e.timed(n, to) {
+		return s, false
+	}
+	share := ed.run.share(e)
+	if own, many := e.slowness(to); share >= silentFrom && to.served.total > 0 && own >= silentFrom && many >= 1 {
+		return s, false
+	}
+	s = sight{from: n.host, to: to.host, caller: n, target: to}
+	e.slowRun(&s, &ed.run, ed.used, ed.ok.value(e.now, e.params.CallWindow))
+	return s, true
+}
+
+// slowRun fills in how slow a way is of which so many calls are known of late.
+func (e *Engine) slowRun(s *sight, r *slowRun, used Time, calls float64) {
+	s.share, s.weight = r.share(e), min(calls, callsFull)/2
+	if s.share < silentFrom {
+		s.good = used
+		return
+	}
+	s.weight = min(r.ok.value(e.now, e.params.CallWindow), callsFull) / 2
+	s.since, s.bad = r.began, r.last
+}
+
+// timed says whether the time that n's calls to callee, or to one of its
+// instances, spend on the way is known.
+func (e *Engine) timed(n, callee *entity) bool {
+	known := func(i *entity) bool {
+		return slices.ContainsFunc(i.views, func(w *view) bool {
+			return w.caller == n && w.net.n >= netEnough
+		})
+	}
+	if callee.kind == kindService {
+		return slices.ContainsFunc(callee.service.instances, known)
+	}
+	return known(callee)
+}
+
+// lookForSlowLinks believes in the links that explain what is slow. What a single
+// entity or a machine explains as well, a full queue or want of breath, is none.
+func (e *Engine) lookForSlowLinks(sights []sight) {
+	e.slowSuspected = slices.ContainsFunc(sights, func(s sight) bool { return s.share >= slowFrom })
+	if !e.slowSuspected {
+		return
+	}
+	for _, f := range solve(sights, e.here) {
+		if f.sure < surelyCut || f.paths < 2 || f.near.entity != nil || f.far.entity != nil || f.far.anywhere() && f.near.zone == "" {
+			continue
 		}
+		f.narrow(sights)
+		e.believe(f, true)
 	}
-	f.sure = 1 / (1 + math.Exp(one-f.score))
-	if f.score < acceptedFrom || f.sure < surelyCut {
-		return f, false
-	}
-	f.take(sights)
-	return f, f.paths >= 2
 }

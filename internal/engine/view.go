@@ -14,12 +14,18 @@ type view struct {
 	caller   *entity // nil of probes
 	replies  fading  // calls to which something came back
 	silent   fading  // calls to which nothing came back
+	run      float64 // of them those of the current run without a reply
 	firstBad Time    // start of the current run without a reply
+	trouble  Time    // start of the time in which calls get no reply now and then
 	lastBad  Time
 	brokenAt Time // when somebody last could not even connect
 	lastGood Time
 	told     Time          // engine time at which it was last told
 	every    time.Duration // usual time between two batches that tell of it
+	lastMet  Time          // when the latest answered call ended of which both ends are known, event time
+	metEvery time.Duration // usual time between two such calls
+	net      netTime       // crossing.go
+	unheard  [2]Time       // crossing.go: starts of the latest calls that were answered in vain
 }
 
 const (
@@ -83,9 +89,14 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 	if first == 0 || first > last {
 		first = last
 	}
+	if w.lastBad == 0 || first.Sub(w.lastBad) > troubleOver {
+		w.trouble = first
+	}
 	if w.firstBad == 0 || w.lastGood > w.firstBad {
 		w.firstBad = max(first, w.lastGood)
+		w.run = 0
 	}
+	w.run += silent * float64(count)
 	w.silent.add(silent*float64(count), e.now, viewWindow)
 	w.lastBad = max(w.lastBad, last)
 	if o != OutcomeTimeout && o != OutcomeNoAnswer {
@@ -124,7 +135,7 @@ func (w *view) bad(now Time) (share, n float64) {
 	}
 	s, r := w.silent.value(now, viewWindow), w.replies.value(now, viewWindow)
 	if w.lastGood < w.firstBad && s > 0 {
-		r = 0 // since it began nothing has come back at all
+		s, r = max(s, w.run), 0 // since it began nothing has come back at all, however seldom it was tried
 	}
 	if w.lastGood.Sub(w.lastBad) > recoveredView {
 		s = 0
@@ -137,6 +148,9 @@ func (w *view) bad(now Time) (share, n float64) {
 
 // broken says whether, in the current run, somebody could not even connect.
 func (w *view) broken() bool { return w.brokenAt != 0 && w.brokenAt >= w.firstBad }
+
+// troubleOver: a silence so long after the last is another trouble.
+const troubleOver = 15 * time.Second
 
 // recoveredView: replies alone for so long mean that the way is open again.
 const recoveredView = 3 * time.Second

@@ -32,7 +32,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 		case ClassCrash:
 			v.Subclass = "node_down"
 		}
-		if n.cut.far.anywhere() && p.found[evBehindAlive].strength == 0 && p.found[evReturnCounted].strength == 0 && p.found[evReturnNew].strength == 0 && p.found[evStampedInside].strength == 0 {
+		if n.cut.far.anywhere() && p.found[evBehindAlive].strength == 0 && !p.explained() {
 			v.Confidence = min(v.Confidence, ceilingOneSided)
 		}
 	}
@@ -115,7 +115,7 @@ func subclass(p *episode, c cause) string {
 		return "hang"
 	case causeNotListening:
 		return "not_listening"
-	case causePartition:
+	case causeSetup:
 		switch {
 		case has(evProbeTLS) || has(evCallersTLS):
 			return "tls"

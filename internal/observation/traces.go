@@ -164,8 +164,9 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			counted = sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)
 			// Messaging is no request and response, and databases send no spans.
 			if trace <= sc.threshold && kind == ptrace.SpanKindClient && peer.Address != "" && sc.v.system == "" &&
-				(outcome.Answered() || outcome == engine.OutcomeOther) {
-				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee})
+				(outcome.Answered() || lost(outcome) || outcome == engine.OutcomeOther) {
+				took, _ := duration(span)
+				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee, Lost: lost(outcome), Duration: took, At: last})
 			}
 		}
 	case ptrace.SpanKindConsumer:
@@ -181,7 +182,8 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		}
 		sc.served.Last = max(sc.served.Last, last)
 		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil && sc.src.Key != 0 {
-			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src})
+			took, _ := duration(span)
+			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: took, At: last})
 		}
 	}
 	if failed {
@@ -205,6 +207,11 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		sc.served.Slow++
 	}
 	return true
+}
+
+// lost says whether the caller gave up waiting: what it asked for may have arrived.
+func lost(o engine.Outcome) bool {
+	return o == engine.OutcomeTimeout || o == engine.OutcomeNoAnswer
 }
 
 // past is an event's time on the engine's scale; now if it tells none. A sender

@@ -101,7 +101,7 @@ func (w *world) attempt(t time.Duration, p *proc, u *dependency, parent uint64, 
 	}
 	a := w.exchange(t, p, to, u, key, depth)
 	if w.injected && !a.ok() && app(p) {
-		w.injection.hurts(t, a.at, p, to)
+		w.injection.hurts(t, w.told(p, a), p, to, w.named(u, to).Direct)
 	}
 	if p.svc.kind != proxy {
 		p.out.call(p, u, w.named(u, to), t, w.told(p, a), key)
@@ -130,6 +130,9 @@ func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64
 		c = &connection{}
 		p.conns[to] = c
 	}
+	if c.till != 0 && t >= c.till {
+		c.open, c.till = false, 0
+	}
 	if c.open && c.inc != ph.inc || c.open && (ph.is == dead || ph.is == deaf) && !to.host.gone(t) && net.loss < 1 {
 		c.open = false
 		if d.chance(0.25) { // not noticed before it was used
@@ -139,16 +142,22 @@ func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64
 	if !c.open || d.chance(0.1) {
 		a, ok := w.connect(t, to, ph, net, u.connect)
 		c.open = ok
-		c.inc = ph.inc
+		c.inc, c.till = ph.inc, 0
 		if !ok {
 			return a
 		}
 		t = a.at
 	}
-	there := w.packets(t, net)
-	if there > give {
-		c.open = false
+	// Others that share the connection go on until the first one times out.
+	late := func() answer {
+		if c.till == 0 || give < c.till {
+			c.till = give
+		}
 		return answer{give, engine.OutcomeTimeout}
+	}
+	there := w.packets(t, net.oneWay(net.there))
+	if there > give {
+		return late()
 	}
 	a, alive := w.serve(there, to, key, depth)
 	if !alive {
@@ -163,9 +172,8 @@ func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64
 		return answer{give, engine.OutcomeTimeout}
 	}
 	net = w.way(end{p.host, p}, end{to.host, to}, a.at)
-	if a.at = w.packets(a.at, net); a.at > give {
-		c.open = false
-		return answer{give, engine.OutcomeTimeout}
+	if a.at = w.packets(a.at, net.oneWay(net.back)); a.at > give {
+		return late()
 	}
 	return a
 }

@@ -54,6 +54,7 @@ type says struct {
 	Culprit    bool         `json:"culprit"` // it named the right one
 	Name       string       `json:"name"`
 	Confidence float64      `json:"confidence"`
+	Subclass   string       `json:"subclass,omitempty"`
 }
 
 // guess is a first verdict and whether it was right.
@@ -189,7 +190,7 @@ func (w *world) judge(ep *episode) {
 		if v == nil {
 			return says{}
 		}
-		return says{v.Class, main.level > 0, string(v.Culprit.Type) + " " + v.Culprit.Name, v.Confidence}
+		return says{v.Class, main.level > 0, string(v.Culprit.Type) + " " + v.Culprit.Name, v.Confidence, v.Subclass}
 	}
 	for _, e := range main.events {
 		if e.cleared {

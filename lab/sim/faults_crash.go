@@ -82,9 +82,15 @@ func nodeDown(w *world, i *injection) bool {
 			src := engine.NewSource(engine.Source{Host: h.name})
 			w.ship(now, end{host: w.gateway}, nil, &engine.Batch{Facts: []engine.Fact{{Source: src, Kind: engine.FactNodeDown, At: wall(now), Text: "Node is not ready"}}}, 0)
 		})
-		return true
 	}
-	i.oneSided = true // a cut of the node looks the same
+	// A cut of the node looks the same, to those who say that it is not ready
+	// too, until somebody on it comes back and tells that he started anew.
+	i.oneSided = true
+	i.down = h
+	i.comesBackNew = w.habits.Drawn || w.habits.Agents == "host"
+	for _, q := range h.procs {
+		i.comesBackNew = i.comesBackNew || q.svc.beats
+	}
 	return true
 }
 

@@ -162,6 +162,9 @@ func portBlocked(w *world, i *injection) bool {
 	i.near = nobody
 	// Seen from one caller only: who else talks to it?
 	i.oneSided = !w.others(p, q) && !w.looked(q) && !q.svc.beats
+	if !p.svc.phases && !w.sibling(p, q) {
+		i.oneSided = true // it is late for one who may ask something else than the others do
+	}
 	i.what = p.id + "→" + q.id
 	return true
 }
@@ -172,6 +175,57 @@ func (w *world) others(p, q *proc) bool {
 		if o != p && o.host != p.host && o.conns[q] != nil && o.conns[q].open {
 			return true
 		}
+	}
+	return false
+}
+
+// sibling says whether another instance of p's service calls q, too.
+func (w *world) sibling(p, q *proc) bool {
+	for _, o := range p.svc.procs {
+		if o != p && o.conns[q] != nil && o.conns[q].open {
+			return true
+		}
+	}
+	return false
+}
+
+// splitBrain cuts two zones from each other in which replicas of one service go
+// on by themselves. They need a while after the cut to agree again.
+func splitBrain(w *world, i *injection) bool {
+	for _, s := range w.all {
+		if !s.beats || len(s.procs) < 2 {
+			continue
+		}
+		a, b := s.procs[0].host.zone, s.procs[1].host.zone
+		calls := func(x, y *zone) bool {
+			for _, p := range w.procs {
+				for _, q := range w.reached(p) {
+					if p.host.zone == x && q.host.zone == y && app(p) {
+						return true
+					}
+				}
+			}
+			return false
+		}
+		if a == b || !calls(a, b) && !calls(b, a) {
+			continue
+		}
+		w.lasts(i)
+		w.cut(i, inZone(a), inZone(b), true, w.closed())
+		again := i.end + w.span(2*time.Second, 20*time.Second)
+		for _, p := range s.procs {
+			if z := p.host.zone; z == a || z == b {
+				p.effects = append(p.effects, effect{from: i.start + w.span(0, 4*time.Second), to: again, kind: parted, x: 1})
+			}
+		}
+		i.exact = anyOf(isLink(w.within(a), w.within(b)), isService(s))
+		i.near = nobody
+		if len(w.zones) == 2 {
+			i.near = anyOf(isZone(a), isZone(b), nodesOf(a), nodesOf(b))
+		}
+		i.oneSided = a == w.gateway.zone || b == w.gateway.zone
+		i.what = a.name + "→" + b.name + " " + s.name
+		return true
 	}
 	return false
 }
@@ -284,6 +338,7 @@ var partitions = []scenario{
 	{name: "port_blocked", class: engine.ClassPartition, do: portBlocked},
 	{name: "lossy_link", class: engine.ClassPartition, do: lossy},
 	{name: "slow_link", class: engine.ClassPartition, do: slowLink},
+	{name: "split_brain", class: engine.ClassPartition, can: func(w *world) bool { return w.habits.Beats && w.habits.Digests }, do: splitBrain},
 	{name: "flapping", class: engine.ClassPartition, do: flapping},
 	{name: "dns", class: engine.ClassPartition, do: nameLookup},
 	{name: "tls_expired", class: engine.ClassPartition, do: expired},

@@ -123,7 +123,8 @@ type proc struct {
 
 type connection struct {
 	open bool
-	inc  uint64 // of the process at its other end
+	inc  uint64        // of the process at its other end
+	till time.Duration // it is given up then, because a call on it timed out; 0 if not
 }
 
 type breaker struct {

@@ -31,20 +31,35 @@ type injection struct {
 	culprit    *proc                       // a process that is the only culprit
 	cuts       func(a, b *proc) bool       // the calls that a broken network touches
 	what       string
+
+	down         *host // the machine that went down
+	comesBackNew bool  // and it can be told, when it is back, that it started anew
 }
 
 // seenFrom is the number of failed calls from which on a fault can be seen by
 // callers alone; fewer are like the noise of any day.
 const seenFrom = 4
 
-// hurts counts calls that the fault made fail.
-func (i *injection) hurts(begin, end time.Duration, p, to *proc) {
-	if end >= i.start && begin < i.end && (i.culprit == to || i.cuts != nil && i.cuts(p, to)) {
-		if i.hurt++; i.hurt == 1 {
-			i.hurtFrom = end
-		}
-		i.hurtTill = max(i.hurtTill, end)
+// hurts counts calls that the fault made fail, as their callers tell it.
+func (i *injection) hurts(begin time.Duration, told answer, p, to *proc, direct bool) {
+	if told.at < i.start || begin >= i.end+4*time.Second {
+		return
 	}
+	if i.down != nil && to.host == i.down && told.outcome == engine.OutcomeRefused && direct {
+		i.comesBackNew = true
+	}
+	switch {
+	case begin >= i.end:
+		return
+	case i.culprit == to || i.down != nil && to.host == i.down:
+	case i.cuts != nil && i.cuts(p, to) && told.outcome != engine.OutcomeUnavailable: // which says nothing of the network
+	default:
+		return
+	}
+	if i.hurt++; i.hurt == 1 {
+		i.hurtFrom = told.at
+	}
+	i.hurtTill = max(i.hurtTill, told.at)
 }
 
 // momentary is how long callers may be refused by one that stops in order, until
@@ -60,13 +75,23 @@ func (i *injection) likeAStop(w *world, p *proc) bool {
 // settle finds out whether anything of the fault could be seen.
 func (i *injection) settle(w *world) {
 	p := i.culprit
-	if i.hidden = i.hidden || p != nil && i.likeAStop(w, p); i.hurt >= seenFrom || i.hidden {
+	if p != nil && i.likeAStop(w, p) || i.down != nil && !i.comesBackNew {
+		i.hidden = true // it may have been stopped, or cut off, as well
+	}
+	if i.hurt >= seenFrom || i.hidden {
 		return
 	}
 	switch {
 	case i.felt && i.asked < seenFrom:
 		i.hidden = true
 	case i.cuts != nil:
+		i.hidden = true
+	case i.down != nil:
+		for _, q := range i.down.procs {
+			if q.svc.beats || w.looked(q) {
+				return
+			}
+		}
 		i.hidden = true
 	case p == nil || i.scenario.class != engine.ClassCrash && !i.byCallers:
 	case !i.byCallers && (w.habits.Exits && p.exits() || w.looked(p)):

@@ -59,6 +59,9 @@ func (w *world) beat(p *proc) {
 		if w.habits.Digests {
 			// What replicas hold in common; each gets a change a little later.
 			b.Digest = "d" + itoa(int((now-w.span(0, time.Second))/(20*time.Second)))
+			if p.has(parted, now) > 0 {
+				b.Digest += p.host.zone.name // each side has written what the other has not
+			}
 		}
 		w.push(now, p, b)
 		if p.has(duplicateSend, now) > 0 {
@@ -296,6 +299,9 @@ func (w *world) probe(from *host, t *target, now time.Duration) engine.Probe {
 	b.Outcome, b.RTT = a.outcome, a.at-now
 	if a.outcome != engine.OutcomeOK {
 		w.shows(now)
+	}
+	if w.injected && a.outcome == engine.OutcomeRefused && w.injection.down == p.host {
+		w.injection.comesBackNew = true
 	}
 	return b
 }

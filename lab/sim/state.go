@@ -135,6 +135,7 @@ const (
 	busyCPU                         // much CPU, nobody hurt
 	breakerOpen                     // its calls are not tried
 	duplicateSend                   // its telemetry is sent twice
+	parted                          // its state is that of its side of a cut
 	hammering                       // it calls one callee x times as often as it should
 )
 
@@ -173,6 +174,8 @@ type end struct {
 // way is what packets from a to b and back meet.
 type way struct {
 	loss     float64 // of one packet, there or back
+	there    float64 // of one packet on its way there
+	back     float64
 	rejects  bool
 	delay    time.Duration
 	tls, dns bool
@@ -186,10 +189,10 @@ func (w *world) way(a, b end, t time.Duration) way {
 			out.delay = 1500 * time.Microsecond
 		}
 		if b.host.gone(t) || a.host.gone(t) {
-			out.loss = 1
+			out.loss, out.there, out.back = 1, 1, 1
 			out.rejects = w.arpFails && a.host.zone == b.host.zone
 		} else if len(b.host.life) > 0 && b.host.life.at(t).is == stopped {
-			out.loss = 1
+			out.loss, out.there, out.back = 1, 1, 1
 		}
 	}
 	for i := range w.rules {
@@ -202,14 +205,13 @@ func (w *world) way(a, b end, t time.Duration) way {
 			continue
 		}
 		if r.loss > 0 {
-			pass := 1 - out.loss
 			if there {
-				pass *= 1 - r.loss
+				out.there = 1 - (1-out.there)*(1-r.loss)
 			}
 			if back {
-				pass *= 1 - r.loss
+				out.back = 1 - (1-out.back)*(1-r.loss)
 			}
-			out.loss = 1 - pass
+			out.loss = 1 - (1-out.there)*(1-out.back)
 		}
 		out.rejects = out.rejects || r.rejects && there
 		out.delay += r.delay
@@ -217,6 +219,10 @@ func (w *world) way(a, b end, t time.Duration) way {
 	}
 	return out
 }
+
+// oneWay is what packets meet that need no answer to arrive: what is sent on a
+// connection that stands.
+func (n way) oneWay(loss float64) way { return way{loss: loss, delay: n.delay} }
 
 // skew is how far a host's clock is off.
 func (h *host) skew(t time.Duration) time.Duration {

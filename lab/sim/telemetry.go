@@ -79,8 +79,9 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 		c.Count++
 		c.First = min(c.First, wall(s.begin+skew))
 		c.Last = max(c.Last, wall(s.end+skew))
-		if s.outcome.Answered() && s.key != 0 && s.on.kind != database {
-			b.Hops = append(b.Hops, engine.Hop{Span: s.key, Source: src, Callee: s.callee})
+		lost := s.outcome == engine.OutcomeTimeout || s.outcome == engine.OutcomeNoAnswer
+		if (s.outcome.Answered() || lost) && s.key != 0 && s.on.kind != database {
+			b.Hops = append(b.Hops, engine.Hop{Span: s.key, Source: src, Callee: s.callee, Lost: lost, Duration: s.end - s.begin, At: wall(s.end + skew)})
 		}
 		if s.outcome == engine.OutcomeOK {
 			sample := engine.SpanSample{Key: engine.SpanKey(src.ServiceKey, "call", 3, s.on.name), Duration: s.end - s.begin}
@@ -117,7 +118,7 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 		}
 		served.Last = max(served.Last, wall(s.end+skew))
 		if s.key != 0 {
-			b.Hops = append(b.Hops, engine.Hop{Span: s.key, Server: true, Source: src})
+			b.Hops = append(b.Hops, engine.Hop{Span: s.key, Server: true, Source: src, Duration: s.end - s.begin, At: wall(s.end + skew)})
 		}
 	}
 	x.serves = left

@@ -1,0 +1,96 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// Callers that go by a service's name do not tell which of its instances they
+// meant. Those that have answered them since are reached; the silences belong to
+// the others. Who answers is known from traces that hold both ends of a call.
+
+// behindName turns what a caller sees of a name into what it sees of those
+// behind it, as far as that is known.
+func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
+	var reached, missing []sight
+	latest := Time(0)
+	for _, i := range s.target.service.instances {
+		if v := i.seenBy(w.caller); v != nil {
+			latest = max(latest, v.lastMet)
+		}
+	}
+	for _, i := range s.target.service.instances {
+		v := i.seenBy(w.caller)
+		if v == nil || v.lastMet == 0 || i.left || i.host == nil || i.host == w.from {
+			continue
+		}
+		one := s
+		one.target, one.to, one.named, one.good = i, i.host, s.target, v.lastMet
+		switch {
+		case s.share < silentFrom && s.good.Sub(v.lastMet) < metLately || s.share >= silentFrom && v.lastMet > w.trouble:
+			one.share, one.broken = 0, false
+			reached = append(reached, one)
+		case s.share >= nobodyBehind || s.share >= silentFrom && latest.Sub(v.lastMet) > missedAfter*v.metEvery:
+			one.share = 1
+			missing = append(missing, one)
+		}
+	}
+	switch {
+	case len(reached)+len(missing) == 0, s.share >= silentFrom && len(missing) == 0:
+		if s.to = s.target.service.place(); s.to == nil && latest != 0 && s.share >= silentFrom && s.share < nobodyBehind {
+			s.weight *= unknownWho // it will show who is not met any more
+		}
+		return append(out, s)
+	case s.share >= silentFrom:
+		for i := range missing {
+			missing[i].weight /= float64(len(missing))
+		}
+		out = append(out, missing...)
+	}
+	for i := range reached {
+		reached[i].weight /= float64(len(reached))
+	}
+	return append(out, reached...)
+}
+
+const (
+	// metLately is how long after a call the one behind the name is known to be
+	// reached by those that go well.
+	metLately = 15 * time.Second
+	// missedAfter is for how many times the usual time between two answers one is
+	// not met, while others are, before the silences are put down to it.
+	missedAfter = 6
+	// unknownWho is what a part of the calls to a name is worth that get no answer,
+	// before it is known whose they are.
+	unknownWho = 0.25
+	// nobodyBehind is the share without an answer from which on nobody answers.
+	nobodyBehind = 0.9
+)
+
+// seenBy is the view that a caller has of n, or nil.
+func (n *entity) seenBy(caller *entity) *view {
+	for _, w := range n.views {
+		if w.caller == caller {
+			return w
+		}
+	}
+	return nil
+}
+
+// place is where all instances of a service stand: their host, else a place in
+// their zone, or nil.
+func (s *service) place() *hostState {
+	var host *hostState
+	for _, i := range s.instances {
+		switch {
+		case i.left || i.host == nil || i.host == host:
+		case host == nil:
+			host = i.host
+		case host.zone == "" || host.zone != i.host.zone:
+			return nil
+		case host.name != "":
+			host = &hostState{zone: host.zone}
+		}
+	}
+	return host
+}

@@ -1,0 +1,220 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// betweenZones says whether two hosts stand in these two zones.
+func betweenZones(x, y zoneHost, a, b string) bool {
+	return x.zone == a && y.zone == b || x.zone == b && y.zone == a
+}
+
+func TestSlowWaysAreToldByWhatCallsSpendOnThem(t *testing.T) {
+	const usual, slow = time.Millisecond, 120 * time.Millisecond
+	for name, c := range map[string]struct {
+		wire     func(z *zones, from, to *zoned) time.Duration
+		class    Class
+		subclass string
+	}{
+		"all calls between two zones are late": {func(_ *zones, from, to *zoned) time.Duration {
+			if betweenZones(from.at, to.at, "zone-a", "zone-b") {
+				return slow
+			}
+			return usual
+		}, ClassPartition, "slow_link"},
+		"some calls between two zones are sent again": {func(z *zones, from, to *zoned) time.Duration {
+			if betweenZones(from.at, to.at, "zone-a", "zone-b") && z.rand.IntN(10) < 4 {
+				return 200 * time.Millisecond
+			}
+			return usual
+		}, ClassPartition, "lossy_link"},
+		"calls wait in one callee's full queue": {func(_ *zones, _, to *zoned) time.Duration {
+			if to.src.Instance == "svc1-b0" {
+				return slow
+			}
+			return usual
+		}, ClassNone, ""},
+		"one machine has no breath": {func(_ *zones, from, to *zoned) time.Duration {
+			if from.at.name == "zone-b-h1" || to.at.name == "zone-b-h1" {
+				return slow
+			}
+			return usual
+		}, ClassNone, ""},
+		"a call here and there is late": {func(z *zones, _, _ *zoned) time.Duration {
+			if z.rand.IntN(50) == 0 {
+				return slow
+			}
+			return usual
+		}, ClassNone, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(60 * time.Second)
+			z.wire = func(from, to *zoned) time.Duration { return c.wire(z, from, to) }
+			z.run(20 * time.Second)
+			z.expect(t, c.class, "link zone-a→zone-b", "link zone-b→zone-a")
+			for _, v := range z.verdicts() {
+				if v.Subclass != c.subclass {
+					t.Errorf("subclass %q, want %q", v.Subclass, c.subclass)
+				}
+			}
+		})
+	}
+}
+
+func TestOneWayCutIsNamedFromWhereToWhereNothingGets(t *testing.T) {
+	z := newZones()
+	z.run(60 * time.Second)
+	z.lost = func(from, to zoneHost) bool { return from.zone == "zone-a" && to.zone == "zone-b" }
+	z.run(30 * time.Second)
+	v := z.verdicts()["link zone-a→zone-b"]
+	if v == nil || v.Class != ClassPartition || v.Subclass != "one_way" {
+		t.Errorf("got %+v", v)
+		z.dump(t)
+	}
+}
+
+func TestCutBothWaysIsNotOneWay(t *testing.T) {
+	z := newZones()
+	z.run(60 * time.Second)
+	z.lost = func(from, to zoneHost) bool { return betweenZones(from, to, "zone-a", "zone-b") }
+	z.run(30 * time.Second)
+	for who, v := range z.verdicts() {
+		if v.Subclass == "one_way" {
+			t.Errorf("%s: %s: %s", who, classWords(v), v.Reason)
+		}
+	}
+}
+
+func TestCutIsFoundBehindTheNamesOfServices(t *testing.T) {
+	z := newZones()
+	z.byName = true
+	z.run(60 * time.Second)
+	z.blocked = func(x, y zoneHost) bool { return betweenZones(x, y, "zone-a", "zone-b") }
+	z.run(30 * time.Second)
+	z.expect(t, ClassPartition, "link zone-a→zone-b", "link zone-b→zone-a")
+}
+
+func TestNodeThatRefusesWhenItComesBackWasDown(t *testing.T) {
+	const host = "zone-a-h1"
+	for name, c := range map[string]struct {
+		refuses bool
+		class   Class
+	}{
+		"it refuses at first":       {true, ClassCrash},
+		"it answers from the first": {false, ClassUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.beatless = true
+			z.run(60 * time.Second)
+			z.dead[host] = true
+			z.run(30 * time.Second)
+			delete(z.dead, host)
+			if c.refuses {
+				z.answer = func(_, to *zoned) Outcome {
+					if to.at.name == host {
+						return OutcomeRefused
+					}
+					return OutcomeOK
+				}
+			}
+			z.run(2 * time.Second)
+			z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
+			z.run(40 * time.Second)
+			if v := z.verdicts()["node "+host]; v == nil || v.Class != c.class {
+				t.Errorf("got %+v", v)
+				z.dump(t)
+			}
+		})
+	}
+}
+
+func TestFailureToSetUpConnectionsIsToldThoughHeartbeatsGoOn(t *testing.T) {
+	for outcome, subclass := range map[Outcome]string{OutcomeTLS: "tls", OutcomeDNS: "dns"} {
+		t.Run(subclass, func(t *testing.T) {
+			z := newZones()
+			z.run(60 * time.Second)
+			z.answer = func(_, to *zoned) Outcome {
+				if to.src.Instance == "svc1-b0" {
+					return outcome
+				}
+				return OutcomeOK
+			}
+			z.run(15 * time.Second)
+			z.expect(t, ClassPartition, "instance svc1-b0")
+			if v := z.verdicts()["instance svc1-b0"]; v != nil && v.Subclass != subclass {
+				t.Errorf("subclass %q", v.Subclass)
+			}
+		})
+	}
+}
+
+// seen is what one caller sees of one callee.
+func seen(from *hostState, caller, target *entity, share float64, broken bool) sight {
+	s := sight{from: from, to: target.host, caller: caller, target: target, share: share, broken: broken, weight: 3, good: 20e9}
+	if share > 0 {
+		s.since, s.bad, s.good = 10e9, 20e9, 9e9
+	}
+	return s
+}
+
+func TestWhoCannotConnectToOneIsNotIllHimself(t *testing.T) {
+	h, other := &hostState{name: "h1"}, &hostState{name: "h2"}
+	caller, sibling := &entity{host: h, src: &Source{}}, &entity{host: other, src: &Source{}}
+	beside, db := &entity{host: h, src: &Source{}}, &entity{kind: kindExternal, address: "db:5432"}
+	for broken, want := range map[bool]*entity{true: db, false: nil} {
+		found := solve([]sight{seen(h, caller, db, 1, broken), seen(h, beside, db, 0, false), seen(other, sibling, db, 0, false)}, nil)
+		if len(found) == 0 || found[0].near.entity != caller || found[0].far.entity != want {
+			t.Errorf("broken %v: %+v", broken, found)
+		}
+	}
+}
+
+func TestServerOfWhichNobodyTellsThePlaceGoesDownWithItsMachine(t *testing.T) {
+	dead := &hostState{name: "dead"}
+	db := &entity{kind: kindExternal, address: "db:5432", src: &Source{}}
+	var sights []sight
+	for range 3 {
+		h := &hostState{name: "h"}
+		caller := &entity{host: h, src: &Source{}}
+		for range 2 {
+			sights = append(sights, seen(h, caller, &entity{host: dead, src: &Source{}}, 1, true))
+		}
+		sights = append(sights, seen(h, caller, db, 1, true), seen(h, caller, &entity{host: &hostState{name: "fine"}, src: &Source{}}, 0, false))
+	}
+	found := solve(sights, nil)
+	if len(found) != 1 || found[0].near.host != dead || found[0].placed[placeless{target: db}] != nearSide {
+		t.Errorf("%+v", found)
+	}
+}
+
+func TestLatenessOfWhoWaitsIsNoSilenceOfItsOwn(t *testing.T) {
+	h := &hostState{name: "h1"}
+	top, middle, bottom := &entity{host: h}, &entity{host: h}, &entity{host: h}
+	sights := []sight{seen(h, top, middle, 1, false), seen(h, middle, bottom, 1, true)}
+	passOn(sights)
+	if sights[0].weight > 1 || sights[1].weight < 3 {
+		t.Errorf("weights %.1f and %.1f", sights[0].weight, sights[1].weight)
+	}
+}
+
+func TestNeighbourHeardBeforeTheNextBeatWasDueProvesNothing(t *testing.T) {
+	for after, want := range map[time.Duration]bool{3 * time.Second: false, 8 * time.Second: true} {
+		e := New(DefaultParams())
+		e.Tick(1e18)
+		h := &hostState{name: "h"}
+		n := &entity{host: h, src: &Source{Host: "h"}, streams: []*stream{{kind: signBeat, observer: e.self, gaps: accrual{interval: 5 * time.Second}}}}
+		h.heard(&entity{host: h, src: &Source{Host: "h", Instance: "other"}}, e.now.Add(after))
+		p := &episode{onset: e.now}
+		p.blame(evSilent, 1, e.now, "no heartbeat")
+		detectSurroundings(e, n, p)
+		if got := p.found[evHostAlive].strength > 0; got != want {
+			t.Errorf("heard %s after: host alive %v, want %v", after, got, want)
+		}
+	}
+}

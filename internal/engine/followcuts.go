@@ -1,0 +1,124 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+// followCuts brings what each cut explains up to date and forgets those that
+// are over.
+func (e *Engine) followCuts(all, slow []sight) {
+	kept := e.cuts[:0]
+	for _, c := range e.cuts {
+		sights := all
+		if c.slow {
+			sights = slow
+		}
+		var bad, n float64
+		for i := range sights {
+			s := &sights[i]
+			if !c.predicts(s) || s.share < silentFrom && s.good <= c.began {
+				continue // or it was seen before and says nothing of now
+			}
+			bad += s.share * s.weight
+			n += s.weight
+		}
+		e.lookForSplits(c)
+		mute, spoke := c.mute(e)
+		if c.slow {
+			c.losing = c.loses(slow, all)
+		}
+		if from, to, ok := c.oneWay(sights); ok && !c.oneway {
+			c.oneway = true
+			c.entity.address = c.nameOf(from) + "→" + c.nameOf(to)
+			e.mark(c.entity)
+		}
+		open := n > 0 && bad/n < silentFrom || n == 0 && spoke && !mute
+		if c.far.anywhere() && !c.slow && n >= callsFull && bad/n >= oneWayShare {
+			c.at = e.now // whatever else may explain it: nothing has got through since
+		}
+		if !open && mute && c.goneAt < c.at && e.now.Sub(c.found.bad) < e.params.LeaveFor {
+			c.at = e.now // those who were sent elsewhere meanwhile say nothing of it
+		}
+		if open && c.goneAt < c.at {
+			c.goneAt = e.now
+		}
+		c.explain(e, sights, !open && e.now.Sub(c.at) < cutStands)
+		if c.entity.episode == nil && e.now.Sub(c.at) > flapsWithin {
+			c.entity.cut = nil
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(e.cuts[len(kept):])
+	e.cuts = kept
+}
+
+// loses says whether a slow way rather loses packets: what is sent again is late
+// by the time that takes, what was not lost is not, and some gets no answer.
+func (c *cutState) loses(slow, all []sight) bool {
+	var late, n, lost, whole float64
+	for i := range slow {
+		if s := &slow[i]; s.to != nil && s.share >= silentFrom && s.weight > 0.5 && c.predicts(s) {
+			late += 2*s.share*s.weight - 1 // it began with one that was late
+			n += 2*s.weight - 1
+		}
+	}
+	for i := range all {
+		if s := &all[i]; s.to != nil && c.predicts(s) {
+			lost += s.share * s.weight
+			whole += s.weight
+		}
+	}
+	if n >= losingEnough {
+		c.late = max(c.late, late/n) // it falls when the way is well again
+	}
+	c.lost = c.lost || lost >= lostFrom*max(whole, 1)
+	return c.lost || c.late > 0 && c.late < lateIfSlow
+}
+
+const (
+	losingEnough = 20.0 // calls on the slow ways that tell how many of them are late
+	lateIfSlow   = 0.85 // share of late calls on a way that is slow and loses nothing
+	lostFrom     = 0.05 // share that gets no answer, which slowness alone does not explain
+)
+
+// mute says whether nobody has been heard from a place that is cut off since the
+// latest silence, and spoke whether anybody ever was.
+func (c *cutState) mute(e *Engine) (mute, spoke bool) {
+	if !c.far.anywhere() {
+		return false, false
+	}
+	last := Time(0)
+	if c.near.host != nil {
+		last = c.near.host.heardLast()
+	} else {
+		for _, h := range e.hosts {
+			if c.near.has(h, nil) {
+				last = max(last, h.heardLast())
+			}
+		}
+	}
+	return last != 0 && last <= c.found.bad, last != 0
+}
+
+// explain tells those behind the cut why nobody hears them.
+func (c *cutState) explain(e *Engine, sights []sight, stands bool) {
+	for i := range sights {
+		s := &sights[i]
+		for _, n := range [...]*entity{s.target, s.caller, s.named} {
+			if n == nil {
+				continue
+			}
+			if !stands {
+				if n.cutOff == c && n.cut == nil {
+					n.cutOff = nil
+					e.mark(n)
+				}
+				continue
+			}
+			if s.share >= silentFrom && c.predicts(s) && (n != s.caller || s.target == nil) && n.cutOff != c {
+				n.cutOff = c
+				e.mark(n)
+			}
+		}
+	}
+}

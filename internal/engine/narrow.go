@@ -1,0 +1,119 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+// How narrow a cut is, and whether it is one at all, is asked before it is believed.
+
+// oneObserversWord says whether nobody but one observer has met with silence: that
+// it cannot see somebody hurts nobody else.
+func (f *foundCut) oneObserversWord() bool { return f.probes == f.paths && f.froms == 1 }
+
+// oneHostsLateness says whether answers are late to callers on one host only, and
+// all of them could connect: it may be they who are late.
+func (f *foundCut) oneHostsLateness() bool {
+	return !f.broken && f.froms == 1 && f.near.host != nil && f.far.host != nil
+}
+
+// tooNarrow says whether the cut ends in one entity, and nobody failed to connect
+// to it, or nobody has seen meanwhile that others beside it are reached.
+func (f *foundCut) tooNarrow(sights []sight) bool {
+	if f.far.entity == nil {
+		return false
+	}
+	if !f.broken && !f.alone(sights) {
+		return true // it may just be slow, for some or for what they ask
+	}
+	others := false
+	for i := range sights {
+		s := &sights[i]
+		if !f.near.has(s.from, s.caller) || s.target == f.far.entity || s.to == nil || s.to != f.far.entity.host {
+			continue
+		}
+		if s.share < silentFrom && s.good > f.since && s.good <= f.bad {
+			return false
+		}
+		others = true
+	}
+	return others
+}
+
+// alone says whether of several that ask the same of the far end, being instances
+// of one service, this one gets no answer and another does.
+func (f *foundCut) alone(sights []sight) bool {
+	if f.near.entity == nil || f.share < aloneFrom {
+		return false
+	}
+	for i := range sights {
+		s := &sights[i]
+		if s.target == f.far.entity && s.caller != nil && s.caller != f.near.entity && s.caller.service == f.near.entity.service &&
+			s.share < silentFrom && s.good > f.since && s.weight > goodEnough {
+			return true
+		}
+	}
+	return false
+}
+
+// aloneFrom is the share without an answer from which on it is no mere slowness.
+const aloneFrom = 0.9
+
+// narrowest makes the link between two hosts the one to a single entity, where
+// nobody else there is met with silence or meets with it.
+func (f *foundCut) narrowest(sights []sight) {
+	if f.near.host == nil || f.far.host == nil {
+		return
+	}
+	var ends [2]*entity // who has a part in all silences
+	first := true
+	for i := range sights {
+		s := &sights[i]
+		if s.share < silentFrom || !f.predicts(s) {
+			continue
+		}
+		if first {
+			ends, first = [2]*entity{s.target, s.caller}, false
+		}
+		for k, n := range ends {
+			if n != nil && n != s.target && n != s.caller {
+				ends[k] = nil
+			}
+		}
+	}
+	for _, n := range ends {
+		switch {
+		case n == nil:
+		case n.host == f.far.host:
+			f.far = side{entity: n}
+			return
+		case n.host == f.near.host:
+			f.near, f.far = f.far, side{entity: n}
+			return
+		}
+	}
+}
+
+// narrow makes a cut off zone the link to another, where nothing is known of ways
+// to any third.
+func (f *foundCut) narrow(sights []sight) {
+	if f.near.zone == "" || !f.far.anywhere() {
+		return
+	}
+	other := ""
+	for i := range sights {
+		s := &sights[i]
+		if _, ok := s.leadsTo(); ok || !f.predicts(s) || s.from == nil || s.to == nil {
+			continue
+		}
+		zone := s.from.zone
+		if f.near.has(s.from, s.caller) {
+			zone = s.to.zone
+		}
+		if zone == "" || other != "" && zone != other {
+			return
+		}
+		other = zone
+	}
+	if other != "" {
+		f.far = side{zone: other}
+	}
+}

@@ -1,0 +1,139 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// What is known of who reaches whom, gathered for the solver.
+
+// sights gathers what is known lately, by the host that it is seen from.
+func (e *Engine) sights() []sight {
+	var out []sight
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil; n = n.next {
+			if n.answersNobody(e) {
+				continue
+			}
+			for _, w := range n.views {
+				s, ok := e.sight(n, w)
+				switch {
+				case !ok:
+				case n.kind == kindService && w.caller != nil:
+					out = e.behindName(out, s, w)
+				default:
+					out = append(out, s)
+				}
+			}
+		}
+		if len(out) > maxSights {
+			break
+		}
+	}
+	passOn(out)
+	out = append(out, e.signSights()...)
+	slices.SortStableFunc(out, func(a, b sight) int { return cmp.Compare(a.from.name, b.from.name) })
+	return out
+}
+
+// passOn takes weight from the lateness of those who wait themselves for somebody
+// who is silent: it comes up through them.
+func passOn(sights []sight) {
+	since := map[*entity]Time{}
+	for i := range sights {
+		s := &sights[i]
+		if at, known := since[s.caller]; s.caller != nil && s.share >= silentFrom && (!known || s.since < at) {
+			since[s.caller] = s.since
+		}
+	}
+	for i := range sights {
+		s := &sights[i]
+		if at, waits := since[s.target]; waits && !s.broken && s.share >= silentFrom && at < s.since.Add(waitsFirst) {
+			s.weight *= passedOnWeight
+		}
+	}
+}
+
+const (
+	// waitsFirst is by how much later than its own callers' calls somebody's call
+	// may begin and still be what they wait for.
+	waitsFirst     = time.Second
+	passedOnWeight = 0.1
+)
+
+// sight is what a view says now; false if nothing.
+func (e *Engine) sight(n *entity, w *view) (s sight, ok bool) {
+	share, count := w.bad(e.now)
+	if count == 0 || w.lastGood == 0 && !e.cutBefore(w, n) { // a way that was never open is not cut: the caller may quote somebody
+		return s, false
+	}
+	if w.caller == nil && !w.from.observer.credible(e.now) {
+		return s, false
+	}
+	s = sight{from: w.from, to: n.host, caller: w.caller, target: n, share: share, since: w.firstBad, good: w.lastGood, bad: w.lastBad}
+	s.weight = min(count, callsFull) / 2
+	if s.broken = w.broken(); s.broken {
+		s.weight = min(count, callsFull/2) // not to connect is rarer than to be late
+	}
+	return s, true
+}
+
+const (
+	maxSights = 20_000
+	// callsFull is the number of calls from which on a view says all that it can.
+	callsFull = 6.0
+)
+
+// signSights are the ways that signs of life take to observers elsewhere, and
+// observers' own to the engine. Whose telemetry of any kind goes on arriving is
+// not cut off from all.
+func (e *Engine) signSights() []sight {
+	var out []sight
+	for _, h := range e.hosts {
+		if h.speaks(e.now) {
+			out = append(out, sight{from: h, to: e.here, weight: 1, good: h.heardLast()})
+		}
+	}
+	for _, s := range e.watched {
+		n, to := s.entity, e.standsOn(s.observer)
+		if s.kind != signBeat || n.host == nil || n.host == to || n.left || s.gaps.interval == 0 || !e.trusted(s) || s.dueAt != 0 {
+			continue
+		}
+		silence := 0.0
+		if !s.fresh() {
+			if silence = 1; s.strength(e) < 0.5 {
+				continue // it may just be late
+			}
+		}
+		out = append(out, sight{from: n.host, to: to, caller: n, share: silence, weight: 1, since: e.now.Add(s.gaps.interval - s.silence()), good: e.now.Add(-s.silence())})
+	}
+	for _, o := range e.observerList {
+		if !o.ownBeat || o.host == "" || e.standsOn(o) == e.here {
+			continue
+		}
+		if quiet := e.now.Sub(o.seen); quiet < 10*observerSilence*o.interval+time.Minute {
+			share := 0.0
+			if quiet > observerSilence*o.interval {
+				share = 1
+			}
+			out = append(out, sight{from: e.host(o.host), to: e.here, share: share, weight: 1, since: o.seen, good: o.seen})
+		}
+	}
+	return out
+}
+
+// underWay is how long telemetry may have been on its way.
+const underWay = 3 * time.Second
+
+// standsOn is the host from which an observer looks; the engine's own process
+// stands on one without a name.
+func (e *Engine) standsOn(o *observer) *hostState {
+	if o == e.self || o.host == "" {
+		return e.here
+	}
+	return e.host(o.host)
+}

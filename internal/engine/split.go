@@ -1,0 +1,159 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// Replicas that used to agree, stand on both sides of a cut, both go on changing
+// their state and no longer agree: a split brain. Nobody of them lies; that they
+// differ is the cut's doing, until they have agreed again. A side whose state
+// only stands still has stopped in order, and is none.
+
+const (
+	// splitFor is how long the sides must differ: replicas get a change one after
+	// the other.
+	splitFor = 5 * time.Second
+	// splitBefore: the states may part before the first call fails.
+	splitBefore = 15 * time.Second
+	// agreeFor is how long they must agree again.
+	agreeFor = 3 * time.Second
+	// splitForgotten is how long they may take to.
+	splitForgotten = time.Hour
+)
+
+// split is a service whose state has parted.
+type split struct {
+	service *service
+	at      Time // when it was found
+	agreed  Time // since when they agree again, 0 if they do not
+}
+
+// between says whether the cut lies between two entities.
+func (c *cut) between(a, b *entity) bool {
+	if c.far.anywhere() {
+		return c.near.has(a.host, a) != c.near.has(b.host, b)
+	}
+	return c.near.has(a.host, a) && c.far.has(b.host, b) || c.near.has(b.host, b) && c.far.has(a.host, a)
+}
+
+// lookForSplits asks whose state parts across a cut that stands.
+func (e *Engine) lookForSplits(c *cutState) {
+	if c.slow || c.split != nil || !c.stands(e.now) {
+		return
+	}
+	var parted *service
+	for _, s := range e.reg.services {
+		if len(s.instances) > 1 && e.parted(c, s) && (parted == nil || s.id.Name < parted.id.Name) {
+			parted = s
+		}
+	}
+	switch {
+	case parted == nil:
+		c.partedAt = 0
+	case c.partedAt == 0:
+		c.partedAt = e.now
+	case e.now.Sub(c.partedAt) >= splitFor:
+		c.split = parted
+		e.mark(c.entity)
+		if !e.splitOf(parted) && len(e.splits) < maxCutStates {
+			e.splits = append(e.splits, split{service: parted, at: e.now})
+		}
+	}
+}
+
+// parted says whether instances of s on the two sides differ, each side is of one
+// mind, and both have moved since the cut began.
+func (e *Engine) parted(c *cutState, s *service) bool {
+	var near, far uint64 // the digest on each side
+	for _, n := range s.instances {
+		in := &n.integrity
+		mine := &near
+		switch {
+		case !n.vouches(e.now):
+			continue
+		case c.near.has(n.host, n):
+		case c.far.has(n.host, n):
+			mine = &far
+		default:
+			continue // a third place
+		}
+		if in.agreed < agreedFull || in.changedAt < c.began.Add(-splitBefore) || *mine != 0 && *mine != in.digest {
+			return false
+		}
+		*mine = in.digest
+	}
+	return near != 0 && far != 0 && near != far
+}
+
+// vouches says whether the digest in n's latest heartbeat still stands.
+func (n *entity) vouches(now Time) bool {
+	fresh := dissentFresh
+	for _, s := range n.streams {
+		if s.kind == signBeat {
+			fresh = max(fresh, time.Duration(vouchedFor*float64(s.gaps.interval)))
+		}
+	}
+	return n.integrity.digest != 0 && now.Sub(n.integrity.digestAt) < fresh
+}
+
+// vouchedFor is the number of beats for which a digest stands.
+const vouchedFor = 2.5
+
+// splitOf says whether the state of s has parted and not been brought together.
+func (e *Engine) splitOf(s *service) bool {
+	return slices.ContainsFunc(e.splits, func(x split) bool { return x.service == s })
+}
+
+// cutBetween says whether a cut lies, or lay of late, between n and one of its
+// siblings, or their states have not been brought together since.
+func (e *Engine) cutBetween(n *entity) bool {
+	if e.splitOf(n.service) {
+		return true
+	}
+	for _, c := range e.cuts {
+		if c.slow || e.now.Sub(c.at) > cutStands+dissentFresh {
+			continue
+		}
+		for _, m := range n.service.instances {
+			if m != n && c.between(n, m) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reconcile tells when those who had parted agree again.
+func (e *Engine) reconcile() {
+	e.splits = slices.DeleteFunc(e.splits, func(x split) bool { return e.now.Sub(x.at) > splitForgotten })
+	for i := 0; i < len(e.splits); i++ {
+		x := &e.splits[i]
+		digest, agree, voters := uint64(0), true, 0
+		for _, n := range x.service.instances {
+			if in := &n.integrity; n.vouches(e.now) {
+				agree = agree && (voters == 0 || in.digest == digest)
+				digest = in.digest
+				voters++
+			}
+		}
+		switch {
+		case !agree || voters < 2:
+			x.agreed = 0
+		case x.agreed == 0:
+			x.agreed = e.now
+		case e.now.Sub(x.agreed) >= agreeFor:
+			s := x.service
+			e.emit(Event{Kind: contract.EventPartitionReconciled, Source: s.instances[0].src, Entity: s.id.Name,
+				Body: fmt.Sprintf("the states of %s agree again, %s after they had parted", s.id.Name, inWords(x.agreed.Sub(x.at)))})
+			e.splits = slices.Delete(e.splits, i, i+1)
+			i--
+		}
+	}
+}
