@@ -290,6 +290,25 @@ func TestStopsInOrder(t *testing.T) {
 		f.run(20 * time.Second)
 		f.expect(t, "", ClassNone, "")
 	})
+	t.Run("it_answers_before_it_beats_again", func(t *testing.T) {
+		f := newBehind(1)
+		r := f.instances[0]
+		r.beats, r.status = true, StatusReady
+		f.run(2 * time.Minute)
+		r.status = StatusStopping
+		f.run(time.Second)
+		r.state, r.beats = "gone", false
+		f.run(time.Minute)
+		r.state = ""
+		f.run(3 * time.Second)
+		r.beats, r.status, r.inc, r.seq = true, StatusReady, 77, 0
+		f.run(20 * time.Second)
+		for _, ev := range f.events {
+			if ev.Verdict != nil {
+				t.Errorf("said %s", ev.Body)
+			}
+		}
+	})
 	t.Run("an_older_word_that_comes_later_does_not_undo_the_announcement", func(t *testing.T) {
 		f := newBehind(1)
 		r := f.instances[0]

@@ -58,6 +58,9 @@ func (f farewell) after(b *Beat) bool {
 // what failed meanwhile belongs to the stop.
 func (e *Engine) comeBack(n *entity) {
 	n.announced, n.left, n.returned, n.farewell = 0, false, e.now, farewell{}
+	for _, s := range n.streams {
+		s.last = max(s.last, s.observer.awake()) // it may be known by its answers before it beats
+	}
 	for _, ps := range n.probes {
 		if ps.outcome != OutcomeOK && ps.process == nil {
 			ps.outcome, ps.run, ps.at = OutcomeUnset, 0, 0
