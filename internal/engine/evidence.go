@@ -19,6 +19,7 @@ var detectors = []detector{
 	detectProgress,
 	detectFacts,
 	detectSaturation,
+	detectTold,
 	detectQueue,
 	detectStop,
 	detectSurroundings,

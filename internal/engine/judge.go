@@ -327,6 +327,9 @@ func (e *Engine) callersAgain(n *entity) bool {
 	if s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.RecoveryCalls && s.full(e) > s.usualFull+fullOver {
 		return false // it still turns them away
 	}
+	if s.lastTold != 0 && e.now.Sub(s.lastTold) < e.params.RecoveryCalls {
+		return false // who can still be read from may only not have been written to
+	}
 	if s.lastFail == 0 {
 		return true
 	}

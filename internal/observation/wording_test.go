@@ -207,7 +207,7 @@ func TestWordings_automaton_agrees_with_plain_search(t *testing.T) {
 			texts = append(texts, c.text)
 		}
 	}
-	for _, w := range wordings {
+	for _, w := range allWordings() {
 		texts = append(texts, w.text, "a "+w.text+" b", "x"+w.text+"x", w.text+w.text)
 	}
 	for _, s := range texts {
@@ -228,8 +228,9 @@ func plainSearch(s string) (m meaning) {
 			lower[i] = c | 0x20
 		}
 	}
-	for i := range wordings {
-		w := &wordings[i]
+	all := allWordings()
+	for i := range all {
+		w := &all[i]
 		for from := 0; ; {
 			at := strings.Index(string(lower[from:]), w.text)
 			if at < 0 {

@@ -1,0 +1,51 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// A database that can still be read from tells those who write that it is full.
+func TestEngineBelievesADatabaseOfItsOwnDisk(t *testing.T) {
+	database := func(t *testing.T) (*shop, *proc) {
+		s := newShop(t)
+		db := s.add("", "db")
+		db.src, db.mute, db.beats = &Source{}, true, false
+		s.calls(s.payment1, db)
+		s.calls(s.payment2, db)
+		s.run(time.Minute)
+		return s, db
+	}
+	tell := func(s *shop, db *proc, o Outcome, times int) {
+		for range times {
+			s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.payment1.src, Callee: Callee{Address: db.addr, Direct: true}, Outcome: o, Count: 1, First: s.now, Last: s.now}}})
+			s.run(500 * time.Millisecond)
+		}
+	}
+	t.Run("disk", func(t *testing.T) {
+		s, db := database(t)
+		at := s.now
+		tell(s, db, OutcomeDiskFull, 20)
+		s.accused(at, 6*time.Second, ClassExhaustion, "disk", "db:8080")
+	})
+	t.Run("memory", func(t *testing.T) {
+		s, db := database(t)
+		at := s.now
+		tell(s, db, OutcomeMemoryFull, 20)
+		s.accused(at, 6*time.Second, ClassExhaustion, "memory", "db:8080")
+	})
+	t.Run("one_such_answer_is_no_failure", func(t *testing.T) {
+		s, db := database(t)
+		tell(s, db, OutcomeDiskFull, 1)
+		s.run(time.Minute)
+		s.nobodyAccused(true)
+	})
+	t.Run("bad_requests_are_no_failure", func(t *testing.T) {
+		s, db := database(t)
+		tell(s, db, OutcomeClientError, 60)
+		s.nobodyAccused(true)
+	})
+}
