@@ -316,7 +316,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 // its want, and no matter who repeats it.
 func (sc *scratch) ownWant(span ptrace.Span, kind ptrace.SpanKind, t *texts) {
 	says := t.says
-	if kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer || says&(saysTheirDisk|saysTheirMemory|saysRequest) != 0 {
+	if kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer || says&(saysTheirDisk|saysTheirMemory|saysRequest|saysGuess) != 0 {
 		says &^= saysDisk | saysMemory // the callee's own words, perhaps
 	}
 	if says&(saysDescriptors|saysThreads|saysPool|saysPorts|saysDisk|saysMemory) == 0 || sc.src == nil || sc.src.Key == 0 || sc.quotes(span) {

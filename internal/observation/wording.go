@@ -45,6 +45,7 @@ const (
 	saysPorts
 	saysDisk
 	saysMemory
+	saysGuess // that memory ran out is a guess
 	saysOOMKill
 	saysPanic
 	saysRecovered // it panicked and lives on
@@ -115,7 +116,7 @@ var wordings = []wording{
 	{"premature close", saysReset, anywhere},
 	{"prematureclose", saysReset, anywhere},
 	{"ended prematurely", saysReset, anywhere},
-	{"connection prematurely closed", saysReset, anywhere},
+	{"prematurely closed", saysReset, anywhere},
 	{"connection closed", saysReset, anywhere},
 	{"connection was closed", saysReset, anywhere},
 	{"closed the connection", saysReset, anywhere},
@@ -214,6 +215,10 @@ var wordings = []wording{
 	{"remote connection failure", saysConnectFailed, anywhere},
 	{"read tcp", saysEstablished, anywhere},
 	{"write tcp", saysEstablished, anywhere},
+	{"while reading response header from upstream", saysEstablished, anywhere},
+	{"while reading upstream", saysEstablished, anywhere},
+	{"while sending request to upstream", saysEstablished, anywhere},
+	{"while connecting to upstream", saysConnecting, anywhere},
 	{"could not receive data from server", saysEstablished, anywhere},
 	{"could not send data to server", saysEstablished, anywhere},
 
@@ -344,6 +349,7 @@ var wordings = []wording{
 	{"couldn't get a connection after", saysPool, anywhere},
 	{"acquire operation took longer", saysPool, anywhere},
 	{"pending acquire queue", saysPool, anywhere},
+	{"worker_connections are not enough", saysPool, anywhere},
 
 	{"circuit breaker is open", saysCircuit, anywhere},
 	{"breaker is open", saysCircuit, anywhere},
@@ -417,7 +423,6 @@ var wordings = []wording{
 	{"failed to create thread", saysThreads, anywhere},
 	{"cannot create thread", saysThreads, anywhere},
 	{"fork: resource temporarily unavailable", saysThreads, anywhere},
-	{"fork: cannot allocate", saysThreads, anywhere},
 	{"no space left on device", saysDisk, anywhere},
 	{"enospc", saysDisk, wholeWord},
 	{"edquot", saysDisk, wholeWord},
@@ -425,9 +430,14 @@ var wordings = []wording{
 	{"not enough space on the disk", saysDisk, anywhere},
 	{"disk full", saysDisk, anywhere},
 	{"disk is full", saysDisk, anywhere},
+	{"disk resource limit alarm set", saysDisk, anywhere},
+	{"free disk space is insufficient", saysDisk, anywhere},
+	{"flood stage disk watermark", saysDisk, anywhere},
 	{"read-only file system", saysDisk, anywhere},
 	{"erofs", saysDisk, wholeWord},
 	{"out of memory", saysMemory, anywhere},
+	{"perhaps out of memory", saysGuess, anywhere}, // gunicorn, of any worker that was killed
+	{"memory resource limit alarm set", saysMemory, anywhere},
 	{"outofmemory", saysMemory, anywhere},
 	{"cannot allocate memory", saysMemory, anywhere},
 	{"memoryerror", saysMemory, wholeWord},

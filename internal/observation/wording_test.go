@@ -137,6 +137,12 @@ var messages = map[string][]struct {
 		{`no healthy upstream`, engine.OutcomeUnavailable, "", 0},
 		{`upstream request timeout`, engine.OutcomeTimeout, "", 0},
 	},
+	"nginx": {
+		{`connect() failed (111: Connection refused) while connecting to upstream, client: 10.0.0.1, server: , upstream: "http://10.0.0.7:80/"`, engine.OutcomeRefused, "10.0.0.7", 80},
+		{`upstream timed out (110: Connection timed out) while connecting to upstream, upstream: "http://10.0.0.7:80/"`, engine.OutcomeConnectTimeout, "10.0.0.7", 80},
+		{`upstream timed out (110: Connection timed out) while reading response header from upstream, upstream: "http://10.0.0.7:80/"`, engine.OutcomeTimeout, "10.0.0.7", 80},
+		{`upstream prematurely closed connection while reading response header from upstream, upstream: "http://10.0.0.7:80/"`, engine.OutcomeReset, "10.0.0.7", 80},
+	},
 	"tells nothing": {
 		{``, engine.OutcomeOther, "", 0},
 		{`insufficient funds`, engine.OutcomeOther, "", 0},
