@@ -157,7 +157,17 @@ func (f *fading) total() float64 { return f.n + 0.5 }
 // detectProgress: an instance that answers its callers, however badly, neither
 // hangs nor is dead; one that used to and does not, while its callers run out
 // of time, hangs.
+//
+// Who sends no spans is known from its callers alone: one that has answered none
+// of them for longer, while nothing shows that it cannot be connected to, hangs.
 func detectProgress(e *Engine, n *entity, p *episode) {
+	if s := n.calls; s != nil && n.kind == kindExternal && s.lastFail != 0 && s.okEnd <= s.firstFail {
+		unconnected := s.byOutcome[OutcomeConnectTimeout].value(e.now, window(e)) + s.byOutcome[OutcomeUnreachable].value(e.now, window(e))
+		waited := s.byOutcome[OutcomeTimeout].value(e.now, window(e)) + s.byOutcome[OutcomeNoAnswer].value(e.now, window(e))
+		if silent := s.lastFail.Sub(s.firstFail); waited >= enoughWaited && unconnected < 0.5 && silent >= stillFor && e.now.Sub(s.lastFail) < window(e)+s.told.slack() {
+			p.note(evNoProgress, clamp(float64(silent)/float64(muteFor), 0, 1), e.now, fmt.Sprintf("it has answered nobody for %s", inWords(silent)))
+		}
+	}
 	if n.calls == nil || n.calls.lastFail == 0 || n.served.total == 0 || n.kind != kindInstance {
 		return
 	}
@@ -176,6 +186,10 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 const (
 	enoughServed = 10
 	stillFor     = 2 * time.Second
+	// muteFor is how long nobody must be answered by one that sends no spans, and
+	// enoughWaited how many must have waited, to say all.
+	muteFor      = 5 * time.Second
+	enoughWaited = 5.0
 )
 
 func window(e *Engine) time.Duration { return e.params.CallWindow }

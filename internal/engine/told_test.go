@@ -49,3 +49,34 @@ func TestEngineBelievesADatabaseOfItsOwnDisk(t *testing.T) {
 		s.nobodyAccused(true)
 	})
 }
+
+func TestEngineSeesADatabaseHang(t *testing.T) {
+	database := func(t *testing.T) (*shop, *proc) {
+		s := newShop(t)
+		db := s.add("", "db")
+		db.src, db.mute, db.beats = &Source{}, true, false
+		s.calls(s.payment1, db)
+		s.calls(s.payment2, db)
+		s.run(time.Minute)
+		return s, db
+	}
+	t.Run("it_answers_nobody", func(t *testing.T) {
+		s, db := database(t)
+		db.state = "frozen"
+		at := s.now
+		s.run(30 * time.Second)
+		s.accused(at, 15*time.Second, ClassCrash, "hang", "db:8080")
+	})
+	t.Run("it_answers_some", func(t *testing.T) {
+		s, db := database(t)
+		for i := range 40 {
+			o := OutcomeTimeout
+			if i%4 == 0 {
+				o = OutcomeOK
+			}
+			s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.payment1.src, Callee: Callee{Address: db.addr, Direct: true}, Outcome: o, Count: 1, First: s.now, Last: s.now}}})
+			s.run(250 * time.Millisecond)
+		}
+		s.nobodyAccused(true)
+	})
+}
