@@ -56,7 +56,7 @@ func (sc *scratch) overhear(span ptrace.Span, kind ptrace.SpanKind, t *texts) {
 			id.place = placeOf(sc.src)
 		}
 	}
-	if o != engine.OutcomeReset && o != engine.OutcomeNoAnswer && !phase(o) {
+	if o != engine.OutcomeReset && o != engine.OutcomeTimeout && o != engine.OutcomeNoAnswer && !phase(o) {
 		return
 	}
 	c := sc.callee(&id)

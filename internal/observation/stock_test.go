@@ -188,6 +188,9 @@ func TestTraces_failures_told_beside_the_call(t *testing.T) {
 		"served_call_whose_exception_names_the_database": {func(td ptrace.Traces) {
 			add(td, server, "GET /", psycopg2, attrs{"http.status_code": 500})
 		}, []call{{"10.0.0.7:5432", engine.OutcomeRefused, 1}}},
+		"served_call_that_waited_for_the_database": {func(td ptrace.Traces) {
+			add(td, server, "GET /", `OperationalError: connection to server at "10.0.0.7", port 5432 failed: timeout expired`, attrs{"http.status_code": 500})
+		}, []call{{"10.0.0.7:5432", engine.OutcomeTimeout, 1}}},
 		"not_twice_what_the_call_itself_told": {func(td ptrace.Traces) {
 			add(td, server, "GET /", psycopg2, attrs{"http.status_code": 500})
 			add(td, client, "connect", psycopg2, attrs{"db.system": "postgresql", "net.peer.name": "10.0.0.7", "net.peer.port": 5432})

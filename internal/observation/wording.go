@@ -157,6 +157,9 @@ var wordings = []wording{
 
 	{"timeout", saysTimeout, wholeWord},
 	{"timed out", saysTimeout, anywhere},
+	// libpq: connected or not, the server had not let it in. A PostgreSQL that is
+	// stopped still accepts.
+	{"timeout expired", saysTimeout | saysEstablished, anywhere},
 	{"time-out", saysTimeout, wholeWord},
 	{"deadline exceeded", saysTimeout, anywhere},
 	{"deadlineexceeded", saysTimeout, anywhere},

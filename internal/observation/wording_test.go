@@ -89,7 +89,7 @@ var messages = map[string][]struct {
 		{`[Errno 113] No route to host`, engine.OutcomeUnreachable, "", 0},
 		{`failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.7:50051: Failed to connect to remote host: Connection refused`, engine.OutcomeRefused, "10.0.0.7", 50051},
 		{`connection to server at "10.0.0.7", port 5432 failed: Connection refused`, engine.OutcomeRefused, "10.0.0.7", 5432},
-		{`connection to server at "db", port 5432 failed: timeout expired`, engine.OutcomeConnectTimeout, "db", 5432},
+		{`connection to server at "db", port 5432 failed: timeout expired`, engine.OutcomeTimeout, "db", 5432},
 		{`Error 111 connecting to redis:6379. Connection refused.`, engine.OutcomeRefused, "redis", 6379},
 		{`QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00`, engine.OutcomeOther, "", 0},
 		{`json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)`, engine.OutcomeWrongAnswer, "", 0},
