@@ -161,11 +161,13 @@ func (f *fading) total() float64 { return f.n + 0.5 }
 // Who sends no spans is known from its callers alone: one that has answered none
 // of them for longer, while nothing shows that it cannot be connected to, hangs.
 func detectProgress(e *Engine, n *entity, p *episode) {
-	if s := n.calls; s != nil && n.kind == kindExternal && s.lastFail != 0 && s.okEnd <= s.firstFail {
+	if s := n.calls; s != nil && n.kind == kindExternal && s.lastFail != 0 && s.okEnd <= s.firstFail.Add(time.Second) {
 		unconnected := s.byOutcome[OutcomeConnectTimeout].value(e.now, window(e)) + s.byOutcome[OutcomeUnreachable].value(e.now, window(e))
 		waited := s.byOutcome[OutcomeTimeout].value(e.now, window(e)) + s.byOutcome[OutcomeNoAnswer].value(e.now, window(e))
 		if silent := s.lastFail.Sub(s.firstFail); waited >= enoughWaited && unconnected < 0.5 && silent >= stillFor && e.now.Sub(s.lastFail) < window(e)+s.told.slack() {
 			p.note(evNoProgress, clamp(float64(silent)/float64(muteFor), 0, 1), e.now, fmt.Sprintf("it has answered nobody for %s", inWords(silent)))
+		} else if s.byOutcome[OutcomeUnavailable].value(e.now, window(e)) >= enoughWaited && silent >= muteFor {
+			p.note(evNoneGoesWell, 1, e.now, fmt.Sprintf("no call to it has gone well for %s", inWords(silent)))
 		}
 	}
 	if n.calls == nil || n.calls.lastFail == 0 || n.served.total == 0 || n.kind != kindInstance {

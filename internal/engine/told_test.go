@@ -6,6 +6,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
 )
 
 // A database that can still be read from tells those who write that it is full.
@@ -79,4 +81,27 @@ func TestEngineSeesADatabaseHang(t *testing.T) {
 		}
 		s.nobodyAccused(true)
 	})
+}
+
+// A proxy that says no more than 502 does not tell what is the matter with those
+// behind it. That something is shows when no call goes well any more.
+func TestEngineNoticesThatNoCallGoesWell(t *testing.T) {
+	s := newShop(t)
+	proxied := func(o Outcome, times int) {
+		for range times {
+			s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.payment1.src, Callee: Callee{Address: "proxy:80"}, Outcome: o, Count: 1, First: s.now, Last: s.now}}})
+			s.run(250 * time.Millisecond)
+		}
+	}
+	proxied(OutcomeOK, 40)
+	proxied(OutcomeUnavailable, 16)
+	proxied(OutcomeOK, 100)
+	s.nobodyAccused(false) // a moment of it is a deploy
+	proxied(OutcomeUnavailable, 60)
+	for _, ev := range s.events {
+		if ev.Kind == contract.EventFailureDetected && ev.Entity == "proxy:80" && ev.Verdict.Class == ClassUnknown {
+			return
+		}
+	}
+	t.Errorf("nothing said of proxy:80: %v", s.verdicts())
 }

@@ -193,6 +193,7 @@ const (
 	evFailsShort
 	evToldDiskFull
 	evToldMemoryFull
+	evNoneGoesWell
 	numEvidence
 )
 
@@ -233,6 +234,7 @@ var weights = [numEvidence]row{
 
 	evStillRefused:  {groupOwn, 0, false, dB{pl: -3, de: 4, nl: 4, pa: -3}},
 	evProbeStill:    {groupOwn, 0, false, dB{pl: 2, de: 5, ha: 6, nl: 5, pa: 4, ex: 2}},
+	evNoneGoesWell:  {groupOwn, 0, false, dB{pl: 2, de: 5, ha: 5, nl: 5, pa: 4, ex: 5, by: 2}},
 	evNoProgress:    {groupOwn, 0, false, dB{de: 5, ha: 10, nl: 3, pa: 2, ex: -3, vi: -8}},
 	evCalleeFailing: {groupChange, 0, false, dB{de: -4, ha: -12, nl: -4, pa: -2, ex: -8, by: -4, vi: 14}},
 

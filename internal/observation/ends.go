@@ -17,10 +17,10 @@ import (
 type spansEnd uint8
 
 const (
-	atAnswer  spansEnd = iota
-	whenSent           // as soon as the request is written to a connection
-	atQueue            // as soon as it waits in a queue of the caller's own
-	ofIORedis          // connect ends well however the attempt ends
+	atAnswer     spansEnd = iota
+	whenSent              // as soon as the request is written to a connection
+	atQueue               // as soon as it waits in a queue of the caller's own
+	poolConnects          // connect ends well with a pooled connection, or whatever comes of it
 )
 
 // endOfSpans tells it by the instrumentation's scope. Observed with servers that
@@ -34,8 +34,10 @@ func endOfSpans(scope string) spansEnd {
 	case scope == "opentelemetry.instrumentation.kafka",
 		scope == "opentelemetry.instrumentation.confluent_kafka":
 		return atQueue
-	case scope == "@opentelemetry/instrumentation-ioredis":
-		return ofIORedis
+	case scope == "@opentelemetry/instrumentation-ioredis",
+		scope == "@opentelemetry/instrumentation-pg",
+		scope == "opentelemetry.instrumentation.sqlalchemy":
+		return poolConnects
 	}
 	return atAnswer
 }
@@ -45,7 +47,7 @@ func (s spansEnd) outcome(name string) engine.Outcome {
 	switch {
 	case s == whenSent:
 		return engine.OutcomeSent
-	case s == atQueue, s == ofIORedis && name == "connect":
+	case s == atQueue, s == poolConnects && (name == "connect" || name == "pg-pool.connect"):
 		return engine.OutcomeUnset
 	}
 	return engine.OutcomeOK

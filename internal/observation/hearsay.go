@@ -56,8 +56,13 @@ func (sc *scratch) overhear(span ptrace.Span, kind ptrace.SpanKind, t *texts) {
 			id.place = placeOf(sc.src)
 		}
 	}
-	if o != engine.OutcomeReset && o != engine.OutcomeTimeout && o != engine.OutcomeNoAnswer && !phase(o) {
-		return
+	switch o {
+	case engine.OutcomeReset, engine.OutcomeTimeout, engine.OutcomeNoAnswer,
+		engine.OutcomeOverloaded, engine.OutcomeDiskFull, engine.OutcomeMemoryFull:
+	default:
+		if !phase(o) {
+			return
+		}
 	}
 	c := sc.callee(&id)
 	if c.none {

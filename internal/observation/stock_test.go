@@ -127,11 +127,14 @@ func TestTraces_spans_that_end_before_the_answer(t *testing.T) {
 		scope, span string
 		want        engine.Outcome // unset: no call is counted
 	}{
-		"jedis":           {"io.opentelemetry.jedis-4.0", "GET", engine.OutcomeSent},
-		"ioredis_connect": {"@opentelemetry/instrumentation-ioredis", "connect", engine.OutcomeUnset},
-		"ioredis_get":     {"@opentelemetry/instrumentation-ioredis", "get", engine.OutcomeOK},
-		"confluent_kafka": {"opentelemetry.instrumentation.confluent_kafka", "t send", engine.OutcomeUnset},
-		"lettuce":         {"io.opentelemetry.lettuce-5.1", "GET", engine.OutcomeOK},
+		"jedis":              {"io.opentelemetry.jedis-4.0", "GET", engine.OutcomeSent},
+		"ioredis_connect":    {"@opentelemetry/instrumentation-ioredis", "connect", engine.OutcomeUnset},
+		"ioredis_get":        {"@opentelemetry/instrumentation-ioredis", "get", engine.OutcomeOK},
+		"sqlalchemy_connect": {"opentelemetry.instrumentation.sqlalchemy", "connect", engine.OutcomeUnset},
+		"pg_pool_connect":    {"@opentelemetry/instrumentation-pg", "pg-pool.connect", engine.OutcomeUnset},
+		"pg_connect":         {"@opentelemetry/instrumentation-pg", "pg.connect", engine.OutcomeOK},
+		"confluent_kafka":    {"opentelemetry.instrumentation.confluent_kafka", "t send", engine.OutcomeUnset},
+		"lettuce":            {"io.opentelemetry.lettuce-5.1", "GET", engine.OutcomeOK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			td, span := spanOf(t, checkout, client, unset, "", attrs{"db.system": "redis", "server.address": "redis"})
@@ -191,6 +194,9 @@ func TestTraces_failures_told_beside_the_call(t *testing.T) {
 		"served_call_that_waited_for_the_database": {func(td ptrace.Traces) {
 			add(td, server, "GET /", `OperationalError: connection to server at "10.0.0.7", port 5432 failed: timeout expired`, attrs{"http.status_code": 500})
 		}, []call{{"10.0.0.7:5432", engine.OutcomeTimeout, 1}}},
+		"served_call_that_found_no_slot": {func(td ptrace.Traces) {
+			add(td, server, "GET /", `OperationalError: connection to server at "10.0.0.7", port 5432 failed: FATAL:  sorry, too many clients already`, attrs{"http.status_code": 500})
+		}, []call{{"10.0.0.7:5432", engine.OutcomeOverloaded, 1}}},
 		"not_twice_what_the_call_itself_told": {func(td ptrace.Traces) {
 			add(td, server, "GET /", psycopg2, attrs{"http.status_code": 500})
 			add(td, client, "connect", psycopg2, attrs{"db.system": "postgresql", "net.peer.name": "10.0.0.7", "net.peer.port": 5432})
