@@ -66,6 +66,7 @@ func TestStockDrivers(t *testing.T) {
 		"sqlalchemy_starting_up":    {failed, `OperationalError: connection to server at "10.0.0.7", port 5432 failed: FATAL:  the database system is starting up`, pg, nil, engine.OutcomeUnavailable},
 		"pg_too_many":               {failed, "sorry, too many clients already", pg, nil, engine.OutcomeOverloaded},
 		"pg_pool":                   {failed, "timeout exceeded when trying to connect", pg, nil, engine.OutcomeOther},
+		"pg_waits_to_be_let_in":     {failed, "Connection terminated due to connection timeout", pg, nil, engine.OutcomeTimeout},
 		"pg_killed":                 {failed, "Connection terminated unexpectedly", pg, nil, engine.OutcomeReset},
 		"jdbc_state_of_a_request":   {failed, "", with(pg, "error.type", "42601"), nil, engine.OutcomeClientError},
 		"jdbc_state_of_the_disk":    {failed, "", with(pg, "db.response.status_code", "53100"), nil, engine.OutcomeDiskFull},

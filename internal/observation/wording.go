@@ -157,9 +157,10 @@ var wordings = []wording{
 
 	{"timeout", saysTimeout, wholeWord},
 	{"timed out", saysTimeout, anywhere},
-	// libpq: connected or not, the server had not let it in. A PostgreSQL that is
-	// stopped still accepts.
+	// libpq and pg: connected or not, the server had not let it in. A PostgreSQL
+	// that is stopped still accepts.
 	{"timeout expired", saysTimeout | saysEstablished, anywhere},
+	{"terminated due to connection timeout", saysEstablished, anywhere},
 	{"time-out", saysTimeout, wholeWord},
 	{"deadline exceeded", saysTimeout, anywhere},
 	{"deadlineexceeded", saysTimeout, anywhere},
@@ -548,11 +549,11 @@ func (m meaning) outcome() engine.Outcome {
 		return engine.OutcomeUnavailable
 	case has(saysRequest) && !has(saysReset|saysBroken|saysOverloaded):
 		return engine.OutcomeClientError
-	case has(saysConnectTimeout),
+	case has(saysConnectTimeout) && !has(saysEstablished),
 		has(saysTimedOut) && !has(saysEstablished),
 		has(saysTimeout) && has(saysConnecting) && !has(saysEstablished):
 		return engine.OutcomeConnectTimeout
-	case has(saysTimeout | saysTimedOut):
+	case has(saysTimeout | saysTimedOut | saysConnectTimeout):
 		return engine.OutcomeTimeout
 	case has(saysReset | saysBroken):
 		return engine.OutcomeReset
