@@ -23,6 +23,8 @@ type callStats struct {
 	wrongSince  Time    // start of the current run of wrong answers
 	lastWrong   Time    // engine time of the latest answer that could not be used
 	lastFull    Time    // engine time of the latest call that was turned away for overload
+	toldSince   Time    // start of the current run of answers that name a resource which is used up
+	lastTold    Time    // engine time of the latest such answer
 	usualFull   float64 // 0-1, usual share of calls that are turned away
 	learned     Time    // when that was learned last
 	askedFailed float64 // of the calls in its current span, those that failed
@@ -107,6 +109,10 @@ func (e *Engine) called(c *Calls) {
 	if caller == n || caller != nil && caller.service != nil && caller.service == n.service && n.kind == kindService {
 		return // calls of a service to itself
 	}
+	if c.Outcome == OutcomeSent {
+		n.alive = true // it was connected to, and no more is told
+		return
+	}
 	if caller != nil && !c.Hearsay && e.counted(c.Counted, &caller.spanned) {
 		return
 	}
@@ -175,6 +181,15 @@ func (e *Engine) called(c *Calls) {
 			}
 			s.lastWrong = e.now
 			s.wrongs.add(float64(c.Count), e.now, wrongWindow)
+			if caller != nil {
+				s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
+			}
+			e.suspect(n)
+		case OutcomeDiskFull, OutcomeMemoryFull:
+			if e.now.Sub(s.lastTold) > e.params.RecoveryCalls {
+				s.toldSince = c.First
+			}
+			s.lastTold = e.now
 			if caller != nil {
 				s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
 			}

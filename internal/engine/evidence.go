@@ -20,6 +20,7 @@ var detectors = []detector{
 	detectProgress,
 	detectFacts,
 	detectSaturation,
+	detectTold,
 	detectQueue,
 	detectStop,
 	detectSurroundings,

@@ -160,10 +160,30 @@ func (s *callStats) text(says string, o Outcome, e *Engine) string {
 // burst, and never more than there were.
 func (f *fading) total() float64 { return f.n + 0.5 }
 
+// mute: one that sends no spans is known from its callers alone.
+func (e *Engine) mute(s *callStats, p *episode) {
+	if s.lastFail == 0 || s.okEnd > s.firstFail.Add(time.Second) || e.now.Sub(s.lastFail) >= window(e)+s.told.slack() {
+		return
+	}
+	count := func(one, other Outcome) float64 {
+		return s.byOutcome[one].value(e.now, window(e)) + s.byOutcome[other].value(e.now, window(e))
+	}
+	silent := s.lastFail.Sub(s.firstFail)
+	if silent >= stillFor && count(OutcomeTimeout, OutcomeNoAnswer) >= enoughWaited && count(OutcomeConnectTimeout, OutcomeUnreachable) < 0.5 {
+		p.note(evNoProgress, clamp(float64(silent)/float64(muteFor), 0, 1), e.now, fmt.Sprintf("it has answered nobody for %s", inWords(silent)))
+	}
+}
+
 // detectProgress: an instance that answers its callers, however badly, neither
 // hangs nor is dead; one that used to and does not, while its callers run out
 // of time, hangs.
+//
+// Who sends no spans is known from its callers alone: one that has answered none
+// of them for longer, while nothing shows that it cannot be connected to, hangs.
 func detectProgress(e *Engine, n *entity, p *episode) {
+	if n.kind == kindExternal && n.calls != nil {
+		e.mute(n.calls, p)
+	}
 	if n.kind != kindInstance || n.served.total == 0 {
 		return
 	}
@@ -195,6 +215,10 @@ func (p *episode) goesOn(e *Engine, n *entity) {
 const (
 	enoughServed = 10
 	stillFor     = 2 * time.Second
+	// muteFor is how long nobody must be answered by one that sends no spans, and
+	// enoughWaited how many must have waited, to say all.
+	muteFor      = 5 * time.Second
+	enoughWaited = 5.0
 )
 
 func window(e *Engine) time.Duration { return e.params.CallWindow }

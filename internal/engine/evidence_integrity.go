@@ -257,7 +257,7 @@ const (
 
 // isShort says whether something that n needs to answer is short.
 func (e *Engine) isShort(n *entity, p *episode) bool {
-	for _, kind := range [...]evidence{evDiskFull, evNoDescriptor, evNoThread, evPoolEmpty, evOutOfMemory, evThrottled, evMemoryPressure, evCallersOverloaded} {
+	for _, kind := range [...]evidence{evDiskFull, evNoDescriptor, evNoThread, evPoolEmpty, evOutOfMemory, evThrottled, evMemoryPressure, evCallersOverloaded, evToldDiskFull, evToldMemoryFull} {
 		if p.found[kind].strength > 0 {
 			return true
 		}

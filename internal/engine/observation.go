@@ -321,12 +321,16 @@ const (
 	OutcomeDown                   // failed, and nobody said how (scrape `up` = 0)
 	OutcomeCircuitOpen            // the caller's breaker did not try: no evidence
 	OutcomeOther                  // failed in a way that tells nothing
+	OutcomeDiskFull               // the callee answered that its own disk is full
+	OutcomeMemoryFull             // the callee answered that its own memory is used up
+	OutcomeSent                   // sent on a connection that stood; whether an answer came is not told
 	numOutcomes
 )
 
 var outcomeNames = [numOutcomes]string{
 	"unset", "ok", "refused", "reset", "connect timeout", "timeout", "no answer", "unreachable", "dns", "tls",
 	"unavailable", "overloaded", "server error", "client error", "wrong answer", "canceled", "down", "circuit open", "other",
+	"disk full", "memory full", "sent",
 }
 
 func (o Outcome) String() string {
@@ -339,13 +343,13 @@ func (o Outcome) String() string {
 // Failed says whether the call did not do what was asked through no fault of
 // the request.
 func (o Outcome) Failed() bool {
-	return o != OutcomeUnset && o != OutcomeOK && o != OutcomeClientError
+	return o != OutcomeUnset && o != OutcomeOK && o != OutcomeClientError && o != OutcomeSent
 }
 
 // Answered says whether the callee itself was heard: it is alive and reachable.
 func (o Outcome) Answered() bool {
 	switch o {
-	case OutcomeOK, OutcomeClientError, OutcomeServerError, OutcomeWrongAnswer, OutcomeOverloaded:
+	case OutcomeOK, OutcomeClientError, OutcomeServerError, OutcomeWrongAnswer, OutcomeOverloaded, OutcomeDiskFull, OutcomeMemoryFull:
 		return true
 	}
 	return false

@@ -74,12 +74,12 @@ func (v *Verdict) covers(end Time, before, after time.Duration) bool {
 // failure, rather than an answer to a bad request.
 func (v *Verdict) explains(o Outcome) bool {
 	switch o {
-	case OutcomeUnset, OutcomeOK, OutcomeClientError, OutcomeCircuitOpen:
+	case OutcomeUnset, OutcomeOK, OutcomeClientError, OutcomeCircuitOpen, OutcomeSent:
 		return false
 	case OutcomeServerError, OutcomeWrongAnswer:
 		// It answered. Who crashed or was cut off answers nobody.
 		return v.Class == ClassByzantine || v.Class == ClassExhaustion
-	case OutcomeOverloaded:
+	case OutcomeOverloaded, OutcomeDiskFull, OutcomeMemoryFull:
 		return v.Class == ClassExhaustion
 	}
 	return v.Class != ClassByzantine || o == OutcomeUnavailable || o == OutcomeOther // no answer is never byzantine

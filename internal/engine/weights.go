@@ -196,6 +196,8 @@ const (
 	evMemoryAtEnd
 	evStillUnavailable
 	evParted
+	evToldDiskFull
+	evToldMemoryFull
 	numEvidence
 )
 
@@ -296,6 +298,8 @@ var weights = [numEvidence]row{
 	evCalleesWell:       {groupChange, 0, false, dB{vi: -9}},
 	evDemand:            {groupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 11}},
 	evCallersOverloaded: {groupCallers, 15 * time.Second, false, dB{pl: -4, de: -8, ha: -8, nl: -8, pa: -6, ex: 22, vi: 2, su: -6}},
+	evToldDiskFull:      {groupCallers, 15 * time.Second, false, dB{pl: -6, de: -10, ha: -10, nl: -10, pa: -10, ex: 22, by: -6, vi: -4}},
+	evToldMemoryFull:    {groupCallers, 15 * time.Second, false, dB{pl: -6, de: -10, ha: -10, nl: -10, pa: -10, ex: 22, by: -6, vi: -4}},
 
 	evCutLink:        {groupReach, time.Minute, false, dB{pl: -6, de: -8, ha: -8, nl: -8, pa: 26, ex: -3, vi: -6, ob: -6}},
 	evCutOff:         {groupReach, time.Minute, false, dB{de: 18, pa: 21, ha: 4, ob: 2}},

@@ -147,7 +147,7 @@ func subclass(p *episode, c cause) string {
 			return "disk"
 		case has(evEvictedThreads):
 			return "threads"
-		case has(evDiskFull):
+		case has(evDiskFull) || has(evToldDiskFull):
 			return "disk"
 		case has(evNoDescriptor):
 			return "file_descriptors"
@@ -167,7 +167,7 @@ func subclass(p *episode, c cause) string {
 			return "connection_pool"
 		case has(evThrottled):
 			return "cpu"
-		case has(evOutOfMemory) || has(evMemoryPressure) || has(evMemoryFull):
+		case has(evOutOfMemory) || has(evMemoryPressure) || has(evMemoryFull) || has(evToldMemoryFull):
 			return "memory"
 		case has(evIOPressure):
 			return "disk_io"

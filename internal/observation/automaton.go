@@ -3,7 +3,10 @@
 
 package observation
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // maxText is how much of a text is read, in bytes.
 const maxText = 2 << 10
@@ -28,14 +31,16 @@ type finding struct {
 
 const classBits = 6
 
+func allWordings() []wording { return slices.Concat(wordings, replyWordings) }
+
 // words finds all wordings. It is built at the first use, in a few milliseconds.
-var words = sync.OnceValue(func() *automaton { return newAutomaton(wordings) })
+var words = sync.OnceValue(func() *automaton { return newAutomaton(allWordings()) })
 
 // endings finds only the wordings that count in ordinary lines, too: it is an
 // order of magnitude smaller and stays in the cache.
 var endings = sync.OnceValue(func() *automaton {
 	var list []wording
-	for _, w := range wordings {
+	for _, w := range allWordings() {
 		if w.says&anySeverity != 0 {
 			list = append(list, w)
 		}

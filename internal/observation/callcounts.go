@@ -213,7 +213,7 @@ func (c *callTold) calls(attrs pcommon.Map, count int, mean float64, first, last
 	c.more(attrs)
 	t := v.counted()
 	outcome, failed := engine.OutcomeOK, false
-	if v.errorType != "" || v.odd(false) {
+	if v.errorType != "" || v.odd(false, ptrace.SpanKindUnspecified) {
 		outcome = v.outcome(v.errorType != "", &t)
 		failed = outcome.Failed()
 		if c.metric.kind == ptrace.SpanKindServer {

@@ -32,7 +32,7 @@ func (sc *scratch) couldNotUse(span ptrace.Span, t *texts) bool {
 	}
 	var v view
 	v.read(call.Attributes())
-	if v.odd(call.Status().Code() == ptrace.StatusCodeError) {
+	if v.odd(call.Status().Code() == ptrace.StatusCodeError, call.Kind()) {
 		return false
 	}
 	id := v.calleeID(sc.src)

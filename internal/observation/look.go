@@ -40,7 +40,8 @@ func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baseli
 	if hasCodes(kind) || errored {
 		v.read(span.Attributes())
 		id := v.calleeID(src)
-		if v.odd(errored) {
+		errored = errored || v.failedSilently(span, kind)
+		if v.odd(errored, kind) {
 			var t texts
 			s.Outcome, s.Failed, t = v.judge(span, kind, errored)
 			if s.Client {
@@ -54,6 +55,9 @@ func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baseli
 	}
 	if d, ok := duration(span); ok {
 		tail := bl.Of(spanKey(src, span, peer))
+		if s.Outcome == engine.OutcomeCanceled && s.Client && tail.Slow(d) {
+			s.Outcome = engine.OutcomeTimeout
+		}
 		s.Surprise = tail.Surprise(d)
 		s.Slow, s.Late = !s.Failed && tail.Slow(d), !s.Failed && tail.Late(d)
 	}
@@ -69,8 +73,29 @@ func hasCodes(kind ptrace.SpanKind) bool {
 
 // odd says whether a span is worth a second look: cheap, and false for the
 // healthy.
-func (v *view) odd(errored bool) bool {
-	return errored || v.http >= 400 || v.grpc > 0 || v.flags != "" && v.flags != "-"
+func (v *view) odd(errored bool, kind ptrace.SpanKind) bool {
+	return errored || v.http >= 400 || v.grpc > 0 || v.flags != "" && v.flags != "-" || v.unanswered(kind)
+}
+
+// unanswered says whether a span is a request of HTTP to which no answer came. By
+// the conventions it would tell the status if one had: asyncio, fetch and others
+// end the span of a request that was given up without any error.
+func (v *view) unanswered(kind ptrace.SpanKind) bool {
+	return v.request && v.http < 0 && v.grpc < 0 && kind == ptrace.SpanKindClient
+}
+
+// failedSilently says whether a call to a database holds an exception and has no
+// status: the command of a driver that ran out of time ends so.
+func (v *view) failedSilently(span ptrace.Span, kind ptrace.SpanKind) bool {
+	if v.system == "" || kind != ptrace.SpanKindClient || span.Status().Code() != ptrace.StatusCodeUnset {
+		return false
+	}
+	for i, events := 0, span.Events(); i < min(events.Len(), maxEventsRead); i++ {
+		if events.At(i).Name() == "exception" {
+			return true
+		}
+	}
+	return false
 }
 
 // judge says how an odd span ended and whether it failed.
@@ -124,6 +149,9 @@ func (v *view) outcome(errored bool, t *texts) engine.Outcome {
 		return o
 	}
 	if !errored {
+		if http < 0 && v.request && v.grpc < 0 {
+			return engine.OutcomeCanceled
+		}
 		return engine.OutcomeOK
 	}
 	return t.says.outcome()

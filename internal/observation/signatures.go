@@ -27,7 +27,7 @@ var signatures = [...]struct {
 }{
 	{saysOOMKill, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOOMKill},
 	{saysThreads, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoThread},
-	{saysMemory, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOutOfMemory},
+	{saysMemory, saysGuess, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOutOfMemory},
 	{saysDescriptors, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoDescriptor},
 	// A host without IPv6 says so of each name that has both kinds of address.
 	{saysPorts, aboutCall &^ saysConnectFailed, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoPort},
@@ -38,7 +38,7 @@ var signatures = [...]struct {
 	// one that installs a handler for SIGSEGV.
 	{saysPanic, saysRecovered | saysNotStopping, plog.SeverityNumberInfo, plog.SeverityNumberFatal4, engine.FactPanic},
 	// "the server is shutting down" in an error is somebody else's word.
-	{saysStopping, saysNotStopping | aboutCall | saysPanic, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStopping},
+	{saysStopping, saysNotStopping | saysNotServing | aboutCall | saysPanic, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStopping},
 	{saysStarted, saysNotStopping | aboutCall | saysStopping, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStarted},
 }
 

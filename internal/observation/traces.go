@@ -25,6 +25,7 @@ type scratch struct {
 
 	src    *engine.Source // of the current resource
 	spans  ptrace.ResourceSpans
+	ends   spansEnd // of the current scope
 	served engine.Served
 	facts  uint32 // kinds of facts already told of the current resource
 
@@ -33,6 +34,7 @@ type scratch struct {
 	batch   uint32 // counts batches, to tell what is of this one
 
 	calls     [callSlots]callSlot
+	heard     []hearsay
 	threshold uint64 // hops of traces below it are told
 	hops      int
 	samples   int
@@ -90,6 +92,7 @@ func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselin
 			if Own(ss.Scope()) {
 				continue
 			}
+			sc.ends = endOfSpans(ss.Scope().Name())
 			spans := ss.Spans()
 			for k := range spans.Len() {
 				if sc.span(spans.At(k)) {
@@ -102,6 +105,7 @@ func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselin
 			b.Served = append(b.Served, sc.served)
 		}
 	}
+	sc.hear()
 	sc.end()
 	x.scratch.Put(sc)
 	return odd
@@ -133,6 +137,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	client := kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer
 	outcome, failed := engine.OutcomeOK, errored
 	var peer *callee
+	passedOn := false
 	if hasCodes(kind) || errored {
 		v := &sc.v
 		*v = view{}
@@ -141,18 +146,23 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		if client {
 			id = v.calleeID(sc.src)
 		}
-		if v.odd(errored) {
+		errored = errored || v.failedSilently(span, kind)
+		if v.odd(errored, kind) {
 			var t texts
 			outcome, failed, t = v.judge(span, kind, errored)
 			if client {
 				outcome = v.aim(&id, sc.src, outcome, &t)
 			} else if failed && sc.couldNotUse(span, &t) {
 				outcome = engine.OutcomeWrongAnswer // by another
+			} else if errored {
+				sc.overhear(span, kind, &t)
 			}
-			sc.ownWant(span, &t)
+			passedOn = t.says&ofAnother != 0
+			sc.ownWant(span, kind, &t)
 		}
 		if client {
 			peer = sc.callee(&id)
+			outcome = sc.gaveUp(span, kind, peer, outcome)
 		}
 	}
 	trace := traceHash(span.TraceID())
@@ -160,7 +170,10 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	counted := -1
 	switch kind {
 	case ptrace.SpanKindClient, ptrace.SpanKindProducer:
-		if !peer.none {
+		if outcome == engine.OutcomeOK && sc.ends != atAnswer {
+			outcome = sc.ends.outcome(span.Name())
+		}
+		if !peer.none && outcome != engine.OutcomeUnset {
 			counted = sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)
 			// Messaging is no request and response, and databases send no spans.
 			if trace <= sc.threshold && kind == ptrace.SpanKindClient && peer.Address != "" && sc.v.system == "" &&
@@ -174,7 +187,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	case ptrace.SpanKindServer:
 		if failed {
 			sc.served.Failed++
-			if outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther {
+			if (outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther) && !passedOn {
 				sc.served.Faults++
 			}
 		} else {
@@ -305,10 +318,15 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 }
 
 // ownWant tells, once for each resource and kind, what a failed span says of
-// its own process: it has no descriptor, thread, port or pooled connection left.
-// What a callee answered is its want, and no matter who repeats it.
-func (sc *scratch) ownWant(span ptrace.Span, t *texts) {
-	if t.says&(saysDescriptors|saysThreads|saysPool|saysPorts) == 0 || sc.src == nil || sc.src.Key == 0 || sc.quotes(span) {
+// its own process: it has no descriptor, thread, port or pooled connection left;
+// in an exception of its own, no disk or memory either. What a callee answered is
+// its want, and no matter who repeats it.
+func (sc *scratch) ownWant(span ptrace.Span, kind ptrace.SpanKind, t *texts) {
+	says := t.says
+	if kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer || says&(saysTheirDisk|saysTheirMemory|saysRequest|saysGuess) != 0 {
+		says &^= saysDisk | saysMemory // the callee's own words, perhaps
+	}
+	if says&(saysDescriptors|saysThreads|saysPool|saysPorts|saysDisk|saysMemory) == 0 || sc.src == nil || sc.src.Key == 0 || sc.quotes(span) {
 		return
 	}
 	for _, want := range [...]struct {
@@ -319,8 +337,10 @@ func (sc *scratch) ownWant(span ptrace.Span, t *texts) {
 		{saysThreads, engine.FactNoThread},
 		{saysPool, engine.FactPoolEmpty},
 		{saysPorts, engine.FactNoPort},
+		{saysDisk, engine.FactDiskFull},
+		{saysMemory, engine.FactOutOfMemory},
 	} {
-		if t.says&want.says == 0 || want.says == saysPorts && (t.says&aboutCall&^saysConnectFailed != 0 || strings.Contains(t.said, "::")) || sc.facts>>want.kind&1 != 0 {
+		if says&want.says == 0 || want.says == saysPorts && (t.says&aboutCall&^saysConnectFailed != 0 || strings.Contains(t.said, "::")) || sc.facts>>want.kind&1 != 0 {
 			continue
 		}
 		sc.facts |= 1 << want.kind

@@ -17,6 +17,8 @@ import (
 type view struct {
 	http, grpc                  int32 // -1 if absent
 	retryAfter                  bool
+	request                     bool   // it is one of HTTP
+	dbCode                      string // of a database's answer
 	errorType, flags, errorText string
 
 	peer, server, oldPeer, oldServer           string
@@ -39,6 +41,10 @@ func (v *view) read(attrs pcommon.Map) {
 			v.grpc = number(val)
 		case "rpc.response.status_code", "rpc.connect_rpc.error_code":
 			v.grpc = int32(grpcCode(text(val)))
+		case "http.request.method", "http.method":
+			v.request = true
+		case "db.response.status_code":
+			v.dbCode = text(val)
 		case "http.response.header.retry-after":
 			v.retryAfter = true
 		case "error.type":
@@ -136,6 +142,8 @@ func (v *view) usualPort() int32 {
 // calleeName names a callee of which no address is told.
 func (v *view) calleeName() string {
 	switch {
+	case v.system == "sqlite":
+		return "" // a library within the caller
 	case v.rpcService != "":
 		return v.rpcService
 	case v.system != "" && v.database != "":
@@ -150,6 +158,7 @@ func (v *view) calleeName() string {
 // exceptions and the status message.
 type texts struct {
 	says    meaning
+	coded   bool   // codes of databases count
 	said    string // the text that said most of late, for people
 	mention mention
 	status  int32 // error.type as a status code of HTTP; -1 if it is none
@@ -157,13 +166,13 @@ type texts struct {
 }
 
 const (
-	maxExceptions  = 3 // the last ones of a span
-	maxEventsRead  = 32
-	maxStackTraces = 2 << 10
+	maxExceptions = 3 // the last ones of a span
+	maxEventsRead = 32
 )
 
 func (v *view) texts(span ptrace.Span) texts {
-	t := texts{status: -1, grpc: -1}
+	t := texts{status: -1, grpc: -1, coded: v.system != ""}
+	t.take(v.dbCode)
 	if v.errorType != "" {
 		if n, ok := portNumber(v.errorType); ok {
 			t.status = n
@@ -181,6 +190,9 @@ func (v *view) texts(span ptrace.Span) texts {
 		}
 	}
 	t.take(span.Status().Message())
+	if v.system != "" && v.system != "sqlite" && t.says&saysDisk != 0 {
+		t.says |= saysTheirDisk // these are the words of the database
+	}
 	return t
 }
 
@@ -188,7 +200,11 @@ func (t *texts) take(s string) {
 	if s == "" {
 		return
 	}
-	if says := words().read(s); says != 0 {
+	says := words().read(s)
+	if t.coded {
+		says |= codeSays(s)
+	}
+	if says != 0 {
 		t.says |= says
 		t.said = s
 	}
@@ -199,8 +215,8 @@ func (t *texts) take(s string) {
 	}
 }
 
-// exception reads type and message. Where they tell nothing, the last cause in
-// the stack trace may: Java wraps.
+// exception reads type and message. Where they do not tell why, the first cause
+// in the stack trace may.
 func (t *texts) exception(attrs pcommon.Map) {
 	stack := ""
 	for k, val := range attrs.All() {
@@ -211,9 +227,32 @@ func (t *texts) exception(attrs pcommon.Map) {
 			stack = val.Str()
 		}
 	}
-	if t.says == 0 && stack != "" {
-		if i := strings.LastIndex(cut(stack, 64<<10), "Caused by: "); i >= 0 {
-			t.take(cut(stack[i:], maxStackTraces))
+	if t.says&^(saysConnecting|saysEstablished|saysConnectFailed|saysBroken) != 0 || stack == "" {
+		return
+	}
+	before := t.says
+	if t.take(firstCause(stack)); before&saysConnectFailed != 0 {
+		t.says &^= saysReset // what was never connected is not reset
+	}
+}
+
+// firstCause returns the line of a stack trace that names the cause of causes: the
+// last of Java's "Caused by", the last of .NET's " ---> ", the one before the
+// first break in Python's chain. "" where there is no other than the exception.
+func firstCause(stack string) string {
+	stack = cut(stack, 64<<10)
+	if i := strings.LastIndex(stack, "Caused by: "); i >= 0 {
+		rest, _, _ := strings.Cut(stack[i:], "\n\tat ")
+		return cut(rest, maxText)
+	}
+	for _, chain := range [...]string{"\n\nThe above exception was the direct cause", "\n\nDuring handling of the above exception"} {
+		if first, _, ok := strings.Cut(stack, chain); ok {
+			return cut(first[strings.LastIndexByte(first, '\n')+1:], maxText)
 		}
 	}
+	if i := strings.LastIndex(stack, " ---> "); i >= 0 {
+		rest, _, _ := strings.Cut(stack[i:], "\n")
+		return cut(rest, maxText)
+	}
+	return ""
 }

@@ -13,6 +13,7 @@ const (
 	// About a call.
 	saysRefused meaning = 1 << iota
 	saysReset
+	saysBroken         // the connection broke; why is not told
 	saysTimeout        // somebody ran out of time; at what, the others tell
 	saysConnectTimeout // while connecting, for certain
 	saysTimedOut       // ETIMEDOUT: while connecting, unless the connection stood
@@ -31,12 +32,20 @@ const (
 	saysDecode    // the answer could not be understood
 	saysIntegrity // checksum, signature or digest
 
+	// What a database answers (replies.go).
+	saysTheirDisk   // its own disk is full
+	saysTheirMemory // its own memory is used up
+	saysNotServing  // it does not serve for now: it starts, loads, has no master
+	saysUndecided   // it answered, and that tells nobody's failure
+	saysRequest     // the request is at fault, or in conflict with another
+
 	// About the process that says it.
 	saysDescriptors
 	saysThreads
 	saysPorts
 	saysDisk
 	saysMemory
+	saysGuess // that memory ran out is a guess
 	saysOOMKill
 	saysPanic
 	saysRecovered // it panicked and lives on
@@ -47,7 +56,7 @@ const (
 
 // aboutCall are the meanings that make a text one about a call.
 const aboutCall = saysRefused | saysReset | saysTimeout | saysConnectTimeout | saysTimedOut | saysConnectFailed |
-	saysUnreachable | saysName | saysTLS | saysTLSTimeout
+	saysUnreachable | saysName | saysTLS | saysTLSTimeout | saysBroken
 
 // anySeverity are the meanings that are looked for in ordinary lines, too.
 const anySeverity = saysPanic | saysStopping | saysStarted
@@ -68,8 +77,8 @@ type wording struct {
 	place place
 }
 
-// wordings is the one place where words get their meaning, for the messages of
-// spans and for log lines. Collected from what Go, Java (netty, Apache, OkHttp,
+// wordings and replyWordings are where words get their meaning, for the messages
+// of spans and for log lines. Collected from what Go, Java (netty, Apache, OkHttp,
 // Hikari), Python (requests, urllib3, httpx, aiohttp, asyncio, grpc, psycopg),
 // Node, .NET, Rust, Envoy and the kernel print. Error numbers are those of Linux
 // and, from 10000 on, of Windows.
@@ -107,7 +116,7 @@ var wordings = []wording{
 	{"premature close", saysReset, anywhere},
 	{"prematureclose", saysReset, anywhere},
 	{"ended prematurely", saysReset, anywhere},
-	{"connection prematurely closed", saysReset, anywhere},
+	{"prematurely closed", saysReset, anywhere},
 	{"connection closed", saysReset, anywhere},
 	{"connection was closed", saysReset, anywhere},
 	{"closed the connection", saysReset, anywhere},
@@ -120,6 +129,24 @@ var wordings = []wording{
 	{"incompleteread", saysReset, anywhere},
 	{"nohttpresponse", saysReset, anywhere},
 	{"failed to respond", saysReset, anywhere},
+	{"other side closed", saysReset, anywhere},
+	{"und_err_socket", saysReset, anywhere},
+	{"hpe_invalid_eof", saysReset, anywhere},
+	{"socket closed", saysReset, anywhere},
+	{"connection is closed", saysReset, anywhere},
+	{"connection terminated", saysReset, anywhere},
+	{"terminating connection", saysReset, anywhere},
+	{"connection lost", saysReset, anywhere},
+	{"lost connection", saysReset, anywhere},
+	{"server has gone away", saysReset, anywhere},
+	{"unexpectedclose", saysReset, anywhere},
+	{"unexpected end of file", saysReset, anywhere},
+	{"unexpected end of stream", saysReset, anywhere},
+	{"end of file reached", saysReset, anywhere},
+	{"sending to the backend", saysBroken, anywhere},
+	{"reading from stream", saysBroken, anywhere},
+	{"communications link failure", saysBroken, anywhere},
+	{"bad connection", saysBroken, wholeWord},
 	{"reset reason: connection termination", saysReset, anywhere},
 	{"reset reason: remote reset", saysReset, anywhere},
 	{"errno 104", saysReset, wholeWord},
@@ -130,6 +157,10 @@ var wordings = []wording{
 
 	{"timeout", saysTimeout, wholeWord},
 	{"timed out", saysTimeout, anywhere},
+	// libpq and pg: connected or not, the server had not let it in. A PostgreSQL
+	// that is stopped still accepts.
+	{"timeout expired", saysTimeout | saysEstablished, anywhere},
+	{"terminated due to connection timeout", saysEstablished, anywhere},
 	{"time-out", saysTimeout, wholeWord},
 	{"deadline exceeded", saysTimeout, anywhere},
 	{"deadlineexceeded", saysTimeout, anywhere},
@@ -142,6 +173,8 @@ var wordings = []wording{
 	{"read timed out", saysTimeout | saysEstablished, anywhere},
 	{"read operation timed out", saysTimeout | saysEstablished, anywhere},
 	{"timeout awaiting response headers", saysTimeout | saysEstablished, anywhere},
+	{"timeout reading", saysTimeout | saysEstablished, anywhere},
+	{"timeout on reading", saysTimeout | saysEstablished, anywhere},
 	{"headers_timeout", saysTimeout | saysEstablished, anywhere},
 	{"headerstimeout", saysTimeout | saysEstablished, anywhere},
 	{"body_timeout", saysTimeout | saysEstablished, anywhere},
@@ -161,6 +194,7 @@ var wordings = []wording{
 	{"connecttimeout", saysConnectTimeout, anywhere},
 	{"connect_timeout", saysConnectTimeout, anywhere},
 	{"connectiontimeout", saysConnectTimeout, anywhere},
+	{"timeout connecting", saysConnectTimeout, anywhere},
 	{"connection timeout", saysConnectTimeout, anywhere},
 	{"connect error: 110", saysConnectTimeout, wholeWord},
 	{"connection attempt failed", saysConnectTimeout, anywhere},
@@ -169,18 +203,28 @@ var wordings = []wording{
 	{"dial tcp", saysConnecting, anywhere},
 	{"dial unix", saysConnecting, anywhere},
 	{"while dialing", saysConnecting, anywhere},
-	{"connect call failed", saysConnecting, anywhere},
+	{"connect call failed", saysConnectFailed | saysConnecting, anywhere},
 	{"connection to server at", saysConnecting, anywhere},
 	{"error connecting", saysConnecting, anywhere},
 	{"newconnectionerror", saysConnectFailed | saysConnecting, anywhere},
 	{"failed to establish a new connection", saysConnectFailed | saysConnecting, anywhere},
 	{"failed to connect", saysConnectFailed | saysConnecting, anywhere},
 	{"could not connect", saysConnectFailed | saysConnecting, anywhere},
+	{"can't connect", saysConnectFailed | saysConnecting, anywhere},
+	{"cannot connect", saysConnectFailed | saysConnecting, anywhere},
+	{"unable to connect", saysConnectFailed | saysConnecting, anywhere},
+	{"not possible to connect", saysConnectFailed | saysConnecting, anywhere},
 	{"connectexception", saysConnectFailed | saysConnecting, anywhere},
 	{"reset reason: connection failure", saysConnectFailed, anywhere},
 	{"remote connection failure", saysConnectFailed, anywhere},
 	{"read tcp", saysEstablished, anywhere},
 	{"write tcp", saysEstablished, anywhere},
+	{"while reading response header from upstream", saysEstablished, anywhere},
+	{"while reading upstream", saysEstablished, anywhere},
+	{"while sending request to upstream", saysEstablished, anywhere},
+	{"while connecting to upstream", saysConnecting, anywhere},
+	{"could not receive data from server", saysEstablished, anywhere},
+	{"could not send data to server", saysEstablished, anywhere},
 
 	{"no route to host", saysUnreachable, anywhere},
 	{"noroutetohost", saysUnreachable, anywhere},
@@ -213,6 +257,10 @@ var wordings = []wording{
 	{"could not resolve", saysName, anywhere},
 	{"dns resolution failed", saysName, anywhere},
 	{"dns lookup failed", saysName, anywhere},
+	{"errors resolving", saysName, anywhere},
+	{"address lookup failed", saysName, anywhere},
+	{"could not translate host name", saysName, anywhere},
+	{"unresolvedaddress", saysName, anywhere},
 	{"getaddrinfo", saysName, anywhere},
 	{"gaierror", saysName, anywhere},
 	{"enotfound", saysName, anywhere},
@@ -249,12 +297,17 @@ var wordings = []wording{
 	{"unable to get local issuer", saysTLS, anywhere},
 	{"pkix path", saysTLS, anywhere},
 	{"err_tls", saysTLS, anywhere},
+	{"err_ssl", saysTLS, anywhere},
 	{"wrong version number", saysTLS, anywhere},
 
 	{"no healthy upstream", saysUnavailable, anywhere},
 	{"service unavailable", saysUnavailable, anywhere},
 	{"serviceunavailable", saysUnavailable, anywhere},
 	{"bad gateway", saysUnavailable, anywhere},
+	{"max retries per request", saysUnavailable, anywhere}, // ioredis: of reconnecting
+	{"broker not connected", saysUnavailable, anywhere},
+	{"no connection is available to service", saysUnavailable, anywhere},
+	{"no connection is active/available to service", saysUnavailable, anywhere},
 
 	{"too many requests", saysOverloaded, anywhere},
 	{"toomanyrequests", saysOverloaded, anywhere},
@@ -287,6 +340,20 @@ var wordings = []wording{
 	{"obtaining a connection from the pool", saysPool, anywhere},
 	{"timeout acquiring a connection", saysPool, anywhere},
 	{"resourcerequest timed out", saysPool, anywhere},
+	{"pool has been exhausted", saysPool, anywhere},
+	{"pool is empty", saysPool, anywhere},
+	{"emptypool", saysPool, anywhere},
+	{"no connection available", saysPool, anywhere},
+	{"no connections available", saysPool, anywhere},
+	{"timeout waiting for idle object", saysPool, anywhere},
+	{"timeout exceeded when trying to connect", saysPool, anywhere}, // pg-pool: all are in use
+	{"connectionrequesttimeout", saysPool, anywhere},
+	{"maxconnectionserror", saysPool, anywhere},
+	{"connectionerror: too many connections", saysPool, anywhere}, // redis-py: its own
+	{"couldn't get a connection after", saysPool, anywhere},
+	{"acquire operation took longer", saysPool, anywhere},
+	{"pending acquire queue", saysPool, anywhere},
+	{"worker_connections are not enough", saysPool, anywhere},
 
 	{"circuit breaker is open", saysCircuit, anywhere},
 	{"breaker is open", saysCircuit, anywhere},
@@ -326,6 +393,11 @@ var wordings = []wording{
 	{"contentdecodingerror", saysDecode, anywhere},
 	{"invalid wire-format", saysDecode, anywhere},
 	{"malformed response", saysDecode, anywhere},
+	{"status line", saysDecode, anywhere}, // illegal, invalid, unexpected
+	{"badstatusline", saysDecode, anywhere},
+	{"does not match the http", saysDecode, anywhere},
+	{"parse error: expected http", saysDecode, anywhere},
+	{"failed parsing http", saysDecode, anywhere},
 	{"checksum mismatch", saysIntegrity, anywhere},
 	{"bad checksum", saysIntegrity, anywhere},
 	{"digest mismatch", saysIntegrity, anywhere},
@@ -355,7 +427,6 @@ var wordings = []wording{
 	{"failed to create thread", saysThreads, anywhere},
 	{"cannot create thread", saysThreads, anywhere},
 	{"fork: resource temporarily unavailable", saysThreads, anywhere},
-	{"fork: cannot allocate", saysThreads, anywhere},
 	{"no space left on device", saysDisk, anywhere},
 	{"enospc", saysDisk, wholeWord},
 	{"edquot", saysDisk, wholeWord},
@@ -363,9 +434,14 @@ var wordings = []wording{
 	{"not enough space on the disk", saysDisk, anywhere},
 	{"disk full", saysDisk, anywhere},
 	{"disk is full", saysDisk, anywhere},
+	{"disk resource limit alarm set", saysDisk, anywhere},
+	{"free disk space is insufficient", saysDisk, anywhere},
+	{"flood stage disk watermark", saysDisk, anywhere},
 	{"read-only file system", saysDisk, anywhere},
 	{"erofs", saysDisk, wholeWord},
 	{"out of memory", saysMemory, anywhere},
+	{"perhaps out of memory", saysGuess, anywhere}, // gunicorn, of any worker that was killed
+	{"memory resource limit alarm set", saysMemory, anywhere},
 	{"outofmemory", saysMemory, anywhere},
 	{"cannot allocate memory", saysMemory, anywhere},
 	{"memoryerror", saysMemory, wholeWord},
@@ -463,13 +539,23 @@ func (m meaning) outcome() engine.Outcome {
 		return engine.OutcomeRefused
 	case has(saysUnreachable):
 		return engine.OutcomeUnreachable
-	case has(saysConnectTimeout),
+	case has(saysTheirDisk):
+		return engine.OutcomeDiskFull
+	case has(saysTheirMemory):
+		return engine.OutcomeMemoryFull
+	case has(saysUndecided):
+		return engine.OutcomeOther
+	case has(saysNotServing):
+		return engine.OutcomeUnavailable
+	case has(saysRequest) && !has(saysReset|saysBroken|saysOverloaded):
+		return engine.OutcomeClientError
+	case has(saysConnectTimeout) && !has(saysEstablished),
 		has(saysTimedOut) && !has(saysEstablished),
 		has(saysTimeout) && has(saysConnecting) && !has(saysEstablished):
 		return engine.OutcomeConnectTimeout
-	case has(saysTimeout | saysTimedOut):
+	case has(saysTimeout | saysTimedOut | saysConnectTimeout):
 		return engine.OutcomeTimeout
-	case has(saysReset):
+	case has(saysReset | saysBroken):
 		return engine.OutcomeReset
 	case has(saysOverloaded):
 		return engine.OutcomeOverloaded

@@ -89,7 +89,7 @@ var messages = map[string][]struct {
 		{`[Errno 113] No route to host`, engine.OutcomeUnreachable, "", 0},
 		{`failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.7:50051: Failed to connect to remote host: Connection refused`, engine.OutcomeRefused, "10.0.0.7", 50051},
 		{`connection to server at "10.0.0.7", port 5432 failed: Connection refused`, engine.OutcomeRefused, "10.0.0.7", 5432},
-		{`connection to server at "db", port 5432 failed: timeout expired`, engine.OutcomeConnectTimeout, "db", 5432},
+		{`connection to server at "db", port 5432 failed: timeout expired`, engine.OutcomeTimeout, "db", 5432},
 		{`Error 111 connecting to redis:6379. Connection refused.`, engine.OutcomeRefused, "redis", 6379},
 		{`QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00`, engine.OutcomeOther, "", 0},
 		{`json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)`, engine.OutcomeWrongAnswer, "", 0},
@@ -136,6 +136,12 @@ var messages = map[string][]struct {
 		{`upstream connect error or disconnect/reset before headers. reset reason: overflow`, engine.OutcomeOverloaded, "", 0},
 		{`no healthy upstream`, engine.OutcomeUnavailable, "", 0},
 		{`upstream request timeout`, engine.OutcomeTimeout, "", 0},
+	},
+	"nginx": {
+		{`connect() failed (111: Connection refused) while connecting to upstream, client: 10.0.0.1, server: , upstream: "http://10.0.0.7:80/"`, engine.OutcomeRefused, "10.0.0.7", 80},
+		{`upstream timed out (110: Connection timed out) while connecting to upstream, upstream: "http://10.0.0.7:80/"`, engine.OutcomeConnectTimeout, "10.0.0.7", 80},
+		{`upstream timed out (110: Connection timed out) while reading response header from upstream, upstream: "http://10.0.0.7:80/"`, engine.OutcomeTimeout, "10.0.0.7", 80},
+		{`upstream prematurely closed connection while reading response header from upstream, upstream: "http://10.0.0.7:80/"`, engine.OutcomeReset, "10.0.0.7", 80},
 	},
 	"tells nothing": {
 		{``, engine.OutcomeOther, "", 0},
@@ -207,7 +213,7 @@ func TestWordings_automaton_agrees_with_plain_search(t *testing.T) {
 			texts = append(texts, c.text)
 		}
 	}
-	for _, w := range wordings {
+	for _, w := range allWordings() {
 		texts = append(texts, w.text, "a "+w.text+" b", "x"+w.text+"x", w.text+w.text)
 	}
 	for _, s := range texts {
@@ -228,8 +234,9 @@ func plainSearch(s string) (m meaning) {
 			lower[i] = c | 0x20
 		}
 	}
-	for i := range wordings {
-		w := &wordings[i]
+	all := allWordings()
+	for i := range all {
+		w := &all[i]
 		for from := 0; ; {
 			at := strings.Index(string(lower[from:]), w.text)
 			if at < 0 {

@@ -1,0 +1,107 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// A database that can still be read from tells those who write that it is full.
+func TestEngineBelievesADatabaseOfItsOwnDisk(t *testing.T) {
+	database := func(t *testing.T) (*shop, *proc) {
+		s := newShop(t)
+		db := s.add("", "db")
+		db.src, db.mute, db.beats = &Source{}, true, false
+		s.calls(s.payment1, db)
+		s.calls(s.payment2, db)
+		s.run(time.Minute)
+		return s, db
+	}
+	tell := func(s *shop, db *proc, o Outcome, times int) {
+		for range times {
+			s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.payment1.src, Callee: Callee{Address: db.addr, Direct: true}, Outcome: o, Count: 1, First: s.now, Last: s.now}}})
+			s.run(500 * time.Millisecond)
+		}
+	}
+	t.Run("disk", func(t *testing.T) {
+		s, db := database(t)
+		at := s.now
+		tell(s, db, OutcomeDiskFull, 20)
+		s.accused(at, 6*time.Second, ClassExhaustion, "disk", "db:8080")
+	})
+	t.Run("memory", func(t *testing.T) {
+		s, db := database(t)
+		at := s.now
+		tell(s, db, OutcomeMemoryFull, 20)
+		s.accused(at, 6*time.Second, ClassExhaustion, "memory", "db:8080")
+	})
+	t.Run("one_such_answer_is_no_failure", func(t *testing.T) {
+		s, db := database(t)
+		tell(s, db, OutcomeDiskFull, 1)
+		s.run(time.Minute)
+		s.nobodyAccused(true)
+	})
+	t.Run("bad_requests_are_no_failure", func(t *testing.T) {
+		s, db := database(t)
+		tell(s, db, OutcomeClientError, 60)
+		s.nobodyAccused(true)
+	})
+}
+
+func TestEngineSeesADatabaseHang(t *testing.T) {
+	database := func(t *testing.T) (*shop, *proc) {
+		s := newShop(t)
+		db := s.add("", "db")
+		db.src, db.mute, db.beats = &Source{}, true, false
+		s.calls(s.payment1, db)
+		s.calls(s.payment2, db)
+		s.run(time.Minute)
+		return s, db
+	}
+	t.Run("it_answers_nobody", func(t *testing.T) {
+		s, db := database(t)
+		db.state = "frozen"
+		at := s.now
+		s.run(30 * time.Second)
+		s.accused(at, 15*time.Second, ClassCrash, "hang", "db:8080")
+	})
+	t.Run("it_answers_some", func(t *testing.T) {
+		s, db := database(t)
+		for i := range 40 {
+			o := OutcomeTimeout
+			if i%4 == 0 {
+				o = OutcomeOK
+			}
+			s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.payment1.src, Callee: Callee{Address: db.addr, Direct: true}, Outcome: o, Count: 1, First: s.now, Last: s.now}}})
+			s.run(250 * time.Millisecond)
+		}
+		s.nobodyAccused(true)
+	})
+}
+
+// A proxy that says no more than 502 does not tell what is the matter with those
+// behind it. That something is shows when no call goes well any more.
+func TestEngineNoticesThatNoCallGoesWell(t *testing.T) {
+	s := newShop(t)
+	proxied := func(o Outcome, times int) {
+		for range times {
+			s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.payment1.src, Callee: Callee{Address: "proxy:80"}, Outcome: o, Count: 1, First: s.now, Last: s.now}}})
+			s.run(250 * time.Millisecond)
+		}
+	}
+	proxied(OutcomeOK, 40)
+	proxied(OutcomeUnavailable, 16)
+	proxied(OutcomeOK, 100)
+	s.nobodyAccused(false) // a moment of it is a deploy
+	proxied(OutcomeUnavailable, 60)
+	for _, ev := range s.events {
+		if ev.Kind == contract.EventFailureDetected && ev.Entity == "proxy:80" && ev.Verdict.Class == ClassUnknown {
+			return
+		}
+	}
+	t.Errorf("nothing said of proxy:80: %v", s.verdicts())
+}

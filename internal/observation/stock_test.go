@@ -1,0 +1,277 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// What stock drivers with stock instrumentation wrote of real failures of real
+// servers: PostgreSQL 15, MariaDB 10.11, Redis 7.0, nginx 1.22, memcached 1.6.
+func TestStockDrivers(t *testing.T) {
+	const why = "\n\nThe above exception was the direct cause of the following exception:\n\nTraceback (most recent call last):\n  File \"client.py\""
+	pg, redis, mysql := attrs{"db.system": "postgresql"}, attrs{"db.system.name": "redis"}, attrs{"db.system": "mysql"}
+	with := func(a attrs, k string, v any) attrs {
+		b := attrs{k: v}
+		for k, v := range a {
+			b[k] = v
+		}
+		return b
+	}
+	exception := func(kind, message, stack string) attrs {
+		return attrs{"exception.type": kind, "exception.message": message, "exception.stacktrace": stack}
+	}
+	for name, c := range map[string]struct {
+		status  ptrace.StatusCode
+		message string
+		attrs   attrs
+		event   attrs
+		outcome engine.Outcome
+	}{
+		"aiohttp_refused_tells_why_in_the_stack": {failed, "ClientConnectorError", attrs{"http.method": "GET", "http.url": "http://10.0.0.7:1/"},
+			exception("aiohttp.client_exceptions.ClientConnectorError", "Cannot connect to host 10.0.0.7:1 ssl:default [Connect call failed ('10.0.0.7', 1)]",
+				"Traceback (most recent call last):\nConnectionRefusedError: [Errno 111] Connect call failed ('10.0.0.7', 1)"+why), engine.OutcomeRefused},
+		"aiohttp_no_route": {failed, "ClientConnectorError", attrs{"http.method": "GET"},
+			exception("aiohttp.client_exceptions.ClientConnectorError", "Cannot connect to host 10.0.0.7:1 ssl:default [Connect call failed ('10.0.0.7', 1)]",
+				"Traceback (most recent call last):\nOSError: [Errno 113] Connect call failed ('10.0.0.7', 1)"+why), engine.OutcomeUnreachable},
+		"jdk_http_client_refused": {failed, "", attrs{"error.type": "java.net.ConnectException"}, exception("java.net.ConnectException", "",
+			"java.net.ConnectException\n\tat a.B\nCaused by: java.net.ConnectException\n\tat a.B\nCaused by: java.nio.channels.ClosedChannelException\n\tat a.B"), engine.OutcomeRefused},
+		"jdk_http_client_unknown_name": {failed, "", attrs{"error.type": "java.net.ConnectException"}, exception("java.net.ConnectException", "",
+			"java.net.ConnectException\n\tat a.B\nCaused by: java.nio.channels.UnresolvedAddressException\n\tat a.B"), engine.OutcomeDNS},
+		"dotnet_tells_why_in_the_stack": {failed, "", attrs{}, exception("System.Net.Http.HttpRequestException", "An error occurred while sending the request.",
+			"System.Net.Http.HttpRequestException: An error occurred\n ---> System.Net.Sockets.SocketException (113): No route to host\n   at A.B()"), engine.OutcomeUnreachable},
+		"asyncio_wait_for_leaves_no_status":    {unset, "", attrs{"http.method": "GET", "http.url": "http://10.0.0.7/"}, nil, engine.OutcomeCanceled},
+		"fetch_abort_leaves_no_status":         {unset, "", attrs{"http.request.method": "GET", "url.full": "http://10.0.0.7/"}, nil, engine.OutcomeCanceled},
+		"undici_other_side_closed":             {failed, "other side closed", attrs{"error.type": "UND_ERR_SOCKET"}, nil, engine.OutcomeReset},
+		"node_garbled_answer":                  {failed, "Parse Error: Expected HTTP/, RTSP/ or ICE/", attrs{"error.type": "Error"}, nil, engine.OutcomeWrongAnswer},
+		"apache_client_waits_for_its_own_pool": {failed, "", attrs{"error.type": "org.apache.hc.core5.http.ConnectionRequestTimeoutException"}, nil, engine.OutcomeOther},
+		"grpc_python_unknown_name":             {failed, "errors resolving nx.test:1: [field:hostname lookup error:address lookup failed for nx.test:1: Domain name not found]", attrs{"rpc.grpc.status_code": 14}, nil, engine.OutcomeDNS},
+		"grpc_python_socket_closed":            {failed, "failed to connect to all addresses; last error: UNAVAILABLE: ipv4:10.0.0.7:1: Socket closed", attrs{"rpc.grpc.status_code": 14}, nil, engine.OutcomeReset},
+
+		"psycopg_syntax":            {failed, `SyntaxError: syntax error at or near "selec"`, pg, exception("psycopg.errors.SyntaxError", "", ""), engine.OutcomeClientError},
+		"psycopg_lock_timeout":      {failed, "LockNotAvailable: canceling statement due to lock timeout", pg, exception("psycopg.errors.LockNotAvailable", "", ""), engine.OutcomeClientError},
+		"psycopg_statement_timeout": {failed, "QueryCanceled: canceling statement due to statement timeout", pg, exception("psycopg.errors.QueryCanceled", "", ""), engine.OutcomeOther},
+		"psycopg_disk_full":         {failed, `DiskFull: could not extend file "base/5/1": No space left on device`, pg, exception("psycopg.errors.DiskFull", "", ""), engine.OutcomeDiskFull},
+		"psycopg_out_of_memory":     {failed, "OutOfMemory: out of memory", pg, exception("psycopg.errors.OutOfMemory", "", ""), engine.OutcomeMemoryFull},
+		"psycopg_shut_down":         {failed, "AdminShutdown: terminating connection due to administrator command", pg, exception("psycopg.errors.AdminShutdown", "", ""), engine.OutcomeReset},
+		"psycopg_cut_off":           {failed, "OperationalError: consuming input failed: could not receive data from server: Connection timed out", pg, nil, engine.OutcomeTimeout},
+		"sqlalchemy_password":       {failed, `OperationalError: (psycopg2.OperationalError) connection to server at "10.0.0.7", port 5432 failed: FATAL:  password authentication failed for user "a"`, pg, nil, engine.OutcomeClientError},
+		"sqlalchemy_starting_up":    {failed, `OperationalError: connection to server at "10.0.0.7", port 5432 failed: FATAL:  the database system is starting up`, pg, nil, engine.OutcomeUnavailable},
+		"pg_too_many":               {failed, "sorry, too many clients already", pg, nil, engine.OutcomeOverloaded},
+		"pg_pool":                   {failed, "timeout exceeded when trying to connect", pg, nil, engine.OutcomeOther},
+		"pg_waits_to_be_let_in":     {failed, "Connection terminated due to connection timeout", pg, nil, engine.OutcomeTimeout},
+		"pg_killed":                 {failed, "Connection terminated unexpectedly", pg, nil, engine.OutcomeReset},
+		"jdbc_state_of_a_request":   {failed, "", with(pg, "error.type", "42601"), nil, engine.OutcomeClientError},
+		"jdbc_state_of_the_disk":    {failed, "", with(pg, "db.response.status_code", "53100"), nil, engine.OutcomeDiskFull},
+		"jdbc_socket_timeout": {failed, "", with(pg, "error.type", "08006"), exception("org.postgresql.util.PSQLException", "An I/O error occurred while sending to the backend.",
+			"org.postgresql.util.PSQLException: An I/O error\n\tat a.B\nCaused by: java.net.SocketTimeoutException: Read timed out\n\tat a.B"), engine.OutcomeTimeout},
+		"pgx_shut_down":      {failed, "FATAL: terminating connection due to administrator command (SQLSTATE 57P01)", pg, nil, engine.OutcomeReset},
+		"npgsql_no_such_row": {failed, `42P01: relation "nope" does not exist`, pg, nil, engine.OutcomeClientError},
+
+		"mysql_refused": {failed, "Communications link failure", mysql, exception("com.mysql.cj.jdbc.exceptions.CommunicationsException", "Communications link failure",
+			"com.mysql.cj.A: Communications link failure\n\tat a.B\nCaused by: java.net.ConnectException: Connection refused\n\tat a.B"), engine.OutcomeRefused},
+		"pymysql_lock_wait": {failed, "OperationalError: (1205, 'Lock wait timeout exceeded; try restarting transaction')", mysql, nil, engine.OutcomeClientError},
+		"pymysql_killed":    {failed, "OperationalError: (2013, 'Lost connection to MySQL server during query')", mysql, nil, engine.OutcomeReset},
+		"pymysql_slow":      {failed, "OperationalError: (2013, 'Lost connection to MySQL server during query (timed out)')", mysql, nil, engine.OutcomeTimeout},
+
+		"redis_py_connect_timeout":  {failed, "TimeoutError: Timeout connecting to server", redis, nil, engine.OutcomeConnectTimeout},
+		"redis_py_own_pool":         {failed, "MaxConnectionsError: Too many connections", redis, nil, engine.OutcomeOther},
+		"redis_py_maxmemory":        {failed, "OutOfMemoryError: command not allowed when used memory > 'maxmemory'.", redis, exception("redis.exceptions.OutOfMemoryError", "", ""), engine.OutcomeMemoryFull},
+		"redis_maxmemory":           {failed, "OOM command not allowed when used memory > 'maxmemory'.", redis, nil, engine.OutcomeMemoryFull},
+		"redis_wrong_type":          {failed, "WRONGTYPE Operation against a key holding the wrong kind of value", redis, nil, engine.OutcomeClientError},
+		"redis_unknown_subcommand":  {failed, "ERR unknown subcommand 'SETINFO'. Try CLIENT HELP.", redis, nil, engine.OutcomeClientError},
+		"redis_password":            {failed, "", with(redis, "error.type", "NOAUTH"), nil, engine.OutcomeClientError},
+		"redis_readonly":            {failed, "READONLY You can't write against a read only replica.", redis, nil, engine.OutcomeOther},
+		"redis_no_master":           {failed, "", with(redis, "error.type", "MASTERDOWN"), nil, engine.OutcomeUnavailable},
+		"redis_max_clients":         {failed, "ConnectionError: max number of clients reached", redis, nil, engine.OutcomeOverloaded},
+		"ioredis_gave_up":           {failed, "Reached the max retries per request limit (which is 1).", redis, nil, engine.OutcomeUnavailable},
+		"lettuce_ended_unset":       {unset, "", redis, exception("java.util.concurrent.CancellationException", "", ""), engine.OutcomeCanceled},
+		"pymemcache_closed":         {failed, "MemcacheUnexpectedCloseError: ", attrs{"db.system": "memcached"}, nil, engine.OutcomeReset},
+		"capitals_are_no_code":      {failed, "BUSY Redis", attrs{}, nil, engine.OutcomeOther},
+		"an_error_class_is_no_code": {failed, "", with(pg, "error.type", "ERROR"), nil, engine.OutcomeOther},
+	} {
+		t.Run(name, func(t *testing.T) {
+			td, span := spanOf(t, checkout, client, c.status, c.message, c.attrs)
+			span.Attributes().PutStr("server.address", "10.0.0.7")
+			if c.event != nil {
+				ev := span.Events().AppendEmpty()
+				ev.SetName("exception")
+				c.event.putTo(t, ev.Attributes())
+			}
+			x := New(Settings{})
+			if got := x.Look(x.Source(resource(t, checkout)), span, nil).Outcome; got != c.outcome {
+				t.Errorf("look: %q, want %q", got, c.outcome)
+			}
+			var b engine.Batch
+			x.Traces(td, testNow, nil, &b)
+			if len(b.Calls) != 1 || b.Calls[0].Outcome != c.outcome {
+				t.Errorf("calls: %+v, want one that was %q", b.Calls, c.outcome)
+			}
+			for _, f := range b.Facts {
+				if f.Kind == engine.FactDiskFull || f.Kind == engine.FactOutOfMemory {
+					t.Errorf("the caller is told to be short of its own: %+v", f)
+				}
+			}
+		})
+	}
+}
+
+func TestTraces_spans_that_end_before_the_answer(t *testing.T) {
+	for name, c := range map[string]struct {
+		scope, span string
+		want        engine.Outcome // unset: no call is counted
+	}{
+		"jedis":              {"io.opentelemetry.jedis-4.0", "GET", engine.OutcomeSent},
+		"ioredis_connect":    {"@opentelemetry/instrumentation-ioredis", "connect", engine.OutcomeUnset},
+		"ioredis_get":        {"@opentelemetry/instrumentation-ioredis", "get", engine.OutcomeOK},
+		"sqlalchemy_connect": {"opentelemetry.instrumentation.sqlalchemy", "connect", engine.OutcomeUnset},
+		"pg_pool_connect":    {"@opentelemetry/instrumentation-pg", "pg-pool.connect", engine.OutcomeUnset},
+		"pg_connect":         {"@opentelemetry/instrumentation-pg", "pg.connect", engine.OutcomeOK},
+		"confluent_kafka":    {"opentelemetry.instrumentation.confluent_kafka", "t send", engine.OutcomeUnset},
+		"lettuce":            {"io.opentelemetry.lettuce-5.1", "GET", engine.OutcomeOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			td, span := spanOf(t, checkout, client, unset, "", attrs{"db.system": "redis", "server.address": "redis"})
+			td.ResourceSpans().At(0).ScopeSpans().At(0).Scope().SetName(c.scope)
+			span.SetName(c.span)
+			var b engine.Batch
+			New(Settings{}).Traces(td, testNow, nil, &b)
+			got := engine.OutcomeUnset
+			if len(b.Calls) == 1 {
+				got = b.Calls[0].Outcome
+			}
+			if got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestTraces_given_up_after_long_is_a_timeout(t *testing.T) {
+	x := New(Settings{})
+	td, span := spanOf(t, checkout, client, unset, "", attrs{"http.request.method": "GET", "server.address": "payment"})
+	src := x.Source(resource(t, checkout))
+	bl := baselines(t, spanKey(src, span, "payment"))
+	for d, want := range map[time.Duration]engine.Outcome{10 * time.Millisecond: engine.OutcomeCanceled, 2 * time.Second: engine.OutcomeTimeout} {
+		span.SetEndTimestamp(span.StartTimestamp() + pcommon.Timestamp(d))
+		var b engine.Batch
+		x.Traces(td, testNow, bl, &b)
+		if len(b.Calls) != 1 || b.Calls[0].Outcome != want {
+			t.Errorf("after %s: %+v, want %q", d, b.Calls, want)
+		}
+		if got := x.Look(src, span, bl).Outcome; got != want {
+			t.Errorf("after %s: look says %q, want %q", d, got, want)
+		}
+	}
+}
+
+// Drivers that write no span of a connection which they could not set up.
+func TestTraces_failures_told_beside_the_call(t *testing.T) {
+	add := func(td ptrace.Traces, kind ptrace.SpanKind, name, message string, a attrs) {
+		one, span := spanOf(t, checkout, kind, failed, message, a)
+		span.SetName(name)
+		one.ResourceSpans().At(0).ScopeSpans().At(0).Spans().MoveAndAppendTo(td.ResourceSpans().At(0).ScopeSpans().At(0).Spans())
+	}
+	type call struct {
+		address string
+		outcome engine.Outcome
+		count   int
+	}
+	const psycopg2 = `OperationalError: connection to server at "10.0.0.7", port 5432 failed: Connection refused`
+	for name, c := range map[string]struct {
+		spans func(ptrace.Traces)
+		want  []call
+	}{
+		"served_call_whose_exception_names_the_database": {func(td ptrace.Traces) {
+			add(td, server, "GET /", psycopg2, attrs{"http.status_code": 500})
+		}, []call{{"10.0.0.7:5432", engine.OutcomeRefused, 1}}},
+		"served_call_that_waited_for_the_database": {func(td ptrace.Traces) {
+			add(td, server, "GET /", `OperationalError: connection to server at "10.0.0.7", port 5432 failed: timeout expired`, attrs{"http.status_code": 500})
+		}, []call{{"10.0.0.7:5432", engine.OutcomeTimeout, 1}}},
+		"served_call_that_found_no_slot": {func(td ptrace.Traces) {
+			add(td, server, "GET /", `OperationalError: connection to server at "10.0.0.7", port 5432 failed: FATAL:  sorry, too many clients already`, attrs{"http.status_code": 500})
+		}, []call{{"10.0.0.7:5432", engine.OutcomeOverloaded, 1}}},
+		"not_twice_what_the_call_itself_told": {func(td ptrace.Traces) {
+			add(td, server, "GET /", psycopg2, attrs{"http.status_code": 500})
+			add(td, client, "connect", psycopg2, attrs{"db.system": "postgresql", "net.peer.name": "10.0.0.7", "net.peer.port": 5432})
+		}, []call{{"10.0.0.7:5432", engine.OutcomeRefused, 1}}},
+		"socket_of_mysql2": {func(td ptrace.Traces) {
+			add(td, internal, "tcp.connect", "connect ECONNREFUSED 10.0.0.7:3306", attrs{"server.address": "db", "server.port": 3306})
+		}, []call{{"10.0.0.7:3306", engine.OutcomeRefused, 1}}},
+		"socket_tells_why_axios_ran_out_of_time": {func(td ptrace.Traces) {
+			for range 3 {
+				add(td, client, "GET", "timeout of 1500ms exceeded", attrs{"server.address": "payment", "server.port": 80})
+			}
+			add(td, internal, "tcp.connect", "timeout of 1500ms exceeded", attrs{"server.address": "payment", "server.port": 80})
+		}, []call{{"payment:80", engine.OutcomeConnectTimeout, 1}, {"payment:80", engine.OutcomeTimeout, 2}}},
+		"socket_tells_why_ioredis_gave_up": {func(td ptrace.Traces) {
+			add(td, client, "get", "Reached the max retries per request limit (which is 1).", attrs{"db.system.name": "redis", "server.address": "10.0.0.7", "server.port": 6379})
+			add(td, internal, "tcp.connect", "connect ECONNREFUSED 10.0.0.7:6379", attrs{"server.address": "10.0.0.7", "server.port": 6379})
+		}, []call{{"10.0.0.7:6379", engine.OutcomeRefused, 1}}},
+		"other_inner_spans_tell_nobody": {func(td ptrace.Traces) {
+			add(td, internal, "request handler", "connect ECONNREFUSED 10.0.0.7:6379", attrs{})
+		}, nil},
+		"a_caller_that_hung_up_is_no_callee": {func(td ptrace.Traces) {
+			add(td, server, "GET /", "write tcp 10.0.0.5:8080->10.0.0.9:41234: write: broken pipe", attrs{})
+		}, nil},
+		"a_wrong_password_is_no_failure": {func(td ptrace.Traces) {
+			add(td, server, "GET /", `connection to server at "10.0.0.7", port 5432 failed: FATAL:  password authentication failed`, attrs{"http.status_code": 500})
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			td, _ := spanOf(t, checkout, internal, unset, "", attrs{})
+			c.spans(td)
+			var b engine.Batch
+			New(Settings{}).Traces(td, testNow, nil, &b)
+			var got []call
+			for _, one := range b.Calls {
+				got = append(got, call{one.Callee.Address, one.Outcome, one.Count})
+			}
+			if len(got) != len(c.want) {
+				t.Fatalf("calls %+v, want %+v", got, c.want)
+			}
+			for i := range got {
+				if got[i] != c.want[i] {
+					t.Errorf("call %+v, want %+v", got[i], c.want[i])
+				}
+			}
+		})
+	}
+}
+
+// Who fails because a call of its own failed did not make that failure.
+func TestTraces_faults_of_ones_own_making(t *testing.T) {
+	for message, want := range map[string]struct {
+		faults int
+		fact   engine.FactKind
+	}{
+		"AttributeError: 'NoneType' object has no attribute 'x'": {1, 0},
+		"OSError: [Errno 28] No space left on device":            {1, engine.FactDiskFull},
+		"MemoryError: ": {1, engine.FactOutOfMemory},
+		`OperationalError: connection to server at "10.0.0.7", port 5432 failed: Connection refused`: {0, 0},
+		`DiskFull: could not extend file "base/5/1": No space left on device`:                        {0, 0},
+		"OutOfMemoryError: command not allowed when used memory > 'maxmemory'.":                      {0, 0},
+		"QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00":         {0, engine.FactPoolEmpty},
+	} {
+		td, _ := spanOf(t, checkout, server, failed, message, attrs{"http.response.status_code": 500})
+		var b engine.Batch
+		New(Settings{}).Traces(td, testNow, nil, &b)
+		if len(b.Served) != 1 || b.Served[0].Failed != 1 || b.Served[0].Faults != want.faults {
+			t.Errorf("%q: served %+v, want %d faults", message, b.Served, want.faults)
+		}
+		fact := engine.FactNone
+		if len(b.Facts) > 0 {
+			fact = b.Facts[0].Kind
+		}
+		if fact != want.fact {
+			t.Errorf("%q: fact %d, want %d", message, fact, want.fact)
+		}
+	}
+}
