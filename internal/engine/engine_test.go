@@ -337,3 +337,21 @@ func TestEngineCallsAnOutOfMemoryKillExhaustion(t *testing.T) {
 	s.run(10 * time.Second)
 	s.accused(at, 2*time.Second, ClassExhaustion, "oom_kill", "payment-1")
 }
+
+// One that was suspected for something else long before it died did not live on
+// because it was heard in between.
+func TestSignOfLifeFromBeforeTheRefusalsIsNone(t *testing.T) {
+	for after := range 10 {
+		s := newShop(t)
+		s.payment1.probe = 500 * time.Millisecond
+		s.run(time.Minute)
+		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.payment1.src, Kind: FactOutOfMemory, At: s.now, Text: "cannot allocate memory"}}})
+		s.run(5*time.Second + time.Duration(after)*100*time.Millisecond)
+		s.payment1.state = "dead"
+		s.run(1500 * time.Millisecond)
+		p := s.e.instance(s.payment1.src).episode
+		if p == nil || p.found[evBeating].strength > 0 {
+			t.Errorf("%d00 ms later: %s", after, s.dump())
+		}
+	}
+}

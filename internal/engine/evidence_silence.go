@@ -43,7 +43,7 @@ func detectSilence(e *Engine, n *entity, p *episode) {
 	if fresh != nil && fresh.kind == signBeat {
 		strongest = 0
 	}
-	if fresh != nil && p.backAt == 0 && fresh.heardAt() > p.began.Add(stillThere) {
+	if fresh != nil && p.backAt == 0 && fresh.heardAt() > e.hurtSince(n, p).Add(stillThere) {
 		what := "heartbeats go on"
 		if fresh.kind == signTelemetry {
 			what = "its own telemetry goes on"
@@ -70,6 +70,21 @@ func (s *stream) fresh() bool {
 }
 
 const freshWithin = 2.0 // intervals
+
+// hurtSince is when those who ask n began to fail, if they do, else when the
+// episode began: a sign of life from before says nothing of what hurts them.
+func (e *Engine) hurtSince(n *entity, p *episode) Time {
+	since := p.began
+	if s := n.calls; s != nil && s.lastFail != 0 && e.now.Sub(s.lastFail) < e.params.CallWindow {
+		since = max(since, min(s.firstFail, e.now))
+	}
+	for _, ps := range n.probes {
+		if ps.process == nil && ps.outcome.Failed() && e.current(ps) {
+			since = max(since, ps.first)
+		}
+	}
+	return since
+}
 
 // stillThere: what was under way when the process ended may still arrive.
 const stillThere = 500 * time.Millisecond
