@@ -73,6 +73,9 @@ func (e *Engine) mark(n *entity) {
 
 // note records evidence at an instant. Rows with a half-life remember it.
 func (p *episode) note(kind evidence, strength float64, now Time, text string) {
+	if math.IsNaN(strength) {
+		strength = 0 // a share of nothing
+	}
 	f := &p.found[kind]
 	f.strength, f.at, f.text, f.now = clamp(strength, 0, 1), now, text, true
 }
@@ -91,7 +94,7 @@ func (p *episode) value(kind evidence, now Time) float64 {
 		f.strength = 0
 		return 0
 	}
-	v := f.strength * math.Exp2(-float64(now-f.at)/float64(h))
+	v := f.strength * math.Exp2(-float64(max(now-f.at, 0))/float64(h))
 	if v < 0.02 {
 		f.strength = 0
 		return 0

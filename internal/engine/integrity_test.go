@@ -116,6 +116,35 @@ func TestWrongAnswersAreByzantine(t *testing.T) {
 	}
 }
 
+func TestRolledBackVersionStaysTheCulprit(t *testing.T) {
+	z := newZones()
+	n := z.who("svc1-b0")
+	run := func(version string, inc uint64) {
+		src := *n.src
+		src.Version = version
+		n.src, n.inc = NewSource(src), n.inc+inc
+	}
+	for _, other := range z.instances {
+		src := *other.src
+		src.Version = "1.9"
+		other.src = NewSource(src)
+	}
+	z.run(60 * time.Second)
+	run("2.0.1", 100)
+	z.answer = func(_, to *zoned) Outcome {
+		if to == n && z.rand.Float64() < 0.6 {
+			return OutcomeServerError
+		}
+		return OutcomeOK
+	}
+	z.run(40 * time.Second)
+	z.expect(t, ClassByzantine, "version 2.0.1")
+	run("1.9", 100)
+	z.run(5 * time.Second)
+	z.expect(t, ClassByzantine, "version 2.0.1")
+	z.answer = nil
+}
+
 func TestWhatOnlyLooksWrongConvictsNobody(t *testing.T) {
 	for name, inject := range map[string]func(z *zones){
 		"one bad request, tried again and again for a moment": func(z *zones) {

@@ -36,23 +36,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 			v.Confidence = min(v.Confidence, ceilingOneSided)
 		}
 	}
-	if class == ClassExhaustion && p.evicted() && n.host != nil && n.host.name != "" {
-		v.Culprit = Culprit{Type: CulpritNode, Name: n.host.name}
-	}
-	if old := n.verdict; old != nil && old.Class == class && old.Culprit.Type == CulpritClient && (v.Subclass == "overload" || v.Subclass == "quota") {
-		v.Subclass, v.Culprit = old.Subclass, old.Culprit // who pushed goes on while it is turned away
-	} else if v.Subclass == "overload" || v.Subclass == "quota" {
-		if s := e.pusher(n); s != nil {
-			v.Subclass = "quota"
-			v.Culprit = Culprit{Type: CulpritClient, Name: s.id.Name, Service: s.id}
-		}
-	}
-	if v.Subclass == "error_response" || v.Subclass == "invalid_response" || v.Subclass == "wrong_answer" {
-		if version := n.release(v.Since); version != "" {
-			v.Subclass = "faulty_release"
-			v.Culprit = Culprit{Type: CulpritVersion, Name: version, Service: n.src.Service}
-		}
-	}
+	e.narrow(n, p, v)
 	v.Evidence = p.forCause(b, c)
 	v.RuledOut = p.against(b, class)
 	v.Reason = strings.Join(v.Evidence[:min(len(v.Evidence), maxInReason)], "; ")

@@ -1,0 +1,39 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+// narrow names who is to blame where that is somebody else than the entity that
+// was judged: its node, who asks too much of it, or its latest version. Once
+// named they stay, as what shows them ends before the failure does.
+func (e *Engine) narrow(n *entity, p *episode, v *Verdict) {
+	if old := n.verdict; old != nil && old.Class == v.Class && v.narrowsTo(old.Culprit.Type) {
+		v.Subclass, v.Culprit = old.Subclass, old.Culprit
+		return
+	}
+	switch {
+	case v.Class == ClassExhaustion && p.evicted() && n.host != nil && n.host.name != "":
+		v.Culprit = Culprit{Type: CulpritNode, Name: n.host.name}
+	case v.narrowsTo(CulpritClient):
+		if s := e.pusher(n); s != nil {
+			v.Subclass = "quota"
+			v.Culprit = Culprit{Type: CulpritClient, Name: s.id.Name, Service: s.id}
+		}
+	case v.narrowsTo(CulpritVersion):
+		if version := n.release(v.Since); version != "" {
+			v.Subclass = "faulty_release"
+			v.Culprit = Culprit{Type: CulpritVersion, Name: version, Service: n.src.Service}
+		}
+	}
+}
+
+// narrowsTo says whether a failure such as v may be that of a client or a version.
+func (v *Verdict) narrowsTo(t CulpritType) bool {
+	switch v.Subclass {
+	case "overload", "quota":
+		return t == CulpritClient
+	case "error_response", "invalid_response", "wrong_answer":
+		return t == CulpritVersion
+	}
+	return false
+}
