@@ -292,7 +292,7 @@ func (e *Engine) checkObservers() {
 // doubtObservers looks for observers whose bad word is contradicted by all
 // others: one that says that everybody is down is sick itself, or lies.
 func (e *Engine) doubtObservers() {
-	said, contradicted := map[*observer]int{}, map[*observer]int{}
+	said, contradicted, in := map[*observer]int{}, map[*observer]int{}, map[*observer]onePlace{}
 	for _, n := range e.suspects {
 		for _, ps := range n.probes {
 			if ps.outcome == OutcomeOK || ps.process != nil || !e.current(ps) {
@@ -301,11 +301,15 @@ func (e *Engine) doubtObservers() {
 			said[ps.observer]++
 			if e.fineElsewhere(n, ps) {
 				contradicted[ps.observer]++
+				place := in[ps.observer]
+				place.add(n.host)
+				in[ps.observer] = place
 			}
 		}
 	}
 	for _, o := range e.observerList {
-		if c := contradicted[o]; c >= doubtFrom && float64(c) >= commonModeShare*float64(said[o]) {
+		place := in[o]
+		if c := contradicted[o]; c >= doubtFrom && float64(c) >= commonModeShare*float64(said[o]) && !place.away(e.standsOn(o)) {
 			o.misses, o.doubted = maxMisses, e.now
 			e.degrade(o, fmt.Sprintf("observer %s finds fault with %d that all others find well: its word does not count", o.name(), c))
 		}

@@ -386,3 +386,47 @@ func TestCutOnTheEnginesOwnSideIsToldWhenItHeals(t *testing.T) {
 	z.run(60 * time.Second)
 	z.expect(t, ClassPartition, "zone zone-c", "link zone-c→zone-a", "link zone-a→zone-c", "link zone-c→zone-b", "link zone-b→zone-c")
 }
+
+// Observers on the two sides of a cut each find fault with all on the other side,
+// whom a third finds well. None of them is sick.
+func TestObserversOnBothSidesOfACutAreBelieved(t *testing.T) {
+	for name, c := range map[string]struct {
+		blocked func(a, b zoneHost) bool
+		class   Class
+		culprit string
+	}{
+		"two zones cannot see each other": {func(a, b zoneHost) bool {
+			return a.zone == "zone-a" && b.zone == "zone-b" || a.zone == "zone-b" && b.zone == "zone-a"
+		}, ClassPartition, "link zone-a→zone-b"},
+		"one of them is sick": {func(a, _ zoneHost) bool { return a.zone == "zone-a" }, ClassNone, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.times = 0
+			cut := func(_, _ zoneHost) bool { return false } // for a probe from one to the other
+			z.more = func(b *Batch) {
+				for _, a := range z.agents {
+					for i, n := range z.instances {
+						if (int64(z.now/1e8)+int64(i))%20 != 0 {
+							continue
+						}
+						outcome := OutcomeOK
+						if cut(a.at, n.at) {
+							outcome = OutcomeConnectTimeout
+						}
+						if n.at.zone == a.at.zone {
+							continue
+						}
+						a.seq++
+						b.Probes = append(b.Probes, Probe{Source: n.src, Target: "tcp://" + n.addr, Outcome: outcome, Interval: 2 * time.Second, Direct: true, RTT: time.Millisecond,
+							Stamp: Stamp{Observer: a.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: a.seq}})
+					}
+				}
+			}
+			z.run(time.Minute)
+			cut = c.blocked
+			z.run(20 * time.Second)
+			z.expect(t, c.class, c.culprit, "link zone-b→zone-a")
+		})
+	}
+}

@@ -78,6 +78,7 @@ func (e *Engine) doubtHosts() {
 		count int
 		host  *hostState // of the first who is blamed
 		more  bool       // others of them stand elsewhere
+		in    onePlace
 	}
 	var by map[*hostState]blames
 	for _, n := range e.suspects {
@@ -97,10 +98,11 @@ func (e *Engine) doubtHosts() {
 		} else if n.host != b.host || n.host == nil {
 			b.more = true
 		}
+		b.in.add(n.host)
 		by[who] = b
 	}
 	for who, b := range by {
-		if b.count >= doubtFrom && b.more {
+		if b.count >= doubtFrom && b.more && !b.in.away(who) {
 			who.doubted = e.now
 		}
 	}
@@ -108,3 +110,24 @@ func (e *Engine) doubtHosts() {
 
 // maxVoices is how many hosts are heard: more do not change anything.
 const maxVoices = 8
+
+// onePlace follows whether hosts are all in one zone.
+type onePlace struct {
+	zone  string
+	mixed bool // they are not, or nobody knows
+}
+
+func (o *onePlace) add(h *hostState) {
+	switch {
+	case h == nil || h.zone == "" || o.zone != "" && h.zone != o.zone:
+		o.mixed = true
+	default:
+		o.zone = h.zone
+	}
+}
+
+// away says whether they are all in one zone, which is not that of from: it may be
+// the way there that is broken, and not the one who says so.
+func (o *onePlace) away(from *hostState) bool {
+	return !o.mixed && o.zone != "" && from != nil && from.zone != o.zone
+}
