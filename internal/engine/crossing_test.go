@@ -44,6 +44,12 @@ func TestSlowWaysAreToldByWhatCallsSpendOnThem(t *testing.T) {
 			}
 			return usual
 		}, ClassNone, ""},
+		"for a moment all between two zones wait": {func(z *zones, from, to *zoned) time.Duration {
+			if betweenZones(from.at, to.at, "zone-a", "zone-b") && z.now < 1_800_000_000_000_000_000+62e9 {
+				return 1500 * time.Millisecond
+			}
+			return usual
+		}, ClassNone, ""},
 		"a call here and there is late": {func(z *zones, _, _ *zoned) time.Duration {
 			if z.rand.IntN(50) == 0 {
 				return slow

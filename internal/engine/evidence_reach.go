@@ -227,8 +227,11 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 		what = fmt.Sprintf("only %.0f %%", 100*(1-f.share))
 	}
 	if c.slow {
-		p.blame(evCutLink, f.sure*clamp(f.score/linkScoreFull, 0.3, 1), c.at,
-			fmt.Sprintf("calls between %s and %s take far longer than usual (%d of %d ways), and both are as fast as ever elsewhere", c.near.name(), c.far.name(), f.paths, f.of))
+		text := fmt.Sprintf("calls between %s and %s take far longer than usual (%d of %d ways), and both are as fast as ever elsewhere", c.near.name(), c.far.name(), f.paths, f.of)
+		if c.far.anywhere() {
+			text = fmt.Sprintf("calls into and out of %s take far longer than usual (%d of %d ways), and those within it do not", c.near.name(), f.paths, f.of)
+		}
+		p.blame(evCutLink, f.sure*clamp(f.score/linkScoreFull, 0.3, 1), c.at, text)
 		return
 	}
 	alive := e.behind(c)

@@ -14,8 +14,12 @@ import (
 // ever. The same solver that tells cuts chooses, with slowness in the place of
 // silence.
 
-// slowFresh is how long an edge says something of now.
-const slowFresh = 10 * time.Second
+const (
+	// slowFresh is how long an edge says something of now.
+	slowFresh = 10 * time.Second
+	// slowLasts is how long a way must have been slow to be what is slow.
+	slowLasts = 3 * time.Second
+)
 
 // slowRun is a run of calls on an edge, some of which were far slower than usual.
 type slowRun struct {
@@ -135,6 +139,9 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 		return
 	}
 	for _, f := range solve(sights, e.here) {
+		if f.bad.Sub(f.since) < slowLasts {
+			continue // one that held its breath, such as to collect garbage, made some wait
+		}
 		if f.sure < surelyCut || f.paths < 2 || f.near.entity != nil || f.far.entity != nil || f.far.anywhere() && f.near.zone == "" {
 			continue
 		}
