@@ -294,7 +294,9 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 			p.blame(evProcessStopped, 1, e.now, fmt.Sprintf("process %s is stopped by a signal", ps.processName()))
 			p.startedBy(ps.first)
 		case ProcessRunning:
-			p.note(evProcessRuns, 1, e.now, fmt.Sprintf("process %s runs", ps.processName()))
+			if ps.at > e.hurtSince(n, p) { // else it is a sight from before
+				p.note(evProcessRuns, 1, e.now, fmt.Sprintf("process %s runs", ps.processName()))
+			}
 		}
 	}
 }
