@@ -42,7 +42,8 @@ func (e *Engine) evaluate(n *entity) {
 		n.leading, n.since = class, e.now
 	}
 	wait := e.wait(n, p, &b, class)
-	if e.now.Sub(n.since) < wait || class == ClassCrash && e.mayPass(n, p, &b) {
+	if e.now.Sub(n.since) < wait || class == ClassCrash && e.mayPass(n, p, &b) ||
+		class == ClassPartition && (n.verdict == nil || n.verdict.Class != class) && e.mayBePause(n, p) {
 		return
 	}
 	e.hold(n, p, &b, class)

@@ -104,15 +104,16 @@ func (p *episode) refusedItself() bool {
 // pauseOf is how long n may stand still without harm, by what is known of its
 // surroundings.
 func (e *Engine) pauseOf(n *entity, p *episode) time.Duration {
-	switch {
-	case n.kind != kindInstance:
+	if n.kind != kindInstance {
 		return asleepWait
-	case n.beatsThroughout(p.onset):
-		return 0 // its timers run: it does not stand still
-	case e.hostAsleep(n):
+	}
+	if hidden, beats := n.beatsThroughout(p.onset); beats {
+		return min(hidden, asleepWait) // its timers run: it does not stand still
+	}
+	if e.hostAsleep(n) {
 		return asleepWait
-	case p.onset != 0 && n.seenRun > p.onset.Add(time.Second), // its machine's agent is awake
-		p.onset != 0 && n.host != nil && n.host.awakeAfter(n, p.onset.Add(time.Second)):
+	}
+	if woke := e.neighbourWoke(n, p); woke != 0 && p.failsSince(n, e.now, woke) {
 		return pauseWait
 	}
 	return asleepWait
@@ -127,11 +128,7 @@ func (p *episode) lasted(n *entity, now, t Time) time.Duration {
 			d = max(d, s.silence())
 		}
 	}
-	stats := n.calls
-	if n.kind == kindInstance && p.stalls {
-		stats = n.service.whole.calls
-	}
-	if stats != nil && stats.lastFail != 0 {
+	if stats := p.complaints(n); stats != nil && stats.lastFail != 0 {
 		d = max(d, stats.failEnd.Sub(max(stats.firstFail, t)))
 	}
 	for _, ps := range n.probes {
@@ -145,14 +142,23 @@ func (p *episode) lasted(n *entity, now, t Time) time.Duration {
 	return d
 }
 
-// beatsThroughout says whether n's heartbeats came without a break since t.
-func (n *entity) beatsThroughout(t Time) bool {
+// complaints is what those say who call n, by its name or by its service's.
+func (p *episode) complaints(n *entity) *callStats {
+	if n.kind == kindInstance && p.stalls {
+		return n.service.whole.calls
+	}
+	return n.calls
+}
+
+// beatsThroughout says whether n's heartbeats came without a break since t, and
+// how long it may have stood still between two of them.
+func (n *entity) beatsThroughout(t Time) (hidden time.Duration, beats bool) {
 	for _, s := range n.streams {
 		if s.kind == signBeat && s.fresh() && s.broken < t {
-			return true
+			return time.Duration(brokenFrom * float64(s.gaps.interval)), true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // hostAsleep says whether the observer on n's host is silent, too.
