@@ -269,6 +269,9 @@ const linkScoreFull = 4.0
 // behind returns somebody behind the cut who was heard well after it began.
 func (e *Engine) behind(c *cutState) *entity {
 	since := c.began.Add(behindAliveFor)
+	if since > c.tried {
+		return nil // it may have been over by then
+	}
 	look := func(h *hostState) *entity {
 		if !c.near.has(h, nil) && !(c.far.host != nil && c.far.host == h) && !(c.far.zone != "" && c.far.zone == h.zone) {
 			return nil

@@ -63,7 +63,7 @@ func (p *episode) failsSince(n *entity, now, woke Time) bool {
 // at either end was seen to go on meanwhile, by what crosses it or not.
 func (e *Engine) livesOn(sights []sight) {
 	for _, c := range e.cuts {
-		if c.far.anywhere() || c.slow || c.lived() || !c.stands(e.now) {
+		if c.slow || c.lived() || !c.stands(e.now) {
 			continue
 		}
 		ends := c.silentEnds(sights)
@@ -72,12 +72,16 @@ func (e *Engine) livesOn(sights []sight) {
 		}
 		for i := range sights {
 			s := &sights[i]
-			if s.good <= c.began.Add(insideFrom) || s.good > c.tried {
+			good := s.good
+			if s.caller == nil && s.target == nil {
+				good = s.from.spanEnd // what else comes from there does not tell when it was sent
+			}
+			if good <= c.began.Add(insideFrom) || good > c.tried {
 				continue
 			}
 			for end := range ends {
 				if ends[end].has(s.from, s.caller) || ends[end].has(s.to, s.target) {
-					c.lives[end] = s.good
+					c.lives[end] = good
 				}
 			}
 		}
@@ -120,13 +124,29 @@ func (c *cutState) silentEnds(sights []sight) (ends [2]side) {
 // lived says whether both ends are known to have lived through the silence.
 func (c *cutState) lived() bool { return c.lives[0] > c.began && c.lives[1] > c.began }
 
-// mayBePause says whether what looks like a cut between two places may be a
+// cutMayPass says whether what looks like a cut between two places may be a
 // machine that pauses at one end: it has lasted no longer than that takes, and
 // one end was not seen to go on meanwhile.
-func (e *Engine) mayBePause(n *entity, p *episode) bool {
+func (e *Engine) cutMayPass(n *entity, p *episode) bool {
 	c := n.cut
 	if c == nil || c.far.anywhere() || c.slow || c.oneway || p.explained() || c.lived() {
 		return false
 	}
 	return c.tried.Sub(c.began) < asleepWait
+}
+
+// onlyWaited says whether n is asked more often than usual just after it, or
+// another on its machine, stood still, and nothing else speaks of a shortage:
+// what had waited comes at once.
+func (e *Engine) onlyWaited(n *entity, p *episode) bool {
+	back := n.back()
+	if p.onset == 0 || back <= p.onset || n.rate.began.Add(-n.rate.span) >= back.Add(rateSpan) || p.limits() {
+		return false
+	}
+	for _, kind := range [...]evidence{evSlow, evBusy, evCallersOverloaded, evBacklog} {
+		if p.found[kind].strength > 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -57,8 +57,8 @@ func (h *hostState) awakeAfter(n *entity, t Time) Time {
 		return o.seen
 	}
 	for _, r := range h.recent {
-		if r.entity != nil && r.entity != n && r.at > t {
-			return r.at
+		if r.entity != nil && r.entity != n && r.at.Add(-underWay) > t {
+			return r.at // it may have been under way, and is no older than that
 		}
 	}
 	return 0

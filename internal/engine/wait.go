@@ -56,11 +56,26 @@ func (e *Engine) wait(n *entity, p *episode, b *belief, class Class) time.Durati
 	return e.params.EnterFor
 }
 
-// mayPass says whether what looks like a crash may yet turn out to be nothing: a
-// machine or a process that pauses, or a stop that nobody announced and that
-// hurts nobody.
-func (e *Engine) mayPass(n *entity, p *episode, b *belief) bool {
-	if p.proof() || n.verdict != nil && n.verdict.Class == ClassCrash {
+// mayPass says whether what looks like a failure may yet turn out to be nothing.
+func (e *Engine) mayPass(n *entity, p *episode, b *belief, class Class) bool {
+	if p.proof() || n.verdict != nil && n.verdict.Class == class {
+		return false
+	}
+	switch class {
+	case ClassCrash:
+		return e.crashMayPass(n, p, b)
+	case ClassPartition:
+		return e.cutMayPass(n, p)
+	case ClassExhaustion:
+		return e.onlyWaited(n, p)
+	}
+	return false
+}
+
+// crashMayPass: a machine or a process that pauses, or a stop that nobody
+// announced and that hurts nobody.
+func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
+	if p.stoodStill >= asleepWait {
 		return false
 	}
 	if back := n.back(); back > p.onset && p.onset != 0 && !p.violent() {
@@ -72,8 +87,11 @@ func (e *Engine) mayPass(n *entity, p *episode, b *belief) bool {
 	case causeHang:
 		return !p.found[evProcessStopped].now && lasted < e.pauseOf(n, p)
 	case causeNotListening:
-		return n.kind == kindInstance && p.found[evBeating].now && lasted < drainsFor && !p.refusedItself()
+		return n.kind == kindInstance && (p.found[evBeating].now || e.pauseOf(n, p) == asleepWait) && lasted < drainsFor && !p.refusedItself()
 	case causeDead:
+		if n.kind == kindInstance && p.onlyElsewhere(n) && lasted < e.pauseOf(n, p) {
+			return true
+		}
 		// Who is called often and dies hurts somebody at once.
 		return !p.bad[groupCallers] && n.rate.usual >= calledFrom && e.now.Sub(p.onset) < unhurtAfter+n.served.told.slack() && !p.violent()
 	}
@@ -99,6 +117,18 @@ func (n *entity) back() Time {
 // which a balancer no longer finds anybody.
 func (p *episode) refusedItself() bool {
 	return p.found[evProbeRefused].now || p.direct
+}
+
+// onlyElsewhere says whether callers are refused, and not by its own address: a
+// balancer that finds nobody refuses for one that pauses, too. While it finds
+// others, it does not.
+func (p *episode) onlyElsewhere(n *entity) bool {
+	for _, i := range n.service.instances {
+		if i != n && i.served.last > p.onset.Add(insideFrom) {
+			return false
+		}
+	}
+	return p.found[evCallersRefused].strength > 0 && !p.refusedItself() && !p.violent()
 }
 
 // pauseOf is how long n may stand still without harm, by what is known of its
