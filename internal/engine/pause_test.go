@@ -32,17 +32,18 @@ func TestMachineThatPausesDoesNotHang(t *testing.T) {
 		beats bool
 		tells time.Duration
 		state string
+		pause time.Duration
 	}{
-		"told_by_calls_alone":           {false, 500 * time.Millisecond, "frozen"},
-		"told_late":                     {false, 4 * time.Second, "frozen"},
-		"told_by_heartbeats":            {true, 500 * time.Millisecond, "frozen"},
-		"its_balancer_refuses":          {true, 500 * time.Millisecond, "unlisted"},
-		"its_balancer_refuses_no_beats": {false, 500 * time.Millisecond, "unlisted"},
+		"told_by_calls_alone":           {false, 500 * time.Millisecond, "frozen", 7 * time.Second},
+		"told_late":                     {false, 4 * time.Second, "frozen", 5 * time.Second},
+		"told_by_heartbeats":            {true, 500 * time.Millisecond, "frozen", 7 * time.Second},
+		"its_balancer_refuses":          {true, 500 * time.Millisecond, "unlisted", 7 * time.Second},
+		"its_balancer_refuses_no_beats": {false, 500 * time.Millisecond, "unlisted", 7 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, one, other := newMachine(t, tc.beats, tc.tells)
 			one.state, other.state = tc.state, tc.state
-			f.run(7 * time.Second)
+			f.run(tc.pause)
 			one.state, other.state = "up", "up"
 			f.run(60 * time.Second)
 			f.nobodyAccused(true)
