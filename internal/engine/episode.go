@@ -14,6 +14,7 @@ import (
 type episode struct {
 	began      Time
 	onset      Time          // when the failure began, as far as the evidence tells; 0 unknown
+	neighbour  Time          // pause.go: when, after the onset, another on its machine was first seen to go on; 0 if none
 	backAt     Time          // when a silent sender was heard again; 0 while it was not
 	stoodStill time.Duration // how long the same process had stood still when it came back
 	shortAt    Time          // when it was last short of something that its answers need; 0 never

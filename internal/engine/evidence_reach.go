@@ -28,6 +28,8 @@ type cutState struct {
 	opened   int      // times that it went and came back, for flapping
 	goneAt   Time     // when it was last seen to be open
 	before   bool     // it is known from before a restart
+	tried    Time     // when the latest call that got no reply across it began
+	lives    [2]Time  // pause.go: when its ends were seen to go on while it lasted
 }
 
 const (
@@ -78,6 +80,7 @@ func (e *Engine) lookForCuts() {
 			}
 		}
 	}
+	e.livesOn(sights)
 	var slow []sight
 	if e.slowSuspected || slices.ContainsFunc(e.cuts, func(c *cutState) bool { return c.slow }) {
 		slow = e.slowSights()
@@ -266,6 +269,9 @@ const linkScoreFull = 4.0
 // behind returns somebody behind the cut who was heard well after it began.
 func (e *Engine) behind(c *cutState) *entity {
 	since := c.began.Add(behindAliveFor)
+	if since > c.tried {
+		return nil // it may have been over by then
+	}
 	look := func(h *hostState) *entity {
 		if !c.near.has(h, nil) && !(c.far.host != nil && c.far.host == h) && !(c.far.zone != "" && c.far.zone == h.zone) {
 			return nil

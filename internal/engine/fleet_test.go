@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -52,10 +53,11 @@ type proc struct {
 	phase       time.Duration
 	incarnation uint64
 	seq         uint64
-	state       string // up, dead, frozen, deadlock, closed, cut
-	drawn       bool   // draws a new id at each start
-	mute        bool   // sends no telemetry
-	remote      string // address that its heartbeats come from
+	state       string        // up, dead, frozen, deadlock, closed, cut, unlisted: gone or paused, and its balancer refuses for it
+	tells       time.Duration // how long after their end it tells of calls that it made; 0: half a second
+	drawn       bool          // draws a new id at each start
+	mute        bool          // sends no telemetry
+	remote      string        // address that its heartbeats come from
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -119,7 +121,7 @@ func (f *fleet) run(d time.Duration) {
 }
 
 func (f *fleet) live(p *proc, b *Batch) {
-	if f.due(p.interval, p.phase) && p.state != "dead" && p.state != "frozen" {
+	if f.due(p.interval, p.phase) && p.state != "dead" && p.state != "frozen" && p.state != "unlisted" {
 		p.seq++
 		if p.beats && p.state != "cut" && !f.asleep && f.rand.Float64() >= f.loss {
 			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now, Authenticated: f.signed, Remote: p.remote})
@@ -157,7 +159,7 @@ func (f *fleet) call(c, p *proc) {
 	start := f.now
 	outcome, took := OutcomeOK, 5*time.Millisecond
 	switch p.state {
-	case "dead", "closed":
+	case "dead", "closed", "unlisted":
 		outcome, took = OutcomeRefused, time.Millisecond
 	case "frozen", "deadlock":
 		outcome, took = OutcomeTimeout, p.timeout
@@ -166,7 +168,7 @@ func (f *fleet) call(c, p *proc) {
 	}
 	f.hopID++
 	id, end := f.hopID, start.Add(took)
-	callee, server := Callee{Address: p.addr, Direct: true}, p.src
+	callee, server := Callee{Address: p.addr, Direct: p.state != "unlisted"}, p.src
 	deliver := func(b *Batch) {
 		b.Calls = append(b.Calls, Calls{Caller: c.src, Callee: callee, Outcome: outcome, Count: 1, First: start, Last: end})
 		if outcome == OutcomeOK && !p.mute {
@@ -174,7 +176,7 @@ func (f *fleet) call(c, p *proc) {
 			b.Served = append(b.Served, Served{Source: server, OK: 1, Last: end})
 		}
 	}
-	at := end.Add(500 * time.Millisecond)
+	at := end.Add(cmp.Or(c.tells, 500*time.Millisecond))
 	var wait func(b *Batch)
 	wait = func(b *Batch) {
 		if f.now < at {

@@ -42,7 +42,7 @@ func (e *Engine) evaluate(n *entity) {
 		n.leading, n.since = class, e.now
 	}
 	wait := e.wait(n, p, &b, class)
-	if e.now.Sub(n.since) < wait || class == ClassCrash && e.mayPass(n, p, &b) {
+	if e.now.Sub(n.since) < wait || e.mayPass(n, p, &b, class) {
 		return
 	}
 	e.hold(n, p, &b, class)
@@ -246,7 +246,7 @@ func (e *Engine) plannedStop(n *entity, p *episode) {
 func (e *Engine) conclude(n *entity, b *belief) {
 	if v := n.verdict; v != nil {
 		first, _ := b.best()
-		if first != v.Class && n.alive && b.class(first) >= e.params.EnterProbability && n.episode.corroborated() && !n.episode.paused() {
+		if first != v.Class && n.alive && b.class(first) >= e.params.EnterProbability && n.episode.corroborated() && !n.episode.paused() && !e.mayPass(n, n.episode, b, first) {
 			e.hold(n, n.episode, b, first)
 		}
 		e.clear(n, "it is well again")

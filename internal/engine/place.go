@@ -45,18 +45,23 @@ func (h *hostState) busy(n *entity, t Time) {
 	h.worked[0].at = max(h.worked[0].at, t)
 }
 
-// awakeAfter says whether somebody other than n was heard, or worked, on the host
-// after t.
-func (h *hostState) awakeAfter(n *entity, t Time) bool {
+// awakeAfter is when somebody other than n was last heard, or worked, on the host,
+// if that is after t; else 0. What worked tells best: its times are its own.
+func (h *hostState) awakeAfter(n *entity, t Time) Time {
 	for _, r := range h.worked {
 		if r.entity != nil && r.entity != n && r.at > t {
-			return true
+			return r.at
 		}
 	}
 	if o := h.observer; o != nil && o.ownBeat && o.seen > t && !o.justWoke() {
-		return true
+		return o.seen
 	}
-	return h.other(n, t) != nil
+	for _, r := range h.recent {
+		if r.entity != nil && r.entity != n && r.at.Add(-underWay) > t {
+			return r.at // it may have been under way, and is no older than that
+		}
+	}
+	return 0
 }
 
 // heard notes a sign of life of n.

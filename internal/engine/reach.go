@@ -28,6 +28,7 @@ type sight struct {
 	since  Time    // when the silence began
 	good   Time    // when something last came back
 	bad    Time    // when nothing last came back
+	tried  Time    // when the latest call to which nothing came back began
 	taken  bool    // an explanation has been found
 	cut    float64 // nats that it says for a cut against none
 	lossy  float64 // nats that it says for a link that loses packets

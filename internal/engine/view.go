@@ -18,6 +18,7 @@ type view struct {
 	firstBad Time    // start of the current run without a reply
 	trouble  Time    // start of the time in which calls get no reply now and then
 	lastBad  Time
+	triedAt  Time // when the latest call without a reply began, at the earliest
 	brokenAt Time // when somebody last could not even connect
 	lastGood Time
 	told     Time          // engine time at which it was last told
@@ -99,6 +100,10 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 	w.run += silent * float64(count)
 	w.silent.add(silent*float64(count), e.now, viewWindow)
 	w.lastBad = max(w.lastBad, last)
+	if caller == nil {
+		first = last.Add(-underWay) // a probe is told when it gave up
+	}
+	w.triedAt = max(w.triedAt, first)
 	if o != OutcomeTimeout && o != OutcomeNoAnswer {
 		w.brokenAt = max(w.brokenAt, last)
 	}

@@ -56,11 +56,26 @@ func (e *Engine) wait(n *entity, p *episode, b *belief, class Class) time.Durati
 	return e.params.EnterFor
 }
 
-// mayPass says whether what looks like a crash may yet turn out to be nothing: a
-// machine or a process that pauses, or a stop that nobody announced and that
-// hurts nobody.
-func (e *Engine) mayPass(n *entity, p *episode, b *belief) bool {
-	if p.proof() || n.verdict != nil && n.verdict.Class == ClassCrash {
+// mayPass says whether what looks like a failure may yet turn out to be nothing.
+func (e *Engine) mayPass(n *entity, p *episode, b *belief, class Class) bool {
+	if p.proof() || n.verdict != nil && n.verdict.Class == class {
+		return false
+	}
+	switch class {
+	case ClassCrash:
+		return e.crashMayPass(n, p, b)
+	case ClassPartition:
+		return e.cutMayPass(n, p)
+	case ClassExhaustion:
+		return e.onlyWaited(n, p)
+	}
+	return false
+}
+
+// crashMayPass: a machine or a process that pauses, or a stop that nobody
+// announced and that hurts nobody.
+func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
+	if p.stoodStill >= asleepWait {
 		return false
 	}
 	if back := n.back(); back > p.onset && p.onset != 0 && !p.violent() {
@@ -72,8 +87,11 @@ func (e *Engine) mayPass(n *entity, p *episode, b *belief) bool {
 	case causeHang:
 		return !p.found[evProcessStopped].now && lasted < e.pauseOf(n, p)
 	case causeNotListening:
-		return n.kind == kindInstance && p.found[evBeating].now && lasted < drainsFor && !p.refusedItself()
+		return n.kind == kindInstance && (p.found[evBeating].now || e.pauseOf(n, p) == asleepWait) && lasted < drainsFor && !p.refusedItself()
 	case causeDead:
+		if n.kind == kindInstance && p.onlyElsewhere(n) && lasted < e.pauseOf(n, p) {
+			return true
+		}
 		// Who is called often and dies hurts somebody at once.
 		return !p.bad[groupCallers] && n.rate.usual >= calledFrom && e.now.Sub(p.onset) < unhurtAfter+n.served.told.slack() && !p.violent()
 	}
@@ -101,18 +119,31 @@ func (p *episode) refusedItself() bool {
 	return p.found[evProbeRefused].now || p.direct
 }
 
+// onlyElsewhere says whether callers are refused, and not by its own address: a
+// balancer that finds nobody refuses for one that pauses, too. While it finds
+// others, it does not.
+func (p *episode) onlyElsewhere(n *entity) bool {
+	for _, i := range n.service.instances {
+		if i != n && i.served.last > p.onset.Add(insideFrom) {
+			return false
+		}
+	}
+	return p.found[evCallersRefused].strength > 0 && !p.refusedItself() && !p.violent()
+}
+
 // pauseOf is how long n may stand still without harm, by what is known of its
 // surroundings.
 func (e *Engine) pauseOf(n *entity, p *episode) time.Duration {
-	switch {
-	case n.kind != kindInstance:
+	if n.kind != kindInstance {
 		return asleepWait
-	case n.beatsThroughout(p.onset):
-		return 0 // its timers run: it does not stand still
-	case e.hostAsleep(n):
+	}
+	if hidden, beats := n.beatsThroughout(p.onset); beats {
+		return min(hidden, asleepWait) // its timers run: it does not stand still
+	}
+	if e.hostAsleep(n) {
 		return asleepWait
-	case p.onset != 0 && n.seenRun > p.onset.Add(time.Second), // its machine's agent is awake
-		p.onset != 0 && n.host != nil && n.host.awakeAfter(n, p.onset.Add(time.Second)):
+	}
+	if woke := e.neighbourWoke(n, p); woke != 0 && p.failsSince(n, e.now, woke) {
 		return pauseWait
 	}
 	return asleepWait
@@ -127,11 +158,7 @@ func (p *episode) lasted(n *entity, now, t Time) time.Duration {
 			d = max(d, s.silence())
 		}
 	}
-	stats := n.calls
-	if n.kind == kindInstance && p.stalls {
-		stats = n.service.whole.calls
-	}
-	if stats != nil && stats.lastFail != 0 {
+	if stats := p.complaints(n); stats != nil && stats.lastFail != 0 {
 		d = max(d, stats.failEnd.Sub(max(stats.firstFail, t)))
 	}
 	for _, ps := range n.probes {
@@ -145,14 +172,23 @@ func (p *episode) lasted(n *entity, now, t Time) time.Duration {
 	return d
 }
 
-// beatsThroughout says whether n's heartbeats came without a break since t.
-func (n *entity) beatsThroughout(t Time) bool {
+// complaints is what those say who call n, by its name or by its service's.
+func (p *episode) complaints(n *entity) *callStats {
+	if n.kind == kindInstance && p.stalls {
+		return n.service.whole.calls
+	}
+	return n.calls
+}
+
+// beatsThroughout says whether n's heartbeats came without a break since t, and
+// how long it may have stood still between two of them.
+func (n *entity) beatsThroughout(t Time) (hidden time.Duration, beats bool) {
 	for _, s := range n.streams {
 		if s.kind == signBeat && s.fresh() && s.broken < t {
-			return true
+			return time.Duration(brokenFrom * float64(s.gaps.interval)), true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // hostAsleep says whether the observer on n's host is silent, too.

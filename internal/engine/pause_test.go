@@ -1,0 +1,129 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// newMachine is a fleet with two services on one machine, each called from
+// another one.
+func newMachine(t *testing.T, beats bool, tells time.Duration) (f *fleet, one, other *proc) {
+	f = newFleet(t)
+	one, other = f.add("cart", "cart-0"), f.add("mail", "mail-0")
+	for _, p := range [...]*proc{one, other} {
+		src := *p.src
+		src.Host = "machine"
+		p.src, p.beats = NewSource(src), beats
+		c := f.add("shop-"+p.src.Instance, "shop-"+p.src.Instance)
+		f.calls(c, p)
+		if p == one {
+			c.tells = tells
+		}
+	}
+	f.run(60 * time.Second)
+	return f, one, other
+}
+
+func TestMachineThatPausesDoesNotHang(t *testing.T) {
+	for name, tc := range map[string]struct {
+		beats bool
+		tells time.Duration
+		state string
+		pause time.Duration
+	}{
+		"told_by_calls_alone":           {false, 500 * time.Millisecond, "frozen", 7 * time.Second},
+		"told_late":                     {false, 4 * time.Second, "frozen", 5 * time.Second},
+		"told_by_heartbeats":            {true, 500 * time.Millisecond, "frozen", 7 * time.Second},
+		"its_balancer_refuses":          {true, 500 * time.Millisecond, "unlisted", 7 * time.Second},
+		"its_balancer_refuses_no_beats": {false, 500 * time.Millisecond, "unlisted", 7 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, one, other := newMachine(t, tc.beats, tc.tells)
+			one.state, other.state = tc.state, tc.state
+			f.run(tc.pause)
+			one.state, other.state = "up", "up"
+			f.run(60 * time.Second)
+			f.nobodyAccused(true)
+		})
+	}
+}
+
+func TestOneThatStopsWhileItsMachineGoesOnIsAccused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		state, subclass string
+		beats           bool
+		within          time.Duration
+	}{
+		"hangs":                         {"frozen", "hang", false, 9 * time.Second},
+		"dies_and_its_balancer_refuses": {"unlisted", "process_exit", true, 9 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, one, _ := newMachine(t, tc.beats, 0)
+			one.state = tc.state
+			from := f.now
+			f.run(30 * time.Second)
+			f.accused(from, tc.within, ClassCrash, tc.subclass, "cart-0")
+		})
+	}
+}
+
+func TestShortCutNeedsTwoEndsThatLiveThroughIt(t *testing.T) {
+	const began = Time(100 * time.Second)
+	at := func(after time.Duration) Time { return began.Add(after) }
+	for name, tc := range map[string]struct {
+		tried, near, far time.Duration // after it began
+		passes           bool
+	}{
+		"both_ends_go_on":                 {5 * time.Second, 4 * time.Second, 3 * time.Second, false},
+		"one_end_goes_on_only_afterwards": {5 * time.Second, 4 * time.Second, 6 * time.Second, true},
+		"one_end_went_on_only_before":     {5 * time.Second, 4 * time.Second, -time.Second, true},
+		"what_was_under_way_is_no_life":   {5 * time.Second, 4 * time.Second, 500 * time.Millisecond, true},
+		"no_machine_pauses_for_so_long":   {11 * time.Second, 12 * time.Second, -time.Second, false},
+		"calls_that_began_early_end_late": {time.Second / 2, 4 * time.Second, 4 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b, c := &hostState{name: "a"}, &hostState{name: "b"}, &hostState{name: "c"}
+			e := New(DefaultParams())
+			e.now = at(13 * time.Second)
+			n := &entity{kind: kindLink}
+			n.cut = &cutState{cut: cut{near: side{host: a}, far: side{host: b}}, entity: n, began: began, at: e.now, found: foundCut{bad: at(tc.tried + 2*time.Second)}}
+			e.cuts = append(e.cuts, n.cut)
+			one := &entity{host: c}
+			e.livesOn([]sight{
+				{from: a, to: b, target: &entity{host: b}, share: 1, tried: at(tc.tried)},
+				{from: a, to: c, target: one, good: at(tc.near)},
+				{from: c, to: b, caller: one, target: &entity{host: b}, good: at(tc.far)},
+			})
+			if got := e.cutMayPass(n, &episode{}); got != tc.passes {
+				t.Errorf("may pass: %v, want %v", got, tc.passes)
+			}
+		})
+	}
+}
+
+func TestWhatWaitedForAPausedOneIsNoDemand(t *testing.T) {
+	const onset, back = Time(100 * time.Second), Time(106 * time.Second)
+	for name, tc := range map[string]struct {
+		counted Time // until when its rate was counted, over 5 s
+		slow    float64
+		waited  bool
+	}{
+		"asked_more_just_after_it_went_on": {back.Add(4 * time.Second), 0, true},
+		"still_asked_more_later":           {back.Add(15 * time.Second), 0, false},
+		"and_slow":                         {back.Add(4 * time.Second), 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := New(DefaultParams())
+			e.now = back.Add(5 * time.Second)
+			n := &entity{resumed: back, rate: rate{span: rateSpan, began: tc.counted}}
+			p := &episode{onset: onset}
+			p.found[evDemand].strength, p.found[evSlow].strength = 1, tc.slow
+			if got := e.onlyWaited(n, p); got != tc.waited {
+				t.Errorf("only waited: %v, want %v", got, tc.waited)
+			}
+		})
+	}
+}
