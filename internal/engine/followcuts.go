@@ -32,7 +32,7 @@ func (e *Engine) followCuts(all, slow []sight) {
 			e.mark(c.entity)
 		}
 		open := n > 0 && bad/n < silentFrom || n == 0 && spoke && !mute
-		if c.far.anywhere() && !c.slow && n >= callsFull && bad/n >= oneWayShare {
+		if c.near.entity == nil && c.far.entity == nil && !c.slow && n >= callsFull && bad/n >= oneWayShare {
 			c.at = e.now // whatever else may explain it: nothing has got through since
 		}
 		if !open && mute && c.goneAt < c.at && e.now.Sub(c.found.bad) < e.params.LeaveFor {
@@ -109,7 +109,7 @@ func (c *cutState) explain(e *Engine, sights []sight, stands bool) {
 				continue
 			}
 			if !stands {
-				if n.cutOff == c && n.cut == nil {
+				if n.cutOff == c && n.cut == nil && !c.heals(e.now) {
 					n.cutOff = nil
 					e.mark(n)
 				}
