@@ -193,7 +193,12 @@ func (c *cutState) stands(now Time) bool { return c.goneAt < c.at && now.Sub(c.a
 
 // heals says whether the cut was seen to be open, or was not found again, such a
 // short while ago that who was behind it may not have been heard of since.
-func (c *cutState) heals(now Time) bool { return !c.stands(now) && now.Sub(c.endedAt()) < remnant }
+func (c *cutState) heals(now Time) bool {
+	return !c.stands(now) && now.Sub(c.endedAt()) < heardAgainFor
+}
+
+// justHealed says whether that was a cut that somebody was told of.
+func (c *cutState) justHealed(now Time) bool { return c.heals(now) && c.entity.cleared > c.began }
 
 // endedAt is when a cut that does not stand was last taken to.
 func (c *cutState) endedAt() Time {
@@ -223,6 +228,13 @@ func detectReach(e *Engine, n *entity, p *episode) {
 		p.note(evExplainedByCut, 1, e.now, c.hurts())
 	} else if c.entity.episode != nil {
 		p.note(evExplainedByCut, 0.8, e.now, c.hurts())
+	} else if c.justHealed(e.now) {
+		p.note(evExplainedByCut, 1, e.now, "it was behind "+c.entity.name()+" until a moment ago")
+	} else {
+		return
+	}
+	if f := &p.found[evNoProgress]; f.now {
+		p.note(evNoProgress, 0, e.now, "") // who is cut off answers nobody either
 	}
 }
 
