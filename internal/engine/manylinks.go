@@ -6,11 +6,14 @@ package engine
 // A place that is met with silence from some others and reached from the rest is
 // not cut off: as many links are. What is cut off, or loses packets, is so for all.
 
+// placeCap is the nats that all that is seen between two places may add up to.
+const placeCap = 3 * sightCap
+
 // isManyLinks says whether links between the place and single others explain more
 // than that it is cut off from all, nats against nats. Each other place has one
 // voice, and counts only so much.
 func (c *cut) isManyLinks(sights []sight) bool {
-	if !c.far.anywhere() || c.near.entity != nil || c.near.here != nil {
+	if !c.far.anywhere() || c.near.entity != nil {
 		return false
 	}
 	type gain struct{ whole, part float64 }
@@ -43,7 +46,7 @@ func (c *cut) isManyLinks(sights []sight) bool {
 		one += priorLossy
 	}
 	for _, g := range others {
-		whole, part := clamp(g.whole, -sightCap, sightCap), clamp(g.part, -sightCap, sightCap)
+		whole, part := clamp(g.whole, -placeCap, placeCap), clamp(g.part, -placeCap, placeCap)
 		if c.lossy {
 			one += part
 		} else {
