@@ -194,6 +194,29 @@ func (c *cutState) nameOf(s *side) string {
 // stands says whether the cut holds now.
 func (c *cutState) stands(now Time) bool { return c.goneAt < c.at && now.Sub(c.at) < cutStands }
 
+// heals says whether the cut was seen to be open, or was not found again, such a
+// short while ago that who was behind it may not have been heard of since.
+func (c *cutState) heals(now Time) bool {
+	return !c.stands(now) && now.Sub(c.endedAt()) < heardAgainFor
+}
+
+// justHealed says whether that was a cut that somebody was told of.
+func (c *cutState) justHealed(now Time) bool { return c.heals(now) && c.entity.cleared > c.began }
+
+// endedAt is when a cut that does not stand was last taken to.
+func (c *cutState) endedAt() Time {
+	if c.goneAt >= c.at {
+		return c.goneAt
+	}
+	return c.at.Add(cutStands)
+}
+
+// explains says whether the trouble of one behind the cut is the cut's doing: it
+// stands, or it has just healed and the trouble is older than that.
+func (c *cutState) explains(p *episode, now Time) bool {
+	return c.stands(now) || c.heals(now) && p.onset != 0 && p.onset < c.endedAt()
+}
+
 // detectReach: what the whole of who reaches whom says of a link, a node or a
 // zone, and of those behind it.
 func detectReach(e *Engine, n *entity, p *episode) {
@@ -201,13 +224,20 @@ func detectReach(e *Engine, n *entity, p *episode) {
 		e.cutSays(c, p)
 	}
 	c := n.cutOff
-	if c == nil || !c.stands(e.now) || p.proven() {
+	if c == nil || !c.explains(p, e.now) || p.proven() {
 		return
 	}
 	if v := c.entity.verdict; v != nil && v.Class != ClassUnknown {
 		p.note(evExplainedByCut, 1, e.now, c.hurts())
 	} else if c.entity.episode != nil {
 		p.note(evExplainedByCut, 0.8, e.now, c.hurts())
+	} else if c.justHealed(e.now) {
+		p.note(evExplainedByCut, 1, e.now, "it was behind "+c.entity.name()+" until a moment ago")
+	} else {
+		return
+	}
+	if f := &p.found[evNoProgress]; f.now {
+		p.note(evNoProgress, 0, e.now, "") // who is cut off answers nobody either
 	}
 }
 

@@ -3,6 +3,8 @@
 
 package engine
 
+import "time"
+
 // followCuts brings what each cut explains up to date and forgets those that
 // are over.
 func (e *Engine) followCuts(all, slow []sight) {
@@ -32,7 +34,7 @@ func (e *Engine) followCuts(all, slow []sight) {
 			e.mark(c.entity)
 		}
 		open := n > 0 && bad/n < silentFrom || n == 0 && spoke && !mute
-		if c.far.anywhere() && !c.slow && n >= callsFull && bad/n >= oneWayShare {
+		if c.near.entity == nil && c.far.entity == nil && !c.slow && n >= callsFull && bad/n >= oneWayShare {
 			c.at = e.now // whatever else may explain it: nothing has got through since
 		}
 		if !open && mute && c.goneAt < c.at && e.now.Sub(c.found.bad) < e.params.LeaveFor {
@@ -42,6 +44,7 @@ func (e *Engine) followCuts(all, slow []sight) {
 			c.goneAt = e.now
 		}
 		c.explain(e, sights, !open && e.now.Sub(c.at) < cutStands)
+		c.hide(e)
 		if c.entity.episode == nil && e.now.Sub(c.at) > flapsWithin {
 			c.entity.cut = nil
 			continue
@@ -109,7 +112,7 @@ func (c *cutState) explain(e *Engine, sights []sight, stands bool) {
 				continue
 			}
 			if !stands {
-				if n.cutOff == c && n.cut == nil {
+				if n.cutOff == c && n.cut == nil && !c.heals(e.now) {
 					n.cutOff = nil
 					e.mark(n)
 				}
@@ -122,3 +125,22 @@ func (c *cutState) explain(e *Engine, sights []sight, stands bool) {
 		}
 	}
 }
+
+// hide tells those who stand in a place that is cut off from all, and whose trouble
+// began with that, why nobody hears them: a silence that is no sight, because its
+// observer is behind the cut as well, is the same silence.
+func (c *cutState) hide(e *Engine) {
+	if !c.far.anywhere() || c.near.here != nil || c.slow || c.lossy || !c.stands(e.now) {
+		return
+	}
+	for _, n := range e.suspects {
+		if n.cutOff == nil && n.cut == nil && n.host != nil && c.near.has(n.host, n) && n.episode.onset >= c.began.Add(-hidesFrom) && n.episode.silent() {
+			n.cutOff = c
+			e.mark(n)
+		}
+	}
+}
+
+// hidesFrom is how long before the first silence across a cut the trouble of one
+// behind it may seem to begin: with the last that was heard of it.
+const hidesFrom = 5 * time.Second

@@ -30,7 +30,7 @@ func (e *Engine) evaluate(n *entity) {
 		e.conclude(n, &b)
 		return
 	}
-	if n.verdict != nil && n.cutOff != nil && n.cutOff.entity.verdict != nil && b.p[causeVictim] >= e.params.EnterProbability {
+	if n.verdict != nil && n.cutOff != nil && (n.cutOff.entity.verdict != nil || n.cutOff.justHealed(e.now)) && b.p[causeVictim] >= e.params.EnterProbability {
 		e.clear(n, "it is cut off by "+n.cutOff.entity.name())
 	}
 	class := e.decide(n, p, &b)

@@ -112,14 +112,11 @@ func solve(sights []sight, here *hostState) []foundCut {
 			break
 		}
 		scores := make([]float64, len(hypotheses))
-		best := 0
 		for i := range hypotheses {
 			hypotheses[i].place(sights, nowhere, here)
 			scores[i] = hypotheses[i].score(sights)
-			if scores[i] > scores[best] {
-				best = i
-			}
 		}
+		best := likeliest(hypotheses, scores, sights)
 		if scores[best] < acceptedFrom {
 			break
 		}
@@ -139,6 +136,23 @@ func solve(sights []sight, here *hostState) []foundCut {
 		out = append(out, f)
 	}
 	return out
+}
+
+// likeliest is the index of the best hypothesis. A place that is better explained
+// by links to some others is none.
+func likeliest(hypotheses []cut, scores []float64, sights []sight) int {
+	for {
+		best := 0
+		for i := range scores {
+			if scores[i] > scores[best] {
+				best = i
+			}
+		}
+		if scores[best] < acceptedFrom || !hypotheses[best].isManyLinks(sights) {
+			return best
+		}
+		scores[best] = math.Inf(-1)
+	}
 }
 
 // kin says whether two sides are places, or the same entity: a failure of an

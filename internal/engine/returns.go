@@ -67,9 +67,22 @@ func (e *Engine) cutReturned(n *entity, kind evidence, gap time.Duration) {
 			how = "is a new process"
 		}
 		c.entity.episode.note(kind, 1, e.now, fmt.Sprintf("%s came back after %s and %s", n.name(), inWords(gap), how))
+		if kind == evReturnCounted && n.cut == nil && c.tookAway(e.now.Add(-gap)) {
+			n.cutOff = c
+		}
 		e.mark(c.entity)
 	}
 }
+
+// tookAway says whether one that was last heard at a time, and that had lived on,
+// was away for the cut.
+func (c *cutState) tookAway(heard Time) bool {
+	return !c.slow && heard >= c.began.Add(-lastHeard) && heard < c.endedAt()
+}
+
+// lastHeard is how long before the first silence across a cut the last sign of
+// somebody behind it may have come: who beats rarely.
+const lastHeard = 30 * time.Second
 
 // startedAnew is called when somebody on a host, or its machine, turns out to
 // have started anew: where nothing got in or out of the host, it was down.

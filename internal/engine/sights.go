@@ -35,9 +35,24 @@ func (e *Engine) sights() []sight {
 		}
 	}
 	passOn(out)
-	out = append(out, e.signSights()...)
+	out = append(out, unanswered(e.signSights(), out)...)
 	slices.SortStableFunc(out, func(a, b sight) int { return cmp.Compare(a.from.name, b.from.name) })
 	return out
+}
+
+// unanswered leaves out the silences of senders to an observer that gets answers
+// from their host, be they refusals: the way is open, and who is silent is gone.
+func unanswered(signs, views []sight) []sight {
+	type way struct{ from, to *hostState }
+	open := map[way]Time{}
+	for i := range views {
+		if s := &views[i]; s.to != nil && s.share < silentFrom {
+			open[way{s.to, s.from}] = max(open[way{s.to, s.from}], s.good)
+		}
+	}
+	return slices.DeleteFunc(signs, func(s sight) bool {
+		return s.caller != nil && s.share >= silentFrom && open[way{s.from, s.to}] > s.since
+	})
 }
 
 // passOn takes weight from the lateness of those who wait themselves for somebody
