@@ -31,7 +31,7 @@ type callStats struct {
 	asked       rate    // calls, however they ended
 	wanted      float64 // demand.go: how many times the usual they were at most since they rose
 	lastOK      Time    // engine time of the latest answered call
-	failBegan   Time    // event time at which the latest failed call began, at the earliest
+	failBegan   Time    // event time at which the latest failed call began
 	failEnd     Time    // event time at which the latest failed call ended
 	okEnd       Time    // event time at which the latest answered call ended
 	directly    Time    // engine time of the latest refusal by an instance's own address
@@ -237,7 +237,7 @@ func (e *Engine) called(c *Calls) {
 		s.directly = e.now
 	}
 	s.lastFail, s.failEnd = e.now, max(s.failEnd, c.Last)
-	s.failBegan = max(s.failBegan, c.First)
+	s.failBegan = max(s.failBegan, c.First, min(c.Started, c.Last))
 	if caller != nil {
 		s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
 	}

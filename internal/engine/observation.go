@@ -149,6 +149,7 @@ type Calls struct {
 	Count   int
 	Slow    int  // of Count, those far slower than calls of their kind usually are
 	First   Time // earliest start, event time
+	Started Time // latest start, event time; 0 if not told
 	Last    Time // latest end, event time
 	Hearsay bool // only a line of a log tells of it: the caller may repeat another's words
 	Counted bool // by a metric: between First and Last, and of no use where spans tell the same

@@ -304,6 +304,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 			sum := &sc.out.Calls[s.at]
 			sum.Count++
 			sum.First = min(sum.First, first)
+			sum.Started = max(sum.Started, first)
 			sum.Last = max(sum.Last, last)
 			return int(s.at)
 		}
@@ -312,7 +313,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 		*free = callSlot{src: sc.src, callee: c, outcome: outcome, batch: sc.batch, at: int32(len(sc.out.Calls))}
 	}
 	sc.out.Calls = append(sc.out.Calls, engine.Calls{
-		Caller: sc.src, Callee: c.Callee, Outcome: outcome, Count: 1, First: first, Last: last,
+		Caller: sc.src, Callee: c.Callee, Outcome: outcome, Count: 1, First: first, Started: first, Last: last,
 	})
 	return len(sc.out.Calls) - 1
 }

@@ -78,6 +78,7 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 		c := &b.Calls[n]
 		c.Count++
 		c.First = min(c.First, wall(s.begin+skew))
+		c.Started = max(c.Started, wall(s.begin+skew))
 		c.Last = max(c.Last, wall(s.end+skew))
 		lost := s.outcome == engine.OutcomeTimeout || s.outcome == engine.OutcomeNoAnswer
 		if (s.outcome.Answered() || lost) && s.key != 0 && s.on.kind != database {
