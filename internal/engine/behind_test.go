@@ -249,7 +249,7 @@ func TestUsualRateIsLearnedBeforeItIsJudged(t *testing.T) {
 	for range 20 { // every second one call; the first batch comes late
 		now = now.Add(time.Second)
 		r.add(1, now, true)
-		if r.more(demandFrom, now) {
+		if r.more(now) {
 			t.Fatalf("more than usual after %v: %+v", time.Duration(now-1e9), r)
 		}
 	}
@@ -261,10 +261,10 @@ func TestUsualRateIsLearnedBeforeItIsJudged(t *testing.T) {
 		now = now.Add(time.Second)
 		r.add(6, now, false)
 	}
-	if !r.more(demandFrom, now) || r.rose == 0 {
+	if !r.more(now) || r.rose == 0 {
 		t.Errorf("six times as often is not more: %+v", r)
 	}
-	if r.more(demandFrom, now.Add(time.Minute)) {
+	if r.more(now.Add(time.Minute)) {
 		t.Error("what was a minute ago is taken for now")
 	}
 }

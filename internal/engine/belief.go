@@ -112,18 +112,15 @@ func (b *belief) failure() float64 {
 
 var classes = [...]Class{ClassCrash, ClassPartition, ClassExhaustion, ClassByzantine}
 
-// best returns the two likeliest classes.
-func (b *belief) best() (first, second Class) {
-	p1, p2 := -1.0, -1.0
-	for _, c := range classes {
-		switch p := b.class(c); {
-		case p > p1:
-			first, second, p1, p2 = c, first, p, p1
-		case p > p2:
-			second, p2 = c, p
+// best returns the likeliest class.
+func (b *belief) best() Class {
+	first := classes[0]
+	for _, c := range classes[1:] {
+		if b.class(c) > b.class(first) {
+			first = c
 		}
 	}
-	return first, second
+	return first
 }
 
 // likeliest is the likeliest cause within a class.

@@ -59,20 +59,20 @@ func (r *rate) add(calls float64, now Time, learn bool) {
 	}
 	r.count, r.began = 0, now
 	switch {
-	case !r.more(demandFrom, now):
+	case !r.more(now):
 		r.rose = 0
 	case r.rose == 0:
 		r.rose = now.Add(-span)
 	}
 }
 
-// more says whether the current rate is clearly more than times the usual: by
+// more says whether the current rate is clearly more than the usual, and by
 // more than three standard deviations of a count by chance.
-func (r *rate) more(times float64, now Time) bool {
+func (r *rate) more(now Time) bool {
 	span := rateSpan.Seconds()
 	usual := r.usual * span
 	return r.known >= rateKnown && usual > 0 && now.Sub(r.began) < rateStands*r.span &&
-		r.now >= times*r.usual && r.now*span-usual >= 3*math.Sqrt(usual)+3
+		r.now >= demandFrom*r.usual && r.now*span-usual >= 3*math.Sqrt(usual)+3
 }
 
 // slowness is the share of n's answers that are far slower than usual, in its
@@ -190,7 +190,7 @@ func (e *Engine) upstream(n *entity) float64 {
 			continue
 		}
 		times := 1.0
-		if s.rate.more(demandFrom, e.now) {
+		if s.rate.more(e.now) {
 			failed := by.failed.value(e.now, e.params.CallWindow)
 			times = s.rate.now / s.rate.usual / tries(failed/max(failed+by.ok.value(e.now, e.params.CallWindow), 1))
 		}
@@ -213,7 +213,7 @@ func (e *Engine) demand(n *entity, p *episode) (times, usual float64) {
 		s = n.service.whole.calls
 	}
 	if s != nil && s.asked.known >= rateKnown {
-		if !s.asked.more(demandFrom, e.now) || p.onset != 0 && s.asked.rose > late {
+		if !s.asked.more(e.now) || p.onset != 0 && s.asked.rose > late {
 			return 1, 0
 		}
 		return s.wanted, s.asked.usual
@@ -222,7 +222,7 @@ func (e *Engine) demand(n *entity, p *episode) (times, usual float64) {
 	if n.service != nil && n.service.rate.known >= rateKnown && (n.kind == kindService || n.siblingGone()) {
 		r = &n.service.rate
 	}
-	if !r.more(demandFrom, e.now) || p.onset != 0 && r.rose > late {
+	if !r.more(e.now) || p.onset != 0 && r.rose > late {
 		return 1, 0
 	}
 	return r.now / r.usual, r.usual
@@ -281,8 +281,5 @@ func (e *Engine) pushes(n *entity, s *service) bool {
 		failed, ok = failed+ed.failed.value(e.now, w), ok+ed.ok.value(e.now, w)
 	}
 	sum.known, sum.began, sum.span = rateKnown, e.now, rateSpan
-	return full >= 1 && sum.more(pushFrom, e.now) && sum.now/sum.usual/tries(failed/max(failed+ok, 1)) >= pushFrom
+	return full >= 1 && sum.more(e.now) && sum.now/sum.usual/tries(failed/max(failed+ok, 1)) >= demandFrom
 }
-
-// pushFrom is how many times its usual rate a caller has to ask to be blamed.
-const pushFrom = 1.4

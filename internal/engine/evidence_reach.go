@@ -96,7 +96,7 @@ func (e *Engine) believe(f foundCut, slow bool) {
 		return
 	}
 	for _, c := range e.cuts {
-		if slow && !c.slow && e.now.Sub(c.at) < cutStands && (f.within(&c.cut) || c.cut.within(&f.cut)) {
+		if slow && !c.slow && e.now.Sub(c.at) < cutStands && (f.within(&c.cut) || c.within(&f.cut)) {
 			return // what gets through late
 		}
 		sameZone := c.near.zone != "" && c.near.zone == f.near.zone && c.far.anywhere() && f.far.anywhere()
@@ -127,14 +127,14 @@ func (e *Engine) believe(f foundCut, slow bool) {
 	}
 	c := &cutState{cut: f.cut, slow: slow, found: f, at: e.now, began: f.since}
 	for _, wide := range e.cuts {
-		if c.cut.within(&wide.cut) && e.now.Sub(wide.at) < remnant {
+		if c.within(&wide.cut) && e.now.Sub(wide.at) < remnant {
 			return // what is left of a wider one while it heals
 		}
 	}
 	c.entity = e.cutEntity(c)
 	c.entity.cut = c
 	for _, narrow := range e.cuts {
-		if narrow.cut.within(&c.cut) {
+		if narrow.within(&c.cut) {
 			narrow.entity.cutOff = c
 		}
 	}

@@ -41,7 +41,7 @@ func (e *Engine) evaluate(n *entity) {
 	if class != n.leading {
 		n.leading, n.since = class, e.now
 	}
-	wait := e.wait(n, p, &b, class)
+	wait := e.wait(n, p, class)
 	if e.now.Sub(n.since) < wait || e.mayPass(n, p, &b, class) {
 		return
 	}
@@ -60,7 +60,7 @@ func (p *episode) proof() bool {
 
 // decide names the class that the belief amounts to, or none.
 func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
-	first, _ := b.best()
+	first := b.best()
 	if b.p[causeObserver] >= e.params.UnknownMass || b.p[causeVictim] >= e.params.UnknownMass {
 		return ClassNone
 	}
@@ -245,7 +245,7 @@ func (e *Engine) plannedStop(n *entity, p *episode) {
 // the failure is called: the same process that counted on was cut off.
 func (e *Engine) conclude(n *entity, b *belief) {
 	if v := n.verdict; v != nil {
-		first, _ := b.best()
+		first := b.best()
 		if first != v.Class && n.alive && b.class(first) >= e.params.EnterProbability && n.episode.corroborated() && !n.episode.paused() && !e.mayPass(n, n.episode, b, first) {
 			e.hold(n, n.episode, b, first)
 		}

@@ -72,7 +72,7 @@ func TestOneThatStopsWhileItsMachineGoesOnIsAccused(t *testing.T) {
 
 func TestShortCutNeedsTwoEndsThatLiveThroughIt(t *testing.T) {
 	const began = Time(100 * time.Second)
-	at := func(after time.Duration) Time { return began.Add(after) }
+	at := began.Add
 	for name, tc := range map[string]struct {
 		tried, near, far time.Duration // after it began
 		passes           bool

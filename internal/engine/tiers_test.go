@@ -16,11 +16,10 @@ import (
 // while by itself, and now and then a batch comes twice, because its answer was
 // lost.
 type wire struct {
-	z      *zones
-	every  time.Duration
-	held   [3]Batch // logs, traces, metrics
-	sent   int
-	copied Batch
+	z     *zones
+	every time.Duration
+	held  [3]Batch // logs, traces, metrics
+	sent  int
 }
 
 func (w *wire) take(b *Batch) {

@@ -33,7 +33,7 @@ const (
 )
 
 // wait is how long a class must lead.
-func (e *Engine) wait(n *entity, p *episode, b *belief, class Class) time.Duration {
+func (e *Engine) wait(n *entity, p *episode, class Class) time.Duration {
 	switch {
 	case class == ClassUnknown && !e.longSilent(n, p):
 		return e.params.UnknownFor
