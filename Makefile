@@ -49,6 +49,10 @@ SIM ?= --seed 1 --episodes 2000
 sim: ## the simulated lab: thousands of faults and confounders in virtual time (SIM="--seed 2 --class crash")
 	$(GO) run ./lab/sim $(SIM)
 
+.PHONY: calibrate
+calibrate: ## fit failure.confidence on the simulated lab, and print the coefficients for internal/engine/calibration.go
+	$(GO) run ./lab/sim --seed 1 --episodes 3000 --calibrate
+
 LAB ?=
 LAB_OUT ?= .cache/lab-runs/full
 LAB_SHARDS ?= 10

@@ -22,6 +22,10 @@ var TermNames = [...]string{
 	"service", "external", "link", "node or zone",
 }
 
+// GrowingTerms is how many of them, after the first, must not speak against: more
+// evidence for a verdict makes nobody less sure of it.
+const GrowingTerms = 4
+
 const numTerms = len(TermNames)
 
 // Terms are the values of the terms for b: logistic regression (Platt, 1999) over

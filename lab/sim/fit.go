@@ -55,7 +55,9 @@ func fit(done []episode) fitted {
 			if j > 0 {
 				slope[j] -= pull * f.w[j]
 			}
-			f.w[j] += fitRate * slope[j] / float64(f.n)
+			if f.w[j] += fitRate * slope[j] / float64(f.n); j >= 1 && j <= engine.GrowingTerms {
+				f.w[j] = max(f.w[j], 0)
+			}
 		}
 	}
 	return f
