@@ -185,6 +185,9 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	case ptrace.SpanKindConsumer:
 		sc.consumed(span, last)
 	case ptrace.SpanKindServer:
+		if outcome == engine.OutcomeCanceled {
+			break // its caller gave up: no answer, and no sign that one was to come
+		}
 		if failed {
 			sc.served.Failed++
 			if (outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther) && !passedOn {

@@ -345,3 +345,26 @@ func TestTraces_concurrent(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestTraces_a_request_that_its_caller_gave_up_was_not_answered(t *testing.T) {
+	for name, c := range map[string]struct {
+		attrs  attrs
+		served int
+	}{
+		"grpc_ok":       {attrs{"rpc.grpc.status_code": 0}, 1},
+		"grpc_canceled": {attrs{"rpc.grpc.status_code": 1}, 0},
+		"http_499":      {attrs{"http.response.status_code": 499}, 0},
+		"http_404":      {attrs{"http.response.status_code": 404}, 1},
+	} {
+		td, _ := spanOf(t, checkout, server, unset, "", c.attrs)
+		var b engine.Batch
+		New(Settings{}).Traces(td, testNow, nil, &b)
+		got := 0
+		for _, s := range b.Served {
+			got += s.OK + s.Failed
+		}
+		if got != c.served {
+			t.Errorf("%s: %d served, want %d", name, got, c.served)
+		}
+	}
+}
