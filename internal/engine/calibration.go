@@ -13,12 +13,13 @@ type Basis struct {
 	Belief  float64 // 0-1, posterior of the class
 	Sources int     // independent groups of evidence that agree
 	Proof   bool    // there is evidence that needs no second look
+	Looked  bool    // a probe, or the process's own host, says so
 }
 
 // TermNames are the terms of the log-odds that a verdict is right, in order.
 var TermNames = [...]string{
 	"always", "log-odds of the belief", "two sources or more", "three sources or more", "proof",
-	"hang", "closed port", "partition", "exhaustion", "byzantine",
+	"hang", "hang that was looked at", "closed port", "partition", "exhaustion", "byzantine",
 	"service", "external", "link", "node or zone",
 }
 
@@ -41,21 +42,38 @@ func (b Basis) Terms() (t [numTerms]float64) {
 	on(2, b.Sources >= 2)
 	on(3, b.Sources >= 3)
 	on(4, b.Proof)
-	on(5, b.Cause == causeHang)
-	on(6, b.Cause == causeNotListening)
-	on(7, b.Cause == causePartition)
-	on(8, b.Cause == causeExhaustion)
-	on(9, b.Cause == causeByzantine)
-	on(10, b.Kind == kindService)
-	on(11, b.Kind == kindExternal)
-	on(12, b.Kind == kindLink)
-	on(13, b.Kind == kindNode || b.Kind == kindZone)
+	on(5, b.Cause == causeHang && !b.Looked)
+	on(6, b.Cause == causeHang && b.Looked)
+	on(7, b.Cause == causeNotListening)
+	on(8, b.Cause == causePartition || b.Cause == causeSetup)
+	on(9, b.Cause == causeExhaustion)
+	on(10, b.Cause == causeByzantine)
+	on(11, b.Kind == kindService)
+	on(12, b.Kind == kindExternal)
+	on(13, b.Kind == kindLink)
+	on(14, b.Kind == kindNode || b.Kind == kindZone)
 	return t
 }
 
 // coefficients are fitted on the simulated lab by `make calibrate`, which prints
 // them; docs/accuracy.md says how they hold on other faults and on real ones.
-var coefficients = [numTerms]float64{1: 1}
+var coefficients = [numTerms]float64{
+	2.63,  // always
+	0.00,  // log-odds of the belief
+	0.00,  // two sources or more
+	0.00,  // three sources or more
+	0.41,  // proof
+	-2.66, // hang
+	-0.21, // hang that was looked at
+	-0.27, // closed port
+	0.10,  // partition
+	-0.55, // exhaustion
+	0.28,  // byzantine
+	-0.88, // service
+	-0.65, // external
+	0.22,  // link
+	-1.58, // node or zone
+}
 
 // confidence is the calibrated probability, 0-1, that class and culprit are
 // right. It is rounded, because more digits would feign precision, and never 1.

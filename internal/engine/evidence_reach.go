@@ -191,6 +191,34 @@ func (c *cutState) nameOf(s *side) string {
 	return s.name()
 }
 
+// oneSided says whether a cut is seen from one side only: nothing shows that those
+// behind it have lived on, or nobody is heard from one of its ends.
+func (e *Engine) oneSided(c *cutState, p *episode) bool {
+	switch {
+	case c.slow || p.explained():
+		return false
+	case c.far.anywhere():
+		return p.found[evBehindAlive].strength == 0
+	}
+	return !e.heardAfter(&c.near, c.began.Add(insideFrom)) || !e.heardAfter(&c.far, c.began.Add(insideFrom))
+}
+
+// heardAfter says whether anybody on a side is known to have lived after t.
+func (e *Engine) heardAfter(s *side, t Time) bool {
+	switch {
+	case s.entity != nil:
+		return s.entity.host != nil && s.entity.host.heardLast() > t
+	case s.host != nil:
+		return s.host.heardLast() > t
+	}
+	for _, h := range e.hosts {
+		if h.zone == s.zone && h.heardLast() > t {
+			return true
+		}
+	}
+	return false
+}
+
 // stands says whether the cut holds now.
 func (c *cutState) stands(now Time) bool { return c.goneAt < c.at && now.Sub(c.at) < cutStands }
 

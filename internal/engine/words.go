@@ -23,7 +23,10 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 		return v
 	}
 	v.Subclass = subclass(p, c)
-	v.Basis = Basis{Cause: c, Kind: n.kind, Belief: b.class(class), Sources: b.independent(c), Proof: p.proof()}
+	v.Basis = Basis{
+		Cause: c, Kind: n.kind, Belief: b.class(class), Sources: b.independent(c), Proof: p.proof(),
+		Looked: b.groups[c][groupProbe] >= countsFrom || b.groups[c][groupRuntime] >= countsFrom,
+	}
 	v.Confidence = v.Basis.confidence()
 	if n.cut != nil {
 		switch class {
@@ -32,7 +35,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 		case ClassCrash:
 			v.Subclass = "node_down"
 		}
-		if n.cut.far.anywhere() && p.found[evBehindAlive].strength == 0 && !p.explained() {
+		if e.oneSided(n.cut, p) {
 			v.Confidence = min(v.Confidence, ceilingOneSided)
 		}
 	}
