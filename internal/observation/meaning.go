@@ -1,0 +1,117 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import "github.com/faultline-otel/faultline/internal/engine"
+
+// meaning is what words say, one bit each: several may be said at once, and
+// only together do they tell how a call ended.
+type meaning uint64
+
+const (
+	// About a call.
+	saysRefused meaning = 1 << iota
+	saysReset
+	saysBroken         // the connection broke; why is not told
+	saysTimeout        // somebody ran out of time; at what, the others tell
+	saysConnectTimeout // while connecting, for certain
+	saysTimedOut       // ETIMEDOUT: while connecting, unless the connection stood
+	saysConnecting     // the attempt to connect is what the text is about
+	saysEstablished    // the connection stood
+	saysConnectFailed  // could not connect; why is not told
+	saysUnreachable
+	saysName // name look-up
+	saysTLS
+	saysTLSTimeout // connected, and then not even a handshake
+	saysUnavailable
+	saysOverloaded
+	saysPool
+	saysCircuit
+	saysCanceled
+	saysDecode    // the answer could not be understood
+	saysIntegrity // checksum, signature or digest
+
+	// What a database answers (replies.go).
+	saysTheirDisk   // its own disk is full
+	saysTheirMemory // its own memory is used up
+	saysNotServing  // it does not serve for now: it starts, loads, has no master
+	saysUndecided   // it answered, and that tells nobody's failure
+	saysRequest     // the request is at fault, or in conflict with another
+
+	// About the process that says it.
+	saysDescriptors
+	saysThreads
+	saysPorts
+	saysDisk
+	saysMemory
+	saysGuess // that memory ran out is a guess
+	saysOOMKill
+	saysPanic
+	saysRecovered // it panicked and lives on
+	saysStopping
+	saysNotStopping // a part of it stops, or it only prepares for signals
+	saysStarted
+)
+
+// aboutCall are the meanings that make a text one about a call.
+const aboutCall = saysRefused | saysReset | saysTimeout | saysConnectTimeout | saysTimedOut | saysConnectFailed |
+	saysUnreachable | saysName | saysTLS | saysTLSTimeout | saysBroken
+
+// anySeverity are the meanings that are looked for in ordinary lines, too.
+const anySeverity = saysPanic | saysStopping | saysStarted
+
+// outcome is how a call ended of which m was said, most telling first. A
+// look-up that was refused is a failure of the name service, and a pool or
+// breaker in the caller is no word about the callee, so they come before what
+// the rest of the text says.
+func (m meaning) outcome() engine.Outcome {
+	has := func(one meaning) bool { return m&one != 0 }
+	switch {
+	case has(saysCircuit):
+		return engine.OutcomeCircuitOpen
+	case has(saysPool | saysDescriptors | saysThreads):
+		return engine.OutcomeOther // the caller's own want
+	case has(saysName):
+		return engine.OutcomeDNS
+	case has(saysTLSTimeout):
+		return engine.OutcomeNoAnswer
+	case has(saysTLS):
+		return engine.OutcomeTLS
+	case has(saysRefused):
+		return engine.OutcomeRefused
+	case has(saysUnreachable):
+		return engine.OutcomeUnreachable
+	case has(saysTheirDisk):
+		return engine.OutcomeDiskFull
+	case has(saysTheirMemory):
+		return engine.OutcomeMemoryFull
+	case has(saysUndecided):
+		return engine.OutcomeOther
+	case has(saysNotServing):
+		return engine.OutcomeUnavailable
+	case has(saysRequest) && !has(saysReset|saysBroken|saysOverloaded):
+		return engine.OutcomeClientError
+	case has(saysConnectTimeout) && !has(saysEstablished),
+		has(saysTimedOut) && !has(saysEstablished),
+		has(saysTimeout) && has(saysConnecting) && !has(saysEstablished):
+		return engine.OutcomeConnectTimeout
+	case has(saysTimeout | saysTimedOut | saysConnectTimeout):
+		return engine.OutcomeTimeout
+	case has(saysReset | saysBroken):
+		return engine.OutcomeReset
+	case has(saysOverloaded):
+		return engine.OutcomeOverloaded
+	case has(saysDecode | saysIntegrity):
+		return engine.OutcomeWrongAnswer
+	case has(saysUnavailable):
+		return engine.OutcomeUnavailable
+	case has(saysConnectFailed) && !has(saysPorts):
+		return engine.OutcomeRefused // by far the most frequent cause, and the others are named
+	case has(saysCanceled):
+		return engine.OutcomeCanceled
+	case has(saysPorts):
+		return engine.OutcomeOther // the caller's own want
+	}
+	return engine.OutcomeOther
+}
