@@ -20,7 +20,7 @@ func (e *Engine) narrow(n *entity, p *episode, v *Verdict) {
 			v.Culprit = Culprit{Type: CulpritClient, Name: s.id.Name, Service: s.id}
 		}
 	case v.narrowsTo(CulpritVersion):
-		if version := n.release(v.Since); version != "" {
+		if version := n.release(e, v.Since); version != "" {
 			v.Subclass = "faulty_release"
 			v.Culprit = Culprit{Type: CulpritVersion, Name: version, Service: n.src.Service}
 		}

@@ -346,10 +346,16 @@ func (e *Engine) rightAgain(n *entity) bool {
 }
 
 // release returns the version to blame: n runs it, it is new, and it came
-// before the failure began, or as soon as it could tell of itself.
-func (n *entity) release(onset Time) string {
+// before the failure began, or as soon as it could tell of itself. A version that
+// serves well elsewhere is not to blame.
+func (n *entity) release(e *Engine, onset Time) string {
 	if n.service == nil || n.version == "" {
 		return ""
+	}
+	for _, m := range n.service.instances {
+		if m != n && m.version == n.version && e.servesWell(m, onset) {
+			return ""
+		}
 	}
 	vs := n.service.versions
 	for i, v := range vs {
@@ -358,6 +364,12 @@ func (n *entity) release(onset Time) string {
 		}
 	}
 	return ""
+}
+
+// servesWell says whether n has gone on answering since, and made no failures.
+func (e *Engine) servesWell(n *entity, since Time) bool {
+	return !n.left && n.verdict == nil && n.integrity.errorsSince == 0 &&
+		n.served.last > since && n.served.ok.value(e.now, e.params.CallWindow) >= 1
 }
 
 // versionSeen is a version of a service and when it was first seen.

@@ -48,6 +48,22 @@ func TestWrongAnswersAreByzantine(t *testing.T) {
 				return OutcomeOK
 			}
 		}, "version 2.0.1", "faulty_release", 40 * time.Second},
+		"failures of one, while its new version serves well elsewhere": {func(z *zones) {
+			for _, n := range z.instances {
+				if n.src.Service.Name == "svc1" {
+					src := *n.src
+					src.Version = "2.0.1"
+					n.src, n.inc = NewSource(src), n.inc+100
+				}
+			}
+			z.run(20 * time.Second)
+			z.answer = func(_, to *zoned) Outcome {
+				if to.src.Instance == liar && z.rand.Float64() < 0.6 {
+					return OutcomeServerError
+				}
+				return OutcomeOK
+			}
+		}, "instance " + liar, "error_response", 40 * time.Second},
 		"answers that nobody can use": {func(z *zones) {
 			z.answer = func(_, to *zoned) Outcome {
 				if to.src.Instance == liar && z.rand.Float64() < 0.4 {
