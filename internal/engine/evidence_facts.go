@@ -114,7 +114,7 @@ func cleanExit(status int64) bool {
 func detectFacts(e *Engine, n *entity, p *episode) {
 	for i := range n.facts {
 		f := &n.facts[i]
-		if f.At < p.began.Add(-factsBefore) || f.At <= n.cleared {
+		if f.At < p.began.Add(-factsBefore) || n.verdict == nil && f.At <= n.cleared {
 			continue
 		}
 		p.startedBy(f.At)

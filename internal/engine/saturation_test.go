@@ -193,29 +193,3 @@ func TestHearsayConvictsNobody(t *testing.T) {
 	s.run(2 * time.Minute)
 	s.nobodyAccused(true)
 }
-
-func TestKillSoonAfterAnOOMKillIsItsOwnFailure(t *testing.T) {
-	s := newShop(t)
-	s.payment1.watch, s.payment1.probe = true, time.Second
-	s.run(time.Minute)
-	die := func(facts ...Fact) {
-		s.payment1.state = "dead"
-		for i := range facts {
-			facts[i].Source, facts[i].At = s.payment1.src, s.now
-		}
-		s.e.Observe(&Batch{Arrived: s.now, Facts: facts})
-		s.run(8 * time.Second)
-		s.payment1.restart()
-		s.run(20 * time.Second)
-	}
-	die(Fact{Kind: FactOOMKill, Text: "its cgroup counted 1 out-of-memory kills"}, Fact{Kind: FactExit, Value: 137})
-	at := s.now
-	s.events = nil
-	die(Fact{Kind: FactExit, Value: 137})
-	s.accused(at, 3*time.Second, ClassCrash, "process_exit", "payment-1")
-	for _, ev := range s.events {
-		if ev.Verdict != nil && ev.Verdict.Class == ClassExhaustion {
-			t.Errorf("after %v said %s", ev.At.Sub(at), ev.Body)
-		}
-	}
-}
