@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -78,6 +79,10 @@ func (t *grpcTarget) probe(ctx context.Context) Result {
 		return Result{Outcome: contract.OutcomeOK, RTT: rtt}
 	case err == nil:
 		return Result{Outcome: contract.OutcomeError, RTT: rtt, Message: "answered " + answer.Status.String()}
+	case status.Code(err) == codes.DeadlineExceeded && outOfTime(ctx):
+		// The server only repeats, a moment before we see it ourselves, that our own
+		// time is over.
+		return Result{Outcome: contract.OutcomeNoAnswer, Message: "no answer in time"}
 	case w.answered.Load():
 		s := status.Convert(err)
 		return Result{Outcome: contract.OutcomeError, RTT: rtt, Message: fmt.Sprintf("answered with gRPC status %s: %s", s.Code(), s.Message())}
@@ -87,6 +92,15 @@ func (t *grpcTarget) probe(ctx context.Context) Result {
 	}
 	return Result{Outcome: contract.OutcomeError, Message: err.Error()}
 }
+
+// outOfTime says whether the deadline is over, or nearly so.
+func outOfTime(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < nearly
+}
+
+// nearly is by how much a server may see a deadline before its client does.
+const nearly = 50 * time.Millisecond
 
 func (t *grpcTarget) close() {}
 
