@@ -79,7 +79,7 @@ func (t *grpcTarget) probe(ctx context.Context) Result {
 		return Result{Outcome: contract.OutcomeOK, RTT: rtt}
 	case err == nil:
 		return Result{Outcome: contract.OutcomeError, RTT: rtt, Message: "answered " + answer.Status.String()}
-	case status.Code(err) == codes.DeadlineExceeded && outOfTime(ctx):
+	case w.answered.Load() && status.Code(err) == codes.DeadlineExceeded && outOfTime(ctx):
 		// The server only repeats, a moment before we see it ourselves, that our own
 		// time is over.
 		return Result{Outcome: contract.OutcomeNoAnswer, Message: "no answer in time"}
@@ -87,7 +87,11 @@ func (t *grpcTarget) probe(ctx context.Context) Result {
 		s := status.Convert(err)
 		return Result{Outcome: contract.OutcomeError, RTT: rtt, Message: fmt.Sprintf("answered with gRPC status %s: %s", s.Code(), s.Message())}
 	}
-	if cause := w.cause(ctx); cause != nil {
+	cause := w.cause(ctx)
+	if cause == nil && status.Code(err) == codes.DeadlineExceeded && outOfTime(ctx) {
+		cause = context.DeadlineExceeded
+	}
+	if cause != nil {
 		return failure(cause, w.phase())
 	}
 	return Result{Outcome: contract.OutcomeError, Message: err.Error()}
