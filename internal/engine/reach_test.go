@@ -427,6 +427,11 @@ func TestObserversOnBothSidesOfACutAreBelieved(t *testing.T) {
 			cut = c.blocked
 			z.run(20 * time.Second)
 			z.expect(t, c.class, c.culprit, "link zone-b→zone-a")
+			for _, ev := range z.events {
+				if ev.Kind == contract.EventObserverDegraded && c.class == ClassPartition {
+					t.Errorf("said %s", ev.Body)
+				}
+			}
 		})
 	}
 }
