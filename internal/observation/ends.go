@@ -68,3 +68,10 @@ func (sc *scratch) gaveUp(span ptrace.Span, kind ptrace.SpanKind, peer *callee, 
 	}
 	return o
 }
+
+// neverAnswered says whether a server's span ended without an answer: its caller
+// gave up, or the caller's deadline, which gRPC hands on, passed at the server as
+// well. A gateway's 504 is an answer.
+func (v *view) neverAnswered(o engine.Outcome) bool {
+	return o == engine.OutcomeCanceled || lost(o) && v.http < 100
+}

@@ -185,8 +185,8 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	case ptrace.SpanKindConsumer:
 		sc.consumed(span, last)
 	case ptrace.SpanKindServer:
-		if outcome == engine.OutcomeCanceled {
-			break // its caller gave up: no answer, and no sign that one was to come
+		if sc.v.neverAnswered(outcome) {
+			break // and no sign that an answer was to come
 		}
 		if failed {
 			sc.served.Failed++

@@ -353,6 +353,8 @@ func TestTraces_a_request_that_its_caller_gave_up_was_not_answered(t *testing.T)
 	}{
 		"grpc_ok":       {attrs{"rpc.grpc.status_code": 0}, 1},
 		"grpc_canceled": {attrs{"rpc.grpc.status_code": 1}, 0},
+		"grpc_deadline": {attrs{"rpc.grpc.status_code": 4}, 0},
+		"http_504":      {attrs{"http.response.status_code": 504}, 1},
 		"http_499":      {attrs{"http.response.status_code": 499}, 0},
 		"http_404":      {attrs{"http.response.status_code": 404}, 1},
 	} {
