@@ -192,5 +192,5 @@ func (g *garbage) process() *Process {
 		return nil
 	}
 	return &Process{State: ProcessState(g.rand.IntN(7)), PID: g.int(), OOMKills: g.int(), StartTime: Time(g.int()), HasExitCode: true, ExitCode: int(g.int()),
-		Throttled: g.float(), PressureCPU: g.float(), PressureMem: g.float(), PressureIO: g.float(), MemoryUsed: g.int(), MemoryLimit: g.int(), FDs: g.int(), FDLimit: g.int(), Threads: g.int(), ThreadLimit: g.int()}
+		Throttled: g.float(), CPUWait: g.float(), PressureCPU: g.float(), PressureMem: g.float(), PressureIO: g.float(), MemoryUsed: g.int(), MemoryLimit: g.int(), FDs: g.int(), FDLimit: g.int(), Threads: g.int(), ThreadLimit: g.int()}
 }

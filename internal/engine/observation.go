@@ -115,6 +115,7 @@ type Process struct {
 	ExitCode    int
 	OOMKills    int64   // cumulative, of its cgroup
 	Throttled   float64 // 0-1, share of CPU periods since the last probe
+	CPUWait     float64 // 0-1, of the time it wanted a processor since the last probe, that it waited for one
 	MemoryUsed  int64   // bytes
 	MemoryLimit int64   // bytes
 	FDs         int64
@@ -197,6 +198,7 @@ const (
 	LevelGC                           // of the time, spent on collecting garbage
 	LevelCPU                          // of its limit
 	LevelThrottled                    // of the periods in which its quota stopped it
+	LevelCPUWait                      // of the time in which tasks wanted a processor, that they waited for one
 	LevelDisk                         // of the fullest file system, in bytes or inodes
 	LevelDiskIO                       // of the time, while each operation takes long
 	LevelDescriptors                  // of its limit
@@ -213,7 +215,7 @@ const (
 )
 
 var levelNames = [NumLevels]string{
-	"memory", "heap", "time spent on collecting garbage", "cpu", "throttled periods", "disk", "disk time",
+	"memory", "heap", "time spent on collecting garbage", "cpu", "throttled periods", "time waiting for a processor", "disk", "disk time",
 	"file descriptors", "threads", "connection pool", "connections", "connection tracking table", "time stalled for memory",
 	"time stalled for a disk", "memory of the node", "disk of the node", "threads of the node",
 }

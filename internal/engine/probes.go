@@ -27,6 +27,7 @@ type probeState struct {
 	latched bool // answered nobody after a connect, in this run of failures
 	message string
 	process *Process
+	cpuWait float64 // 0-1, smoothed: how much of the time it waits for a processor
 }
 
 // processFacts is what a process target showed last.
@@ -87,6 +88,7 @@ func (e *Engine) probed(b *Probe) {
 	}
 	if b.Process != nil {
 		e.processSeen(n, b)
+		e.waitsForCPU(n, ps)
 	} else if h := e.host(o.host); h != nil && o.credible(e.now) {
 		h.observer = o
 		e.seenFrom(n, h, nil, b.Outcome, 1, e.now, e.now)
@@ -311,3 +313,16 @@ func (ps *probeState) processName() string {
 	}
 	return name
 }
+
+// waitsForCPU takes in how long a process waits for a processor, over some
+// seconds: a second of it is any day's start of something else.
+func (e *Engine) waitsForCPU(n *entity, ps *probeState) {
+	wait := max(ps.process.CPUWait, ps.process.PressureCPU)
+	if wait < 0 || n.kind != kindInstance {
+		return
+	}
+	ps.cpuWait += (wait - ps.cpuWait) * clamp(float64(ps.interval)/float64(cpuWaitOver), 0, 1)
+	e.level(&Level{Source: n.src, Kind: LevelCPUWait, Share: ps.cpuWait})
+}
+
+const cpuWaitOver = 5 * time.Second

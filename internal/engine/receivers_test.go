@@ -77,7 +77,7 @@ func TestCallsThatMetricsCountTellFailures(t *testing.T) {
 			f.nobodyAccused(false)
 		})
 	}
-	for kind, sub := range map[LevelKind]string{LevelThrottled: "cpu", LevelPool: "connection_pool", LevelGC: "memory", LevelMemoryStall: "memory", LevelDiskIO: "disk_io"} {
+	for kind, sub := range map[LevelKind]string{LevelThrottled: "cpu", LevelCPUWait: "cpu", LevelPool: "connection_pool", LevelGC: "memory", LevelMemoryStall: "memory", LevelDiskIO: "disk_io"} {
 		t.Run("that_are_slow_for_want_of_"+sub+"_"+kind.String(), func(t *testing.T) {
 			f, p := byMetrics(t)
 			slow := func(n int) func(*Batch) {

@@ -156,6 +156,7 @@ const (
 	evNoThread
 	evPoolEmpty
 	evThrottled
+	evCPUWait
 	evMemoryPressure
 	evMemoryFull
 	evDescriptorsFull
@@ -284,6 +285,7 @@ var weights = [numEvidence]row{
 	evPoolEmpty:    {groupLogs, time.Minute, false, dB{de: -6, ha: -2, nl: -4, pa: -4, ex: 20, by: -4, su: -4}},
 
 	evThrottled:         {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
+	evCPUWait:           {groupSaturation, 0, false, dB{ha: -5, pa: -4, ex: 12, vi: -2}},
 	evMemoryPressure:    {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
 	evMemoryFull:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 11, vi: -3}},
 	evDescriptorsFull:   {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},

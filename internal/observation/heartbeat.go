@@ -88,7 +88,7 @@ func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now engine.Time, 
 	p := pulse{x: x}
 	p.process = engine.Process{
 		PID: -1, OOMKills: -1, Throttled: -1, MemoryUsed: -1, MemoryLimit: -1, FDs: -1, FDLimit: -1,
-		Threads: -1, ThreadLimit: -1, PressureCPU: -1, PressureMem: -1, PressureIO: -1,
+		Threads: -1, ThreadLimit: -1, CPUWait: -1, PressureCPU: -1, PressureMem: -1, PressureIO: -1,
 	}
 	for k, v := range lr.Attributes().All() {
 		p.attribute(k, v, now)
@@ -241,6 +241,8 @@ func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
 		p.process.ThreadLimit = p.integer(v, 0, math.MaxInt64, -1)
 	case contract.ProcessThrottled:
 		p.process.Throttled = p.share(v)
+	case contract.ProcessCPUWait:
+		p.process.CPUWait = p.share(v)
 	case contract.ProcessPressureCPU:
 		p.process.PressureCPU = p.share(v)
 	case contract.ProcessPressureMem:

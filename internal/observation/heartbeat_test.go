@@ -152,14 +152,14 @@ func TestHeartbeat_process(t *testing.T) {
 	b := seen(t, New(Settings{}), attrs{"service.name": "payment"}, attrs{
 		contract.HeartbeatTarget: "process:pay", contract.HeartbeatOutcome: "error", contract.ProcessState: "zombie",
 		contract.ProcessPID: 4711, contract.ProcessStartTime: 99, contract.ProcessExitCode: 137, contract.ProcessOOMKills: 1,
-		contract.ProcessThrottled: 0.5, contract.ProcessMemoryUsed: 10, contract.ProcessMemoryLimit: 20, contract.ProcessFDs: 3,
+		contract.ProcessThrottled: 0.5, contract.ProcessCPUWait: 0.25, contract.ProcessMemoryUsed: 10, contract.ProcessMemoryLimit: 20, contract.ProcessFDs: 3,
 		contract.ProcessFDLimit: 4, contract.ProcessThreads: 5, contract.ProcessPressureMem: 0.25,
 	})
 	if len(b.Probes) != 1 || b.Probes[0].Process == nil {
 		t.Fatalf("%+v", b)
 	}
 	want := engine.Process{
-		State: engine.ProcessZombie, PID: 4711, StartTime: 99, HasExitCode: true, ExitCode: 137, OOMKills: 1, Throttled: 0.5,
+		State: engine.ProcessZombie, PID: 4711, StartTime: 99, HasExitCode: true, ExitCode: 137, OOMKills: 1, Throttled: 0.5, CPUWait: 0.25,
 		MemoryUsed: 10, MemoryLimit: 20, FDs: 3, FDLimit: 4, Threads: 5,
 		ThreadLimit: -1, PressureCPU: -1, PressureMem: 0.25, PressureIO: -1, // not told
 	}

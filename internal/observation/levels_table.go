@@ -61,6 +61,7 @@ var levelMetrics = merge(
 		"node_processes_max_threads":                 {{kind: threads, part: partLimit}},
 		"node_nf_conntrack_entries":                  {{kind: engine.LevelFlows, part: partUsed}},
 		"node_nf_conntrack_entries_limit":            {{kind: engine.LevelFlows, part: partLimit}},
+		"node_pressure_cpu_waiting_seconds_total":    {{kind: engine.LevelCPUWait, part: partBusy}},
 		"node_pressure_memory_stalled_seconds_total": {{kind: engine.LevelMemoryStall, part: partBusy}},
 		"node_pressure_io_stalled_seconds_total":     {{kind: engine.LevelIOStall, part: partBusy}},
 	}),
@@ -97,6 +98,7 @@ var levelMetrics = merge(
 		"container_cpu_cfs_throttled_periods_total":       {{kind: engine.LevelThrottled, part: partAffected, whose: itsPod, of: containers, only: ofContainers}},
 		"container_threads":                               {{kind: threads, part: partUsed, whose: itsPod, of: containers, only: ofContainers}},
 		"container_threads_max":                           {{kind: threads, part: partLimit, whose: itsPod, of: containers, only: ofContainers}},
+		"container_pressure_cpu_waiting_seconds_total":    {{kind: engine.LevelCPUWait, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
 		"container_pressure_memory_stalled_seconds_total": {{kind: engine.LevelMemoryStall, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
 		"container_pressure_io_stalled_seconds_total":     {{kind: engine.LevelIOStall, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
 

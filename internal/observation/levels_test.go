@@ -214,6 +214,7 @@ func TestSumsThatRiseTellAShareOfTheTime(t *testing.T) {
 		kind   engine.LevelKind
 		share  float64
 	}{
+		"waits for the CPU":   {node, []map[string]float64{{"node_pressure_cpu_waiting_seconds_total": 5}, {"node_pressure_cpu_waiting_seconds_total": 11}}, engine.LevelCPUWait, 0.6},
 		"stalls for memory":   {node, []map[string]float64{{"node_pressure_memory_stalled_seconds_total": 5}, {"node_pressure_memory_stalled_seconds_total": 9}}, engine.LevelMemoryStall, 0.4},
 		"pauses for garbage":  {shop, []map[string]float64{{"dotnet.gc.pause.time": 1}, {"dotnet.gc.pause.time": 7}}, engine.LevelGC, 0.6},
 		"a disk that is busy": {node, []map[string]float64{{"node_disk_io_time_seconds_total": 0, "node_disk_writes_completed_total": 0, "node_disk_write_time_seconds_total": 0}, {"node_disk_io_time_seconds_total": 10, "node_disk_writes_completed_total": 1e6, "node_disk_write_time_seconds_total": 300}}, engine.LevelDiskIO, 0},

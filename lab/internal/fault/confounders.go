@@ -112,6 +112,11 @@ var confounders = []Entry{
 	harmless("batch_job", innocent([]string{"inventory"}, control.Burn, "1")),
 	harmless("gc_pause", innocent(inGo, control.GCPause, "1500ms")),
 	harmless("wrong_credentials", innocent([]string{"checkout"}, control.Credential, "wrong")),
+	harmless("breaker_open", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
+		a := all(f.Of("checkout"), nil, []string{control.Breaker, "payment"})
+		a.Target = "of checkout for payment"
+		return a
+	}),
 	harmless("clock_ahead", innocent(inGo, control.BeatClock, "1h")),
 	harmless("agent_paused", collector(agent, pause, resume)),
 	harmless("agent_killed", collector(agent,

@@ -63,11 +63,37 @@ func fillPage(path string) error {
 	return errors.Join(err, file.Close())
 }
 
+// crowded puts a busy neighbour, whom the scheduler prefers, on the processor of an
+// instance.
+func crowded(f *fleet.Fleet, dice *rand.Rand) Aimed {
+	in := among(f, dice, "checkout", "payment")
+	var neighbour *fleet.Instance
+	return Aimed{
+		Culprits: append(who(in), ledger.Culprit{Type: "node", Name: in.Node.Name}, ledger.Culprit{Type: "instance", Service: "inventory", Instance: "inventory-batch"}),
+		Inject: func(ctx context.Context) (err error) {
+			if neighbour, err = f.Add("inventory", "inventory-batch", in.Node.Name); err != nil {
+				return err
+			}
+			if err := neighbour.Start(ctx); err != nil {
+				return err
+			}
+			if err := errors.Join(in.SetCgroup("cpu.shares", "16"), in.Pin(true), neighbour.Pin(true)); err != nil {
+				return err
+			}
+			return neighbour.Command(ctx, control.Burn, "4")
+		},
+		Heal: func(ctx context.Context) error {
+			return errors.Join(f.Remove(ctx, neighbour), in.ResetCgroup(), in.Pin(false))
+		},
+	}
+}
+
 var exhaustion = []Entry{
 	{Name: "oom_kill", Kind: ledger.Fault, Class: exhausted, Subclass: "oom_kill", Evidence: seen,
 		Aim: limited(inGo, "memory.limit_in_bytes", strconv.Itoa(64<<20), control.LeakMemory, strconv.Itoa(40<<20))},
 	{Name: "cpu_quota", Lasts: time.Minute, Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"},
-		Aim: limited([]string{"checkout", "payment", "pricing"}, "cpu.cfs_quota_us", "2000")},
+		Aim: limited([]string{"checkout", "payment"}, "cpu.cfs_quota_us", "2000")},
+	{Name: "noisy_neighbour", Lasts: time.Minute, Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"}, Aim: crowded},
 	{Name: "disk_full", Kind: ledger.Fault, Class: exhausted, Subclass: "disk", Evidence: []string{"logs", "spans"},
 		Aim: func(f *fleet.Fleet, dice *rand.Rand) Aimed {
 			in := among(f, dice, "ledger")

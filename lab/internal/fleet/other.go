@@ -24,6 +24,9 @@ func (f *Fleet) Shape(context.Context, *Node, ...Shape) error { return ErrNoRoot
 // SetLimit limits a resource of the running process; not here.
 func (in *Instance) SetLimit(int, uint64) error { return ErrNoRoot }
 
+// Pin lets the running process use one processor only, or all again; not here.
+func (in *Instance) Pin(bool) error { return ErrNoRoot }
+
 func available() error               { return ErrNoRoot }
 func claim() (string, error)         { return "", ErrNoRoot }
 func sweep() error                   { return ErrNoRoot }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -144,4 +145,32 @@ func (in *Instance) SetLimit(resource int, value uint64) error {
 	}
 	// The hard limit stays: to raise it again takes more than root.
 	return unix.Prlimit(pid, resource, &unix.Rlimit{Cur: min(value, was.Max), Max: was.Max}, nil)
+}
+
+// Pin lets the threads of the running process use the first processor only, or all
+// again; it holds until the process ends.
+func (in *Instance) Pin(toFirst bool) error {
+	pid := in.PID()
+	if pid == 0 {
+		return fmt.Errorf("%s: no process to pin", in.Name)
+	}
+	var cpus unix.CPUSet
+	cpus.Set(0)
+	for i := 1; i < runtime.NumCPU() && !toFirst; i++ {
+		cpus.Set(i)
+	}
+	tasks, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		thread, err := strconv.Atoi(task.Name())
+		if err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(thread, &cpus); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
+		}
+	}
+	return nil
 }

@@ -98,6 +98,10 @@ func (cl *client) timeout() time.Duration {
 
 // call asks a service, and tries again as often as a retry storm wants.
 func (cl *client) call(ctx context.Context, service, method, path string) (string, error) {
+	if cl.faults.text(control.Breaker) == service {
+		trace.SpanFromContext(ctx).RecordError(fmt.Errorf("circuit breaker %q is open and does not permit further calls", service))
+		return "0", nil
+	}
 	for range cl.faults.number(control.Repeat) {
 		_, _ = cl.once(ctx, service, method, path)
 	}
@@ -107,9 +111,6 @@ func (cl *client) call(ctx context.Context, service, method, path string) (strin
 			break
 		}
 		value, err = cl.once(ctx, service, method, path)
-	}
-	if err != nil && cl.faults.is(control.Fallback) {
-		return "0", nil
 	}
 	if err != nil {
 		span := trace.SpanFromContext(ctx)

@@ -72,7 +72,7 @@ var settings = map[string]setting{
 	control.Wrong: isFraction, control.Invalid: isFraction, control.Digest: isWords, control.Backwards: isWords,
 	control.Pretend: isFraction, control.Expired: isWords, control.Forge: isWords, control.Replay: isWords,
 	control.NoBeat: isWords, control.BeatClock: isDuration, control.Credential: isWords, control.RetryStorm: isNumber,
-	control.Quota: isNumber, control.Repeat: isNumber, control.Fallback: isWords, control.Timeout: isDuration, control.Consume: isWords, control.NameGone: isWords,
+	control.Quota: isNumber, control.Repeat: isNumber, control.Breaker: isWords, control.Timeout: isDuration, control.Consume: isWords, control.NameGone: isWords,
 }
 
 // newFaults returns an honest process's. on makes a command do something at once.

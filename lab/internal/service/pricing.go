@@ -168,9 +168,6 @@ func (p *priceClient) price(ctx context.Context, item string) (string, error) {
 		}
 		price, err = p.once(ctx, item)
 	}
-	if err != nil && p.a.faults.is(control.Fallback) {
-		return priceOf(item), nil
-	}
 	if err != nil {
 		span := trace.SpanFromContext(ctx)
 		span.RecordError(err)

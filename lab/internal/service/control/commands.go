@@ -54,7 +54,7 @@ const (
 	Credential = "credential" // "wrong": calls others with a wrong key (401)
 
 	RetryStorm = "retry_storm" // NUMBER of retries of each failed call, at once
-	Fallback   = "fallback"    // "true": answers without the callee after a failed call
+	Breaker    = "breaker"     // SERVICE: an open circuit breaker; calls to it are not made, and answered without it
 	Timeout    = "timeout"     // DURATION for calls; "" the usual
 	GCPause    = "gc_pause"    // DURATION: stops the whole process for so long, by itself
 	Consume    = "consume"     // mailer: "false" stops taking messages, the process lives

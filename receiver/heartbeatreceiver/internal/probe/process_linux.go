@@ -8,6 +8,7 @@ package probe
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,9 +22,10 @@ type processTarget struct {
 	cg   cgroupfs
 	log  kernelLog
 
-	cur *incarnation // the latest seen; stays when it is gone
-	oom oomCount
-	cpu map[string]cpuSeen
+	cur    *incarnation // the latest seen; stays when it is gone
+	oom    oomCount
+	cpu    map[string]cpuSeen
+	queued runQueue
 }
 
 // incarnation is one process from its start to its end; a pid alone may be
@@ -237,6 +239,7 @@ func (t *processTarget) describe(state string, dirs dirsOf) *Process {
 	p.FDs, p.FDLimit = t.proc.fds(i.pid)
 	p.MemoryUsage, p.MemoryLimit = dirs.memory()
 	p.Throttled = dirs.throttled(t.cpu)
+	p.CPUWait = t.queued.wait(t.proc, i.pid, time.Now())
 	if p.Threads, p.ThreadLimit = dirs.tasks(); p.ThreadLimit == nil {
 		p.Threads = ptr(i.threads)
 	}

@@ -43,6 +43,10 @@ type Process struct {
 	// Throttled is the share (0-1) of CPU periods since the last probe in which
 	// the cgroup was held back.
 	Throttled *float64
+	// CPUWait is the share (0-1) of the time in which its threads wanted a
+	// processor that they waited for one, since the last probe; 0 if they hardly
+	// wanted one.
+	CPUWait *float64
 	// MemoryUsage is what cannot be reclaimed at once (without inactive file
 	// pages), in bytes, of the cgroup on the way up that is closest to its limit.
 	MemoryUsage, MemoryLimit *int64
@@ -100,6 +104,7 @@ func (r Result) PutTo(attrs pcommon.Map) {
 		value *float64
 	}{
 		{contract.ProcessThrottled, p.Throttled},
+		{contract.ProcessCPUWait, p.CPUWait},
 		{contract.ProcessPressureCPU, p.PressureCPU},
 		{contract.ProcessPressureMem, p.PressureMemory},
 		{contract.ProcessPressureIO, p.PressureIO},

@@ -32,13 +32,13 @@ func TestResultIsWrittenByTheNamesOfTheContract(t *testing.T) {
 			"heartbeat.process.state": "zombie", "heartbeat.exit_code": int64(0), "heartbeat.process.throttled_ratio": 0.0,
 		}},
 		{"process_of_which_all_is_known", Result{Outcome: "ok", Process: &Process{
-			State: "running", PID: i(1), StartTime: i(2), ExitCode: i(3), OOMKills: i(4), Throttled: f(0.5),
+			State: "running", PID: i(1), StartTime: i(2), ExitCode: i(3), OOMKills: i(4), Throttled: f(0.5), CPUWait: f(0.75),
 			MemoryUsage: i(6), MemoryLimit: i(7), FDs: i(8), FDLimit: i(9), Threads: i(10), ThreadLimit: i(11),
 			PressureCPU: f(0.1), PressureMemory: f(0.2), PressureIO: f(0.3),
 		}}, map[string]any{
 			"heartbeat.outcome": "ok", "heartbeat.process.state": "running",
 			"process.pid": int64(1), "heartbeat.process.start_time": int64(2), "heartbeat.exit_code": int64(3),
-			"heartbeat.process.oom_kills": int64(4), "heartbeat.process.throttled_ratio": 0.5,
+			"heartbeat.process.oom_kills": int64(4), "heartbeat.process.throttled_ratio": 0.5, "heartbeat.process.cpu.wait_ratio": 0.75,
 			"heartbeat.process.memory.usage": int64(6), "heartbeat.process.memory.limit": int64(7),
 			"heartbeat.process.fd.usage": int64(8), "heartbeat.process.fd.limit": int64(9),
 			"heartbeat.process.threads.usage": int64(10), "heartbeat.process.threads.limit": int64(11),
