@@ -133,7 +133,7 @@ const (
 	ProcessExitCode    = "heartbeat.exit_code"               // int, only where it can be known
 	ProcessOOMKills    = "heartbeat.process.oom_kills"       // int, cumulative, of its cgroup
 	ProcessThrottled   = "heartbeat.process.throttled_ratio" // double 0-1, throttled CPU periods since the last probe
-	ProcessCPUWait     = "heartbeat.process.cpu.wait_ratio"  // double 0-1, of the time it wanted a processor since the last probe
+	ProcessCPUWait     = "heartbeat.process.cpu.wait_ratio"  // double 0-1, of the time since the last probe
 	ProcessMemoryUsed  = "heartbeat.process.memory.usage"    // int, bytes
 	ProcessMemoryLimit = "heartbeat.process.memory.limit"    // int, bytes
 	ProcessFDs         = "heartbeat.process.fd.usage"        // int

@@ -73,7 +73,7 @@ func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, 
 		text = fmt.Sprintf("its CPU quota throttled it in %.0f %% of the periods", 100*s.share)
 		strength *= clamp(s.share/errorsFull, 0.5, 1)
 	case LevelCPUWait:
-		text = fmt.Sprintf("%s tasks waited for a processor for %.0f %% of the time in which they wanted one", whose, 100*s.share)
+		text = fmt.Sprintf("%s tasks waited for a processor for %.0f %% of the time", whose, 100*s.share)
 	case LevelGC:
 		text = fmt.Sprintf("it spends %.0f %% of its time on collecting garbage", 100*s.share)
 	case LevelMemoryStall:

@@ -115,7 +115,7 @@ type Process struct {
 	ExitCode    int
 	OOMKills    int64   // cumulative, of its cgroup
 	Throttled   float64 // 0-1, share of CPU periods since the last probe
-	CPUWait     float64 // 0-1, of the time it wanted a processor since the last probe, that it waited for one
+	CPUWait     float64 // 0-1, of the time since the last probe, in which a thread waited for a processor
 	MemoryUsed  int64   // bytes
 	MemoryLimit int64   // bytes
 	FDs         int64
@@ -198,7 +198,7 @@ const (
 	LevelGC                           // of the time, spent on collecting garbage
 	LevelCPU                          // of its limit
 	LevelThrottled                    // of the periods in which its quota stopped it
-	LevelCPUWait                      // of the time in which tasks wanted a processor, that they waited for one
+	LevelCPUWait                      // of the time, in which a task waited for a processor
 	LevelDisk                         // of the fullest file system, in bytes or inodes
 	LevelDiskIO                       // of the time, while each operation takes long
 	LevelDescriptors                  // of its limit

@@ -43,9 +43,8 @@ type Process struct {
 	// Throttled is the share (0-1) of CPU periods since the last probe in which
 	// the cgroup was held back.
 	Throttled *float64
-	// CPUWait is the share (0-1) of the time in which its threads wanted a
-	// processor that they waited for one, since the last probe; 0 if they hardly
-	// wanted one.
+	// CPUWait is the share (0-1) of the time since the last probe in which a
+	// thread of it waited for a processor.
 	CPUWait *float64
 	// MemoryUsage is what cannot be reclaimed at once (without inactive file
 	// pages), in bytes, of the cgroup on the way up that is closest to its limit.

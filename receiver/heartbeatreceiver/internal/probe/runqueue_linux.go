@@ -18,46 +18,34 @@ import (
 type runQueue struct {
 	pid     int
 	at      time.Time
-	threads map[string]schedule
+	threads map[string]int64 // ns that each has waited since it began
 }
 
-// schedule is what the kernel counts of a thread, in ns since it began.
-type schedule struct{ ran, waited int64 }
+// maxScheduled threads are looked at; the others of a large process fare alike.
+const maxScheduled = 256
 
-const (
-	// maxScheduled threads are looked at; the others of a large process fare alike.
-	maxScheduled = 256
-	// wantedFrom is the least share of one processor that a process must have
-	// wanted for its waits to say anything.
-	wantedFrom = 0.02
-)
-
-// wait is the share (0-1) of the time in which the threads wanted a processor that
-// they waited for one, since the last call; nil for the first call of a process,
-// and where the kernel does not count it (CONFIG_SCHED_INFO).
+// wait is the share (0-1) of the time since the last call in which a thread waited
+// for a processor: the sum over threads, at most 1, and so never less than the PSI
+// of a cgroup of this process alone. It is nil for the first call of a process, and
+// where the kernel does not count it (CONFIG_SCHED_INFO).
 func (q *runQueue) wait(proc procfs, pid int, now time.Time) *float64 {
 	before, since := q.threads, now.Sub(q.at)
 	known := q.pid == pid && len(before) > 0 && since > 0
-	q.pid, q.at, q.threads = pid, now, proc.schedules(pid)
+	q.pid, q.at, q.threads = pid, now, proc.waits(pid)
 	if !known || len(q.threads) == 0 {
 		return nil
 	}
-	var ran, waited int64
+	var waited int64
 	for thread, is := range q.threads {
-		was, ok := before[thread]
-		if !ok {
-			continue
+		if was, ok := before[thread]; ok {
+			waited += max(is-was, 0)
 		}
-		ran += max(is.ran-was.ran, 0)
-		waited += max(is.waited-was.waited, 0)
 	}
-	if float64(ran+waited) < wantedFrom*float64(since) {
-		return ptr(0.0)
-	}
-	return ptr(float64(waited) / float64(ran+waited))
+	return ptr(min(float64(waited)/float64(since), 1))
 }
 
-func (p procfs) schedules(pid int) map[string]schedule {
+// waits is how long each thread of a process has waited for a processor, in ns.
+func (p procfs) waits(pid int) map[string]int64 {
 	tasks := p.path(pid, "task")
 	d, err := os.Open(tasks)
 	if err != nil {
@@ -65,32 +53,27 @@ func (p procfs) schedules(pid int) map[string]schedule {
 	}
 	defer d.Close()
 	names, _ := d.Readdirnames(maxScheduled)
-	all := make(map[string]schedule, len(names))
+	all := make(map[string]int64, len(names))
 	for _, thread := range names {
 		b, err := readSmall(filepath.Join(tasks, thread, "schedstat"))
 		if err != nil {
 			continue // it ended meanwhile, or nothing is counted
 		}
-		if s, ok := parseSchedule(b); ok {
-			all[thread] = s
+		if waited, ok := parseSchedule(b); ok {
+			all[thread] = waited
 		}
 	}
 	return all
 }
 
 // parseSchedule reads /proc/<pid>/task/<tid>/schedstat: time on a processor, time
-// waiting for one, number of turns (the kernel's Documentation/scheduler/sched-stats).
-func parseSchedule(b []byte) (s schedule, ok bool) {
+// waiting for one, both in ns, and the number of turns (the kernel's
+// Documentation/scheduler/sched-stats).
+func parseSchedule(b []byte) (waited int64, ok bool) {
 	f := bytes.Fields(b)
 	if len(f) != 3 {
-		return s, false
+		return 0, false
 	}
-	var err error
-	if s.ran, err = strconv.ParseInt(string(f[0]), 10, 64); err != nil || s.ran < 0 {
-		return s, false
-	}
-	if s.waited, err = strconv.ParseInt(string(f[1]), 10, 64); err != nil || s.waited < 0 {
-		return s, false
-	}
-	return s, true
+	waited, err := strconv.ParseInt(string(f[1]), 10, 64)
+	return waited, err == nil && waited >= 0
 }
