@@ -16,7 +16,8 @@ type spanKind struct {
 	n      uint32 // sum of counts
 	total  uint64
 	tail   *atomic.Pointer[Tail]
-	slow   uint32 // spans far slower than usual
+	slow   uint32  // spans far slower than usual
+	beyond float32 // share of the latest spans that took longer than P99
 	used   Time
 }
 
@@ -29,7 +30,12 @@ const (
 	// learnSlow: of those far slower than usual one in so many is learned, so
 	// that a failure does not become the usual within a minute, and a change
 	// for good does within the hour.
-	learnSlow    = 32
+	learnSlow = 32
+	// beyondFrom is the share of spans longer than P99 from which on something is
+	// wrong: none of them is learned as the usual any more, lest the measure creep
+	// up with the failure. beyondMemory is over how many spans it is taken.
+	beyondFrom   = 0.10
+	beyondMemory = 64
 	spanExponent = 49 // float64 bits above this: sign, exponent, 3 of mantissa
 )
 
@@ -63,7 +69,7 @@ func (e *Engine) span(s *SpanSample) {
 		e.kindsChanged = true
 	}
 	k.used = e.now
-	if k.tail.Load().Slow(s.Duration) {
+	if k.unusual(k.tail.Load(), s.Duration) {
 		if k.slow++; k.slow%learnSlow != 0 {
 			return
 		}
@@ -83,6 +89,20 @@ func (e *Engine) span(s *SpanSample) {
 	if k.total >= spanEnough && (k.total%spanRefresh == 0 || k.total == spanEnough) {
 		k.tail.Store(k.describe())
 	}
+}
+
+// unusual says whether a duration is not to be learned as the others are.
+func (k *spanKind) unusual(t *Tail, d time.Duration) bool {
+	if t == nil {
+		return false
+	}
+	over := float64(d) > lateFactor*float64(t.P99)
+	was := k.beyond
+	k.beyond -= was / beyondMemory
+	if over {
+		k.beyond += 1.0 / beyondMemory
+	}
+	return t.Slow(d) || over && was > beyondFrom
 }
 
 // describe makes the tail that readers use.
