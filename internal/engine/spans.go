@@ -25,15 +25,16 @@ const (
 	spanBuckets = 256
 	spanLowest  = 1 << 10 // ns; 256 buckets of 1/8 octave reach 2^42 ns, over an hour
 	spanHalving = 10_000
-	spanRefresh = 256 // spans between two tails
+	spanRefresh = 256 // usual spans between two tails
 	spanEnough  = 100 // spans before there is a tail
 	// learnSlow: of those far slower than usual one in so many is learned, so
 	// that a failure does not become the usual within a minute, and a change
 	// for good does within the hour.
 	learnSlow = 32
 	// beyondFrom is the share of spans longer than P99 from which on something is
-	// wrong: none of them is learned as the usual any more, lest the measure creep
-	// up with the failure. beyondMemory is over how many spans it is taken.
+	// wrong: of all of these only one in learnWrong is learned, lest the measure
+	// creep up with the failure. beyondMemory is over how many spans it is taken.
+	learnWrong   = 128
 	beyondFrom   = 0.10
 	beyondMemory = 64
 	spanExponent = 49 // float64 bits above this: sign, exponent, 3 of mantissa
@@ -69,8 +70,9 @@ func (e *Engine) span(s *SpanSample) {
 		e.kindsChanged = true
 	}
 	k.used = e.now
-	if k.unusual(k.tail.Load(), s.Duration) {
-		if k.slow++; k.slow%learnSlow != 0 {
+	unusual := k.unusual(k.tail.Load(), s.Duration)
+	if unusual {
+		if k.slow++; k.slow%k.learnOne() != 0 {
 			return
 		}
 	}
@@ -86,9 +88,17 @@ func (e *Engine) span(s *SpanSample) {
 			k.n += uint32(k.counts[i])
 		}
 	}
-	if k.total >= spanEnough && (k.total%spanRefresh == 0 || k.total == spanEnough) {
+	if k.total >= spanEnough && (unusual || k.total%spanRefresh == 0 || k.total == spanEnough) {
 		k.tail.Store(k.describe())
 	}
+}
+
+// learnOne is of how many unusual spans one is learned.
+func (k *spanKind) learnOne() uint32 {
+	if k.beyond > beyondFrom {
+		return learnWrong
+	}
+	return learnSlow
 }
 
 // unusual says whether a duration is not to be learned as the others are.

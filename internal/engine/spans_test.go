@@ -26,12 +26,12 @@ func TestSpans_a_failure_does_not_become_the_usual(t *testing.T) {
 		t.Errorf("after 200 slow ones: %+v", tail)
 	}
 	// Durations of all lengths, on top of each other, must not carry it up.
-	for i := range 300 {
+	for i := range 1000 {
 		took(e, 7, 10*time.Millisecond)
 		took(e, 3, time.Duration(12+i%190)*time.Millisecond)
 	}
 	if tail := e.Baselines().Of(1); !tail.Slow(30 * time.Millisecond) {
-		t.Errorf("after 900 that were late by more and more: %+v", tail)
+		t.Errorf("after 3,000 that were late by more and more: %+v", tail)
 	}
 	took(e, 20_000, time.Second)
 	if tail := e.Baselines().Of(1); tail.Slow(time.Second) {
