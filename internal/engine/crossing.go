@@ -17,6 +17,7 @@ type netTime struct {
 	n      uint32  // calls learned from
 	late   uint32  // calls that took far longer
 	seen   fading  // calls of late
+	ahead  float64 // s, by which answers end later by the server's clock than by the client's: its skew
 	used   Time
 	run    slowRun
 }
@@ -61,8 +62,10 @@ func (e *Engine) joined(client, server *pendingHop) {
 		return
 	}
 	w := n.view(caller.host, caller)
+	ahead := server.at.Sub(client.at).Seconds()
 	if client.lost {
-		if server.took < client.took/2 {
+		// One without breath answers quickly once it gets to it: when nobody waits any more.
+		if server.took < client.took/2 && ahead < w.net.ahead {
 			w.unheard[0], w.unheard[1] = w.unheard[1], client.at.Add(-client.took)
 		}
 		return
@@ -76,6 +79,10 @@ func (e *Engine) joined(client, server *pendingHop) {
 		}
 		w.lastMet = client.at
 	}
+	if w.net.ahead == 0 {
+		w.net.ahead = ahead
+	}
+	w.net.ahead += (ahead - w.net.ahead) / netMemory
 	if client.took > 0 && server.took > 0 {
 		w.net.add(e, client.took-server.took)
 	}

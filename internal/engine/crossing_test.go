@@ -96,6 +96,39 @@ func TestCutBothWaysIsNotOneWay(t *testing.T) {
 	}
 }
 
+// heldBack lets svc1-b0 get to most of its calls when their callers have gone.
+func heldBack(z *zones) *entity {
+	z.run(60 * time.Second)
+	z.starved = func(_, to *zoned) bool { return to.src.Instance == "svc1-b0" && z.rand.IntN(10) < 9 }
+	z.run(20 * time.Second)
+	return z.e.instance(z.who("svc1-b0").src)
+}
+
+func TestAnswersThatComeTooLateAreNotLostOnTheWay(t *testing.T) {
+	n := heldBack(newZones())
+	for _, w := range n.views {
+		if w.unheard != [2]Time{} {
+			t.Errorf("from %s: answered in vain at %v", w.from.name, w.unheard)
+		}
+	}
+}
+
+func TestSilenceOfOneWhoIsHeldBackIsNoSightOfTheNetwork(t *testing.T) {
+	z := newZones()
+	z.more = func(b *Batch) {
+		if (z.now/1e8)%10 == 0 && z.now > 1_800_000_000_000_000_000+60e9 {
+			b.Levels = append(b.Levels, Level{Source: z.who("svc1-b0").src, Kind: LevelCPUWait, Share: 0.95, At: z.now})
+		}
+	}
+	n := heldBack(z)
+	for _, s := range z.e.sights() {
+		if s.target == n && s.share >= silentFrom {
+			t.Errorf("%+v", s)
+		}
+	}
+	z.expect(t, ClassExhaustion, "instance svc1-b0")
+}
+
 func TestCutIsFoundBehindTheNamesOfServices(t *testing.T) {
 	z := newZones()
 	z.byName = true

@@ -120,6 +120,15 @@ func (n *entity) answersNobody(e *Engine) bool {
 	return false
 }
 
+// starves says whether n is known to be held back so much that its answers come
+// too late: that its callers wait in vain says nothing of the network.
+func (n *entity) starves() bool {
+	p := n.episode
+	return p != nil && max(p.found[evThrottled].strength, p.found[evCPUWait].strength, p.found[evMemoryPressure].strength) >= starvesFrom
+}
+
+const starvesFrom = 0.8
+
 // hostPort is the address that a target's URL leads to, "" if it tells none.
 func hostPort(target string) string {
 	scheme, rest, ok := strings.Cut(target, "://")

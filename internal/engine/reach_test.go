@@ -27,6 +27,7 @@ type zones struct {
 	late      func(to *zoned) bool                // it takes far longer than usual
 	wire      func(from, to *zoned) time.Duration // what a call spends on the way
 	lost      func(from, to zoneHost) bool        // packets from one to the other
+	starved   func(from, to *zoned) bool          // it gets to a call when its caller has gone
 	byName    bool                                // callers name services, not instances
 	beatless  bool
 	times     float64 // calls, of what is usual
@@ -77,6 +78,7 @@ func newZones() *zones {
 	z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
 	z.wire = func(_, _ *zoned) time.Duration { return time.Duration(500+z.rand.IntN(1000)) * time.Microsecond }
 	z.lost = func(_, _ zoneHost) bool { return false }
+	z.starved = func(_, _ *zoned) bool { return false }
 	z.late, z.times = func(_ *zoned) bool { return false }, 1
 	z.beating = func(_ *zoned, _ *Beat) {}
 	z.more = func(_ *Batch) {}
@@ -129,8 +131,13 @@ func (z *zones) run(d time.Duration) {
 				}
 				arrived := outcome.Answered()
 				took := 5*time.Millisecond + z.wire(n, to)
+				servedBefore := took - 5*time.Millisecond // the client's end
 				if z.lost(n.at, to.at) || z.lost(to.at, n.at) {
 					arrived, took = !z.lost(n.at, to.at), 2*time.Second
+					servedBefore = took - 5*time.Millisecond
+					outcome, call.Outcome = OutcomeTimeout, OutcomeTimeout
+				} else if outcome == OutcomeOK && z.starved(n, to) {
+					took, servedBefore = 2*time.Second, -300*time.Millisecond
 					outcome, call.Outcome = OutcomeTimeout, OutcomeTimeout
 				}
 				served, hop := Served{Source: to.src, OK: 1, Last: z.now}, z.rand.Uint64()
@@ -145,7 +152,7 @@ func (z *zones) run(d time.Duration) {
 					if arrived {
 						b.Served = append(b.Served, served)
 						b.Hops = append(b.Hops, Hop{Span: hop, Source: call.Caller, Callee: call.Callee, Lost: outcome == OutcomeTimeout, Duration: took, At: call.Last},
-							Hop{Span: hop, Server: true, Source: to.src, Duration: 5 * time.Millisecond, At: call.Last})
+							Hop{Span: hop, Server: true, Source: to.src, Duration: 5 * time.Millisecond, At: call.Last.Add(-servedBefore)})
 					}
 				})
 			}

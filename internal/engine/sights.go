@@ -16,7 +16,7 @@ func (e *Engine) sights() []sight {
 	var out []sight
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.head; n != nil; n = n.next {
-			if n.answersNobody(e) {
+			if n.answersNobody(e) || n.starves() {
 				continue
 			}
 			for _, w := range n.views {
