@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -141,11 +142,12 @@ func TestCutIsFoundBehindTheNamesOfServices(t *testing.T) {
 func TestNodeThatRefusesWhenItComesBackWasDown(t *testing.T) {
 	const host = "zone-a-h1"
 	for name, c := range map[string]struct {
-		refuses bool
+		refuses string // the instances that do
 		class   Class
 	}{
-		"it refuses at first":       {true, ClassCrash},
-		"it answers from the first": {false, ClassUnknown},
+		"it refuses at first":       {"svc", ClassCrash},
+		"it answers from the first": {"none", ClassUnknown},
+		"one of three refuses":      {"svc1", ClassUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			z := newZones()
@@ -154,13 +156,11 @@ func TestNodeThatRefusesWhenItComesBackWasDown(t *testing.T) {
 			z.dead[host] = true
 			z.run(30 * time.Second)
 			delete(z.dead, host)
-			if c.refuses {
-				z.answer = func(_, to *zoned) Outcome {
-					if to.at.name == host {
-						return OutcomeRefused
-					}
-					return OutcomeOK
+			z.answer = func(_, to *zoned) Outcome {
+				if to.at.name == host && strings.HasPrefix(to.src.Instance, c.refuses) {
+					return OutcomeRefused
 				}
+				return OutcomeOK
 			}
 			z.run(2 * time.Second)
 			z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }

@@ -29,6 +29,7 @@ type cutState struct {
 	goneAt   Time     // when it was last seen to be open
 	before   bool     // it is known from before a restart
 	tried    Time     // when the latest call that got no reply across it began
+	anew     string   // who behind it started anew first
 	lives    [2]Time  // pause.go: when its ends were seen to go on while it lasted
 }
 

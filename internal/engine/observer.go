@@ -212,7 +212,7 @@ func (e *Engine) observerBeat(b *ObserverBeat) {
 	paused, naps, starts := o.paused, o.naps, o.starts
 	o.at(&b.Stamp, e.now)
 	if o.starts > starts && starts > 0 && len(e.cuts) > 0 {
-		e.startedAnew(e.host(b.Host), fmt.Sprintf("the observer on %s started anew", b.Host))
+		e.startedAnew(e.host(b.Host), b.Observer, fmt.Sprintf("the observer on %s started anew", b.Host))
 	}
 	o.host = b.Host
 	if b.Interval > 0 {

@@ -197,7 +197,7 @@ func (e *Engine) processSeen(n *entity, b *Probe) {
 		if f.known && f.start != 0 && p.StartTime != 0 && p.StartTime != f.start && !n.heardAs(b.Observer) {
 			n.episodeOf(e).note(evReturnNew, 1, e.now, "a new process took its place")
 			e.mark(n)
-			e.startedAnew(n.host, n.name()+" came back as a new process")
+			e.startedAnew(n.host, n.name(), n.name()+" came back as a new process")
 		}
 		f.pid, f.start = p.PID, p.StartTime
 	}

@@ -62,16 +62,48 @@ func (e *Engine) cutReturned(n *entity, kind evidence, gap time.Duration) {
 		if c.entity.episode == nil || !c.near.has(n.host, n) && (c.far.anywhere() || !c.far.has(n.host, n)) {
 			continue
 		}
-		how := "had counted on"
 		if kind == evReturnNew {
-			how = "is a new process"
+			e.cameBackNew(c, n.name(), fmt.Sprintf("%s came back after %s and is a new process", n.name(), inWords(gap)))
+			continue
 		}
-		c.entity.episode.note(kind, 1, e.now, fmt.Sprintf("%s came back after %s and %s", n.name(), inWords(gap), how))
+		c.entity.episode.note(kind, 1, e.now, fmt.Sprintf("%s came back after %s and had counted on", n.name(), inWords(gap)))
 		if kind == evReturnCounted && n.cut == nil && c.tookAway(e.now.Add(-gap)) {
 			n.cutOff = c
 		}
 		e.mark(c.entity)
 	}
+}
+
+// cameBackNew notes that somebody behind a cut, known by its name, started anew.
+// One may have died there by itself; a machine that was down takes all on it along.
+func (e *Engine) cameBackNew(c *cutState, name, how string) {
+	if c.anew == "" {
+		c.anew = name
+	}
+	strength := 1.0
+	if c.anew == name && e.severalBehind(c) {
+		strength = oneAnew
+	}
+	if f := &c.entity.episode.found[evReturnNew]; f.strength <= strength {
+		c.entity.episode.note(evReturnNew, strength, e.now, how)
+	}
+	e.mark(c.entity)
+}
+
+// oneAnew is what it says of a place that one of several there started anew.
+const oneAnew = 0.2
+
+// severalBehind says whether more than one instance is on the near side of a cut.
+func (e *Engine) severalBehind(c *cutState) bool {
+	count := 0
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil && count < 2; n = n.next {
+			if n.kind == kindInstance && !n.left && n.host != nil && c.near.has(n.host, n) {
+				count++
+			}
+		}
+	}
+	return count > 1
 }
 
 // tookAway says whether one that was last heard at a time, and that had lived on,
@@ -84,15 +116,14 @@ func (c *cutState) tookAway(heard Time) bool {
 // somebody behind it may have come: who beats rarely.
 const lastHeard = 30 * time.Second
 
-// startedAnew is called when somebody on a host, or its machine, turns out to
-// have started anew: where nothing got in or out of the host, it was down.
-func (e *Engine) startedAnew(h *hostState, how string) {
+// startedAnew is called when somebody on a host turns out to have started anew:
+// where nothing got in or out of the host, it may have been down.
+func (e *Engine) startedAnew(h *hostState, name, how string) {
 	for _, c := range e.cuts {
 		if c.slow || !c.far.anywhere() || c.entity.episode == nil || h == nil || !c.near.has(h, nil) || e.now.Sub(c.at) > heardAgainFor {
 			continue
 		}
-		c.entity.episode.note(evReturnNew, 1, e.now, how)
-		e.mark(c.entity)
+		e.cameBackNew(c, name, how)
 	}
 }
 
@@ -105,7 +136,7 @@ const heardAgainFor = 30 * time.Second
 // first.
 func (e *Engine) refused(n *entity) {
 	if n.kind == kindInstance && n.cutOff != nil {
-		e.startedAnew(n.host, fmt.Sprintf("the port of %s was closed when %s came back", n.name(), n.host.name))
+		e.startedAnew(n.host, n.name(), fmt.Sprintf("the port of %s was closed when %s came back", n.name(), n.host.name))
 	}
 }
 
@@ -117,7 +148,7 @@ func (e *Engine) bornAgain(n *entity) {
 	}
 	for _, older := range n.service.instances {
 		if older != n && older.host == n.host && older.cutOff != nil && older.src.Volatile && n.src.Volatile {
-			e.startedAnew(n.host, fmt.Sprintf("%s came back as a new process", n.name()))
+			e.startedAnew(n.host, n.name(), fmt.Sprintf("%s came back as a new process", n.name()))
 			return
 		}
 	}
