@@ -156,6 +156,8 @@ func spansOf() []Span {
 	add(1, "pay", 1, 10, true, nil)     // hurt before the verdict
 	add(2, "pay", 3, 10, true, right)   // 2 s before the verdict
 	add(3, "pay", 6, 100, false, right) // slow
+	out[len(out)-1].Instance = pay1.Instance
+	add(8, "pay", 6, 100, false, nil)   // slow, and of a sibling
 	add(4, "pay", 7, 99, false, nil)    // not slower than the p99
 	add(5, "pay", 8, 10, true, nil)     // missed
 	add(6, "stock", 9, 10, true, right) // has nothing to do with it

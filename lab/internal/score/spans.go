@@ -42,12 +42,13 @@ const (
 
 // harm knows which spans faults hurt. A fault hurts a span that lies in its
 // window and in a trace that has to do with its culprit, if the span failed; if
-// it was slower than the clean p99 and began while the fault lasted; or if it is
-// an answer of the convicted.
+// it was slower than the clean p99, began while the fault lasted and the trace met
+// the culprit itself, not only a sibling; or if it is an answer of the convicted.
 type harm struct {
 	windows []window // of faults
 	p99     map[operation]time.Duration
-	touched map[touch]bool
+	touched map[touch]bool       // by the culprit's service
+	met     map[touch]bool       // the culprit itself
 	answers map[touchedSpan]bool // client spans of wrong answers, and those whose server is the culprit
 }
 
@@ -58,7 +59,7 @@ type touchedSpan struct {
 }
 
 func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
-	h := &harm{p99: cleanP99(windows, spans), touched: map[touch]bool{}, answers: map[touchedSpan]bool{}}
+	h := &harm{p99: cleanP99(windows, spans), touched: map[touch]bool{}, met: map[touch]bool{}, answers: map[touchedSpan]bool{}}
 	for _, w := range windows {
 		if w.in.Kind == ledger.Fault && w.in.Failed == "" {
 			h.windows = append(h.windows, w)
@@ -73,6 +74,7 @@ func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
 			}
 			if concerns(w.in, s.Service) {
 				h.touched[touch{j, s.Trace}] = true
+				h.met[touch{j, s.Trace}] = h.met[touch{j, s.Trace}] || isCulprit(w.in, s)
 			}
 			if convicted(w.in, s) {
 				h.answers[touchedSpan{j, s.Trace, s.ID}] = true
@@ -93,6 +95,9 @@ func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
 				continue
 			}
 			h.touched[touch{j, trace}] = true
+			if !c.OK { // perhaps with it: who is gone tells nothing itself
+				h.met[touch{j, trace}] = true
+			}
 			if okSpan && c.Wrong && w.in.Class == "byzantine" {
 				h.answers[touchedSpan{j, trace, span}] = true
 			}
@@ -115,6 +120,15 @@ func id[T traceID | spanID](text string) (T, bool) {
 		copy(p[:], raw)
 	}
 	return out, true
+}
+
+// isCulprit says whether a span is of the culprit itself; where that is more than
+// one instance, of any of its services.
+func isCulprit(in *ledger.Injection, s *Span) bool {
+	if len(in.Culprits) == 0 || in.Culprits[0].Type != "instance" {
+		return true
+	}
+	return s.Instance == in.Culprits[0].Instance
 }
 
 // convicted says whether a span is an answer of the byzantine itself, at the
@@ -168,7 +182,7 @@ func (h *harm) by(j int, s *Span) hurt {
 		if s.Failed {
 			return failed
 		}
-		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && !s.Start.After(w.in.End) {
+		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && !s.Start.After(w.in.End) && h.met[touch{j, s.Trace}] {
 			return slow
 		}
 	}
