@@ -42,13 +42,13 @@ const (
 
 // harm knows which spans faults hurt. A fault hurts a span that lies in its
 // window and in a trace that has to do with its culprit, if the span failed; if
-// it was slower than the clean p99, began while the fault lasted and the trace met
-// the culprit itself, not only a sibling; or if it is an answer of the convicted.
+// it was slower than the clean p99, began while the fault lasted and was the
+// culprit's own or waited for it; or if it is an answer of the convicted.
 type harm struct {
 	windows []window // of faults
 	p99     map[operation]time.Duration
-	touched map[touch]bool       // by the culprit's service
-	met     map[touch]bool       // the culprit itself
+	touched map[touch]bool
+	waited  map[touchedSpan]bool // spans of the culprit itself, failed calls to it, and those that waited for them
 	answers map[touchedSpan]bool // client spans of wrong answers, and those whose server is the culprit
 }
 
@@ -59,12 +59,13 @@ type touchedSpan struct {
 }
 
 func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
-	h := &harm{p99: cleanP99(windows, spans), touched: map[touch]bool{}, met: map[touch]bool{}, answers: map[touchedSpan]bool{}}
+	h := &harm{p99: cleanP99(windows, spans), touched: map[touch]bool{}, waited: map[touchedSpan]bool{}, answers: map[touchedSpan]bool{}}
 	for _, w := range windows {
 		if w.in.Kind == ledger.Fault && w.in.Failed == "" {
 			h.windows = append(h.windows, w)
 		}
 	}
+	parents := parentsOf(spans)
 	for i := range spans {
 		s := &spans[i]
 		for j := range h.windows {
@@ -74,7 +75,9 @@ func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
 			}
 			if concerns(w.in, s.Service) {
 				h.touched[touch{j, s.Trace}] = true
-				h.met[touch{j, s.Trace}] = h.met[touch{j, s.Trace}] || isCulprit(w.in, s)
+			}
+			if isCulprit(w.in, s) {
+				h.waits(j, s.Trace, s.ID, parents)
 			}
 			if convicted(w.in, s) {
 				h.answers[touchedSpan{j, s.Trace, s.ID}] = true
@@ -95,8 +98,8 @@ func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
 				continue
 			}
 			h.touched[touch{j, trace}] = true
-			if !c.OK { // perhaps with it: who is gone tells nothing itself
-				h.met[touch{j, trace}] = true
+			if okSpan && !c.OK && concerns(w.in, c.Callee) { // who is gone tells nothing itself
+				h.waits(j, trace, span, parents)
 			}
 			if okSpan && c.Wrong && w.in.Class == "byzantine" {
 				h.answers[touchedSpan{j, trace, span}] = true
@@ -120,6 +123,28 @@ func id[T traceID | spanID](text string) (T, bool) {
 		copy(p[:], raw)
 	}
 	return out, true
+}
+
+// inTrace is a span's place.
+type inTrace struct {
+	trace traceID
+	span  spanID
+}
+
+func parentsOf(spans []Span) map[inTrace]spanID {
+	out := make(map[inTrace]spanID, len(spans))
+	for i := range spans {
+		out[inTrace{spans[i].Trace, spans[i].ID}] = spans[i].Parent
+	}
+	return out
+}
+
+// waits notes that a span and all above it waited for the culprit of window j.
+func (h *harm) waits(j int, trace traceID, span spanID, parents map[inTrace]spanID) {
+	for span != (spanID{}) && !h.waited[touchedSpan{j, trace, span}] {
+		h.waited[touchedSpan{j, trace, span}] = true
+		span = parents[inTrace{trace, span}]
+	}
 }
 
 // isCulprit says whether a span is of the culprit itself; where that is more than
@@ -182,7 +207,7 @@ func (h *harm) by(j int, s *Span) hurt {
 		if s.Failed {
 			return failed
 		}
-		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && !s.Start.After(w.in.End) && h.met[touch{j, s.Trace}] {
+		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && !s.Start.After(w.in.End) && h.waited[touchedSpan{j, s.Trace, s.ID}] {
 			return slow
 		}
 	}
