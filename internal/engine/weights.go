@@ -178,6 +178,7 @@ const (
 	evProbeWrong
 	evCallersWrong
 	evOwnErrors
+	evErrorLines
 	evIntegrityLog
 	evBackwards
 	evEquivocated
@@ -313,6 +314,7 @@ var weights = [numEvidence]row{
 	evProbeWrong:   {groupIntegrity, 0, true, dB{pl: -15, de: -20, ha: -20, nl: -20, pa: -15, ex: -6, by: 60, vi: -6, su: -15}},
 	evCallersWrong: {groupIntegrity, 15 * time.Second, false, dB{pl: -10, de: -12, ha: -12, nl: -12, pa: -8, ex: -4, by: 26, vi: -4, su: -8}},
 	evOwnErrors:    {groupIntegrity, 15 * time.Second, false, dB{pl: -10, de: -12, ha: -12, nl: -12, pa: -6, ex: -2, by: 26, vi: -10, su: -6}},
+	evErrorLines:   {groupIntegrity, 15 * time.Second, false, dB{pl: -10, de: -12, ha: -12, nl: -12, pa: -6, ex: -2, by: 28, vi: -6, su: -6}},
 	evIntegrityLog: {groupLogs, 5 * time.Minute, false, dB{by: 7}},
 	evBackwards:    {groupIntegrity, 30 * time.Minute, false, dB{by: 40}},
 	evEquivocated:  {groupIntegrity, 24 * time.Hour, true, dB{by: 60}},

@@ -120,7 +120,7 @@ func subclass(p *episode, c cause) string {
 			return "impossible_state"
 		case has(evCallersWrong):
 			return "invalid_response"
-		case has(evOwnErrors):
+		case has(evOwnErrors) || has(evErrorLines):
 			return "error_response"
 		}
 		return "wrong_answer"
