@@ -50,8 +50,8 @@ const (
 	// failed to notice.
 	erringMost = 0.5
 	// stayedAway is the probability below which it is no chance that a line did
-	// not come again.
-	stayedAway = 1e-3
+	// not come again. Requests of one kind come in runs.
+	stayedAway = 1e-6
 	// erringFresh is how long a line stands that has not come again.
 	erringFresh = 30 * time.Second
 )

@@ -200,6 +200,7 @@ const (
 	evParted
 	evToldDiskFull
 	evToldMemoryFull
+	evCPURose
 	numEvidence
 )
 
@@ -296,6 +297,7 @@ var weights = [numEvidence]row{
 	evFlowsFull:         {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
 	evIOPressure:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
 	evBusy:              {groupSaturation, 0, false, dB{ha: -2, pa: -2, ex: 8, vi: -1}},
+	evCPURose:           {groupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 12, vi: -3}},
 	evSlow:              {groupOwn, 0, false, dB{pl: -4, de: -8, ha: -6, nl: -8, pa: 1, ex: 8, by: -1, vi: 7}},
 	evCalleeSlow:        {groupChange, 0, false, dB{ha: -6, pa: -2, ex: -6, by: -4, vi: 14}},
 	evCalleesWell:       {groupChange, 0, false, dB{vi: -9}},

@@ -4,6 +4,8 @@
 package observation
 
 import (
+	"iter"
+
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/faultline-otel/faultline/internal/engine"
@@ -35,7 +37,7 @@ func (r *logResource) erred(lr plog.LogRecord, says meaning, s string) {
 		}
 	}
 	if !l.Quoted {
-		l.Text = line(s)
+		l.Text = unvaried(s)
 	}
 	sc.out.Errors = append(sc.out.Errors, l)
 }
@@ -47,10 +49,35 @@ const (
 	kindWords = 24
 )
 
-// kindOfLine hashes the words of a line that do not vary: those without digits.
+// kindOfLine hashes the words of a line that do not vary.
 func kindOfLine(s string) uint64 {
-	s = s[:min(len(s), kindText)]
-	h, words := uint64(1), 0
+	h := uint64(1)
+	for word := range wordsOf(s) {
+		h = mixString(h, word)
+	}
+	return h
+}
+
+// unvaried is what does not vary of a line, for people.
+func unvaried(s string) string {
+	text := ""
+	for word := range wordsOf(s) {
+		if text != "" {
+			text += " "
+		}
+		text += word
+	}
+	return line(text)
+}
+
+// wordsOf yields the first words of a line, less those that hold digits: times,
+// numbers and ids.
+func wordsOf(s string) iter.Seq[string] {
+	return func(yield func(string) bool) { eachWord(s[:min(len(s), kindText)], yield) }
+}
+
+func eachWord(s string, yield func(string) bool) {
+	words := 0
 	start, varies := -1, false
 	for i := 0; i <= len(s); i++ {
 		c := byte(' ')
@@ -68,12 +95,10 @@ func kindOfLine(s string) uint64 {
 			continue
 		}
 		if start >= 0 && !varies {
-			h = mixString(h, s[start:i])
-			if words++; words == kindWords {
-				return h
+			if words++; !yield(s[start:i]) || words == kindWords {
+				return
 			}
 		}
 		start, varies = -1, false
 	}
-	return h
 }
