@@ -41,10 +41,9 @@ const (
 	// which says all.
 	newFrom = 2.0
 	newFull = 4.0
-	// erringMany requests must have written it, over errorsFor, in so large a share
-	// of all: erringFrom, and erringFull in full.
+	// erringMany requests must have written it, over errorsFor; in a share of
+	// erringFull of all it counts in full.
 	erringMany = 5.0
-	erringFrom = 0.15
 	erringFull = 0.5
 	// erringMost is the share from which on a run is no habit of it, whoever
 	// failed to notice.

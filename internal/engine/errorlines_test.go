@@ -213,11 +213,11 @@ func TestErrorLinesAreBounded(t *testing.T) {
 	s.expect(t)
 }
 
-// cpuOf tells a CPU share each half minute, and answers that are slow.
+// cpu tells a CPU share every 40 s, and answers that are slow.
 func (s *scribe) cpu(share float64, slow bool) {
 	ticks := 0
 	s.also = func(b *Batch) {
-		if ticks++; time.Duration(ticks)*s.every%(30*time.Second) == 0 {
+		if ticks++; time.Duration(ticks)*s.every%(40*time.Second) == 0 {
 			b.Levels = append(b.Levels, Level{Source: backend, Kind: LevelCPU, Share: share, At: s.now})
 		}
 		if slow {
@@ -240,7 +240,7 @@ func TestCPUThatRoseIsShortOnlyIfAnswersAreLate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScribe()
-			s.every = 5 * time.Second // it is asked rarely
+			s.every = 8 * time.Second // it is asked rarely
 			s.cpu(c.usual, false)
 			s.run(10 * time.Minute)
 			s.expect(t)

@@ -15,11 +15,11 @@ func detectErrorLines(e *Engine, n *entity, p *episode) {
 		k := &n.errors.kinds[i]
 		lasted := k.last.Sub(k.first)
 		share, surprise := k.share(n), k.surprise(n)
-		if k.count < erringMany || lasted < errorsFor || share < erringFrom || surprise < newFrom ||
+		if k.count < erringMany || lasted < errorsFor || surprise < newFrom ||
 			k.over(n) || e.now.Sub(k.last) > erringFresh+n.served.told.slack() {
 			continue
 		}
-		strength := clamp(surprise/newFull, 0, 1) * clamp(share/erringFull, 0.5, 1)
+		strength := clamp(surprise/newFull, 0, 1) * clamp(share/erringFull, 0, 1)
 		excuse, whose := e.excuseOf(n, p)
 		if e.calleesOf(n) == 0 && e.othersFail(n) {
 			excuse, whose = min(excuse, unheardErrors), "somebody else fails, whom it may call"
