@@ -75,6 +75,8 @@ type servedStats struct {
 	failed  fading
 	faults  fading // failures of its own making
 	slow    fading
+	late    fading // slow, over rareWindow
+	some    fading // ok, over rareWindow
 }
 
 // edge is a caller that calls a callee.
@@ -352,6 +354,8 @@ func (e *Engine) serving(v *Served) {
 	n.served.failed.add(float64(v.Failed), e.now, e.params.CallWindow)
 	n.served.faults.add(float64(v.Faults), e.now, e.params.CallWindow)
 	n.served.slow.add(float64(v.Slow), e.now, e.params.CallWindow)
+	n.served.some.add(float64(v.OK), e.now, rareWindow)
+	n.served.late.add(float64(v.Slow), e.now, rareWindow)
 	e.answered(n, v.Faults, v.OK+v.Failed)
 	n.rate.add(float64(v.OK+v.Failed), e.now, n.episode == nil)
 	n.service.rate.add(float64(v.OK+v.Failed), e.now, n.episode == nil && (n.service.whole == nil || n.service.whole.episode == nil))

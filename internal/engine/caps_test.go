@@ -40,6 +40,10 @@ func TestFloodOfEachKindIsBounded(t *testing.T) {
 		"facts_about_one": func(s *shop, b *Batch, i int) {
 			b.Facts = append(b.Facts, Fact{Source: s.ledger.src, Kind: FactAlive, At: s.now, Text: fmt.Sprint(i)})
 		},
+		"errors_of_one": func(s *shop, b *Batch, i int) {
+			b.Served = append(b.Served, Served{Source: s.ledger.src, OK: 1, Last: s.now})
+			b.Errors = append(b.Errors, ErrorLine{Source: s.ledger.src, Kind: uint64(i), Trace: uint64(i + 1), At: s.now, Text: fmt.Sprint("x", i)})
+		},
 		"starts": func(s *shop, b *Batch, i int) {
 			b.Beats = append(b.Beats, Beat{Stamp: s.stamp(), Source: s.ledger.src, Interval: time.Second, Incarnation: uint64(i + 100), Seq: 1})
 		},
@@ -143,6 +147,9 @@ func (e *Engine) overCaps() string {
 		check("facts of "+n.name(), len(n.facts), maxFactsEach)
 		check("readings of "+n.name(), len(n.reads), maxReadings)
 		check("addresses of "+n.name(), len(n.addresses), maxAddressesEach)
+		if n.errors != nil {
+			check("kinds of errors of "+n.name(), len(n.errors.kinds), maxErring)
+		}
 		if n.calls != nil {
 			check("callers named of "+n.name(), len(n.calls.callers), maxCallersNamed)
 		}

@@ -37,6 +37,9 @@ const (
 	slowSome   = 3.0 // that will do where most are slow
 	slowOne    = 1.5 // the same for one of several instances
 	mostSlow   = 0.75
+	// rareWindow is the half-life of the counts of those who answer less than
+	// slowSome calls in CallWindow.
+	rareWindow = 45 * time.Second
 )
 
 // add counts calls; while something is wrong the usual is not learned anew.
@@ -90,6 +93,9 @@ func (e *Engine) slowness(n *entity) (share, many float64) {
 	case ok > 0:
 	case n.served.total > 0:
 		slow, ok = n.served.slow.value(e.now, w), n.served.ok.value(e.now, w)
+		if ok < slowSome { // it is asked rarely
+			slow, ok = n.served.late.value(e.now, rareWindow), n.served.some.value(e.now, rareWindow)
+		}
 	case s != nil:
 		slow, ok = s.slow.value(e.now, w), s.ok.value(e.now, w)
 	}

@@ -39,6 +39,8 @@ type Engine struct {
 	incidents []*incident
 	readings  map[readingKey]*readingState
 
+	erred []firstErred // errorlines.go: by trace, maxErred slots; nil until the first
+
 	kinds        map[uint64]*spanKind
 	kindRing     []uint64 // keys of kinds, for eviction
 	kindHand     int
@@ -98,6 +100,9 @@ func (e *Engine) Observe(b *Batch) {
 	}
 	for i := range b.Calls {
 		e.called(&b.Calls[i])
+	}
+	for i := range b.Errors {
+		e.errorLine(&b.Errors[i])
 	}
 	for i := range b.Probes {
 		e.probed(&b.Probes[i])

@@ -44,6 +44,7 @@ type entity struct {
 	calledBy  []*edge       // callers.go: who calls it, at most maxCallers
 	views     []*view       // view.go: how it is seen from each host
 	integrity integrity     // evidence_integrity.go
+	errors    *errorLines   // errorlines.go: nil while it wrote none
 	levels    *levels       // levels.go: nil while nobody told
 	rate      rate          // demand.go: how often it is called
 	reads     []*reading    // queue.go: queues that it reads

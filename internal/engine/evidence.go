@@ -26,6 +26,7 @@ var detectors = []detector{
 	detectSurroundings,
 	detectReach,
 	detectIntegrity,
+	detectErrorLines,
 }
 
 // find runs the detectors and weighs what they found.

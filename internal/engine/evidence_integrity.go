@@ -217,25 +217,8 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 	if n.served.total == 0 {
 		strength *= e.oneVoice(n, in.errorsSince)
 	}
-	whose := "its own callees are well"
-	switch excuse := p.found[evCalleeFailing].strength; {
-	case excuse > 0:
-		strength *= 1 - excuse
-	case e.calleesFail(n):
-		strength *= 0.1
-	case e.unheard(n):
-		strength *= unheardErrors
-		whose = "what it calls is not told"
-	case e.calleesOf(n) == 0:
-		strength *= leafErrors
-		whose = "it calls nobody that is known"
-	}
-	if e.isShort(n, p) {
-		p.shortAt = e.now
-	}
-	if p.shortAt != 0 && e.now.Sub(p.shortAt) < shortFor {
-		strength *= shortErrors
-	}
+	excuse, whose := e.excuseOf(n, p)
+	strength *= excuse
 	if strength > 0 && p.newlyShort() {
 		p.note(evFailsShort, strength, e.now, fmt.Sprintf("and %.0f %% of its answers are failures of its own making (usually %.1f %%)", 100*faults/all, 100*in.usual))
 		strength *= shortErrors
@@ -246,6 +229,29 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 	p.blame(evOwnErrors, strength, e.now, fmt.Sprintf("%.0f %% of its answers are failures of its own making (usually %.1f %%), and %s",
 		100*faults/all, 100*in.usual, whose))
 	p.startedBy(in.errorsSince)
+}
+
+// excuseOf is how much failures that n makes are its own, 0-1, for all that is known
+// of those that it calls and of what it is short of, and the words for that.
+func (e *Engine) excuseOf(n *entity, p *episode) (own float64, whose string) {
+	own, whose = 1, "its own callees are well"
+	switch excuse := p.found[evCalleeFailing].strength; {
+	case excuse > 0:
+		own = 1 - excuse
+	case e.calleesFail(n):
+		own = 0.1
+	case e.unheard(n):
+		own, whose = unheardErrors, "what it calls is not told"
+	case e.calleesOf(n) == 0:
+		own, whose = leafErrors, "it calls nobody that is known"
+	}
+	if e.isShort(n, p) {
+		p.shortAt = e.now
+	}
+	if p.shortAt != 0 && e.now.Sub(p.shortAt) < shortFor {
+		own *= shortErrors
+	}
+	return own, whose
 }
 
 const (
@@ -329,7 +335,7 @@ func (e *Engine) twins(n *entity, text string) {
 
 // rightAgain says whether answers have been right for long enough.
 func (e *Engine) rightAgain(n *entity) bool {
-	if !e.probesAgain(n) || n.integrity.errorsSince != 0 || n.integrity.dissents > 0 {
+	if !e.probesAgain(n) || n.integrity.errorsSince != 0 || n.integrity.dissents > 0 || !n.errsNoMore(e) {
 		return false
 	}
 	for i := range n.facts {

@@ -96,7 +96,11 @@ func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, 
 		strength *= news
 		text += ", as usual"
 	}
-	if row := levelRules[kind].row; !p.found[row].now || p.found[row].strength < strength {
+	row := levelRules[kind].row
+	if kind == LevelCPU && whose == "its" && s.rose() {
+		row, text = evCPURose, fmt.Sprintf("its CPU use is at %.0f %% of its limit (usually %.0f %%)", 100*s.share, 100*s.usual)
+	}
+	if !p.found[row].now || p.found[row].strength < strength {
 		p.note(row, strength, e.now, text)
 	}
 }

@@ -137,8 +137,20 @@ func (ls *levels) short(kind LevelKind, now Time) bool {
 	if s.at == 0 || now.Sub(s.at) > stands {
 		return false
 	}
-	return s.share >= levelRules[kind].from || kind == LevelPool && s.waiting > 0 && (s.share < 0 || s.share >= 0.9)
+	return s.share >= levelRules[kind].from || kind == LevelCPU && s.rose() || kind == LevelPool && s.waiting > 0 && (s.share < 0 || s.share >= 0.9)
 }
+
+// rose says whether a share, of the CPU, is far above what is usual and close to
+// its limit. It is a mean, often over a minute: who was throttled for most of it has
+// not used all of it.
+func (s *levelState) rose() bool {
+	return s.known >= rateKnown && s.share >= roseTo && s.share-s.usual >= roseBy
+}
+
+const (
+	roseTo = 0.8
+	roseBy = 0.5
+)
 
 // news is how much a limit that is reached says, 0-1: one that was usually
 // reached before, and hurt nobody, explains little.

@@ -18,6 +18,7 @@ type Batch struct {
 	Calls     []Calls
 	Served    []Served
 	Facts     []Fact
+	Errors    []ErrorLine
 	Levels    []Level
 	Places    []Place
 	Queues    []Queue
@@ -36,13 +37,14 @@ func (b *Batch) Reset() {
 	clear(b.Calls)
 	clear(b.Served)
 	clear(b.Facts)
+	clear(b.Errors)
 	clear(b.Levels)
 	clear(b.Places)
 	clear(b.Queues)
 	clear(b.Consumed)
 	clear(b.Hops)
 	b.Observers, b.Beats, b.Probes, b.Signs = b.Observers[:0], b.Beats[:0], b.Probes[:0], b.Signs[:0]
-	b.Calls, b.Served, b.Facts, b.Hops, b.Spans = b.Calls[:0], b.Served[:0], b.Facts[:0], b.Hops[:0], b.Spans[:0]
+	b.Calls, b.Served, b.Facts, b.Errors, b.Hops, b.Spans = b.Calls[:0], b.Served[:0], b.Facts[:0], b.Errors[:0], b.Hops[:0], b.Spans[:0]
 	b.Levels, b.Places, b.Queues, b.Consumed = b.Levels[:0], b.Places[:0], b.Queues[:0], b.Consumed[:0]
 }
 
@@ -52,7 +54,7 @@ func (b *Batch) Empty() bool { return b.Len() == 0 }
 // Len is the number of observations in b.
 func (b *Batch) Len() int {
 	return len(b.Observers) + len(b.Beats) + len(b.Probes) + len(b.Signs) +
-		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Levels) + len(b.Places) + len(b.Queues) + len(b.Consumed) + len(b.Hops) + len(b.Spans)
+		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Errors) + len(b.Levels) + len(b.Places) + len(b.Queues) + len(b.Consumed) + len(b.Hops) + len(b.Spans)
 }
 
 // Stamp says which observer saw something and when, on that observer's clock.
@@ -175,6 +177,16 @@ type Fact struct {
 	At     Time   // event time
 	Text   string // the words that said so, for people, at most 200 bytes
 	Said   bool   // by one who merely speaks in its name: to be borne out
+}
+
+// ErrorLine is a line of a log that says that a request failed.
+type ErrorLine struct {
+	Source *Source // who wrote it
+	Kind   uint64  // hash of its words without what varies in them
+	Trace  uint64  // hash of the request's trace; 0 if not told
+	Quoted bool    // it only tells how a call of its writer ended
+	At     Time    // event time
+	Text   string  // for people, at most 200 bytes
 }
 
 // Level is how much of something is used, or how often it fell short.

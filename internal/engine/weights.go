@@ -178,6 +178,7 @@ const (
 	evProbeWrong
 	evCallersWrong
 	evOwnErrors
+	evErrorLines
 	evIntegrityLog
 	evBackwards
 	evEquivocated
@@ -199,6 +200,7 @@ const (
 	evParted
 	evToldDiskFull
 	evToldMemoryFull
+	evCPURose
 	numEvidence
 )
 
@@ -295,6 +297,7 @@ var weights = [numEvidence]row{
 	evFlowsFull:         {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
 	evIOPressure:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
 	evBusy:              {groupSaturation, 0, false, dB{ha: -2, pa: -2, ex: 8, vi: -1}},
+	evCPURose:           {groupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 12, vi: -3}},
 	evSlow:              {groupOwn, 0, false, dB{pl: -4, de: -8, ha: -6, nl: -8, pa: 1, ex: 8, by: -1, vi: 7}},
 	evCalleeSlow:        {groupChange, 0, false, dB{ha: -6, pa: -2, ex: -6, by: -4, vi: 14}},
 	evCalleesWell:       {groupChange, 0, false, dB{vi: -9}},
@@ -313,6 +316,7 @@ var weights = [numEvidence]row{
 	evProbeWrong:   {groupIntegrity, 0, true, dB{pl: -15, de: -20, ha: -20, nl: -20, pa: -15, ex: -6, by: 60, vi: -6, su: -15}},
 	evCallersWrong: {groupIntegrity, 15 * time.Second, false, dB{pl: -10, de: -12, ha: -12, nl: -12, pa: -8, ex: -4, by: 26, vi: -4, su: -8}},
 	evOwnErrors:    {groupIntegrity, 15 * time.Second, false, dB{pl: -10, de: -12, ha: -12, nl: -12, pa: -6, ex: -2, by: 26, vi: -10, su: -6}},
+	evErrorLines:   {groupIntegrity, 15 * time.Second, false, dB{pl: -10, de: -12, ha: -12, nl: -12, pa: -6, ex: -2, by: 28, vi: -6, su: -6}},
 	evIntegrityLog: {groupLogs, 5 * time.Minute, false, dB{by: 7}},
 	evBackwards:    {groupIntegrity, 30 * time.Minute, false, dB{by: 40}},
 	evEquivocated:  {groupIntegrity, 24 * time.Hour, true, dB{by: 60}},

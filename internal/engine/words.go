@@ -120,7 +120,7 @@ func subclass(p *episode, c cause) string {
 			return "impossible_state"
 		case has(evCallersWrong):
 			return "invalid_response"
-		case has(evOwnErrors):
+		case has(evOwnErrors) || has(evErrorLines):
 			return "error_response"
 		}
 		return "wrong_answer"
@@ -152,7 +152,7 @@ func subclass(p *episode, c cause) string {
 			return "queue"
 		case has(evPoolEmpty) || has(evPoolFull):
 			return "connection_pool"
-		case has(evThrottled) || has(evCPUWait):
+		case has(evThrottled) || has(evCPUWait) || has(evCPURose) && !has(evDemand):
 			return "cpu"
 		case has(evOutOfMemory) || has(evMemoryPressure) || has(evMemoryFull) || has(evToldMemoryFull):
 			return "memory"

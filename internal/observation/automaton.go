@@ -31,7 +31,7 @@ type finding struct {
 
 const classBits = 6
 
-func allWordings() []wording { return slices.Concat(wordings, replyWordings) }
+func allWordings() []wording { return slices.Concat(wordings, replyWordings, errorWordings) }
 
 // words finds all wordings. It is built at the first use, in a few milliseconds.
 var words = sync.OnceValue(func() *automaton { return newAutomaton(allWordings()) })

@@ -29,7 +29,7 @@ const maxHeard = 64
 
 // ofAnother is what the exception of a served call says when the failure is that
 // of a call behind it.
-const ofAnother = aboutCall | saysPool | saysOverloaded | saysUnavailable | saysNotServing | saysUndecided | saysTheirDisk | saysTheirMemory
+const ofAnother = aboutCall | saysPool | saysOverloaded | saysUnavailable | saysNotServing | saysUndecided | saysTheirDisk | saysTheirMemory | saysCallFailed
 
 // overhear takes in a failed span that is not the client's: a socket's, or one
 // of a call that was served.

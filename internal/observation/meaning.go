@@ -39,6 +39,10 @@ const (
 	saysUndecided   // it answered, and that tells nobody's failure
 	saysRequest     // the request is at fault, or in conflict with another
 
+	// In errors that are another's (errorwordings.go).
+	saysCallFailed // a call that was made failed; how is not told
+	saysClients    // the client is at fault
+
 	// About the process that says it.
 	saysDescriptors
 	saysThreads

@@ -63,13 +63,16 @@ func (r *logResource) line(lr plog.LogRecord) {
 		}
 	}
 	says := words().read(s)
-	detail := ""
+	detail, text := "", s
 	if severity >= plog.SeverityNumberWarn {
 		var more meaning
 		if more, detail = details(lr.Attributes()); says == 0 {
 			s = detail
 		}
 		says |= more
+	}
+	if severity >= plog.SeverityNumberError && !lr.TraceID().IsEmpty() {
+		r.erred(lr, says, text)
 	}
 	if says&(aboutItself|aboutCall) == 0 || r.source() == nil {
 		return

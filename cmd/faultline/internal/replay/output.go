@@ -73,12 +73,13 @@ func (w *writer) score(s Score) {
 		}{"score", s})
 		return
 	}
-	w.printf("\n%d faults in %v; %d false verdicts (%.2f an hour)\n", s.Faults, time.Duration(s.Hours*float64(time.Hour)).Round(time.Second), s.FalseVerdicts, s.FalsePerHour)
+	w.printf("\n%d faults in %v; %d false verdicts (%.2f an hour), %d unknown outside of faults\n", s.Faults, time.Duration(s.Hours*float64(time.Hour)).Round(time.Second), s.FalseVerdicts, s.FalsePerHour, s.UnknownOutside)
 	t := tabwriter.NewWriter(w.out, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "class\tfaults\tprecision\trecall\tF1\tdelay p50\tp95\tculprit top-1\ttop-3\ttop-5\t")
+	fmt.Fprintln(t, "class\tfaults\tprecision\trecall\tF1\tdelay p50\tp95\tculprit top-1\ttop-3\ttop-5\tfound\tculprit too\tother class\tunknown\tnothing\t")
 	for _, c := range s.Classes {
-		fmt.Fprintf(t, "%s\t%d\t%.2f\t%.2f\t%.2f\t%s\t%s\t%.2f\t%.2f\t%.2f\t\n",
-			c.Class, c.Faults, c.Precision, c.Recall, c.F1, inSeconds(c.DelayMedian), inSeconds(c.DelayP95), c.Top1, c.Top3, c.Top5)
+		fmt.Fprintf(t, "%s\t%d\t%.2f\t%.2f\t%.2f\t%s\t%s\t%.2f\t%.2f\t%.2f\t%d\t%d\t%d\t%d\t%d\t\n",
+			c.Class, c.Faults, c.Precision, c.Recall, c.F1, inSeconds(c.DelayMedian), inSeconds(c.DelayP95), c.Top1, c.Top3, c.Top5,
+			c.Found, c.CulpritToo, c.OtherClass, c.Unknown, c.Nothing)
 	}
 	if w.err == nil {
 		w.err = t.Flush()

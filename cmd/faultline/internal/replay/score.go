@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
 )
 
@@ -19,11 +18,13 @@ const after = time.Minute
 // Score says how right the verdicts were. `unknown` is neither right nor false:
 // it costs recall only.
 type Score struct {
-	Faults        int          `json:"faults"`
-	Hours         float64      `json:"hours"`
-	FalseVerdicts int          `json:"false_verdicts"` // a class while no fault was there
-	FalsePerHour  float64      `json:"false_verdicts_per_hour"`
-	Classes       []ClassScore `json:"classes"`
+	Faults        int     `json:"faults"`
+	Hours         float64 `json:"hours"`
+	FalseVerdicts int     `json:"false_verdicts"` // a class while no fault was there
+	FalsePerHour  float64 `json:"false_verdicts_per_hour"`
+	// UnknownOutside counts `unknown` while no fault was there.
+	UnknownOutside int          `json:"unknown_outside"`
+	Classes        []ClassScore `json:"classes"`
 }
 
 // ClassScore is the score of one class. Rates are 0 to 1, delays seconds and nil
@@ -31,6 +32,11 @@ type Score struct {
 type ClassScore struct {
 	Class       string   `json:"class"`
 	Faults      int      `json:"faults"`
+	Found       int      `json:"found"`       // the class was said
+	CulpritToo  int      `json:"culprit_too"` // of Found, and of the culprit that the label names
+	OtherClass  int      `json:"other_class"` // only another class was said
+	Unknown     int      `json:"unknown"`     // only `unknown` was
+	Nothing     int      `json:"nothing"`
 	Precision   float64  `json:"precision"`
 	Recall      float64  `json:"recall"`
 	F1          float64  `json:"f1"`
@@ -41,30 +47,33 @@ type ClassScore struct {
 	Top5        float64  `json:"culprit_top5"`
 }
 
-// score holds verdicts against faults. A fault is found if a verdict of its
-// class came between its start and a minute after its end; a verdict is right if
-// a fault of its class was there then.
+// score holds verdicts against faults. A fault is found if a verdict of its class
+// stood while it lasted or came within a minute after its end; a verdict is right if
+// it stood while a fault of its class was there.
 func score(faults []fault, events []engine.Event, covered time.Duration) Score {
 	s := Score{Faults: len(faults), Hours: covered.Hours()}
 	said := map[string]int{}
 	right := map[string]int{}
-	var verdicts []engine.Event
-	for _, ev := range events {
-		if !accuses(&ev) {
+	all := verdicts(events)
+	for i := range all {
+		v := &all[i]
+		class := string(v.Verdict.Class)
+		during, isRight := false, false
+		for j := range faults {
+			if faults[j].during(v) {
+				during = true
+				isRight = isRight || faults[j].Class == class
+			}
+		}
+		if !accuses(&v.Event) {
+			if !during {
+				s.UnknownOutside++
+			}
 			continue
 		}
-		verdicts = append(verdicts, ev)
-		class := string(ev.Verdict.Class)
 		said[class]++
-		during := false
-		for _, f := range faults {
-			if f.during(ev.At) {
-				during = true
-				if f.Class == class {
-					right[class]++
-					break
-				}
-			}
+		if isRight {
+			right[class]++
 		}
 		if !during {
 			s.FalseVerdicts++
@@ -81,45 +90,51 @@ func score(faults []fault, events []engine.Event, covered time.Duration) Score {
 		byClass[class] = append([]fault(nil), byClass[class]...)
 	}
 	for class, fs := range byClass {
-		s.Classes = append(s.Classes, scoreClass(class, fs, verdicts, said[class], right[class]))
+		s.Classes = append(s.Classes, scoreClass(class, fs, all, said[class], right[class]))
 	}
 	sort.Slice(s.Classes, func(i, j int) bool { return s.Classes[i].Class < s.Classes[j].Class })
 	return s
 }
 
-// accuses says whether ev is a verdict of one of the four classes.
-func accuses(ev *engine.Event) bool {
-	if ev.Kind != contract.EventFailureDetected && ev.Kind != contract.EventFailureRevised || ev.Verdict == nil {
-		return false
-	}
-	return ev.Verdict.Class != engine.ClassUnknown && ev.Verdict.Class != engine.ClassNone
-}
-
-func (f *fault) during(t engine.Time) bool {
-	at := t.UTC()
-	return !at.Before(f.Start) && !at.After(f.End.Add(after))
-}
-
-func scoreClass(class string, faults []fault, verdicts []engine.Event, said, right int) ClassScore {
+func scoreClass(class string, faults []fault, all []standing, said, right int) ClassScore {
 	c := ClassScore{Class: class, Faults: len(faults)}
 	var delays []float64
-	found, named, top1, top3, top5 := 0, 0, 0, 0, 0
+	named, top1, top3, top5 := 0, 0, 0, 0
 	for i := range faults {
 		f := &faults[i]
 		delay := -1.0
 		var heard []engine.Event
-		for _, ev := range verdicts {
-			if !f.during(ev.At) {
+		both, unknown := false, false
+		for j := range all {
+			v := &all[j]
+			if !f.during(v) {
 				continue
 			}
-			heard = append(heard, ev)
-			if delay < 0 && string(ev.Verdict.Class) == class {
-				delay = ev.At.UTC().Sub(f.Start).Seconds()
+			if !accuses(&v.Event) {
+				unknown = true
+				continue
 			}
+			heard = append(heard, v.Event)
+			if string(v.Verdict.Class) != class {
+				continue
+			}
+			if delay < 0 {
+				delay = f.delay(v)
+			}
+			both = both || f.is(v.Verdict.Culprit)
 		}
-		if delay >= 0 {
-			found++
+		switch {
+		case delay >= 0:
 			delays = append(delays, delay)
+			if both {
+				c.CulpritToo++
+			}
+		case len(heard) > 0:
+			c.OtherClass++
+		case unknown:
+			c.Unknown++
+		default:
+			c.Nothing++
 		}
 		if f.Service != "" || f.Instance != "" {
 			named++
@@ -135,7 +150,8 @@ func scoreClass(class string, faults []fault, verdicts []engine.Event, said, rig
 			top5++
 		}
 	}
-	c.rates(right, said, found, len(faults))
+	c.Found = len(delays)
+	c.rates(right, said, c.Found, len(faults))
 	if n := float64(named); n > 0 {
 		c.Top1, c.Top3, c.Top5 = float64(top1)/n, float64(top3)/n, float64(top5)/n
 	}

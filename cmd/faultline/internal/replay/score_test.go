@@ -25,11 +25,18 @@ func faultAt(from, to int, class, service, instance string) fault {
 func said(at float64, class engine.Class, instance string, confidence float64) engine.Event {
 	service := instance[:len(instance)-2]
 	return engine.Event{
-		Kind: contract.EventFailureDetected, At: engine.Time(zero.UnixNano()).Add(time.Duration(at * float64(time.Second))),
+		Kind: contract.EventFailureDetected, Entity: instance, At: engine.Time(zero.UnixNano()).Add(time.Duration(at * float64(time.Second))),
 		Verdict: &engine.Verdict{Class: class, Confidence: confidence, Culprit: engine.Culprit{
 			Type: engine.CulpritInstance, Name: instance, Instance: instance, Service: engine.ServiceID{Name: service},
 		}},
 	}
+}
+
+// over clears what was said of an instance.
+func over(at float64, instance string) engine.Event {
+	ev := said(at, engine.ClassCrash, instance, 1)
+	ev.Kind = contract.EventFailureCleared
+	return ev
 }
 
 func classOf(t *testing.T, s Score, class string) ClassScore {
@@ -57,11 +64,16 @@ func TestScoreByHand(t *testing.T) {
 	events := []engine.Event{
 		said(104, engine.ClassCrash, "cart-1", 0.8),
 		said(106, engine.ClassCrash, "pay-1", 0.75),
+		over(200, "cart-1"),
+		over(200, "pay-1"),
 		said(1010, engine.ClassUnknown, "pay-2", 0.5),
+		over(1200, "pay-2"),
 		said(2005, engine.ClassCrash, "cart-1", 0.7),
+		over(2008, "cart-1"),
 		revised,
+		over(2200, "cart-2"),
 		said(3000, engine.ClassCrash, "pay-1", 0.7),
-		{Kind: contract.EventFailureCleared, Verdict: said(0, engine.ClassCrash, "pay-1", 1).Verdict},
+		over(3010, "pay-1"),
 		{Kind: contract.EventPlannedStop},
 	}
 	s := score(faults, events, 2*time.Hour)
@@ -80,6 +92,7 @@ func TestScoreByHand(t *testing.T) {
 	assert.InDelta(t, 0, crash.Top1, 1e-9, "cart-1 was surer")
 	assert.InDelta(t, 1.0/2, crash.Top3, 1e-9)
 	assert.InDelta(t, 1.0/2, crash.Top5, 1e-9)
+	assert.Equal(t, [5]int{1, 1, 0, 1, 0}, [5]int{crash.Found, crash.CulpritToo, crash.OtherClass, crash.Unknown, crash.Nothing})
 
 	cut := classOf(t, s, "network_partition")
 	assert.InDelta(t, 1, cut.Precision, 1e-9)
@@ -95,11 +108,25 @@ func TestScoreEdges(t *testing.T) {
 	})
 	t.Run("fault_may_be_named_until_a_minute_after_its_end", func(t *testing.T) {
 		f := []fault{faultAt(10, 20, "crash", "pay", "")}
-		for at, found := range map[float64]float64{9.9: 0, 10: 1, 80: 1, 80.1: 0} {
-			s := score(f, []engine.Event{said(at, engine.ClassCrash, "pay-1", 0.9)}, time.Hour)
+		for at, found := range map[float64]float64{5: 0, 10: 1, 80: 1, 80.1: 0} {
+			s := score(f, []engine.Event{said(at, engine.ClassCrash, "pay-1", 0.9), over(at+4, "pay-1")}, time.Hour)
 			assert.InDelta(t, found, classOf(t, s, "crash").Recall, 0, at)
 			assert.Equal(t, int(1-found), s.FalseVerdicts, at)
 		}
+	})
+	t.Run("verdict_that_stands_when_the_label_begins_is_right_and_in_time", func(t *testing.T) {
+		events := []engine.Event{said(5, engine.ClassCrash, "pay-1", 0.9), over(12, "pay-1")}
+		s := score([]fault{faultAt(10, 20, "crash", "pay", "")}, events, time.Hour)
+		assert.InDelta(t, 0, *classOf(t, s, "crash").DelayMedian, 0)
+		assert.Equal(t, 0, s.FalseVerdicts)
+	})
+	t.Run("another_class_is_not_nothing", func(t *testing.T) {
+		s := score([]fault{faultAt(10, 20, "crash", "pay", "")}, []engine.Event{said(12, engine.ClassPartition, "pay-1", 0.9)}, time.Hour)
+		assert.Equal(t, 1, classOf(t, s, "crash").OtherClass)
+	})
+	t.Run("unknown_outside_of_faults_is_counted_apart", func(t *testing.T) {
+		s := score(nil, []engine.Event{said(12, engine.ClassUnknown, "pay-1", 0.5)}, time.Hour)
+		assert.Equal(t, [2]int{0, 1}, [2]int{s.FalseVerdicts, s.UnknownOutside})
 	})
 	t.Run("fault_that_was_not_found_has_no_delay", func(t *testing.T) {
 		c := classOf(t, score([]fault{faultAt(10, 20, "crash", "pay", "")}, nil, time.Hour), "crash")
@@ -112,7 +139,7 @@ func TestScoreEdges(t *testing.T) {
 		var events []engine.Event
 		for i := range 20 { // delays of 1 s to 20 s
 			faults = append(faults, faultAt(i*1000, i*1000+100, "crash", "pay", ""))
-			events = append(events, said(float64(i*1000+i+1), engine.ClassCrash, "pay-1", 0.9))
+			events = append(events, said(float64(i*1000+i+1), engine.ClassCrash, "pay-1", 0.9), over(float64(i*1000+50), "pay-1"))
 		}
 		c := classOf(t, score(faults, events, time.Hour), "crash")
 		assert.InDelta(t, 10.5, *c.DelayMedian, 1e-9)
@@ -128,7 +155,7 @@ func TestScoreEdges(t *testing.T) {
 	})
 	t.Run("label_without_culprit_is_not_ranked", func(t *testing.T) {
 		faults := []fault{faultAt(10, 20, "crash", "", ""), faultAt(500, 520, "crash", "pay", "")}
-		events := []engine.Event{said(11, engine.ClassCrash, "a-1", 0.9), said(501, engine.ClassCrash, "pay-1", 0.9)}
+		events := []engine.Event{said(11, engine.ClassCrash, "a-1", 0.9), over(99, "a-1"), said(501, engine.ClassCrash, "pay-1", 0.9)}
 		assert.InDelta(t, 1, classOf(t, score(faults, events, time.Hour), "crash").Top1, 0)
 	})
 }
