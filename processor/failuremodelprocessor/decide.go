@@ -42,7 +42,7 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 		c.memory.remember(span, v, now)
 		return decision{v, contract.RoleCulprit}
 	}
-	if v := c.memory.around(span); v != nil {
+	if v := c.memory.around(span, look.Failed); v != nil {
 		c.memory.remember(span, v, now)
 		return decision{v, roleOf(v, src)}
 	}

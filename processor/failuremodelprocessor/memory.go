@@ -94,21 +94,31 @@ func (m *memory) turn(now engine.Time) {
 	m.turned = now
 }
 
-// around returns the verdict on which a failed span is to be blamed because it
-// stands above a blamed call in its trace: it is the parent of one, or encloses
-// one in time where a span between them is missing. A part of a blamed call, such
-// as its attempt to connect, stands right below it.
-func (m *memory) around(span ptrace.Span) *engine.Verdict {
+// around returns the verdict on which a failed or late span is to be blamed
+// because it stands above a blamed call in its trace: it is the parent of one, or
+// encloses one in time where a span between them is missing.
+//
+// A failed part of a blamed call, such as its attempt to connect, stands right
+// below it. What is only late there is another's business: a call that the same
+// caller made besides.
+func (m *memory) around(span ptrace.Span, failed bool) *engine.Verdict {
+	skew := pcommon.Timestamp(0)
+	if failed {
+		skew = enclosing
+	}
 	for _, b := range m.blames(span.TraceID()) {
-		if b.span == span.SpanID() {
-			return b.verdict
-		}
-		if b.parent == span.SpanID() || !b.span.IsEmpty() && b.span == span.ParentSpanID() || span.StartTimestamp() <= b.start+enclosing && span.EndTimestamp()+enclosing >= b.end &&
-			span.EndTimestamp()-span.StartTimestamp() >= b.end-b.start {
+		part := failed && !b.span.IsEmpty() && b.span == span.ParentSpanID()
+		if b.span == span.SpanID() || b.parent == span.SpanID() || part || b.within(span, skew) {
 			return b.verdict
 		}
 	}
 	return nil
+}
+
+// within says whether a span encloses b in time, up to a skew of clocks.
+func (b *blame) within(span ptrace.Span, skew pcommon.Timestamp) bool {
+	start, end := span.StartTimestamp(), span.EndTimestamp()
+	return start <= b.start+skew && end+skew >= b.end && end-start >= b.end-b.start
 }
 
 // servedBy returns the verdict of byzantine behaviour on the one who answered a

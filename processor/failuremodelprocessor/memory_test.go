@@ -1,0 +1,46 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failuremodelprocessor
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+func TestBlameGoesUpTheTraceAndNotToWhatWasDoneBesides(t *testing.T) {
+	const ms = pcommon.Timestamp(time.Millisecond)
+	span := func(id, parent byte, start, end pcommon.Timestamp) ptrace.Span {
+		s := ptrace.NewSpan()
+		s.SetTraceID(pcommon.TraceID{1})
+		s.SetSpanID(pcommon.SpanID{id})
+		s.SetParentSpanID(pcommon.SpanID{parent})
+		s.SetStartTimestamp(1000*ms + start*ms)
+		s.SetEndTimestamp(1000*ms + end*ms)
+		return s
+	}
+	m := newMemory(8, time.Minute)
+	v := &engine.Verdict{}
+	m.remember(span(3, 2, 10, 11), v, 1) // a refused call …
+	m.remember(span(2, 1, 0, 40), v, 1)  // … of this one
+
+	for name, c := range map[string]struct {
+		span         ptrace.Span
+		failed, late *engine.Verdict
+	}{
+		"its parent":                    {span(1, 9, 0, 41), v, v},
+		"one above a span that is lost": {span(8, 0, 0, 60), v, v},
+		"another call of the parent":    {span(5, 2, 12, 30), v, nil},
+		"a part of the call":            {span(6, 3, 10, 11), v, v},
+		"what came before":              {span(7, 9, 900, 950), nil, nil},
+	} {
+		assert.Equal(t, c.failed, m.around(c.span, true), "%s, if it failed", name)
+		assert.Equal(t, c.late, m.around(c.span, false), "%s, if it is only late", name)
+	}
+}
