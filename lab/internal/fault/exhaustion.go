@@ -183,13 +183,13 @@ var exhaustion = []Entry{
 					return err
 				}
 				if err := each(on, func(in *fleet.Instance) error {
-					if err := in.SetCgroup("cpu.cfs_quota_us", "30000"); err != nil {
-						return err
-					}
 					if err := in.Command(ctx, control.Pressure, "150"); err != nil {
 						return err
 					}
-					return in.Command(ctx, control.Slow, "500ms")
+					if err := in.Command(ctx, control.Slow, "500ms"); err != nil {
+						return err
+					}
+					return in.SetCgroup("cpu.cfs_quota_us", "30000")
 				}); err != nil {
 					return err
 				}

@@ -27,7 +27,7 @@ type reply struct {
 }
 
 // patience is how long a command may take if its ctx says nothing.
-const patience = 5 * time.Second
+const patience = 15 * time.Second
 
 // ErrEnded means that the connection ended without a reply, as it does where
 // the command was to end the process.
