@@ -68,9 +68,10 @@ func (f *fading) value(now Time, halfLife time.Duration) float64 {
 type servedStats struct {
 	told    cadence
 	total   uint64
-	last    Time // event time of the latest end
-	seen    Time // engine time
-	spanned Time // when a span of it was seen last
+	coded   uint64 // of total, those with a status code of success
+	last    Time   // event time of the latest end
+	seen    Time   // engine time
+	spanned Time   // when a span of it was seen last
 	ok      fading
 	failed  fading
 	faults  fading // failures of its own making
@@ -350,6 +351,7 @@ func (e *Engine) serving(v *Served) {
 		return // a backlog tells of another time
 	}
 	n.served.total += uint64(v.OK + v.Failed)
+	n.served.coded += uint64(v.Coded)
 	n.served.ok.add(float64(v.OK), e.now, e.params.CallWindow)
 	n.served.failed.add(float64(v.Failed), e.now, e.params.CallWindow)
 	n.served.faults.add(float64(v.Faults), e.now, e.params.CallWindow)

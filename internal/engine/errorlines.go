@@ -76,8 +76,8 @@ func (e *Engine) errorLine(l *ErrorLine) {
 		e.erredFirst(firstErred{trace: l.Trace, at: l.At})
 		return
 	}
-	if n.served.total == 0 {
-		return // of how many is not known
+	if n.served.total == 0 || n.served.coded > n.served.total/2 {
+		return // of how many is not known; or its answers tell by a code whether they failed
 	}
 	k := n.erringOf(l.Kind, e.now)
 	if k.has(l.Trace) {

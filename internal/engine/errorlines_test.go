@@ -17,6 +17,7 @@ type scribe struct {
 	trace  uint64
 	every  time.Duration                                  // between two requests
 	writes func(trace uint64, back, front *Source) []line // lines of a request
+	coded  int                                            // answers with a status code of success, of one
 	events []Event
 	also   func(b *Batch)
 }
@@ -44,7 +45,7 @@ func (s *scribe) run(d time.Duration) {
 		s.trace++
 		b := &Batch{Arrived: s.now}
 		for _, who := range []*Source{backend, frontend} {
-			b.Served = append(b.Served, Served{Source: who, OK: 1, Last: s.now})
+			b.Served = append(b.Served, Served{Source: who, OK: 1, Coded: s.coded, Last: s.now})
 		}
 		if s.writes != nil {
 			for _, l := range s.writes(s.trace, backend, frontend) {
@@ -173,6 +174,11 @@ func TestErrorLinesThatAccuseNobody(t *testing.T) {
 			s.also = func(b *Batch) {
 				b.Facts = append(b.Facts, Fact{Source: other, Kind: FactOOMKill, Value: 1, At: s.now, Text: "killed"})
 			}
+		},
+		"one_whose_answers_say_that_they_are_well": func(s *scribe) {
+			s.coded = 1
+			s.run(3 * time.Minute)
+			s.writes = every(1, wrong)
 		},
 		"a_new_process_that_has_served_little": func(s *scribe) {
 			s.run(5 * time.Second)

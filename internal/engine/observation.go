@@ -165,6 +165,7 @@ type Served struct {
 	Failed  int
 	Faults  int  // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
 	Slow    int  // of OK, those far slower than their kind usually is
+	Coded   int  // of OK, those with a status code of success
 	Last    Time // latest end, event time
 	Counted bool // by a metric, as Calls.Counted
 }

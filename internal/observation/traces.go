@@ -195,6 +195,9 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			}
 		} else {
 			sc.served.OK++
+			if sc.v.http >= 100 || sc.v.grpc >= 0 {
+				sc.served.Coded++
+			}
 		}
 		sc.served.Last = max(sc.served.Last, last)
 		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil && sc.src.Key != 0 {

@@ -364,6 +364,9 @@ func TestTraces_a_request_that_its_caller_gave_up_was_not_answered(t *testing.T)
 		got := 0
 		for _, s := range b.Served {
 			got += s.OK + s.Failed
+			if s.Coded != s.OK {
+				t.Errorf("%s: %d of %d answers tell a code", name, s.Coded, s.OK)
+			}
 		}
 		if got != c.served {
 			t.Errorf("%s: %d served, want %d", name, got, c.served)
