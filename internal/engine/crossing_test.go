@@ -100,7 +100,9 @@ func TestCutBothWaysIsNotOneWay(t *testing.T) {
 // heldBack lets svc1-b0 get to most of its calls when their callers have gone.
 func heldBack(z *zones) *entity {
 	z.run(60 * time.Second)
-	z.starved = func(_, to *zoned) bool { return to.src.Instance == "svc1-b0" && z.rand.IntN(10) < 9 }
+	z.starved = func(from, to *zoned) bool {
+		return (to.src.Instance == "svc1-b0" || from.src.Instance == "svc1-b0") && z.rand.IntN(10) < 9
+	}
 	z.run(20 * time.Second)
 	return z.e.instance(z.who("svc1-b0").src)
 }
@@ -123,7 +125,7 @@ func TestSilenceOfOneWhoIsHeldBackIsNoSightOfTheNetwork(t *testing.T) {
 	}
 	n := heldBack(z)
 	for _, s := range z.e.sights() {
-		if s.target == n && s.share >= silentFrom {
+		if (s.target == n || s.caller == n) && s.share >= silentFrom {
 			t.Errorf("%+v", s)
 		}
 	}

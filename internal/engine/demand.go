@@ -34,8 +34,10 @@ const (
 	slowFrom   = 0.25 // share of answers that are far slower than usual
 	slowFull   = 0.60
 	slowMany   = 5.0
-	slowSome   = 3.0 // that will do where most are slow
-	slowOne    = 1.5 // the same for one of several instances
+	slowShare  = 0.05 // of one that is held back
+	slowHeld   = 0.7  // what that counts at least
+	slowSome   = 3.0  // that will do where most are slow
+	slowOne    = 1.5  // the same for one of several instances
 	mostSlow   = 0.75
 	// rareWindow is the half-life of the counts of those who answer less than
 	// slowSome calls in CallWindow.
@@ -109,7 +111,7 @@ func slows(share, many float64) bool {
 
 // slowed is called when answers of n were far slower than usual.
 func (e *Engine) slowed(n *entity) {
-	if !slows(e.slowness(n)) {
+	if share, many := e.slowness(n); !slows(share, many) && !(slowsSome(share, many) && n.isHeldBack(e.now)) {
 		return
 	}
 	e.suspect(n)
@@ -118,6 +120,21 @@ func (e *Engine) slowed(n *entity) {
 		whole.alive, whole.answered = true, true
 		e.suspect(whole)
 	}
+}
+
+// slowsSome says whether more answers are slow than by chance. Of one that is held
+// back that is enough.
+func slowsSome(share, many float64) bool { return share >= slowShare && many >= slowMany }
+
+// isHeldBack says whether n is given less of a processor than it wants, and used to
+// be given enough.
+func (n *entity) isHeldBack(now Time) bool {
+	for _, kind := range [...]LevelKind{LevelThrottled, LevelCPUWait} {
+		if n.levels.short(kind, now) && n.levels[kind].news() > oldNews {
+			return true
+		}
+	}
+	return false
 }
 
 // allSlow says whether it is the service that is slow, rather than one of its
@@ -140,9 +157,12 @@ func (e *Engine) allSlow(s *service) bool {
 // of it than it can do.
 func detectDemand(e *Engine, n *entity, p *episode) {
 	share, many := e.slowness(n)
-	slow := slows(share, many)
+	slow, least := slows(share, many), 0.4
+	if slowsSome(share, many) && n.isHeldBack(e.now) {
+		slow, least = true, slowHeld
+	}
 	if slow {
-		p.note(evSlow, clamp(share/slowFull, 0.4, 1), e.now, fmt.Sprintf("%.0f %% of its answers take far longer than usual", 100*share))
+		p.note(evSlow, clamp(share/slowFull, least, 1), e.now, fmt.Sprintf("%.0f %% of its answers take far longer than usual", 100*share))
 		p.latest = e.now
 		n.eachCallee(func(ed *edge) bool {
 			s, ok := ed.slow.value(e.now, e.params.CallWindow), ed.ok.value(e.now, e.params.CallWindow)

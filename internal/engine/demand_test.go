@@ -11,6 +11,10 @@ import (
 func TestShortResourcesThatHurtAreExhaustion(t *testing.T) {
 	const who = "svc1-b0"
 	slow := func(z *zones) { z.late = func(to *zoned) bool { return to.src.Instance == who } }
+	some := func(z *zones) {
+		z.times = 3
+		z.late = func(to *zoned) bool { return to.src.Instance == who && z.rand.IntN(7) == 0 }
+	}
 	level := func(kind LevelKind, share, waiting float64) func(z *zones) {
 		return func(z *zones) {
 			z.more = func(b *Batch) {
@@ -25,6 +29,7 @@ func TestShortResourcesThatHurtAreExhaustion(t *testing.T) {
 		subclass string
 	}{
 		"throttled and slow":           {[]func(z *zones){slow, level(LevelThrottled, 0.6, 0)}, "cpu"},
+		"throttled, and some are slow": {[]func(z *zones){some, level(LevelThrottled, 0.6, 0)}, "cpu"},
 		"no connection left, and slow": {[]func(z *zones){slow, level(LevelPool, 1, 12)}, "connection_pool"},
 		"its host's disk is full, and it fails": {[]func(z *zones){func(z *zones) {
 			z.answer = func(_, to *zoned) Outcome {
@@ -75,6 +80,13 @@ func TestBusyIsNotExhausted(t *testing.T) {
 		},
 		"slow for reasons that nobody tells": func(z *zones) {
 			z.late = func(to *zoned) bool { return to.src.Instance == "svc1-b0" }
+		},
+		"some slow answers of one that is held back as ever": func(z *zones) {
+			z.more = func(b *Batch) {
+				b.Levels = append(b.Levels, Level{Source: z.who("svc1-b0").src, Kind: LevelThrottled, Share: 0.6, At: z.now})
+			}
+			z.run(40 * time.Minute)
+			z.late = func(to *zoned) bool { return to.src.Instance == "svc1-b0" && z.rand.IntN(7) == 0 }
 		},
 		"a full disk that hurts nobody": func(z *zones) {
 			z.more = func(b *Batch) {

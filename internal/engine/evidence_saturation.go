@@ -39,7 +39,6 @@ const (
 func detectSaturation(e *Engine, n *entity, p *episode) {
 	detectLimitsHit(e, n, p)
 	detectServedErrors(e, n, p)
-	detectDemand(e, n, p)
 	if s := n.calls; s != nil && s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.CallWindow+s.told.slack() {
 		full, share := s.byOutcome[OutcomeOverloaded].value(e.now, e.params.CallWindow), s.full(e)
 		if share > s.usualFull+fullOver {
@@ -60,6 +59,7 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 			p.short(e, kind, &n.host.levels[kind], "its host's", hostShort)
 		}
 	}
+	detectDemand(e, n, p)
 }
 
 // hostShort: what is short on a host may not be what hurts one process on it.
@@ -117,9 +117,6 @@ func (p *episode) newlyShort() bool {
 
 // processLevels: what the kernel says of the process and its cgroup.
 func processLevels(e *Engine, q *Process, p *episode) {
-	if q.Throttled >= throttledFrom {
-		p.note(evThrottled, clamp(q.Throttled/errorsFull, 0.5, 1), e.now, fmt.Sprintf("its CPU quota throttled it in %.0f %% of the periods", 100*q.Throttled))
-	}
 	if q.PressureMem >= pressureFrom {
 		p.note(evMemoryPressure, 1, e.now, fmt.Sprintf("all its tasks waited for memory for %.0f %% of the time", 100*q.PressureMem))
 	}

@@ -27,7 +27,9 @@ type probeState struct {
 	latched bool // answered nobody after a connect, in this run of failures
 	message string
 	process *Process
-	cpuWait float64 // 0-1, smoothed: how much of the time it waits for a processor
+	// Smoothed, 0-1: in how much of the time it waits for a processor, and of the
+	// periods is throttled.
+	cpuWait, throttled float64
 }
 
 // processFacts is what a process target showed last.
@@ -88,7 +90,7 @@ func (e *Engine) probed(b *Probe) {
 	}
 	if b.Process != nil {
 		e.processSeen(n, b)
-		e.waitsForCPU(n, ps)
+		e.heldBack(n, ps)
 	} else if h := e.host(o.host); h != nil && o.credible(e.now) {
 		h.observer = o
 		e.seenFrom(n, h, nil, b.Outcome, 1, e.now, e.now)
@@ -121,7 +123,8 @@ func (n *entity) answersNobody(e *Engine) bool {
 }
 
 // starves says whether n is known to be held back so much that its answers come
-// too late: that its callers wait in vain says nothing of the network.
+// too late, and answers to it: what its callers and it wait for in vain says nothing
+// of the network.
 func (n *entity) starves() bool {
 	p := n.episode
 	return p != nil && max(p.found[evThrottled].strength, p.found[evCPUWait].strength, p.found[evMemoryPressure].strength) >= starvesFrom
@@ -323,15 +326,26 @@ func (ps *probeState) processName() string {
 	return name
 }
 
-// waitsForCPU takes in how long a process waits for a processor, over some
-// seconds: a second of it is any day's start of something else.
-func (e *Engine) waitsForCPU(n *entity, ps *probeState) {
-	wait := max(ps.process.CPUWait, ps.process.PressureCPU)
-	if wait < 0 || n.kind != kindInstance {
+// heldBack takes in how much a process is throttled and waits for a processor,
+// over some seconds: a second of it is any day's start of something else.
+func (e *Engine) heldBack(n *entity, ps *probeState) {
+	if n.kind != kindInstance {
 		return
 	}
-	ps.cpuWait += (wait - ps.cpuWait) * clamp(float64(ps.interval)/float64(cpuWaitOver), 0, 1)
-	e.level(&Level{Source: n.src, Kind: LevelCPUWait, Share: ps.cpuWait})
+	q, step := ps.process, clamp(float64(ps.interval)/float64(heldBackOver), 0, 1)
+	for _, l := range [...]struct {
+		kind  LevelKind
+		share float64
+		over  *float64
+	}{
+		{LevelThrottled, q.Throttled, &ps.throttled},
+		{LevelCPUWait, max(q.CPUWait, q.PressureCPU), &ps.cpuWait},
+	} {
+		if l.share >= 0 {
+			*l.over += (l.share - *l.over) * step
+			e.level(&Level{Source: n.src, Kind: l.kind, Share: *l.over})
+		}
+	}
 }
 
-const cpuWaitOver = 5 * time.Second
+const heldBackOver = 5 * time.Second

@@ -22,7 +22,7 @@ func (e *Engine) sights() []sight {
 			for _, w := range n.views {
 				s, ok := e.sight(n, w)
 				switch {
-				case !ok:
+				case !ok, w.caller != nil && w.caller.starves():
 				case n.kind == kindService && w.caller != nil:
 					out = e.behindName(out, s, w)
 				default:
