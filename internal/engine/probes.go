@@ -246,7 +246,11 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 		health := ps.observer.health()
 		if ps.outcome == OutcomeOK {
 			if ps.at > p.began {
-				p.note(evProbeOK, health, e.now, fmt.Sprintf("probe of %s is answered", ps.target))
+				kind := evProbeOK
+				if strings.HasPrefix(ps.target, "tcp://") {
+					kind = evPortOpen
+				}
+				p.note(kind, health, e.now, fmt.Sprintf("probe of %s is answered", ps.target))
 			}
 			continue
 		}

@@ -442,3 +442,27 @@ func TestObserversOnBothSidesOfACutAreBelieved(t *testing.T) {
 		})
 	}
 }
+
+func TestHealthCheckThatIsAnsweredDoesNotHideAHang(t *testing.T) {
+	for _, target := range []string{"tcp://zone-b-h0:801", "grpc://zone-b-h0:801"} {
+		t.Run(target[:4], func(t *testing.T) {
+			z := newZones()
+			z.times = 2
+			z.more = func(b *Batch) {
+				if (z.now/1e8)%10 == 0 {
+					b.Probes = append(b.Probes, Probe{Stamp: z.stampOf(1), Source: z.who("svc1-b0").src, Target: target, Outcome: OutcomeOK, Interval: time.Second, Direct: true},
+						Probe{Stamp: z.stampOf(1), Source: z.who("svc1-b0").src, Target: "process:svc1-b0", Outcome: OutcomeOK, Interval: time.Second, Process: &Process{State: ProcessRunning, PID: 7}})
+				}
+			}
+			z.run(60 * time.Second)
+			z.answer = func(_, to *zoned) Outcome {
+				if to.src.Instance == "svc1-b0" {
+					return OutcomeTimeout
+				}
+				return OutcomeOK
+			}
+			z.run(20 * time.Second)
+			z.expect(t, ClassCrash, "instance svc1-b0")
+		})
+	}
+}

@@ -108,6 +108,7 @@ const (
 	evCallersSucceed
 	evProgress
 	evProbeOK
+	evPortOpen
 	evProbeRefused
 	evProbeTimeout
 	evProbeUnreachable
@@ -219,7 +220,10 @@ var weights = [numEvidence]row{
 	evBeating:        {groupGood, 0, false, dB{pl: -15, de: -15, nl: 6, pa: -8, ob: -5}},
 	evCallersSucceed: {groupGood, 0, false, dB{pl: -12, de: -12, ha: -14, nl: -14, pa: -6, su: -6}},
 	evProgress:       {groupGood, 0, false, dB{pl: -8, de: -14, ha: -16, nl: -6, pa: -4, su: -2}},
-	evProbeOK:        {groupGood, 0, false, dB{pl: -12, de: -12, ha: -12, nl: -12, pa: -6, su: -4}},
+	// Many a health check answers by itself while no request does, and the kernel
+	// accepts for anybody.
+	evProbeOK:  {groupGood, 0, false, dB{pl: -12, de: -12, ha: -4, nl: -12, pa: -6, su: -4}},
+	evPortOpen: {groupGood, 0, false, dB{pl: -12, de: -12, nl: -12, pa: -6, su: -2}},
 
 	evProbeRefused:     {groupProbe, 0, false, dB{pl: 6, de: 12, ha: -6, nl: 10, pa: -10, ex: 1, ob: -5, su: -10}},
 	evProbeTimeout:     {groupProbe, 0, false, dB{pl: 2, de: 6, ha: 2, nl: -4, pa: 9, ex: 5, ob: 2, su: -6}},
