@@ -51,6 +51,8 @@ func TestLogs_signatures(t *testing.T) {
 		"fork":                            {errorLevel, "bash: fork: Resource temporarily unavailable", nil, engine.FactNoThread},
 		"descriptors":                     {errorLevel, "accept tcp [::]:8080: accept4: too many open files", nil, engine.FactNoDescriptor},
 		"disk":                            {errorLevel, "write /data/wal: no space left on device", nil, engine.FactDiskFull},
+		"disk_of_a_callee":                {errorLevel, "ledger answered 502 Bad Gateway: write /data/wal: no space left on device", nil, 0},
+		"memory_of_a_callee":              {errorLevel, "rpc error: code = Internal desc = java.lang.OutOfMemoryError: Java heap space", nil, 0},
 		"read_only":                       {errorLevel, "open /data/wal: read-only file system", nil, engine.FactDiskFull},
 		"fork_without_memory":             {errorLevel, "Can't save in background: fork: Cannot allocate memory", nil, engine.FactOutOfMemory},
 		"gunicorn_guesses":                {errorLevel, "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", nil, 0},

@@ -27,11 +27,11 @@ var signatures = [...]struct {
 }{
 	{saysOOMKill, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOOMKill},
 	{saysThreads, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoThread},
-	{saysMemory, saysGuess, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOutOfMemory},
+	{saysMemory, saysGuess | quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOutOfMemory},
 	{saysDescriptors, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoDescriptor},
 	// A host without IPv6 says so of each name that has both kinds of address.
 	{saysPorts, aboutCall &^ saysConnectFailed, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoPort},
-	{saysDisk, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactDiskFull},
+	{saysDisk, quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactDiskFull},
 	{saysPool, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactPoolEmpty},
 	{saysIntegrity, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactIntegrity},
 	// A server that recovers from panics writes them, too, and lives on; so does
@@ -41,6 +41,9 @@ var signatures = [...]struct {
 	{saysStopping, saysNotStopping | saysNotServing | aboutCall | saysPanic, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStopping},
 	{saysStarted, saysNotStopping | aboutCall | saysStopping, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStarted},
 }
+
+// quotesAnswer: a callee's want of disk or memory, which came with its answer.
+const quotesAnswer = saysUnavailable | saysCallFailed
 
 const aboutItself = saysOOMKill | saysThreads | saysMemory | saysDescriptors | saysPorts | saysDisk | saysPool | saysIntegrity |
 	saysPanic | saysStopping | saysStarted
