@@ -248,6 +248,18 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 		assert.Greater(t, slowest(from), 120*time.Millisecond, "there and back")
 		assert.Less(t, slowest(from), 800*time.Millisecond, "a connection and a request")
 
+		require.NoError(t, f.Shape(ctx, node, Shape{Delay: 300 * time.Millisecond, To: []netip.Prefix{f.Zones()[0].Subnet}}))
+		took := func(from string) time.Duration {
+			began := time.Now()
+			resp, err := f.Node(from).Client().Get("http://" + in("payment-1").Addr.String() + "/healthz")
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			return time.Since(began)
+		}
+		time.Sleep(time.Second)
+		assert.Greater(t, took("node-a1"), 600*time.Millisecond, "there and back")
+		assert.Less(t, took("node-c1"), 300*time.Millisecond, "others are not held up with them")
+
 		for _, cut := range []Shape{
 			{Loss: 1},
 			{Loss: 1, Way: Out, To: []netip.Prefix{f.Zones()[0].Subnet}},

@@ -29,7 +29,7 @@ type Shape struct {
 	Port   uint16         // only TCP and UDP with this port at either end; 0: all
 	Loss   float64        // fraction of the packets that vanish; 1: a cut, in silence
 	Delay  time.Duration  // that each packet takes longer
-	Jitter time.Duration  // up to which a packet takes longer still; none overtakes another
+	Jitter time.Duration  // up to which a packet takes longer still; none overtakes another so delayed
 }
 
 // What a cable carries is Ethernet; what stands where in it.
