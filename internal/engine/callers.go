@@ -229,7 +229,7 @@ func (e *Engine) called(c *Calls) {
 	if c.Last != 0 && e.now.Sub(c.Last) > staleCalls {
 		return // a backlog tells of another time
 	}
-	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther || n.away() || n.returnedLate(c.Last) ||
+	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther || n.away() || n.returnedLate(c.Last) || n.dealtWith(c.Last) ||
 		caller != nil && caller.starves() && !c.Outcome.Answered() {
 		return
 	}

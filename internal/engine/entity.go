@@ -75,6 +75,7 @@ type entity struct {
 	leading   Class
 	heldCause cause // of the verdict in force
 	cleared   Time  // when the latest verdict was: what was said before is dealt with
+	well      Time  // judge.go: when it was last seen to be well again after a verdict: what ended or failed before is dealt with
 
 	addresses []string // at which it is called, newest last, at most maxAddressesEach
 

@@ -112,9 +112,10 @@ func cleanExit(status int64) bool {
 }
 
 func detectFacts(e *Engine, n *entity, p *episode) {
+	var wantOfMemory *Fact
 	for i := range n.facts {
 		f := &n.facts[i]
-		if f.At < p.began.Add(-factsBefore) || n.verdict == nil && f.At <= n.cleared {
+		if f.At < p.began.Add(-factsBefore) || n.verdict == nil && f.At <= n.cleared || n.dealtWith(f.At) {
 			continue
 		}
 		p.startedBy(f.At)
@@ -149,11 +150,15 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 			p.remember(evOverLimit, 1, f.At, f.Text)
 		case FactOutOfMemory:
 			p.remember(evOutOfMemory, 1, f.At, "it wrote: "+f.Text)
+			wantOfMemory = f
 		case FactCrashLoop:
 			p.remember(evCrashLoop, 1, f.At, f.Text)
 		case FactNodeDown:
 			p.remember(evNodeDown, 1, f.At, f.Text)
 		}
+	}
+	if wantOfMemory != nil {
+		p.lastWords(n, wantOfMemory)
 	}
 	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && n.service.announcedStops == 0 {
 		p.remember(evCrashLoop, 1, n.incarnations[len(n.incarnations)-1].first,

@@ -250,6 +250,7 @@ func (e *Engine) conclude(n *entity, b *belief) {
 			e.hold(n, n.episode, b, first)
 		}
 		e.clear(n, "it is well again")
+		n.well = e.now
 	}
 	if n.episode != nil {
 		e.endEpisode(n)

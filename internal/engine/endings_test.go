@@ -1,0 +1,118 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// note hands the engine facts about p, now.
+func (f *fleet) note(p *proc, facts ...Fact) {
+	for i := range facts {
+		facts[i].Source, facts[i].At = p.src, f.now
+	}
+	f.e.Observe(&Batch{Arrived: f.now, Facts: facts})
+}
+
+var heapFull = Fact{Kind: FactOutOfMemory, Text: "java.lang.OutOfMemoryError: Java heap space"}
+
+// A process that says that its memory ran out and then ends did so for want of it,
+// however the end shows.
+func TestEndForWantOfMemoryIsNoCrash(t *testing.T) {
+	for name, end := range map[string]func(s *shop){
+		"seen_by_its_callers":          func(*shop) {},
+		"seen_by_a_process_target":     func(s *shop) { s.payment1.watch = true },
+		"seen_by_its_exit_status":      func(s *shop) { s.note(s.payment1, Fact{Kind: FactExit, Value: 3}) },
+		"aborted":                      func(s *shop) { s.note(s.payment1, Fact{Kind: FactExit, Value: 134}) },
+		"killed_by_its_own_hook":       func(s *shop) { s.note(s.payment1, Fact{Kind: FactExit, Value: 137}) },
+		"it_wrote_a_panic_as_well":     func(s *shop) { s.note(s.payment1, Fact{Kind: FactPanic, Text: "fatal error"}) },
+		"called_by_nobody_but_a_probe": func(s *shop) { s.payment1.callers, s.payment1.probe = nil, time.Second },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.payment1.watch = name == "seen_by_a_process_target"
+			s.run(time.Minute)
+			at := s.now
+			s.note(s.payment1, heapFull)
+			s.run(time.Second)
+			s.payment1.state = "dead"
+			end(s)
+			s.run(20 * time.Second)
+			s.accused(at, 12*time.Second, ClassExhaustion, "memory", "payment-1")
+			for _, ev := range s.events {
+				if ev.Verdict != nil && ev.Verdict.Class == ClassCrash {
+					t.Errorf("after %v said %s", ev.At.Sub(at), ev.Body)
+				}
+			}
+		})
+	}
+}
+
+// One that lived on after it had run out of memory, and then ends, ends of
+// something else.
+func TestEndLongAfterWantOfMemoryIsACrash(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.note(s.payment1, heapFull)
+	s.run(45 * time.Second)
+	at := s.now
+	s.payment1.state = "dead"
+	s.note(s.payment1, Fact{Kind: FactExit, Value: 139})
+	s.run(20 * time.Second)
+	s.accused(at, 5*time.Second, ClassCrash, "process_exit", "payment-1")
+}
+
+func TestWantOfMemoryThatHurtsNobodyIsNone(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.note(s.payment1, heapFull)
+	s.run(time.Minute)
+	s.nobodyAccused(false)
+}
+
+// A kill soon after one for want of memory is a failure of its own, and what is
+// told late of the first one does not make it one for want of memory.
+func TestKillSoonAfterAnOOMKillIsItsOwnFailure(t *testing.T) {
+	for name, late := range map[string]time.Duration{"calls_are_told_at_once": 0, "calls_are_told_late": 10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.payment1.watch, s.payment1.probe = true, time.Second
+			s.checkout.tells = late
+			s.run(time.Minute)
+			die := func(facts ...Fact) {
+				s.payment1.state = "dead"
+				s.note(s.payment1, facts...)
+				s.run(8 * time.Second)
+				s.payment1.restart()
+				s.run(20 * time.Second)
+			}
+			classes := func() (out []Class) {
+				for _, ev := range s.events {
+					if ev.Verdict != nil && ev.Verdict.Culprit.Name == "payment-1" && ev.Kind != contract.EventFailureCleared && (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) {
+						out = append(out, ev.Verdict.Class)
+					}
+				}
+				return out
+			}
+			die(Fact{Kind: FactOOMKill, Text: "its cgroup counted 1 out-of-memory kills"}, Fact{Kind: FactExit, Value: 137})
+			for _, c := range classes() {
+				if c != ClassExhaustion {
+					t.Errorf("the first end: said %s; %v", c, s.verdicts())
+				}
+			}
+			at := s.now
+			s.events = nil
+			die(Fact{Kind: FactExit, Value: 137})
+			s.accused(at, 3*time.Second, ClassCrash, "process_exit", "payment-1")
+			for _, c := range classes() {
+				if c != ClassCrash {
+					t.Errorf("the second end: said %s; %v", c, s.verdicts())
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,74 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// Why it ended: what a process said right before, and what it was short of.
+
+const (
+	// lastWordsWithin is how soon after a limit refused it a process must end for
+	// that to be why.
+	lastWordsWithin = 10 * time.Second
+	// lastWordsOrder: its log and its end are told by different ways.
+	lastWordsOrder = 3 * time.Second
+)
+
+// lastWords notes that n ended right after it had said that a limit refused it.
+func (p *episode) lastWords(n *entity, f *Fact) {
+	memory := f.Kind == FactOutOfMemory
+	if p.endedAfter(n, f.At, memory) || memory && p.refusesSince(n, f.At) {
+		p.remember(evLastLimit, 1, f.At, "and then it ended")
+	}
+}
+
+// endedAfter says whether n's process came to its end right after t, and by itself
+// as far as is known. Who runs out of memory may have itself killed for that:
+// virtual machines offer it.
+func (p *episode) endedAfter(n *entity, t Time, killsItself bool) bool {
+	if p.found[evExitKilled].strength > 0 && !killsItself {
+		return false
+	}
+	for _, kind := range [...]evidence{evExitCrash, evPanic, evExitKilled} {
+		if f := &p.found[kind]; f.strength > 0 && soonAfter(f.at, t) {
+			return true
+		}
+	}
+	for _, ps := range n.probes {
+		if p.found[evProcessGone].now && ps.process != nil && ps.outcome != OutcomeOK && soonAfter(ps.first, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// refusesSince says whether n's port is closed since right after t.
+func (p *episode) refusesSince(n *entity, t Time) bool {
+	for _, ps := range n.probes {
+		if p.found[evProbeRefused].now && ps.outcome == OutcomeRefused && soonAfter(ps.first, t) {
+			return true
+		}
+	}
+	s := n.calls
+	if (s == nil || s.lastFail == 0) && n.kind == kindInstance && n.service.whole != nil {
+		s = n.service.whole.calls // they only name the service
+	}
+	return p.found[evCallersRefused].now && s != nil && s.lastFail != 0 && soonAfter(s.firstFail, t)
+}
+
+func soonAfter(end, t Time) bool { return end >= t.Add(-lastWordsOrder) && end.Sub(t) < lastWordsWithin }
+
+// dealtWith says whether what happened to n, or to one of a service, at t belongs to
+// a failure that is over: callers tell late of calls that failed then.
+func (n *entity) dealtWith(t Time) bool {
+	if t == 0 || t <= n.well || n.kind != kindService {
+		return t != 0 && t <= n.well
+	}
+	for _, i := range n.service.instances {
+		if t <= i.well {
+			return true
+		}
+	}
+	return false
+}
