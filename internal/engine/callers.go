@@ -122,6 +122,7 @@ func (e *Engine) called(c *Calls) {
 	}
 	failed := c.Outcome.Failed() && !c.Outcome.Answered()
 	if caller != nil && !c.Hearsay {
+		caller.heard = e.now
 		caller.host.spoke(c.Last, e.now)
 		if len(e.cuts) > 0 {
 			e.worked(caller, c.Last)
@@ -343,7 +344,7 @@ func (e *Engine) serving(v *Served) {
 	if e.counted(v.Counted, &n.served.spanned) {
 		return
 	}
-	n.alive, n.answered = true, true
+	n.alive, n.answered, n.heard = true, true, e.now
 	n.host.spoke(v.Last, e.now)
 	if len(e.cuts) > 0 {
 		e.worked(n, v.Last)

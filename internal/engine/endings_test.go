@@ -116,3 +116,98 @@ func TestKillSoonAfterAnOOMKillIsItsOwnFailure(t *testing.T) {
 		})
 	}
 }
+
+// A heartbeat from before it was killed does not say that it lives, however long ago
+// the next one is due.
+func TestHeartbeatFromBeforeTheEndIsNoSignOfLife(t *testing.T) {
+	s := newShop(t)
+	s.payment1.interval, s.checkout.tells = 5*time.Second, 5*time.Second
+	s.run(time.Minute)
+	for s.run(step); !s.due(s.payment1.interval, s.payment1.phase); s.run(step) {
+	}
+	s.run(3500 * time.Millisecond)
+	s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.checkout.src, Callee: Callee{Address: s.payment1.addr, Direct: true},
+		Outcome: OutcomeReset, Count: 1, First: s.now, Last: s.now}}}) // somebody suspects it already
+	s.run(2200 * time.Millisecond) // and it beats once more
+	at := s.now
+	s.payment1.state = "dead"
+	s.note(s.payment1, Fact{Kind: FactExit, Value: 137})
+	s.run(20 * time.Second)
+	s.accused(at, 1500*time.Millisecond, ClassCrash, "process_exit", "payment-1")
+}
+
+// Who was killed is not well again before it is seen to live, though nobody has
+// missed it yet, nor while it only starts.
+func TestKilledOneIsNotWellBeforeItIsSeenToLive(t *testing.T) {
+	for name, c := range map[string]struct {
+		fact  Fact
+		beats bool
+	}{
+		"heartbeats_of_5_s":     {Fact{Kind: FactOOMKill, Text: "its cgroup counted 1 out-of-memory kills"}, true},
+		"nothing_but_its_spans": {Fact{Kind: FactExit, Value: 137}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.payment1.interval, s.payment1.beats, s.checkout.tells = 5*time.Second, c.beats, 5*time.Second
+			s.run(time.Minute)
+			s.payment1.state = "dead"
+			s.note(s.payment1, c.fact)
+			s.run(12 * time.Second)
+			if ev := s.first(contract.EventFailureCleared); ev != nil {
+				t.Errorf("while it was dead: %s", ev.Body)
+			}
+			s.note(s.payment1, Fact{Kind: FactStarted, Text: "Started container"})
+			s.run(5 * time.Second)
+			if ev := s.first(contract.EventFailureCleared); ev != nil {
+				t.Errorf("while it started: %s", ev.Body)
+			}
+			s.payment1.restart()
+			at := s.now
+			s.run(25 * time.Second)
+			if ev := s.first(contract.EventFailureCleared); ev == nil || ev.At.Sub(at) > 20*time.Second { // it beats every 5 s
+				t.Errorf("not cleared 20 s after it was back: %v %s", s.verdicts(), s.dump())
+			}
+			if len(s.verdicts()) != 2 {
+				t.Errorf("said more than its end: %v", s.verdicts())
+			}
+		})
+	}
+}
+
+// A word that comes late about one whose place is taken does not make it missed again.
+func TestLateWordOfOneWhosePlaceIsTakenIsNoReturn(t *testing.T) {
+	s := newShop(t)
+	s.payment1.drawn = true
+	s.payment1.draw()
+	s.run(time.Minute)
+	old := s.payment1.src
+	s.payment1.state = "dead"
+	s.note(s.payment1, Fact{Kind: FactExit, Value: 137})
+	s.run(5 * time.Second)
+	s.payment1.restart()
+	s.run(15 * time.Second)
+	s.events = nil
+	for _, kind := range []FactKind{FactStarted, FactRestarts} {
+		for n := range 2 {
+			s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: old, Kind: kind, Value: int64(n), At: s.now}}})
+			s.run(time.Second)
+		}
+	}
+	s.run(time.Minute)
+	s.nobodyAccused(false)
+}
+
+// Who ran out of memory in one request and goes on is not accused of what its callee
+// does.
+func TestWantOfMemoryInOneRequestIsNoFailure(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.note(s.payment1, heapFull)
+	s.ledger.state = "deadlock"
+	s.run(20 * time.Second)
+	for _, ev := range s.events {
+		if ev.Verdict != nil && ev.Verdict.Class == ClassExhaustion {
+			t.Errorf("said %s", ev.Body)
+		}
+	}
+}

@@ -116,7 +116,7 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 		lasted := s.failEnd.Sub(s.firstFail)
 		p.note(evStillUnavailable, weight*f.strength*clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 	}
-	if ok > 0 && s.okEnd > s.failEnd && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.slack() && weight == 1 {
+	if ok > 0 && s.okEnd > max(s.failEnd, n.ended()) && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.slack() && weight == 1 {
 		strength := ok / (ok + failed)
 		if instances > 1 && recent {
 			strength = max(1-instances*failed/(ok+failed), 0)
@@ -209,6 +209,9 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 }
 
 func (p *episode) goesOn(e *Engine, n *entity) {
+	if n.served.last <= n.ended() {
+		return // that was before
+	}
 	p.note(evProgress, 1, e.now, fmt.Sprintf("it goes on answering calls (last ended %s ago)", inWords(e.now.Sub(n.served.last))))
 }
 

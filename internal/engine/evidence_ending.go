@@ -15,11 +15,17 @@ const (
 	lastWordsOrder = 3 * time.Second
 )
 
-// lastWords notes that n ended right after it had said that a limit refused it.
+// lastWords notes that n ended right after it had said that a limit refused it, or
+// that it answers nobody since its memory ran out.
 func (p *episode) lastWords(n *entity, f *Fact) {
 	memory := f.Kind == FactOutOfMemory
-	if p.endedAfter(n, f.At, memory) || memory && p.refusesSince(n, f.At) {
+	switch {
+	case p.endedAfter(n, f.At, memory):
 		p.remember(evLastLimit, 1, f.At, "and then it ended")
+	case memory && p.closedSince(n, f.At):
+		p.remember(evLastLimit, 1, f.At, "and then its port was closed")
+	case memory && p.answersNobodySince(n, f.At):
+		p.remember(evLastLimit, p.found[evNoProgress].strength, f.At, "and then it answered nobody")
 	}
 }
 
@@ -43,21 +49,36 @@ func (p *episode) endedAfter(n *entity, t Time, killsItself bool) bool {
 	return false
 }
 
-// refusesSince says whether n's port is closed since right after t.
-func (p *episode) refusesSince(n *entity, t Time) bool {
+// closedSince says whether n's port is closed since right after t.
+func (p *episode) closedSince(n *entity, t Time) bool {
 	for _, ps := range n.probes {
 		if p.found[evProbeRefused].now && ps.outcome == OutcomeRefused && soonAfter(ps.first, t) {
 			return true
 		}
 	}
-	s := n.calls
-	if (s == nil || s.lastFail == 0) && n.kind == kindInstance && n.service.whole != nil {
-		s = n.service.whole.calls // they only name the service
-	}
-	return p.found[evCallersRefused].now && s != nil && s.lastFail != 0 && soonAfter(s.firstFail, t)
+	return p.found[evCallersRefused].now && p.failsSinceRightAfter(n, t)
 }
 
-func soonAfter(end, t Time) bool { return end >= t.Add(-lastWordsOrder) && end.Sub(t) < lastWordsWithin }
+// answersNobodySince says whether n accepts calls and answers none since right
+// after t, and waits for nobody else.
+func (p *episode) answersNobodySince(n *entity, t Time) bool {
+	return p.found[evNoProgress].now && (p.found[evCallersTimeout].now || p.found[evProbeNoAnswer].now) &&
+		p.found[evCalleeFailing].strength < suspectFrom && p.failsSinceRightAfter(n, t)
+}
+
+// failsSinceRightAfter says whether calls to n, or to its service where they name no
+// instance, fail since right after t.
+func (p *episode) failsSinceRightAfter(n *entity, t Time) bool {
+	s := n.calls
+	if (s == nil || s.lastFail == 0) && n.kind == kindInstance && n.service.whole != nil {
+		s = n.service.whole.calls
+	}
+	return s != nil && s.lastFail != 0 && soonAfter(s.firstFail, t)
+}
+
+func soonAfter(end, t Time) bool {
+	return end >= t.Add(-lastWordsOrder) && end.Sub(t) < lastWordsWithin
+}
 
 // dealtWith says whether what happened to n, or to one of a service, at t belongs to
 // a failure that is over: callers tell late of calls that failed then.
@@ -71,4 +92,15 @@ func (n *entity) dealtWith(t Time) bool {
 		}
 	}
 	return false
+}
+
+// ended is when n's process ended last, by the word of those who saw it; 0 if nobody
+// told.
+func (n *entity) ended() (last Time) {
+	for i := range n.facts {
+		if f := &n.facts[i]; f.Kind == FactOOMKill || f.Kind == FactExit && !f.Said {
+			last = max(last, f.At)
+		}
+	}
+	return last
 }

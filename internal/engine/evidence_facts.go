@@ -44,6 +44,11 @@ func (e *Engine) addFact(n *entity, f Fact) {
 	if e.now.Sub(f.At) > staleFact {
 		return
 	}
+	if f.Kind == FactStarted || f.Kind == FactRestarts {
+		if next := e.successor(n); next != nil {
+			n = next // it is who started
+		}
+	}
 	f.At = min(f.At, e.now)
 	if f.Kind == FactAlive {
 		n.alive, n.seenRun = true, f.At
@@ -62,7 +67,7 @@ func (e *Engine) addFact(n *entity, f Fact) {
 	case FactStopping:
 		e.announce(n)
 	case FactStarted:
-		n.alive = true
+		n.alive, n.started = true, f.At
 		if n.left && f.At > n.leftAt {
 			e.comeBack(n)
 		}
@@ -93,7 +98,7 @@ func (e *Engine) restartCounted(n *entity, f Fact) {
 		n.restartSeen = e.now
 		return
 	}
-	n.restartSeen = e.now
+	n.restartSeen, n.started = e.now, max(n.started, f.At)
 	if !n.beatsTell() {
 		e.begin(n, hashString(fnvOffset, fmt.Sprint("restart ", f.Value)))
 	}

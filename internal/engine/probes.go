@@ -245,7 +245,7 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 		}
 		health := ps.observer.health()
 		if ps.outcome == OutcomeOK {
-			if ps.at > p.began {
+			if ps.at > max(p.began, n.ended()) {
 				kind := evProbeOK
 				if strings.HasPrefix(ps.target, "tcp://") {
 					kind = evPortOpen
