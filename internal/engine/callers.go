@@ -34,6 +34,7 @@ type callStats struct {
 	failBegan   Time    // event time at which the latest failed call began
 	failEnd     Time    // event time at which the latest failed call ended
 	okEnd       Time    // event time at which the latest answered call ended
+	refusedFrom Time    // start of the first call that was refused since the latest answer
 	directly    Time    // engine time of the latest refusal by an instance's own address
 	callers     []callerCount
 	troubled    bool // in Engine.troubled
@@ -238,8 +239,13 @@ func (e *Engine) called(c *Calls) {
 		s.newRun(c.First, c.Last, e.now)
 	}
 	s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
-	if c.Outcome == OutcomeRefused && c.Callee.Direct {
-		s.directly = e.now
+	if c.Outcome == OutcomeRefused {
+		if s.okEnd >= s.refusedFrom || s.firstFail > s.refusedFrom {
+			s.refusedFrom = max(c.First, s.okEnd, s.firstFail)
+		}
+		if c.Callee.Direct {
+			s.directly = e.now
+		}
 	}
 	s.lastFail, s.failEnd = e.now, max(s.failEnd, c.Last)
 	s.failBegan = max(s.failBegan, c.First, min(c.Started, c.Last))

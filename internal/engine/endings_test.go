@@ -211,3 +211,24 @@ func TestWantOfMemoryInOneRequestIsNoFailure(t *testing.T) {
 		}
 	}
 }
+
+// A look at its process from before it came back from a stop in order does not say
+// that it is gone.
+func TestLookFromBeforeItCameBackIsNoEnd(t *testing.T) {
+	f, one, _ := newMachine(t, true, 0)
+	one.interval, one.callers = 5*time.Second, nil
+	f.watched(one, ProcessRunning, 2*time.Second, 20*time.Second)
+	f.announce(one, StatusReady)
+	f.watched(one, ProcessRunning, 2*time.Second, 20*time.Second)
+	f.announce(one, StatusStopping)
+	one.state = "dead"
+	f.watched(one, ProcessGone, 2*time.Second, 40*time.Second)
+	one.restart()
+	one.seq++
+	f.e.Observe(&Batch{Arrived: f.now, // an agent sends both at once
+		Probes: []Probe{{Stamp: f.stamp(), Source: one.src, Target: "process:cart-0", Outcome: OutcomeOther, Interval: 2 * time.Second, Process: &Process{State: ProcessGone, OOMKills: -1}}},
+		Beats:  []Beat{{Stamp: f.stamp(), Source: one.src, Interval: one.interval, Incarnation: one.incarnation, Seq: one.seq, Status: StatusReady}}})
+	f.run(1900 * time.Millisecond)
+	f.watched(one, ProcessRunning, 2*time.Second, 20*time.Second)
+	f.nobodyAccused(false)
+}

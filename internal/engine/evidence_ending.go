@@ -102,5 +102,34 @@ func (n *entity) ended() (last Time) {
 			last = max(last, f.At)
 		}
 	}
+	for _, ps := range n.probes {
+		if ps.process != nil && (ps.process.State == ProcessGone || ps.process.State == ProcessZombie) {
+			last = max(last, ps.first)
+		}
+	}
 	return last
+}
+
+// dead says whether n is known to have ended, and not to be back.
+func (n *entity) dead(p *episode) bool {
+	if n.kind != kindInstance || p.found[evBeating].now {
+		return false
+	}
+	lived := n.served.last
+	if n.calls != nil {
+		lived = max(lived, n.calls.okEnd)
+	}
+	for _, s := range n.streams {
+		lived = max(lived, s.heardAt())
+	}
+	return p.found[evProcessGone].now || n.ended() > lived ||
+		p.found[evSilent].now && (p.found[evCallersRefused].now || p.found[evProbeRefused].now)
+}
+
+// forgetItsLife: that it was slow, throttled or asked for too much says nothing of one
+// that has ended. Whether it ended for want of something is told by other evidence.
+func (p *episode) forgetItsLife() {
+	for _, kind := range [...]evidence{evSlow, evThrottled, evBusy, evDemand, evIOPressure, evServesErrors, evFailsShort, evCallersOverloaded, evCallersTimeout, evProgress, evCallersSucceed} {
+		p.found[kind].strength, p.found[kind].now = 0, false
+	}
 }
