@@ -129,7 +129,10 @@ func (n *entity) dead(p *episode) bool {
 // forgetItsLife: that it was slow, throttled or asked for too much says nothing of one
 // that has ended. Whether it ended for want of something is told by other evidence.
 func (p *episode) forgetItsLife() {
-	for _, kind := range [...]evidence{evSlow, evThrottled, evBusy, evDemand, evIOPressure, evServesErrors, evFailsShort, evCallersOverloaded, evCallersTimeout, evProgress, evCallersSucceed} {
+	for _, kind := range [...]evidence{
+		evSlow, evThrottled, evBusy, evCPUWait, evCPURose, evDemand, evIOPressure, evServesErrors, evFailsShort,
+		evCallersOverloaded, evCallersTimeout, evProgress, evCallersSucceed,
+	} {
 		p.found[kind].strength, p.found[kind].now = 0, false
 	}
 }
