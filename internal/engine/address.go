@@ -235,7 +235,7 @@ func (n *entity) sameSlot(m *entity) bool {
 	if n.born > m.born {
 		n, m = m, n
 	}
-	return n.touched <= m.born
+	return n.heard <= m.born
 }
 
 // serviceNamed returns the only service with a bare name, or nil.

@@ -34,6 +34,7 @@ type callStats struct {
 	failBegan   Time    // event time at which the latest failed call began
 	failEnd     Time    // event time at which the latest failed call ended
 	okEnd       Time    // event time at which the latest answered call ended
+	refusedFrom Time    // start of the first call that was refused since the latest answer
 	directly    Time    // engine time of the latest refusal by an instance's own address
 	callers     []callerCount
 	troubled    bool // in Engine.troubled
@@ -122,6 +123,7 @@ func (e *Engine) called(c *Calls) {
 	}
 	failed := c.Outcome.Failed() && !c.Outcome.Answered()
 	if caller != nil && !c.Hearsay {
+		caller.heard = e.now
 		caller.host.spoke(c.Last, e.now)
 		if len(e.cuts) > 0 {
 			e.worked(caller, c.Last)
@@ -229,7 +231,7 @@ func (e *Engine) called(c *Calls) {
 	if c.Last != 0 && e.now.Sub(c.Last) > staleCalls {
 		return // a backlog tells of another time
 	}
-	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther || n.away() || n.returnedLate(c.Last) ||
+	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther || n.away() || n.returnedLate(c.Last) || n.dealtWith(c.Last) ||
 		caller != nil && caller.starves() && !c.Outcome.Answered() {
 		return
 	}
@@ -237,8 +239,13 @@ func (e *Engine) called(c *Calls) {
 		s.newRun(c.First, c.Last, e.now)
 	}
 	s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
-	if c.Outcome == OutcomeRefused && c.Callee.Direct {
-		s.directly = e.now
+	if c.Outcome == OutcomeRefused {
+		if s.okEnd >= s.refusedFrom || s.firstFail > s.refusedFrom {
+			s.refusedFrom = max(c.First, s.okEnd, s.firstFail)
+		}
+		if c.Callee.Direct {
+			s.directly = e.now
+		}
 	}
 	s.lastFail, s.failEnd = e.now, max(s.failEnd, c.Last)
 	s.failBegan = max(s.failBegan, c.First, min(c.Started, c.Last))
@@ -343,7 +350,7 @@ func (e *Engine) serving(v *Served) {
 	if e.counted(v.Counted, &n.served.spanned) {
 		return
 	}
-	n.alive, n.answered = true, true
+	n.alive, n.answered, n.heard = true, true, e.now
 	n.host.spoke(v.Last, e.now)
 	if len(e.cuts) > 0 {
 		e.worked(n, v.Last)

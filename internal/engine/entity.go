@@ -31,6 +31,7 @@ type entity struct {
 
 	born    Time
 	touched Time // last time that anything came from or about it
+	heard   Time // last time that it gave a sign of life itself, or told of a call
 	alive   bool // was ever seen to work: who never did is not accused
 
 	answered bool // has it ever answered a call or a probe? One that starts slowly has not
@@ -66,6 +67,7 @@ type entity struct {
 	conflictAt                Time  // liveness.go: when an identity conflict was last told
 	restartCount              int64 // facts.go: restarts that its supervisor counted
 	restartSeen               Time
+	started                   Time // facts.go: when somebody last told that it was started
 
 	cutOff    *cutState // evidence_reach.go: the cut that explains why nobody hears it, or nil
 	cut       *cutState // evidence_reach.go: of a link, node or zone
@@ -75,6 +77,7 @@ type entity struct {
 	leading   Class
 	heldCause cause // of the verdict in force
 	cleared   Time  // when the latest verdict was: what was said before is dealt with
+	well      Time  // judge.go: when it was last seen to be well again after a verdict: what ended or failed before is dealt with
 
 	addresses []string // at which it is called, newest last, at most maxAddressesEach
 

@@ -28,6 +28,7 @@ type episode struct {
 	probed     bool    // restored: probes looked at the entity before
 	direct     bool    // evidence_callers.go: its own address refuses its callers, at this evaluation
 	limited    bool    // evidence_saturation.go: a limit refuses it again and again, and its own calls fail
+	dead       bool    // evidence_ending.go: it is known to have ended and not to be back, at this evaluation
 	stalls     bool    // evidence_stall.go: it is who answers nobody, at this evaluation
 	failing    float64 // probability at the last evaluation that it is a failure of the entity
 }

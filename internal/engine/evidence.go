@@ -39,6 +39,9 @@ func (e *Engine) find(n *entity) belief {
 	for _, detect := range detectors {
 		detect(e, n, p)
 	}
+	if p.dead = n.dead(p); p.dead {
+		p.forgetItsLife()
+	}
 	held := causeHealthy
 	if n.verdict != nil {
 		held = n.heldCause

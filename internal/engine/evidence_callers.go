@@ -98,6 +98,9 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 				strength = min(count/e.params.BurstCalls, 1) * min(2*share, 1) * weight // slow ones answer some in time
 			}
 			if r.kind == evCallersRefused {
+				if s.okEnd <= s.refusedFrom && weight == 1 { // what it answered before its port was closed is no answer
+					strength = min(count/e.params.BurstCalls, 1) * e.oneVoice(n, s.firstEnd)
+				}
 				p.direct = p.direct || weight == 1 && e.now.Sub(s.directly) < 2*window+s.told.slack()
 				// A port that stays closed for a moment is a slow start.
 				strength *= clamp(float64(e.now.Sub(s.firstFail))/float64(refusedFor), 0.5, 1)
@@ -109,14 +112,18 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 			p.startedBy(s.firstFail)
 		}
 	}
-	if f := &p.found[evCallersRefused]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.failEnd.Sub(s.firstFail) > stillRefusedFor {
-		p.note(evStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.failEnd.Sub(s.firstFail))))
+	refusedFrom := s.refusedFrom
+	if weight < 1 {
+		refusedFrom = s.firstFail // others behind the name answer meanwhile
+	}
+	if f := &p.found[evCallersRefused]; f.now && (s.okEnd <= refusedFrom || weight < 1) && s.failEnd.Sub(refusedFrom) > stillRefusedFor {
+		p.note(evStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.failEnd.Sub(refusedFrom))))
 	}
 	if f := &p.found[evCallersUnavailable]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.failEnd.Sub(s.firstFail) > stillRefusedFor {
 		lasted := s.failEnd.Sub(s.firstFail)
 		p.note(evStillUnavailable, weight*f.strength*clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 	}
-	if ok > 0 && s.okEnd > s.failEnd && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.slack() && weight == 1 {
+	if ok > 0 && s.okEnd > max(s.failEnd, n.ended()) && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.slack() && weight == 1 {
 		strength := ok / (ok + failed)
 		if instances > 1 && recent {
 			strength = max(1-instances*failed/(ok+failed), 0)
@@ -209,6 +216,9 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 }
 
 func (p *episode) goesOn(e *Engine, n *entity) {
+	if n.served.last <= n.ended() {
+		return // that was before
+	}
 	p.note(evProgress, 1, e.now, fmt.Sprintf("it goes on answering calls (last ended %s ago)", inWords(e.now.Sub(n.served.last))))
 }
 

@@ -44,6 +44,11 @@ func (e *Engine) addFact(n *entity, f Fact) {
 	if e.now.Sub(f.At) > staleFact {
 		return
 	}
+	if f.Kind == FactStarted || f.Kind == FactRestarts {
+		if next := e.successor(n); next != nil {
+			n = next // it is who started
+		}
+	}
 	f.At = min(f.At, e.now)
 	if f.Kind == FactAlive {
 		n.alive, n.seenRun = true, f.At
@@ -62,7 +67,7 @@ func (e *Engine) addFact(n *entity, f Fact) {
 	case FactStopping:
 		e.announce(n)
 	case FactStarted:
-		n.alive = true
+		n.alive, n.started = true, f.At
 		if n.left && f.At > n.leftAt {
 			e.comeBack(n)
 		}
@@ -93,7 +98,7 @@ func (e *Engine) restartCounted(n *entity, f Fact) {
 		n.restartSeen = e.now
 		return
 	}
-	n.restartSeen = e.now
+	n.restartSeen, n.started = e.now, max(n.started, f.At)
 	if !n.beatsTell() {
 		e.begin(n, hashString(fnvOffset, fmt.Sprint("restart ", f.Value)))
 	}
@@ -112,9 +117,10 @@ func cleanExit(status int64) bool {
 }
 
 func detectFacts(e *Engine, n *entity, p *episode) {
+	var wantOfMemory *Fact
 	for i := range n.facts {
 		f := &n.facts[i]
-		if f.At < p.began.Add(-factsBefore) || n.verdict == nil && f.At <= n.cleared {
+		if f.At < p.began.Add(-factsBefore) || n.verdict == nil && f.At <= n.cleared || n.dealtWith(f.At) {
 			continue
 		}
 		p.startedBy(f.At)
@@ -149,11 +155,15 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 			p.remember(evOverLimit, 1, f.At, f.Text)
 		case FactOutOfMemory:
 			p.remember(evOutOfMemory, 1, f.At, "it wrote: "+f.Text)
+			wantOfMemory = f
 		case FactCrashLoop:
 			p.remember(evCrashLoop, 1, f.At, f.Text)
 		case FactNodeDown:
 			p.remember(evNodeDown, 1, f.At, f.Text)
 		}
+	}
+	if wantOfMemory != nil {
+		p.lastWords(n, wantOfMemory)
 	}
 	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && n.service.announcedStops == 0 {
 		p.remember(evCrashLoop, 1, n.incarnations[len(n.incarnations)-1].first,

@@ -162,8 +162,8 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 		p.note(kind, strength, e.now, "it wrote: "+f.Text)
 		p.latest = max(p.latest, f.At)
 		p.startedBy(f.At)
-		if kind != evPoolEmpty && p.endedAfter(f.At) {
-			p.remember(evLastLimit, 1, f.At, "and then it ended")
+		if kind != evPoolEmpty {
+			p.lastWords(n, f)
 		}
 	}
 }
@@ -178,25 +178,6 @@ func (e *Engine) saysPoolEmpty(n *entity) bool {
 	}
 	return false
 }
-
-// endedAfter says whether the process came to its end by itself right after t: no
-// signal from outside is known.
-func (p *episode) endedAfter(t Time) bool {
-	for _, kind := range [...]evidence{evExitCrash, evPanic, evProcessGone} {
-		if f := &p.found[kind]; f.strength > 0 && f.at >= t.Add(-lastWordsOrder) && f.at.Sub(t) < lastWords && p.found[evExitKilled].strength == 0 {
-			return true
-		}
-	}
-	return false
-}
-
-const (
-	// lastWords is how soon after a limit refused it a process must end for that
-	// to be why.
-	lastWords = 10 * time.Second
-	// lastWordsOrder: its log and its exit come by different ways.
-	lastWordsOrder = 3 * time.Second
-)
 
 // detectServedErrors: calls that it answers fail.
 func detectServedErrors(e *Engine, n *entity, p *episode) {

@@ -71,10 +71,11 @@ func (s *stream) fresh() bool {
 
 const freshWithin = 2.0 // intervals
 
-// hurtSince is when those who ask n began to fail, if they do, else when the
-// episode began: a sign of life from before says nothing of what hurts them.
+// hurtSince is when n ended, or those who ask it began to fail, if they do, else
+// when the episode began: a sign of life from before says nothing of what hurts
+// them.
 func (e *Engine) hurtSince(n *entity, p *episode) Time {
-	since := p.began
+	since := max(p.began, n.ended())
 	if s := n.calls; s != nil && s.lastFail != 0 && e.now.Sub(s.lastFail) < e.params.CallWindow {
 		since = max(since, min(s.firstFail, e.now))
 	}

@@ -176,6 +176,9 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	if inc := n.incarnations[len(n.incarnations)-1]; inc.token != 0 && e.now.Sub(inc.first) < startingFor && n.incarnations[len(n.incarnations)-2].token != 0 {
 		p.note(evStarting, 1, e.now, fmt.Sprintf("it started %s ago", inWords(e.now.Sub(inc.first))))
 	}
+	if n.started != 0 && e.now.Sub(n.started) < startingFor && !n.answersSince(n.started) {
+		p.note(evStarting, 1, e.now, fmt.Sprintf("it was started %s ago", inWords(e.now.Sub(n.started))))
+	}
 	if s := n.service; s != nil && s.deployed != 0 && e.now.Sub(s.deployed) < deployFor && p.silent() && !p.proven() && !p.hurts() {
 		p.note(evDeploy, 1, e.now, fmt.Sprintf("%s is being rolled out", s.id.Name))
 	}

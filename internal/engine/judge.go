@@ -250,6 +250,7 @@ func (e *Engine) conclude(n *entity, b *belief) {
 			e.hold(n, n.episode, b, first)
 		}
 		e.clear(n, "it is well again")
+		n.well = e.now
 	}
 	if n.episode != nil {
 		e.endEpisode(n)
@@ -264,6 +265,10 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 	old := n.verdict
 	c := b.likeliest(class)
 	v := e.words(n, p, b, class, c)
+	if old != nil && old.Class == ClassExhaustion && c == causeDead && p.dead {
+		e.clear(n, "it ended, and not for want of that") // two failures, one after the other
+		old, v.Since = nil, max(n.ended(), v.Since)
+	}
 	if old != nil {
 		if old.Class == v.Class && v.Basis.Belief < min(old.Basis.Belief, e.params.EnterProbability) {
 			return // it is held, not surer of its shape

@@ -169,7 +169,7 @@ func (e *Engine) place(o *observer, st *Stamp) time.Duration {
 // sign takes in one sign of life.
 func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	n := s.entity
-	n.alive = true
+	n.alive, n.heard = true, e.now
 	if n.host != nil {
 		n.host.heard(n, e.now)
 	}

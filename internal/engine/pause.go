@@ -19,9 +19,10 @@ const (
 	wokenCalls = 500 * time.Millisecond
 )
 
-// neighbourWoke is when, after the failure began, somebody or something else on
-// n's machine was first seen to go on; 0 if that was not seen. Who is still
-// silent wokenWait later does not share a pause with it.
+// neighbourWoke is when, after the failure began, somebody or something on n's
+// machine, be it n's own timer, was first seen to go on; 0 if that was not seen. Who
+// still answers nobody later does not share a pause with it, and is in none that
+// lasts since the beginning.
 func (e *Engine) neighbourWoke(n *entity, p *episode) Time {
 	if p.onset == 0 {
 		return 0
@@ -31,11 +32,29 @@ func (e *Engine) neighbourWoke(n *entity, p *episode) Time {
 		after := p.onset.Add(insideFrom)
 		if n.seenRun > after {
 			p.neighbour = n.seenRun // its machine's agent is awake
+		} else if own := n.awakeSince(after); own != 0 {
+			p.neighbour = own
 		} else if n.host != nil {
 			p.neighbour = n.host.awakeAfter(n, after)
 		}
 	}
 	return p.neighbour
+}
+
+// awakeSince is when n itself beat, or was seen to run by an agent on its machine,
+// after t; 0 if it was not. Either may have been under way.
+func (n *entity) awakeSince(t Time) Time {
+	for _, s := range n.streams {
+		if at := s.heardAt(); s.kind == signBeat && s.observer.ownBeat && at.Add(-underWay) > t {
+			return at
+		}
+	}
+	for _, ps := range n.probes {
+		if ps.process != nil && ps.process.State == ProcessRunning && ps.at.Add(-underWay) > t {
+			return ps.at
+		}
+	}
+	return 0
 }
 
 // failsSince says whether n goes on failing after others on its machine were seen

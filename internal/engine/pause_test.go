@@ -127,3 +127,105 @@ func TestWhatWaitedForAPausedOneIsNoDemand(t *testing.T) {
 		})
 	}
 }
+
+// watched has a process target on p say what state it is in, each d.
+func (f *fleet) watched(p *proc, state ProcessState, every, lasts time.Duration) {
+	for end := f.now.Add(lasts); f.now < end; {
+		outcome := OutcomeOK
+		if state != ProcessRunning {
+			outcome = OutcomeOther
+		}
+		f.e.Observe(&Batch{Arrived: f.now, Probes: []Probe{{Stamp: f.stamp(), Source: p.src, Target: "process:" + p.src.Instance, Outcome: outcome, Interval: every,
+			Process: &Process{State: state, PID: 7, OOMKills: -1}}}})
+		f.run(every)
+	}
+}
+
+// Who is seen to be stopped hangs, as soon as it is known to be so for longer than
+// it takes to look into a process.
+func TestStoppedProcessHangs(t *testing.T) {
+	for name, tc := range map[string]struct {
+		look, unseen time.Duration // between looks, and before the first
+		within       time.Duration
+	}{
+		"looked_at_often":                       {time.Second, 0, 4 * time.Second},
+		"missed_before_anybody_looked":          {5 * time.Second, 3500 * time.Millisecond, 4500 * time.Millisecond},
+		"missed_only_after_somebody_had_looked": {5 * time.Second, 500 * time.Millisecond, 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, one, _ := newMachine(t, true, 0)
+			one.state = "frozen"
+			at := f.now
+			f.run(tc.unseen)
+			f.watched(one, ProcessStopped, tc.look, 15*time.Second)
+			f.accused(at, tc.within, ClassCrash, "hang", "cart-0")
+		})
+	}
+}
+
+func TestMomentaryStopIsNoHang(t *testing.T) {
+	t.Run("of_one", func(t *testing.T) {
+		for _, look := range []time.Duration{200 * time.Millisecond, time.Second, 1900 * time.Millisecond} {
+			f, one, _ := newMachine(t, true, 500*time.Millisecond)
+			one.interval = 5 * time.Second // it owes no heartbeat meanwhile
+			f.run(20 * time.Second)
+			one.state = "frozen"
+			f.watched(one, ProcessStopped, look, 1900*time.Millisecond)
+			one.state = "up"
+			f.watched(one, ProcessRunning, 5*time.Second, 20*time.Second)
+			f.nobodyAccused(true)
+		}
+	})
+	t.Run("of_all_on_its_machine", func(t *testing.T) {
+		f, one, other := newMachine(t, true, 500*time.Millisecond)
+		one.state, other.state = "frozen", "frozen"
+		for range 7 {
+			f.watched(one, ProcessStopped, 100*time.Millisecond, 100*time.Millisecond)
+			f.watched(other, ProcessStopped, 900*time.Millisecond, 900*time.Millisecond)
+		}
+		one.state, other.state = "up", "up"
+		f.watched(one, ProcessRunning, 100*time.Millisecond, 100*time.Millisecond)
+		f.watched(other, ProcessRunning, time.Second, 20*time.Second)
+		f.nobodyAccused(true)
+	})
+}
+
+// One whose timer goes on between calls that it does not answer is not paused,
+// however rarely it beats.
+func TestDeadlockOfOneThatBeatsRarelyIsToldByItsHeartbeat(t *testing.T) {
+	s := newShop(t)
+	s.ledger.interval = 5 * time.Second
+	s.run(90 * time.Second)
+	s.ledger.state = "deadlock"
+	at := s.now
+	s.run(30 * time.Second)
+	s.accused(at, 9500*time.Millisecond, ClassCrash, "hang", "ledger-1")
+}
+
+// A database that refuses for seconds on end is gone: a switch to its standby takes
+// less.
+func TestOutsideServerThatRefusesOnEndIsGone(t *testing.T) {
+	for name, tc := range map[string]struct {
+		away    time.Duration
+		accused bool
+	}{"for_good": {time.Minute, true}, "while_it_fails_over": {3 * time.Second, false}} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			db := s.add("db", "db-0")
+			db.mute, db.beats = true, false
+			s.calls(s.payment1, db)
+			s.calls(s.payment2, db)
+			s.run(time.Minute)
+			at := s.now
+			db.state = "dead"
+			s.run(tc.away)
+			db.state = "up"
+			s.run(30 * time.Second)
+			if tc.accused {
+				s.accused(at, 6*time.Second, ClassCrash, "process_exit", db.addr)
+			} else {
+				s.nobodyAccused(true)
+			}
+		})
+	}
+}

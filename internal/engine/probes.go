@@ -245,7 +245,7 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 		}
 		health := ps.observer.health()
 		if ps.outcome == OutcomeOK {
-			if ps.at > p.began {
+			if ps.at > max(p.began, n.ended()) {
 				kind := evProbeOK
 				if strings.HasPrefix(ps.target, "tcp://") {
 					kind = evPortOpen
@@ -304,7 +304,7 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 		}
 		switch ps.process.State {
 		case ProcessGone, ProcessZombie:
-			if n.alive {
+			if n.alive && (n.returned == 0 || ps.at > n.returned.Add(stillThere)) { // else it is a look from before it came back
 				p.blame(evProcessGone, 1, e.now, fmt.Sprintf("process %s is gone", ps.processName()))
 				p.startedBy(ps.first)
 			}

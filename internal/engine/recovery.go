@@ -26,7 +26,7 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[groupCallers] && !e.callersAgain(n) {
 		return false
 	}
-	if p.bad[groupRuntime] && !replaced && !e.runsAgain(n, p) {
+	if (p.bad[groupRuntime] || p.bad[groupEnding]) && !replaced && !e.runsAgain(n, p) {
 		return false
 	}
 	if p.bad[groupIntegrity] && !e.rightAgain(n) {
@@ -129,23 +129,29 @@ const recoveredSooner = 5
 
 // runsAgain: after an exit or a kill, some sign of life came.
 func (e *Engine) runsAgain(n *entity, p *episode) bool {
-	ended := p.onset
-	for i := range n.facts {
-		if k := n.facts[i].Kind; k == FactExit || k == FactOOMKill {
-			ended = max(ended, n.facts[i].At)
-		}
-	}
+	ended := max(p.onset, n.ended())
 	for _, ps := range n.probes {
 		if ps.process != nil && e.current(ps) {
 			return ps.process.State == ProcessRunning
 		}
 	}
 	for _, s := range n.streams {
-		if s.fresh() && s.heardAt() > ended.Add(time.Second) {
+		if s.fresh() && s.heardAt() > ended.Add(time.Second) && !n.saysStarting {
 			return true
 		}
 	}
-	return len(n.streams) == 0 && e.callersAgain(n) && n.calls != nil
+	// Who was started anew and does not say more may yet fail to start.
+	return n.answersSince(ended.Add(time.Second)) || n.started > ended && e.now.Sub(n.started) >= e.params.RecoveryCalls
+}
+
+// answersSince says whether n answered somebody after t.
+func (n *entity) answersSince(t Time) bool {
+	for _, ps := range n.probes {
+		if ps.process == nil && ps.lastOK > t {
+			return true
+		}
+	}
+	return n.served.last > t || n.calls != nil && n.calls.okEnd > t
 }
 
 // heardAt is the engine's time at the latest sign.

@@ -53,7 +53,7 @@ func (e *Engine) newInstance(src *Source) *entity {
 		e.alias(src, n)
 		return n
 	}
-	n := &entity{kind: kindInstance, key: src.Key, src: src, service: s, born: e.now, touched: e.now}
+	n := &entity{kind: kindInstance, key: src.Key, src: src, service: s, born: e.now, touched: e.now, heard: e.now}
 	e.locate(n, src)
 	e.add(n)
 	// Who told less until now meant this one.
@@ -109,7 +109,7 @@ func (e *Engine) successor(n *entity) *entity {
 	}
 	for i := len(n.service.instances) - 1; i >= 0; i-- {
 		m := n.service.instances[i]
-		if m == n || !m.alive || m.born <= n.born || m.born < n.touched {
+		if m == n || !m.alive || m.born <= n.born || m.born < n.heard {
 			continue
 		}
 		if n.src.Volatile && m.src.Volatile && n.src.PodUID == "" && n.src.Host == m.src.Host ||

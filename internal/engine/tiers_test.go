@@ -81,6 +81,19 @@ func TestTwoTiersGiveTheVerdictsOfOneProcess(t *testing.T) {
 			gone(z, OutcomeRefused)
 			fact(z, FactOOMKill, 0, "its cgroup counted 1 out-of-memory kill")
 		}, []string{"instance " + who + ": resource_exhaustion"}},
+		"ends_for_want_of_memory": {func(z *zones) {
+			fact(z, FactOutOfMemory, 0, "java.lang.OutOfMemoryError: Java heap space")
+			gone(z, OutcomeRefused)
+		}, []string{"instance " + who + ": resource_exhaustion"}},
+		"ends_for_want_of_memory_with_a_status": {func(z *zones) {
+			gone(z, OutcomeRefused)
+			fact(z, FactOutOfMemory, 0, "java.lang.OutOfMemoryError: Java heap space")
+			fact(z, FactExit, 3, "")
+		}, []string{"instance " + who + ": resource_exhaustion"}},
+		"hangs_for_want_of_memory": {func(z *zones) {
+			fact(z, FactOutOfMemory, 0, "java.lang.OutOfMemoryError: GC overhead limit exceeded")
+			gone(z, OutcomeTimeout)
+		}, []string{"instance " + who + ": resource_exhaustion"}},
 		"fails_by_itself": {func(z *zones) {
 			z.answer = func(_, to *zoned) Outcome {
 				if to.src.Instance == who && z.rand.Float64() < 0.7 {

@@ -9,9 +9,6 @@ import "time"
 // pass by itself.
 
 const (
-	// stoppedWait is how long somebody may stop a process for: to move its
-	// machine, or to look into it.
-	stoppedWait = 2 * time.Second
 	// asleepWait is how long one is given whose whole machine may have stopped:
 	// hypervisors pause machines for seconds.
 	asleepWait = 10 * time.Second
@@ -42,12 +39,13 @@ func (e *Engine) wait(n *entity, p *episode, class Class) time.Duration {
 	case n.kind == kindService:
 		return serviceWait // one of its instances may turn out to be the one
 	case class == ClassCrash && p.onlyRefused():
-		if n.kind != kindInstance {
+		switch {
+		case p.found[evStillRefused].now:
+			return e.params.EnterFor // it has lasted for longer than that already
+		case n.kind != kindInstance:
 			return 2 * refusedWait
 		}
 		return refusedWait // a switch to a standby takes moments
-	case class == ClassCrash && p.found[evProcessStopped].now:
-		return stoppedWait
 	case class == ClassExhaustion && p.found[evCallersOverloaded].strength > 0:
 		return overloadedWait
 	case class == ClassPartition:
@@ -85,7 +83,10 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
 	lasted := p.lasted(n, e.now, 0)
 	switch b.likeliest(ClassCrash) {
 	case causeHang:
-		return !p.found[evProcessStopped].now && lasted < e.pauseOf(n, p)
+		if p.found[evProcessStopped].now {
+			return e.stopMayPass(n, p)
+		}
+		return lasted < e.pauseOf(n, p)
 	case causeNotListening:
 		return n.kind == kindInstance && (p.found[evBeating].now || e.pauseOf(n, p) == asleepWait) && lasted < drainsFor && !p.refusedItself()
 	case causeDead:
@@ -137,16 +138,16 @@ func (e *Engine) pauseOf(n *entity, p *episode) time.Duration {
 	if n.kind != kindInstance {
 		return asleepWait
 	}
+	wait := asleepWait
 	if hidden, beats := n.beatsThroughout(p.onset); beats {
-		return min(hidden, asleepWait) // its timers run: it does not stand still
-	}
-	if e.hostAsleep(n) {
+		wait = min(hidden, asleepWait) // its timers run: it does not stand still
+	} else if e.hostAsleep(n) {
 		return asleepWait
 	}
 	if woke := e.neighbourWoke(n, p); woke != 0 && p.failsSince(n, e.now, woke) {
-		return pauseWait
+		wait = min(wait, pauseWait)
 	}
-	return asleepWait
+	return wait
 }
 
 // lasted is how long the failure has lasted, at most since t, by the times of

@@ -1,0 +1,95 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// saidOf lists what was said of p, one after the other.
+func (f *fleet) saidOf(p *proc) (out []string) {
+	for _, ev := range f.events {
+		if (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) && ev.Verdict.Culprit.Name == p.src.Instance {
+			if s := fmt.Sprintf("%s/%s", ev.Verdict.Class, ev.Verdict.Subclass); ev.Verdict.Class != ClassUnknown && (len(out) == 0 || out[len(out)-1] != s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// throttled lets p's quota throttle it for d: it answers late, and its callers give
+// up on some calls.
+func (f *fleet) throttled(p, caller *proc, d time.Duration) {
+	callers := p.callers
+	p.callers = nil // told below
+	defer func() { p.callers = callers }()
+	for end := f.now.Add(d); f.now < end; {
+		f.e.Observe(&Batch{Arrived: f.now,
+			Probes: []Probe{{Stamp: f.stamp(), Source: p.src, Target: "process:" + p.src.Instance, Outcome: OutcomeOK, Interval: time.Second,
+				Process: &Process{State: ProcessRunning, PID: int64(p.incarnation), Throttled: 0.9, OOMKills: -1}}},
+			Calls: []Calls{
+				{Caller: caller.src, Callee: Callee{Address: p.addr, Direct: true}, Outcome: OutcomeTimeout, Count: 2, First: f.now.Add(-time.Second), Last: f.now},
+				{Caller: caller.src, Callee: Callee{Address: p.addr, Direct: true}, Outcome: OutcomeOK, Count: 8, Slow: 8, First: f.now.Add(-time.Second), Last: f.now},
+			},
+			Served: []Served{{Source: p.src, OK: 8, Slow: 8, Last: f.now}}})
+		f.run(time.Second)
+	}
+}
+
+// Who is starved and then killed from outside has failed twice: first for want of
+// what it was short of, then by the kill.
+func TestStarvedOneThatIsKilledFailsTwice(t *testing.T) {
+	for name, c := range map[string]struct {
+		facts []Fact
+		watch bool
+	}{
+		"by_its_exit_status":    {[]Fact{{Kind: FactExit, Value: 137}}, false},
+		"by_a_process_target":   {nil, true},
+		"by_a_fault_of_its_own": {[]Fact{{Kind: FactExit, Value: 139}}, false},
+		"by_nothing_but_calls":  {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.run(time.Minute)
+			at := s.now
+			s.throttled(s.payment1, s.checkout, 15*time.Second)
+			s.accused(at, 12*time.Second, ClassExhaustion, "cpu", "payment-1")
+			killed := s.now
+			s.payment1.watch = c.watch
+			s.payment1.state = "dead"
+			s.note(s.payment1, c.facts...)
+			s.run(20 * time.Second)
+			if got := s.saidOf(s.payment1); !slices.Equal(got, []string{"resource_exhaustion/cpu", "crash/process_exit"}) {
+				t.Errorf("said %v; %s", got, s.dump())
+			}
+			for _, ev := range s.events {
+				if ev.Kind == contract.EventFailureRevised {
+					t.Logf("after %v: %s", ev.At.Sub(killed), ev.Body)
+				}
+			}
+		})
+	}
+}
+
+// Who is ended for want of what it was short of has failed once.
+func TestStarvedOneThatEndsForItFailsOnce(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.note(s.payment1, heapFull)
+	s.throttled(s.payment1, s.checkout, 8*time.Second)
+	s.payment1.state = "dead"
+	s.note(s.payment1, Fact{Kind: FactOOMKill, Text: "its cgroup counted 1 out-of-memory kills"}, Fact{Kind: FactExit, Value: 137})
+	s.run(20 * time.Second)
+	for _, said := range s.saidOf(s.payment1) {
+		if said == "crash/process_exit" {
+			t.Errorf("said %v", s.saidOf(s.payment1))
+		}
+	}
+}

@@ -1,0 +1,234 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// note hands the engine facts about p, now.
+func (f *fleet) note(p *proc, facts ...Fact) {
+	for i := range facts {
+		facts[i].Source, facts[i].At = p.src, f.now
+	}
+	f.e.Observe(&Batch{Arrived: f.now, Facts: facts})
+}
+
+var heapFull = Fact{Kind: FactOutOfMemory, Text: "java.lang.OutOfMemoryError: Java heap space"}
+
+// A process that says that its memory ran out and then ends did so for want of it,
+// however the end shows.
+func TestEndForWantOfMemoryIsNoCrash(t *testing.T) {
+	for name, end := range map[string]func(s *shop){
+		"seen_by_its_callers":          func(*shop) {},
+		"seen_by_a_process_target":     func(s *shop) { s.payment1.watch = true },
+		"seen_by_its_exit_status":      func(s *shop) { s.note(s.payment1, Fact{Kind: FactExit, Value: 3}) },
+		"aborted":                      func(s *shop) { s.note(s.payment1, Fact{Kind: FactExit, Value: 134}) },
+		"killed_by_its_own_hook":       func(s *shop) { s.note(s.payment1, Fact{Kind: FactExit, Value: 137}) },
+		"it_wrote_a_panic_as_well":     func(s *shop) { s.note(s.payment1, Fact{Kind: FactPanic, Text: "fatal error"}) },
+		"called_by_nobody_but_a_probe": func(s *shop) { s.payment1.callers, s.payment1.probe = nil, time.Second },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.payment1.watch = name == "seen_by_a_process_target"
+			s.run(time.Minute)
+			at := s.now
+			s.note(s.payment1, heapFull)
+			s.run(time.Second)
+			s.payment1.state = "dead"
+			end(s)
+			s.run(20 * time.Second)
+			s.accused(at, 12*time.Second, ClassExhaustion, "memory", "payment-1")
+			for _, ev := range s.events {
+				if ev.Verdict != nil && ev.Verdict.Class == ClassCrash {
+					t.Errorf("after %v said %s", ev.At.Sub(at), ev.Body)
+				}
+			}
+		})
+	}
+}
+
+// One that lived on after it had run out of memory, and then ends, ends of
+// something else.
+func TestEndLongAfterWantOfMemoryIsACrash(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.note(s.payment1, heapFull)
+	s.run(45 * time.Second)
+	at := s.now
+	s.payment1.state = "dead"
+	s.note(s.payment1, Fact{Kind: FactExit, Value: 139})
+	s.run(20 * time.Second)
+	s.accused(at, 5*time.Second, ClassCrash, "process_exit", "payment-1")
+}
+
+func TestWantOfMemoryThatHurtsNobodyIsNone(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.note(s.payment1, heapFull)
+	s.run(time.Minute)
+	s.nobodyAccused(false)
+}
+
+// A kill soon after one for want of memory is a failure of its own, and what is
+// told late of the first one does not make it one for want of memory.
+func TestKillSoonAfterAnOOMKillIsItsOwnFailure(t *testing.T) {
+	for name, late := range map[string]time.Duration{"calls_are_told_at_once": 0, "calls_are_told_late": 10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.payment1.watch, s.payment1.probe = true, time.Second
+			s.checkout.tells = late
+			s.run(time.Minute)
+			die := func(facts ...Fact) {
+				s.payment1.state = "dead"
+				s.note(s.payment1, facts...)
+				s.run(8 * time.Second)
+				s.payment1.restart()
+				s.run(20 * time.Second)
+			}
+			classes := func() (out []Class) {
+				for _, ev := range s.events {
+					if ev.Verdict != nil && ev.Verdict.Culprit.Name == "payment-1" && ev.Kind != contract.EventFailureCleared && (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) {
+						out = append(out, ev.Verdict.Class)
+					}
+				}
+				return out
+			}
+			die(Fact{Kind: FactOOMKill, Text: "its cgroup counted 1 out-of-memory kills"}, Fact{Kind: FactExit, Value: 137})
+			for _, c := range classes() {
+				if c != ClassExhaustion {
+					t.Errorf("the first end: said %s; %v", c, s.verdicts())
+				}
+			}
+			at := s.now
+			s.events = nil
+			die(Fact{Kind: FactExit, Value: 137})
+			s.accused(at, 3*time.Second, ClassCrash, "process_exit", "payment-1")
+			for _, c := range classes() {
+				if c != ClassCrash {
+					t.Errorf("the second end: said %s; %v", c, s.verdicts())
+				}
+			}
+		})
+	}
+}
+
+// A heartbeat from before it was killed does not say that it lives, however long ago
+// the next one is due.
+func TestHeartbeatFromBeforeTheEndIsNoSignOfLife(t *testing.T) {
+	s := newShop(t)
+	s.payment1.interval, s.checkout.tells = 5*time.Second, 5*time.Second
+	s.run(time.Minute)
+	for s.run(step); !s.due(s.payment1.interval, s.payment1.phase); s.run(step) {
+	}
+	s.run(3500 * time.Millisecond)
+	s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.checkout.src, Callee: Callee{Address: s.payment1.addr, Direct: true},
+		Outcome: OutcomeReset, Count: 1, First: s.now, Last: s.now}}}) // somebody suspects it already
+	s.run(2200 * time.Millisecond) // and it beats once more
+	at := s.now
+	s.payment1.state = "dead"
+	s.note(s.payment1, Fact{Kind: FactExit, Value: 137})
+	s.run(20 * time.Second)
+	s.accused(at, 1500*time.Millisecond, ClassCrash, "process_exit", "payment-1")
+}
+
+// Who was killed is not well again before it is seen to live, though nobody has
+// missed it yet, nor while it only starts.
+func TestKilledOneIsNotWellBeforeItIsSeenToLive(t *testing.T) {
+	for name, c := range map[string]struct {
+		fact  Fact
+		beats bool
+	}{
+		"heartbeats_of_5_s":     {Fact{Kind: FactOOMKill, Text: "its cgroup counted 1 out-of-memory kills"}, true},
+		"nothing_but_its_spans": {Fact{Kind: FactExit, Value: 137}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.payment1.interval, s.payment1.beats, s.checkout.tells = 5*time.Second, c.beats, 5*time.Second
+			s.run(time.Minute)
+			s.payment1.state = "dead"
+			s.note(s.payment1, c.fact)
+			s.run(12 * time.Second)
+			if ev := s.first(contract.EventFailureCleared); ev != nil {
+				t.Errorf("while it was dead: %s", ev.Body)
+			}
+			s.note(s.payment1, Fact{Kind: FactStarted, Text: "Started container"})
+			s.run(5 * time.Second)
+			if ev := s.first(contract.EventFailureCleared); ev != nil {
+				t.Errorf("while it started: %s", ev.Body)
+			}
+			s.payment1.restart()
+			at := s.now
+			s.run(25 * time.Second)
+			if ev := s.first(contract.EventFailureCleared); ev == nil || ev.At.Sub(at) > 20*time.Second { // it beats every 5 s
+				t.Errorf("not cleared 20 s after it was back: %v %s", s.verdicts(), s.dump())
+			}
+			if len(s.verdicts()) != 2 {
+				t.Errorf("said more than its end: %v", s.verdicts())
+			}
+		})
+	}
+}
+
+// A word that comes late about one whose place is taken does not make it missed again.
+func TestLateWordOfOneWhosePlaceIsTakenIsNoReturn(t *testing.T) {
+	s := newShop(t)
+	s.payment1.drawn = true
+	s.payment1.draw()
+	s.run(time.Minute)
+	old := s.payment1.src
+	s.payment1.state = "dead"
+	s.note(s.payment1, Fact{Kind: FactExit, Value: 137})
+	s.run(5 * time.Second)
+	s.payment1.restart()
+	s.run(15 * time.Second)
+	s.events = nil
+	for _, kind := range []FactKind{FactStarted, FactRestarts} {
+		for n := range 2 {
+			s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: old, Kind: kind, Value: int64(n), At: s.now}}})
+			s.run(time.Second)
+		}
+	}
+	s.run(time.Minute)
+	s.nobodyAccused(false)
+}
+
+// Who ran out of memory in one request and goes on is not accused of what its callee
+// does.
+func TestWantOfMemoryInOneRequestIsNoFailure(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.note(s.payment1, heapFull)
+	s.ledger.state = "deadlock"
+	s.run(20 * time.Second)
+	for _, ev := range s.events {
+		if ev.Verdict != nil && ev.Verdict.Class == ClassExhaustion {
+			t.Errorf("said %s", ev.Body)
+		}
+	}
+}
+
+// A look at its process from before it came back from a stop in order does not say
+// that it is gone.
+func TestLookFromBeforeItCameBackIsNoEnd(t *testing.T) {
+	f, one, _ := newMachine(t, true, 0)
+	one.interval, one.callers = 5*time.Second, nil
+	f.watched(one, ProcessRunning, 2*time.Second, 20*time.Second)
+	f.announce(one, StatusReady)
+	f.watched(one, ProcessRunning, 2*time.Second, 20*time.Second)
+	f.announce(one, StatusStopping)
+	one.state = "dead"
+	f.watched(one, ProcessGone, 2*time.Second, 40*time.Second)
+	one.restart()
+	one.seq++
+	f.e.Observe(&Batch{Arrived: f.now, // an agent sends both at once
+		Probes: []Probe{{Stamp: f.stamp(), Source: one.src, Target: "process:cart-0", Outcome: OutcomeOther, Interval: 2 * time.Second, Process: &Process{State: ProcessGone, OOMKills: -1}}},
+		Beats:  []Beat{{Stamp: f.stamp(), Source: one.src, Interval: one.interval, Incarnation: one.incarnation, Seq: one.seq, Status: StatusReady}}})
+	f.run(1900 * time.Millisecond)
+	f.watched(one, ProcessRunning, 2*time.Second, 20*time.Second)
+	f.nobodyAccused(false)
+}

@@ -1,0 +1,138 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// Why it ended: what a process said right before, and what it was short of.
+
+const (
+	// lastWordsWithin is how soon after a limit refused it a process must end for
+	// that to be why.
+	lastWordsWithin = 10 * time.Second
+	// lastWordsOrder: its log and its end are told by different ways.
+	lastWordsOrder = 3 * time.Second
+)
+
+// lastWords notes that n ended right after it had said that a limit refused it, or
+// that it answers nobody since its memory ran out.
+func (p *episode) lastWords(n *entity, f *Fact) {
+	memory := f.Kind == FactOutOfMemory
+	switch {
+	case p.endedAfter(n, f.At, memory):
+		p.remember(evLastLimit, 1, f.At, "and then it ended")
+	case memory && p.closedSince(n, f.At):
+		p.remember(evLastLimit, 1, f.At, "and then its port was closed")
+	case memory && p.answersNobodySince(n, f.At):
+		p.remember(evLastLimit, p.found[evNoProgress].strength, f.At, "and then it answered nobody")
+	}
+}
+
+// endedAfter says whether n's process came to its end right after t, and by itself
+// as far as is known. Who runs out of memory may have itself killed for that:
+// virtual machines offer it.
+func (p *episode) endedAfter(n *entity, t Time, killsItself bool) bool {
+	if p.found[evExitKilled].strength > 0 && !killsItself {
+		return false
+	}
+	for _, kind := range [...]evidence{evExitCrash, evPanic, evExitKilled} {
+		if f := &p.found[kind]; f.strength > 0 && soonAfter(f.at, t) {
+			return true
+		}
+	}
+	for _, ps := range n.probes {
+		if p.found[evProcessGone].now && ps.process != nil && ps.outcome != OutcomeOK && soonAfter(ps.first, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// closedSince says whether n's port is closed since right after t.
+func (p *episode) closedSince(n *entity, t Time) bool {
+	for _, ps := range n.probes {
+		if p.found[evProbeRefused].now && ps.outcome == OutcomeRefused && soonAfter(ps.first, t) {
+			return true
+		}
+	}
+	return p.found[evCallersRefused].now && p.failsSinceRightAfter(n, t)
+}
+
+// answersNobodySince says whether n accepts calls and answers none since right
+// after t, and waits for nobody else.
+func (p *episode) answersNobodySince(n *entity, t Time) bool {
+	return p.found[evNoProgress].now && (p.found[evCallersTimeout].now || p.found[evProbeNoAnswer].now) &&
+		p.found[evCalleeFailing].strength < suspectFrom && p.failsSinceRightAfter(n, t)
+}
+
+// failsSinceRightAfter says whether calls to n, or to its service where they name no
+// instance, fail since right after t.
+func (p *episode) failsSinceRightAfter(n *entity, t Time) bool {
+	s := n.calls
+	if (s == nil || s.lastFail == 0) && n.kind == kindInstance && n.service.whole != nil {
+		s = n.service.whole.calls
+	}
+	return s != nil && s.lastFail != 0 && soonAfter(s.firstFail, t)
+}
+
+func soonAfter(end, t Time) bool {
+	return end >= t.Add(-lastWordsOrder) && end.Sub(t) < lastWordsWithin
+}
+
+// dealtWith says whether what happened to n, or to one of a service, at t belongs to
+// a failure that is over: callers tell late of calls that failed then.
+func (n *entity) dealtWith(t Time) bool {
+	if t == 0 || t <= n.well || n.kind != kindService {
+		return t != 0 && t <= n.well
+	}
+	for _, i := range n.service.instances {
+		if t <= i.well {
+			return true
+		}
+	}
+	return false
+}
+
+// ended is when n's process ended last, by the word of those who saw it; 0 if nobody
+// told.
+func (n *entity) ended() (last Time) {
+	for i := range n.facts {
+		if f := &n.facts[i]; f.Kind == FactOOMKill || f.Kind == FactExit && !f.Said {
+			last = max(last, f.At)
+		}
+	}
+	for _, ps := range n.probes {
+		if ps.process != nil && (ps.process.State == ProcessGone || ps.process.State == ProcessZombie) {
+			last = max(last, ps.first)
+		}
+	}
+	return last
+}
+
+// dead says whether n is known to have ended, and not to be back.
+func (n *entity) dead(p *episode) bool {
+	if n.kind != kindInstance || p.found[evBeating].now {
+		return false
+	}
+	lived := n.served.last
+	if n.calls != nil {
+		lived = max(lived, n.calls.okEnd)
+	}
+	for _, s := range n.streams {
+		lived = max(lived, s.heardAt())
+	}
+	return p.found[evProcessGone].now || n.ended() > lived ||
+		p.found[evSilent].now && (p.found[evCallersRefused].now || p.found[evProbeRefused].now)
+}
+
+// forgetItsLife: that it was slow, throttled or asked for too much says nothing of one
+// that has ended. Whether it ended for want of something is told by other evidence.
+func (p *episode) forgetItsLife() {
+	for _, kind := range [...]evidence{
+		evSlow, evThrottled, evBusy, evCPUWait, evCPURose, evDemand, evIOPressure, evServesErrors, evFailsShort,
+		evCallersOverloaded, evCallersTimeout, evProgress, evCallersSucceed,
+	} {
+		p.found[kind].strength, p.found[kind].now = 0, false
+	}
+}
