@@ -173,7 +173,8 @@ func (s *queueState) progress(q *Queue, gap time.Duration, now Time, learn bool)
 			s.rate += (per - s.rate) / queueMemory
 		}
 	case q.Waiting > 0 && s.still == 0 && s.reads > 0:
-		s.still, s.began = s.told, s.waiting
+		// What was not told meanwhile may have been read.
+		s.still, s.began = now.Add(-min(gap, s.every)), s.waiting
 	}
 }
 

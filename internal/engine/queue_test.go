@@ -22,6 +22,9 @@ type mailQueue struct {
 	silent    bool    // the broker tells no count of what was read
 	spans     bool    // the mailers send spans
 	committed time.Duration
+	unheard   bool // what the broker tells does not arrive
+	stale     bool // and then what it told last comes first
+	last      Queue
 }
 
 func newMailQueue(t *testing.T, mailers int) *mailQueue {
@@ -60,7 +63,14 @@ func (q *mailQueue) flow(d time.Duration) {
 			if q.silent {
 				told.Read = -1
 			}
-			b.Queues = append(b.Queues, told)
+			switch {
+			case q.unheard:
+			case q.stale:
+				q.last.Waiting++
+				b.Queues, q.stale = append(b.Queues, q.last), false
+			default:
+				b.Queues, q.last = append(b.Queues, told), told
+			}
 		}
 		q.e.Observe(b)
 		q.run(time.Second)
@@ -95,6 +105,19 @@ func TestQueueTellsItsReaders(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTelemetryThatCameLateIsNoHabitOfReadingNothing(t *testing.T) {
+	q := newMailQueue(t, 1)
+	q.flow(2 * time.Minute)
+	q.unheard = true
+	q.flow(30 * time.Second)
+	q.unheard, q.stale = false, true
+	q.flow(time.Minute)
+	at := q.now
+	q.each = 0
+	q.flow(45 * time.Second)
+	q.accused(at, 45*time.Second, ClassCrash, "hang", "mailer-1")
 }
 
 func TestQueueThatIsWorkedOffIsNoFailure(t *testing.T) {
