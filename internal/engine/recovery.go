@@ -26,6 +26,9 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[groupCallers] && !e.callersAgain(n) {
 		return false
 	}
+	if p.found[evMissed].now {
+		return false
+	}
 	if (p.bad[groupRuntime] || p.bad[groupEnding]) && !replaced && !e.runsAgain(n, p) {
 		return false
 	}

@@ -65,7 +65,7 @@ func (r *logResource) line(lr plog.LogRecord) {
 			return
 		}
 	}
-	says := words().read(s)
+	says := words().read(s).settled()
 	detail, text := "", s
 	if severity >= plog.SeverityNumberWarn {
 		var more meaning

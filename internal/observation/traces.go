@@ -190,7 +190,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		}
 		if failed {
 			sc.served.Failed++
-			if (outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther) && !passedOn {
+			if (outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther) && !passedOn && !sc.waited(span, kind) {
 				sc.served.Faults++
 			}
 		} else {
@@ -226,6 +226,18 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		sc.served.Slow++
 	}
 	return true
+}
+
+// waited says whether a call that failed took far longer than such calls usually
+// do. It waited for something, if only for a connection of which no span tells: that
+// is no wrong answer in time.
+func (sc *scratch) waited(span ptrace.Span, kind ptrace.SpanKind) bool {
+	d, ok := duration(span)
+	if !ok {
+		return false
+	}
+	_, tail := sc.kind(span, kind, nil)
+	return tail.Slow(d)
 }
 
 // lost says whether the caller gave up waiting: what it asked for may have arrived.
