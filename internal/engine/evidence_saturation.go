@@ -54,7 +54,11 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 	for kind := range NumLevels {
 		switch {
 		case n.levels.short(kind, e.now):
-			p.short(e, kind, &n.levels[kind], "its", 1)
+			strength := 1.0
+			if kind == LevelPool && e.poolStands(n, n.levels[kind].at) {
+				strength = 1 - passedOn
+			}
+			p.short(e, kind, &n.levels[kind], "its", strength)
 		case n.host != nil && n.host.levels.short(kind, e.now) && levelRules[kind].ofHost:
 			p.short(e, kind, &n.host.levels[kind], "its host's", hostShort)
 		}
@@ -159,6 +163,9 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 			strength *= 1 - passedOn
 		}
 		strength *= 1 - passedOn*p.found[evCalleeFailing].strength
+		if kind == evPoolEmpty && e.poolStands(n, f.At) {
+			strength *= 1 - passedOn
+		}
 		p.note(kind, strength, e.now, "it wrote: "+f.Text)
 		p.latest = max(p.latest, f.At)
 		p.startedBy(f.At)
@@ -167,6 +174,34 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 		}
 	}
 }
+
+// poolStands says whether those who held the pool at a time made no progress: one
+// that n calls had answered nothing for long, and calls to it have failed since, or
+// nobody had. It keeps them, then.
+func (e *Engine) poolStands(n *entity, at Time) bool {
+	if at <= n.stood {
+		return true
+	}
+	some, all := false, true
+	fails := n.eachCallee(func(ed *edge) bool {
+		if ed.rate.known < rateKnown || e.now.Sub(ed.used) > e.params.LeaveFor {
+			return false
+		}
+		stood := ed.stoodUntil(at)
+		some, all = true, all && stood
+		return stood && ed.lastFail > ed.okEnd
+	})
+	return fails || some && all
+}
+
+// stoodUntil says whether none of the calls was answered for long before t.
+func (ed *edge) stoodUntil(t Time) bool {
+	quiet := t.Sub(ed.okEnd)
+	return ed.okEnd != 0 && quiet >= poolStandsFor && ed.rate.known >= rateKnown && ed.rate.usual*quiet.Seconds() >= stallSure
+}
+
+// poolStandsFor is how long none of its calls to somebody must have been answered.
+const poolStandsFor = 1500 * time.Millisecond
 
 // saysPoolEmpty says whether n has just said that a pool of its own has nothing
 // left: calls that it then makes go nowhere.

@@ -280,3 +280,20 @@ func TestLine(t *testing.T) {
 		}
 	}
 }
+
+// A kernel's log is its host's: whose process it ended is told by the pid.
+func TestLogs_the_kernel_tells_whose_process_it_ended(t *testing.T) {
+	for body, want := range map[string]int{
+		"[14377.56] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),task_memcg=/shop/payment,task=node,pid=4711,uid=0": 1,
+		"Memory cgroup out of memory: Killed process 4711 (node) total-vm:1kB":                                              1,
+		"Memory cgroup out of memory: Killed process 4712 (node) total-vm:1kB":                                              0,
+	} {
+		x := New(Settings{})
+		x.Source(resource(t, attrs{"service.name": "payment", "host.name": "node-1", "process.pid": 4711}))
+		var b engine.Batch
+		x.Logs(logOf(t, attrs{"host.name": "node-1"}, noSeverity, body, nil), testNow, &b)
+		if len(b.Facts) != want || want > 0 && (b.Facts[0].Kind != engine.FactOOMKill || b.Facts[0].Source.Service.Name != "payment") {
+			t.Errorf("%q: %+v", body, b.Facts)
+		}
+	}
+}

@@ -137,7 +137,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	client := kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer
 	outcome, failed := engine.OutcomeOK, errored
 	var peer *callee
-	passedOn := false
+	passedOn, said := false, meaning(0)
 	if hasCodes(kind) || errored {
 		v := &sc.v
 		*v = view{}
@@ -157,12 +157,16 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			} else if errored {
 				sc.overhear(span, kind, &t)
 			}
-			passedOn = t.says&ofAnother != 0
+			said = t.says
+			passedOn = said&ofAnother != 0
 			sc.ownWant(span, kind, &t)
 		}
 		if client {
 			peer = sc.callee(&id)
-			outcome = sc.gaveUp(span, kind, peer, outcome)
+			if outcome == engine.OutcomeCanceled || outcome == engine.OutcomeReset {
+				_, tail := sc.kind(span, kind, peer)
+				outcome = gaveUp(span, outcome, said, tail)
+			}
 		}
 	}
 	trace := traceHash(span.TraceID())
@@ -190,7 +194,10 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		}
 		if failed {
 			sc.served.Failed++
-			if (outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther) && !passedOn && !sc.waited(span, kind) {
+			switch {
+			case sc.waited(span, kind):
+				sc.served.Waited++
+			case (outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther) && !passedOn:
 				sc.served.Faults++
 			}
 		} else {
@@ -324,6 +331,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 			sum.First = min(sum.First, first)
 			sum.Started = max(sum.Started, first)
 			sum.Last = max(sum.Last, last)
+			sum.Done = min(sum.Done, last)
 			return int(s.at)
 		}
 	}
@@ -331,7 +339,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 		*free = callSlot{src: sc.src, callee: c, outcome: outcome, batch: sc.batch, at: int32(len(sc.out.Calls))}
 	}
 	sc.out.Calls = append(sc.out.Calls, engine.Calls{
-		Caller: sc.src, Callee: c.Callee, Outcome: outcome, Count: 1, First: first, Started: first, Last: last,
+		Caller: sc.src, Callee: c.Callee, Outcome: outcome, Count: 1, First: first, Started: first, Last: last, Done: last,
 	})
 	return len(sc.out.Calls) - 1
 }
