@@ -41,10 +41,15 @@ func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 	if failed < 1 || failed/(failed+ok) < missedFails {
 		return 0, 0
 	}
-	if ed.lastFail < ed.used && (c.waited.value(e.now, w) < failed/2 || ed.caller.missesMore(ed, e)) {
+	if ed.lastFail < ed.used && (c.waited.value(e.now, w) < failed/2 || ed.caller.missesMore(ed, e) || e.lacksPool(ed.caller)) {
 		return 0, 0
 	}
 	return quiet, clamp(ed.rate.usual*quiet.Seconds()/missedSure-1, 0, 1)
+}
+
+// lacksPool says whether n tells that it waits for a pool of its own.
+func (e *Engine) lacksPool(n *entity) bool {
+	return e.saysPoolEmpty(n) || n.levels.short(LevelPool, e.now)
 }
 
 // missesSome says whether n misses somebody that it used to call.

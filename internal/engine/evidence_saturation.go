@@ -177,21 +177,22 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 
 // poolStands says whether those who held the pool at a time made no progress: one
 // that n calls had answered nothing for long, and calls to it have failed since, or
-// nobody had. It keeps them, then.
+// nobody had, and calls under way had not had the time to fail. It keeps them, then.
+// Later than that they are lost, or nobody waits: the pool is short by itself.
 func (e *Engine) poolStands(n *entity, at Time) bool {
 	if at <= n.stood {
 		return true
 	}
-	some, all := false, true
+	all, latest := true, Time(0)
 	fails := n.eachCallee(func(ed *edge) bool {
 		if ed.rate.known < rateKnown || e.now.Sub(ed.used) > e.params.LeaveFor {
 			return false
 		}
 		stood := ed.stoodUntil(at)
-		some, all = true, all && stood
+		all, latest = all && stood, max(latest, ed.okEnd)
 		return stood && ed.lastFail > ed.okEnd
 	})
-	return fails || some && all
+	return fails || all && latest != 0 && at.Sub(latest) < poolPatience
 }
 
 // stoodUntil says whether none of the calls was answered for long before t.
@@ -200,8 +201,13 @@ func (ed *edge) stoodUntil(t Time) bool {
 	return ed.okEnd != 0 && quiet >= poolStandsFor && ed.rate.known >= rateKnown && ed.rate.usual*quiet.Seconds() >= stallSure
 }
 
-// poolStandsFor is how long none of its calls to somebody must have been answered.
-const poolStandsFor = 1500 * time.Millisecond
+const (
+	// poolStandsFor is how long none of its calls to somebody must have been
+	// answered.
+	poolStandsFor = 1500 * time.Millisecond
+	// poolPatience is how long drivers may wait for an answer before they say so.
+	poolPatience = 12 * time.Second
+)
 
 // saysPoolEmpty says whether n has just said that a pool of its own has nothing
 // left: calls that it then makes go nowhere.

@@ -114,6 +114,15 @@ func TestAPoolWhoseHoldersStandIsNotTooSmall(t *testing.T) {
 		d.second(15, func(b *Batch) { d.served(b, 5, 5, 5); d.asks(b, "db:5432", OutcomeOK, 5); full(b, d) })
 		d.accused(at, 10*time.Second, ClassExhaustion, "connection_pool", d.api.src.Name())
 	})
+	t.Run("they_are_lost", func(t *testing.T) {
+		d := newWithDatabase(t)
+		at := d.now
+		d.second(25, func(b *Batch) { d.served(b, 0, 10, 10); full(b, d) })
+		d.accused(at, 20*time.Second, ClassExhaustion, "connection_pool", d.api.src.Name())
+		if ev := d.first("db:5432"); ev != nil {
+			t.Errorf("said %s", ev.Body)
+		}
+	})
 	t.Run("they_stand", func(t *testing.T) {
 		d := newWithDatabase(t)
 		d.second(2, func(b *Batch) {})
