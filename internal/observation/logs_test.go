@@ -297,3 +297,24 @@ func TestLogs_the_kernel_tells_whose_process_it_ended(t *testing.T) {
 		}
 	}
 }
+
+// A logged exception of a driver quotes the database: it is no want of one's own.
+func TestLogs_an_exception_of_a_driver_is_its_databases_want(t *testing.T) {
+	for name, c := range map[string]struct {
+		a    attrs
+		want []engine.FactKind
+	}{
+		"redis":     {attrs{"exception.type": "OutOfMemoryError", "exception.message": "command not allowed when used memory > 'maxmemory'."}, nil},
+		"psycopg":   {attrs{"exception.type": "DiskFull", "exception.message": "could not extend file \"base/5/1\": No space left on device"}, nil},
+		"jvm":       {attrs{"exception.type": "java.lang.OutOfMemoryError", "exception.message": "Java heap space"}, []engine.FactKind{engine.FactOutOfMemory}},
+		"own_files": {attrs{"exception.type": "OSError", "exception.message": "[Errno 28] No space left on device"}, []engine.FactKind{engine.FactDiskFull}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b engine.Batch
+			New(Settings{}).Logs(logOf(t, checkout, errorLevel, "Exception on /cart [GET]", c.a), testNow, &b)
+			if got := kinds(&b); !equalKinds(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}

@@ -73,6 +73,9 @@ func (r *logResource) line(lr plog.LogRecord) {
 			s = detail
 		}
 		says |= more
+		if more&(saysTheirDisk|saysTheirMemory) != 0 {
+			says &^= saysDisk | saysMemory // a driver's exception quotes its database
+		}
 	}
 	if severity >= plog.SeverityNumberError && !lr.TraceID().IsEmpty() {
 		r.erred(lr, says, text)

@@ -217,6 +217,13 @@ func TestTraces_failures_after_long_are_none_of_ones_own(t *testing.T) {
 		if len(b.Served) != 1 || b.Served[0].Failed != 1 || [2]int{b.Served[0].Faults, b.Served[0].Waited} != want {
 			t.Errorf("after %s: %+v, want %v faults and waits", took, b.Served, want)
 		}
+		span.SetName("never seen before")
+		b = engine.Batch{}
+		x.Traces(td, testNow, bl, &b)
+		if len(b.Served) != 1 || [2]int{b.Served[0].Faults, b.Served[0].Waited} != want {
+			t.Errorf("of an unknown kind, after %s: %+v, want %v faults and waits", took, b.Served, want)
+		}
+		span.SetName("charge")
 	}
 }
 

@@ -6,6 +6,7 @@ package observation
 import (
 	"encoding/binary"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -244,8 +245,11 @@ func (sc *scratch) waited(span ptrace.Span, kind ptrace.SpanKind) bool {
 		return false
 	}
 	_, tail := sc.kind(span, kind, nil)
-	return tail.Slow(d)
+	return tail.Slow(d) || tail == nil && d >= waitedLong
 }
+
+// waitedLong is long for an answer where nobody knows how long its kind takes.
+const waitedLong = time.Second
 
 // lost says whether the caller gave up waiting: what it asked for may have arrived.
 func lost(o engine.Outcome) bool {
