@@ -114,6 +114,24 @@ func TestAPoolWhoseHoldersStandIsNotTooSmall(t *testing.T) {
 		d.second(15, func(b *Batch) { d.served(b, 5, 5, 5); d.asks(b, "db:5432", OutcomeOK, 5); full(b, d) })
 		d.accused(at, 10*time.Second, ClassExhaustion, "connection_pool", d.api.src.Name())
 	})
+	t.Run("they_stand_and_a_metric_tells_first", func(t *testing.T) {
+		d := newWithDatabase(t)
+		d.calls(d.add("web", "web-1"), d.api)
+		level := levelsOf(d.api.src, LevelPool, 0.2)
+		d.second(30, func(b *Batch) {
+			d.served(b, 10, 0, 0)
+			d.asks(b, "db:5432", OutcomeOK, 10)
+			d.asks(b, "cache:6379", OutcomeOK, 10)
+			level(b)
+		})
+		d.api.state = "deadlock" // for some of its callers
+		level = levelsOf(d.api.src, LevelPool, 1)
+		d.second(8, func(b *Batch) { d.served(b, 0, 10, 10); level(b) })
+		d.second(10, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "db:5432", OutcomeTimeout, 2) })
+		if ev := d.first(d.api.src.Name()); ev != nil {
+			t.Errorf("said %s", ev.Body)
+		}
+	})
 	t.Run("they_are_lost", func(t *testing.T) {
 		d := newWithDatabase(t)
 		at := d.now

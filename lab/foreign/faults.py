@@ -3,13 +3,12 @@
 """What is done to the foreign fleet, and how the classes' definitions label it."""
 
 import dataclasses
-import pathlib
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 
-from fleet import HERE, NAMES, PG, TOOLS, address
+from fleet import NAMES, address
 
 PORTS = {"pg": 5432, "redis": 6379, "mariadb": 3306, "rabbitmq": 5672}
 
@@ -33,16 +32,17 @@ class Kind:
 def server(name):
     """A server without telemetry is named as its callers name it."""
     host, port = NAMES[name], PORTS[name]
-    names = [f"{h}:{port}" for h in (name, address(host))] + [name, host]
-    return [{"type": t, "name": n} for t in ("external", "service", "instance") for n in names] + [{"service": name}]
+    return [{"type": "external", "name": f"{h}:{port}"} for h in (name, address(host))]
 
 
 def app(service, host):
-    return [{"type": "instance", "name": n, "service": service} for n in (host, f"{service}@{host}")] + [{"type": "service", "service": service}, {"service": service}]
+    return [{"type": "instance", "name": f"{service}@{host}"}] + [{"type": "service", "service": service}, {"service": service}]
 
 
-def link(a, b):
-    return [{"type": "link", "name": f"{x}{arrow}{y}"} for arrow in ("→", "↔") for x, y in ((a, b), (b, a))]
+def link(a, b, *ends):
+    """Between two hosts, or where only that is seen, between who stands on them."""
+    pairs = [(a, b)] + [(x, y) for x in (a, *ends) for y in (b, *ends) if x != y]
+    return [{"type": "link", "name": f"{x}→{y}"} for pair in pairs for x, y in (pair, pair[::-1])]
 
 
 ALL, CLEAN = [], Kind("clean", "", [], "", lambda f: None, lambda f: None)
@@ -94,18 +94,18 @@ fault("lock_in_postgres", "crash/hang", server("pg"), "a forgotten transaction l
 
 # Cuts.
 
-def cut(f, a, b, *rule, ways=("INPUT", "OUTPUT")):
+def cut(f, a, b, ways=("INPUT", "OUTPUT")):
     for chain in ways:
-        f.hosts[a].iptables("-A", chain, "-s" if chain == "INPUT" else "-d", address(b), *rule, "-j", "DROP")
+        f.hosts[a].iptables("-A", chain, "-s" if chain == "INPUT" else "-d", address(b), "-j", "DROP")
 
 
-def cutting(name, failure, a, b, what, *rule, **kwargs):
-    fault(name, failure, link(a, b), what, lambda f: cut(f, a, b, *rule, **kwargs), lambda f: f.hosts[a].open())
+def cutting(name, failure, a, b, ends, what, **kwargs):
+    fault(name, failure, link(a, b, *ends), what, lambda f: cut(f, a, b, **kwargs), lambda f: f.hosts[a].open())
 
 
-cutting("cut_app1_data1", "network_partition/partial", "app1", "data1", "no packet between orders' host and its databases'")
-cutting("cut_web1_app2", "network_partition/partial", "web1", "app2", "no packet between a web replica and billing")
-cutting("cut_one_way", "network_partition/one_way", "app2", "data2", "packets of billing's host to MariaDB's are lost", ways=("OUTPUT",))
+cutting("cut_app1_data1", "network_partition/partial", "app1", "data1", ("orders@app1", "redis:6379", "pg:5432"), "no packet between orders' host and its databases'")
+cutting("cut_web1_app2", "network_partition/partial", "web1", "app2", ("web@web1", "billing@app2"), "no packet between a web replica and billing")
+cutting("cut_one_way", "network_partition/one_way", "app2", "data2", ("billing@app2", "mariadb:3306"), "packets of billing's host to MariaDB's are lost", ways=("OUTPUT",))
 
 
 def blocked(f):
@@ -113,7 +113,7 @@ def blocked(f):
     f.hosts["app1"].iptables("-A", "INPUT", "-s", address("data1"), "-p", "tcp", "--sport", "6379", "-j", "DROP")
 
 
-fault("port_blocked", "network_partition/partial", link("app1", "data1") + link("app1", "redis:6379"), "Redis' port is blocked for orders only",
+fault("port_blocked", "network_partition/partial", link("app1", "data1", "orders@app1", "redis:6379"), "Redis' port is blocked for orders only",
       blocked, lambda f: f.hosts["app1"].open())
 fault("isolated_data2", "network_partition/complete", [{"type": t, "name": n} for t in ("node", "zone", "link") for n in ("data2",)] + link("app2", "data2"),
       "MariaDB's and RabbitMQ's host is cut off from all", lambda f: [f.hosts["data2"].iptables("-A", c, *w, "-j", "DROP") for c, w in
