@@ -117,6 +117,9 @@ func (e *Engine) called(c *Calls) {
 	}
 	if c.Outcome == OutcomeSent {
 		n.alive = true // it was connected to, and no more is told
+		if ed := caller.callee(n); ed != nil {
+			ed.used = e.now
+		}
 		return
 	}
 	if caller != nil && !c.Hearsay && e.counted(c.Counted, &caller.spanned) {
