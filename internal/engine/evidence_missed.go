@@ -32,6 +32,9 @@ func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 	if ed.used == 0 || ed.rate.known < rateKnown || e.now.Sub(c.seen) > e.params.CallWindow+c.told.slack() {
 		return 0, 0
 	}
+	if v := ed.caller.verdict; v != nil && v.Class != ClassUnknown {
+		return 0, 0 // why it fails is known
+	}
 	quiet = c.seen.Sub(ed.used)
 	if quiet < missedLeast+c.told.slack() || quiet > e.params.LeaveFor {
 		return 0, 0

@@ -106,6 +106,21 @@ func TestAServerThatIsNoLongerCalledIsMissed(t *testing.T) {
 	}
 }
 
+func TestWhoIsIllItselfMissesNobody(t *testing.T) {
+	d := newWithDatabase(t)
+	d.second(25, func(b *Batch) {
+		d.served(b, 0, 10, 10)
+		d.asks(b, "cache:6379", OutcomeOK, 10)
+		b.Facts = append(b.Facts, Fact{Source: d.api.src, Kind: FactOutOfMemory, At: b.Arrived, Text: "Java heap space"})
+	})
+	if ev := d.first(d.api.src.Name()); ev == nil || ev.Verdict.Class != ClassExhaustion {
+		t.Errorf("said %v, want its memory; %s", ev, d.dump())
+	}
+	if ev := d.first("db:5432"); ev != nil {
+		t.Errorf("said %s", ev.Body)
+	}
+}
+
 // A full pool is short of connections while those who hold them make progress, else
 // whom they wait for hangs.
 func TestAPoolWhoseHoldersStandIsNotTooSmall(t *testing.T) {
