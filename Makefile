@@ -66,6 +66,12 @@ lab-short: build bin/lab lab-clients ## the same with eight kinds, in some six m
 	./bin/lab --out .cache/lab-runs/short --clean 30s --settle 3s --hold 12s --tail 20s \
 	  --only kill,hang_stop,oom_kill,zones_partial,own_500,disk_full,rolling_deploy,agent_paused
 
+FOREIGN ?=
+.PHONY: lab-foreign
+lab-foreign: build bin/lab ## break a fleet of third-party servers with nothing but stock instrumentation (root; skips what is missing; FOREIGN="--only kill_redis")
+	sh lab/foreign/install.sh .cache/foreign
+	python3 lab/foreign/run.py $(FOREIGN)
+
 bin/lab: FORCE
 	$(GO) build -trimpath -o $@ ./lab
 

@@ -76,6 +76,7 @@ type servedStats struct {
 	ok      fading
 	failed  fading
 	faults  fading // failures of its own making
+	waited  fading // failures that came after far longer than usual
 	slow    fading
 	late    fading // slow, over rareWindow
 	some    fading // ok, over rareWindow
@@ -116,6 +117,9 @@ func (e *Engine) called(c *Calls) {
 	}
 	if c.Outcome == OutcomeSent {
 		n.alive = true // it was connected to, and no more is told
+		if ed := caller.callee(n); ed != nil {
+			ed.used = e.now
+		}
 		return
 	}
 	if caller != nil && !c.Hearsay && e.counted(c.Counted, &caller.spanned) {
@@ -142,6 +146,9 @@ func (e *Engine) called(c *Calls) {
 			}
 		} else {
 			ed.ok.add(float64(c.Count), e.now, e.params.CallWindow)
+			if c.Done != 0 && ed.stoodUntil(c.Done) {
+				caller.stood = max(caller.stood, c.Done)
+			}
 			ed.okEnd = max(ed.okEnd, c.Last)
 			if c.Slow > 0 {
 				ed.slow.add(float64(c.Slow), e.now, e.params.CallWindow)
@@ -363,6 +370,10 @@ func (e *Engine) serving(v *Served) {
 	n.served.ok.add(float64(v.OK), e.now, e.params.CallWindow)
 	n.served.failed.add(float64(v.Failed), e.now, e.params.CallWindow)
 	n.served.faults.add(float64(v.Faults), e.now, e.params.CallWindow)
+	n.served.waited.add(float64(v.Waited), e.now, e.params.CallWindow)
+	if v.Waited > 0 {
+		e.lookForMissed(n)
+	}
 	n.served.slow.add(float64(v.Slow), e.now, e.params.CallWindow)
 	n.served.some.add(float64(v.OK), e.now, rareWindow)
 	n.served.late.add(float64(v.Slow), e.now, rareWindow)

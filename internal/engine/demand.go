@@ -176,7 +176,7 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 	if !slow && !p.bad[groupCallers] {
 		return
 	}
-	if n.eachCallee(func(*edge) bool { return true }) && p.found[evCalleeSlow].strength == 0 && p.found[evCalleeFailing].strength == 0 && !e.calleesFail(n) {
+	if n.eachCallee(func(*edge) bool { return true }) && p.found[evCalleeSlow].strength == 0 && p.found[evCalleeFailing].strength == 0 && !e.calleesFail(n) && !e.missesSome(n) {
 		p.note(evCalleesWell, 1, e.now, "those that it calls are well")
 	}
 	if times, usual := e.demand(n, p); times >= demandFrom {

@@ -42,6 +42,19 @@ func (e *Engine) edge(caller, callee *entity) *edge {
 	return ed
 }
 
+// callee is the edge from n to whom it calls, nil if there is none.
+func (n *entity) callee(whom *entity) *edge {
+	if n == nil {
+		return nil
+	}
+	for _, ed := range n.callees {
+		if ed.callee == whom {
+			return ed
+		}
+	}
+	return nil
+}
+
 // maxCallers is how many of those who call an entity it knows.
 const maxCallers = 128
 

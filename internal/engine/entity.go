@@ -41,6 +41,7 @@ type entity struct {
 	calls     *callStats    // callers.go: what its callers say
 	served    servedStats   // callers.go: what it says of calls that it answered
 	callees   []*edge       // callers.go: whom it calls
+	stood     Time          // evidence_saturation.go: until when somebody that it calls answered none of its calls for long
 	spanned   Time          // callers.go: when a span of a call that it made was seen last
 	calledBy  []*edge       // callers.go: who calls it, at most maxCallers
 	views     []*view       // view.go: how it is seen from each host

@@ -18,6 +18,7 @@ var detectors = []detector{
 	detectStall,
 	detectCallers,
 	detectProgress,
+	detectMissed,
 	detectFacts,
 	detectSaturation,
 	detectTold,

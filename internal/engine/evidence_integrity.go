@@ -217,7 +217,7 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 	if n.served.total == 0 {
 		strength *= e.oneVoice(n, in.errorsSince)
 	}
-	excuse, whose := e.excuseOf(n, p)
+	excuse, whose := e.excuseOf(n, p, in.errorsSince)
 	strength *= excuse
 	if strength > 0 && p.newlyShort() {
 		p.note(evFailsShort, strength, e.now, fmt.Sprintf("and %.0f %% of its answers are failures of its own making (usually %.1f %%)", 100*faults/all, 100*in.usual))
@@ -233,12 +233,12 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 
 // excuseOf is how much failures that n makes are its own, 0-1, for all that is known
 // of those that it calls and of what it is short of, and the words for that.
-func (e *Engine) excuseOf(n *entity, p *episode) (own float64, whose string) {
+func (e *Engine) excuseOf(n *entity, p *episode, since Time) (own float64, whose string) {
 	own, whose = 1, "its own callees are well"
 	switch excuse := p.found[evCalleeFailing].strength; {
 	case excuse > 0:
 		own = 1 - excuse
-	case e.calleesFail(n):
+	case e.calleesFailed(n, since.Add(-n.told().slack())):
 		own = 0.1
 	case e.unheard(n):
 		own, whose = unheardErrors, "what it calls is not told"
@@ -299,6 +299,12 @@ const leafErrors = 0.9
 // calleesFail says whether calls of n to others fail at more than a trickle.
 func (e *Engine) calleesFail(n *entity) bool {
 	return n.eachCallee(func(ed *edge) bool { return ed.more(&ed.failed, e) })
+}
+
+// calleesFailed says the same of calls that have failed since a time: what failed
+// before n's own failures began and is well again is no reason for them.
+func (e *Engine) calleesFailed(n *entity, since Time) bool {
+	return n.eachCallee(func(ed *edge) bool { return ed.lastFail >= since && ed.more(&ed.failed, e) })
 }
 
 // answeredBadly says whether others answer calls of n with failures, which it may

@@ -54,7 +54,11 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 	for kind := range NumLevels {
 		switch {
 		case n.levels.short(kind, e.now):
-			p.short(e, kind, &n.levels[kind], "its", 1)
+			strength := 1.0
+			if kind == LevelPool && e.poolStands(n, n.levels[kind].at) {
+				strength = 1 - passedOn
+			}
+			p.short(e, kind, &n.levels[kind], "its", strength)
 		case n.host != nil && n.host.levels.short(kind, e.now) && levelRules[kind].ofHost:
 			p.short(e, kind, &n.host.levels[kind], "its host's", hostShort)
 		}
@@ -159,6 +163,9 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 			strength *= 1 - passedOn
 		}
 		strength *= 1 - passedOn*p.found[evCalleeFailing].strength
+		if kind == evPoolEmpty && e.poolStands(n, f.At) {
+			strength *= 1 - passedOn
+		}
 		p.note(kind, strength, e.now, "it wrote: "+f.Text)
 		p.latest = max(p.latest, f.At)
 		p.startedBy(f.At)
@@ -167,6 +174,40 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 		}
 	}
 }
+
+// poolStands says whether those who held the pool at a time made no progress: one
+// that n calls had answered nothing for long, and calls to it have failed since, or
+// nobody had, and calls under way had not had the time to fail. It keeps them, then.
+// Later than that they are lost, or nobody waits: the pool is short by itself.
+func (e *Engine) poolStands(n *entity, at Time) bool {
+	if at <= n.stood {
+		return true
+	}
+	all, latest := true, Time(0)
+	fails := n.eachCallee(func(ed *edge) bool {
+		if ed.rate.known < rateKnown || e.now.Sub(ed.used) > e.params.LeaveFor {
+			return false
+		}
+		stood := ed.stoodUntil(at)
+		all, latest = all && stood, max(latest, ed.okEnd)
+		return stood && ed.lastFail > ed.okEnd
+	})
+	return fails || all && latest != 0 && at.Sub(latest) < poolPatience
+}
+
+// stoodUntil says whether none of the calls was answered for long before t.
+func (ed *edge) stoodUntil(t Time) bool {
+	quiet := t.Sub(ed.okEnd)
+	return ed.okEnd != 0 && quiet >= poolStandsFor && ed.rate.known >= rateKnown && ed.rate.usual*quiet.Seconds() >= stallSure
+}
+
+const (
+	// poolStandsFor is how long none of its calls to somebody must have been
+	// answered.
+	poolStandsFor = 1500 * time.Millisecond
+	// poolPatience is how long drivers may wait for an answer before they say so.
+	poolPatience = 12 * time.Second
+)
 
 // saysPoolEmpty says whether n has just said that a pool of its own has nothing
 // left: calls that it then makes go nowhere.

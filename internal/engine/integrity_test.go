@@ -218,3 +218,37 @@ func TestWhatOnlyLooksWrongConvictsNobody(t *testing.T) {
 		})
 	}
 }
+
+// What a callee did before n's own failures began is no reason for them; what it
+// does meanwhile is.
+func TestOnlyCalleesThatFailMeanwhileExcuse(t *testing.T) {
+	answer := func(s *shop, failures int) func(*Batch) {
+		return func(b *Batch) {
+			b.Served = append(b.Served, Served{Source: s.payment1.src, OK: 10 - failures, Failed: failures, Faults: failures, Last: b.Arrived})
+		}
+	}
+	fail := func(s *shop) func(*Batch) { // too seldom to say anything of the ledger
+		return func(b *Batch) {
+			b.Calls = append(b.Calls, Calls{Caller: s.payment1.src, Callee: Callee{Address: s.ledger.addr, Direct: true}, Outcome: OutcomeServerError, Count: 12, First: b.Arrived, Last: b.Arrived})
+		}
+	}
+	t.Run("before", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		s.tell(time.Second, 6*time.Second, fail(s))
+		s.run(4 * time.Second)
+		at := s.now
+		s.tell(time.Second, 15*time.Second, answer(s, 6))
+		s.accused(at, 12*time.Second, ClassByzantine, "error_response", "payment-1")
+	})
+	t.Run("meanwhile", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		s.tell(time.Second, 20*time.Second, both(fail(s), answer(s, 6)))
+		for _, ev := range s.events {
+			if ev.Verdict != nil && ev.Verdict.Culprit.Name == "payment-1" {
+				t.Errorf("said %s", ev.Body)
+			}
+		}
+	})
+}

@@ -154,6 +154,7 @@ type Calls struct {
 	First   Time // earliest start, event time
 	Started Time // latest start, event time; 0 if not told
 	Last    Time // latest end, event time
+	Done    Time // earliest end, event time; 0 if not told
 	Hearsay bool // only a line of a log tells of it: the caller may repeat another's words
 	Counted bool // by a metric: between First and Last, and of no use where spans tell the same
 }
@@ -164,6 +165,7 @@ type Served struct {
 	OK      int
 	Failed  int
 	Faults  int  // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
+	Waited  int  // of Failed, those that took far longer than their kind usually does
 	Slow    int  // of OK, those far slower than their kind usually is
 	Coded   int  // of OK, those with a status code of success
 	Last    Time // latest end, event time

@@ -26,6 +26,9 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[groupCallers] && !e.callersAgain(n) {
 		return false
 	}
+	if p.found[evMissed].now {
+		return false
+	}
 	if (p.bad[groupRuntime] || p.bad[groupEnding]) && !replaced && !e.runsAgain(n, p) {
 		return false
 	}
@@ -61,7 +64,7 @@ func (p *episode) explained() bool {
 // refusedLately says whether a limit refused n, in its own words, a short while ago.
 func (e *Engine) refusedLately(n *entity) bool {
 	for i := range n.facts {
-		if f := &n.facts[i]; saturationFacts[f.Kind] != 0 && f.At > n.cleared && e.now.Sub(f.At) < e.params.RecoveryCalls {
+		if f := &n.facts[i]; (saturationFacts[f.Kind] != 0 || f.Kind == FactOutOfMemory) && f.At > n.cleared && e.now.Sub(f.At) < e.params.RecoveryCalls {
 			return true
 		}
 	}
@@ -113,6 +116,9 @@ func (e *Engine) callersAgain(n *entity) bool {
 	}
 	if n.calls != nil && n.calls.turnsAway(e) {
 		return false
+	}
+	if n.calls != nil && n.calls.lastTold != 0 && e.now.Sub(n.calls.lastTold) < e.params.RecoveryCalls {
+		return false // it answers, and what
 	}
 	if s == nil || s.lastFail == 0 {
 		return true

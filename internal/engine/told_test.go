@@ -39,6 +39,20 @@ func TestEngineBelievesADatabaseOfItsOwnDisk(t *testing.T) {
 		tell(s, db, OutcomeMemoryFull, 20)
 		s.accused(at, 6*time.Second, ClassExhaustion, "memory", "db:8080")
 	})
+	t.Run("as_long_as_it_says_so", func(t *testing.T) {
+		s, db := database(t)
+		for range 6 { // its callers tell every five seconds
+			tell(s, db, OutcomeDiskFull, 2)
+			s.run(4 * time.Second)
+		}
+		if v := s.verdicts(); len(v) != 1 {
+			t.Errorf("said %v", v)
+		}
+		s.run(25 * time.Second)
+		if v := s.verdicts(); len(v) != 2 {
+			t.Errorf("it is over: %v", v)
+		}
+	})
 	t.Run("one_such_answer_is_no_failure", func(t *testing.T) {
 		s, db := database(t)
 		tell(s, db, OutcomeDiskFull, 1)

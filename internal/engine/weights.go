@@ -202,6 +202,7 @@ const (
 	evToldDiskFull
 	evToldMemoryFull
 	evCPURose
+	evMissed
 	numEvidence
 )
 
@@ -245,6 +246,7 @@ var weights = [numEvidence]row{
 
 	evStillRefused:     {groupOwn, 0, false, dB{pl: -3, de: 4, nl: 4, pa: -3}},
 	evStillUnavailable: {groupOwn, 0, false, dB{pl: 1, de: 7, ha: 4, nl: 6, pa: 5, ex: 2}},
+	evMissed:           {groupOwn, 0, false, dB{pl: 1, de: 10, ha: 3, nl: 8, pa: 9, ex: 3}},
 	evProbeStill:       {groupOwn, 0, false, dB{pl: 2, de: 5, ha: 6, nl: 5, pa: 4, ex: 2}},
 	evNoProgress:       {groupOwn, 0, false, dB{de: 5, ha: 10, nl: 3, pa: 2, ex: -3, vi: -8, su: 3}},
 	evCalleeFailing:    {groupChange, 0, false, dB{de: -4, ha: -12, nl: -4, pa: -2, ex: -8, by: -4, vi: 14, su: -2}},

@@ -5,6 +5,7 @@ package observation
 
 import (
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -45,7 +46,7 @@ func endOfSpans(scope string) spansEnd {
 // outcome is what a call was whose span ended well; unset if it shows nothing.
 func (s spansEnd) outcome(name string) engine.Outcome {
 	switch {
-	case s == whenSent:
+	case s == whenSent, s == poolConnects && name == "pg.connect": // a database that lets somebody in may answer nobody
 		return engine.OutcomeSent
 	case s == atQueue, s == poolConnects && (name == "connect" || name == "pg-pool.connect"):
 		return engine.OutcomeUnset
@@ -57,12 +58,21 @@ func (s spansEnd) outcome(name string) engine.Outcome {
 // usually takes for one that got no answer in time: wait_for, AbortSignal.timeout,
 // a deadline of whoever called the caller and many a driver's own time-out are
 // written as a cancellation.
-func (sc *scratch) gaveUp(span ptrace.Span, kind ptrace.SpanKind, peer *callee, o engine.Outcome) engine.Outcome {
-	if o != engine.OutcomeCanceled {
-		return o
-	}
-	if d, ok := duration(span); ok {
-		if _, tail := sc.kind(span, kind, peer); tail.Slow(d) {
+//
+// So is an attempt to connect that breaks off after long: who accepts a connection
+// and then dies, or refuses, does it sooner, and drivers close what they have waited
+// for in vain ("Connection terminated unexpectedly"). And so is a connection that
+// broke after long, if it is not told how: the driver's own patience may have ended.
+func gaveUp(span ptrace.Span, o engine.Outcome, said meaning, tail *engine.Tail) engine.Outcome {
+	d, ok := duration(span)
+	switch {
+	case !ok:
+	case o == engine.OutcomeReset && strings.HasSuffix(span.Name(), "connect"):
+		if d >= connectsLong {
+			return engine.OutcomeNoAnswer
+		}
+	case o == engine.OutcomeCanceled, o == engine.OutcomeReset && said&(saysBroken|saysReset) == saysBroken:
+		if tail.Slow(d) {
 			return engine.OutcomeTimeout
 		}
 	}
@@ -75,3 +85,7 @@ func (sc *scratch) gaveUp(span ptrace.Span, kind ptrace.SpanKind, peer *callee, 
 func (v *view) neverAnswered(o engine.Outcome) bool {
 	return o == engine.OutcomeCanceled || lost(o) && v.http < 100
 }
+
+// connectsLong is more than setting up a connection takes, and less than what is
+// waited for it.
+const connectsLong = 900 * time.Millisecond

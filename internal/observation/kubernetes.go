@@ -239,17 +239,29 @@ func (sc *scratch) pressure(e *event, kind engine.LevelKind, share float64) {
 // systemOOM is the node's word that its kernel ended a process, by its pid on the
 // node. Whose pod that is is known to the kubelet only.
 func (sc *scratch) systemOOM(e *event) {
-	pid := ""
-	for _, before := range [...]string{"pid: ", "Killed process ", "Kill process "} {
-		if _, rest, ok := strings.Cut(e.message, before); ok {
-			pid, _, _ = strings.Cut(rest, " ")
-			break
-		}
-	}
-	if src := sc.x.find(byPID+e.name, strings.Trim(pid, " ,.")); pid != "" && src != nil {
+	if src := sc.x.killed(e.name, e.message); src != nil {
 		e.src = src
 		sc.fact(e, engine.FactOOMKill, 0)
 	}
+}
+
+// killed is whose process a host's kernel says that it ended, nil if nobody's that is
+// known.
+func (x *Extractor) killed(host, message string) *engine.Source {
+	for _, before := range [...]string{"pid: ", ",pid=", "Killed process ", "Kill process "} {
+		_, rest, ok := strings.Cut(message, before)
+		if !ok {
+			continue
+		}
+		digits := 0
+		for digits < len(rest) && rest[digits]-'0' <= 9 {
+			digits++
+		}
+		if digits > 0 && host != "" {
+			return x.find(byPID+host, rest[:digits])
+		}
+	}
+	return nil
 }
 
 // unhealthy is the kubelet's word that its probe of a container failed.

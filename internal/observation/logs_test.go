@@ -280,3 +280,41 @@ func TestLine(t *testing.T) {
 		}
 	}
 }
+
+// A kernel's log is its host's: whose process it ended is told by the pid.
+func TestLogs_the_kernel_tells_whose_process_it_ended(t *testing.T) {
+	for body, want := range map[string]int{
+		"[14377.56] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),task_memcg=/shop/payment,task=node,pid=4711,uid=0": 1,
+		"Memory cgroup out of memory: Killed process 4711 (node) total-vm:1kB":                                              1,
+		"Memory cgroup out of memory: Killed process 4712 (node) total-vm:1kB":                                              0,
+	} {
+		x := New(Settings{})
+		x.Source(resource(t, attrs{"service.name": "payment", "host.name": "node-1", "process.pid": 4711}))
+		var b engine.Batch
+		x.Logs(logOf(t, attrs{"host.name": "node-1"}, noSeverity, body, nil), testNow, &b)
+		if len(b.Facts) != want || want > 0 && (b.Facts[0].Kind != engine.FactOOMKill || b.Facts[0].Source.Service.Name != "payment") {
+			t.Errorf("%q: %+v", body, b.Facts)
+		}
+	}
+}
+
+// A logged exception of a driver quotes the database: it is no want of one's own.
+func TestLogs_an_exception_of_a_driver_is_its_databases_want(t *testing.T) {
+	for name, c := range map[string]struct {
+		a    attrs
+		want []engine.FactKind
+	}{
+		"redis":     {attrs{"exception.type": "OutOfMemoryError", "exception.message": "command not allowed when used memory > 'maxmemory'."}, nil},
+		"psycopg":   {attrs{"exception.type": "DiskFull", "exception.message": "could not extend file \"base/5/1\": No space left on device"}, nil},
+		"jvm":       {attrs{"exception.type": "java.lang.OutOfMemoryError", "exception.message": "Java heap space"}, []engine.FactKind{engine.FactOutOfMemory}},
+		"own_files": {attrs{"exception.type": "OSError", "exception.message": "[Errno 28] No space left on device"}, []engine.FactKind{engine.FactDiskFull}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b engine.Batch
+			New(Settings{}).Logs(logOf(t, checkout, errorLevel, "Exception on /cart [GET]", c.a), testNow, &b)
+			if got := kinds(&b); !equalKinds(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}

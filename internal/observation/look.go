@@ -36,7 +36,7 @@ func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baseli
 	kind := span.Kind()
 	errored := span.Status().Code() == ptrace.StatusCodeError
 	s := Span{Client: kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer, Outcome: engine.OutcomeOK}
-	peer := ""
+	peer, said := "", meaning(0)
 	if hasCodes(kind) || errored {
 		v.read(span.Attributes())
 		id := v.calleeID(src)
@@ -44,6 +44,7 @@ func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baseli
 		if v.odd(errored, kind) {
 			var t texts
 			s.Outcome, s.Failed, t = v.judge(span, kind, errored)
+			said = t.says
 			if s.Client {
 				s.Outcome = v.aim(&id, src, s.Outcome, &t)
 			}
@@ -55,8 +56,8 @@ func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baseli
 	}
 	if d, ok := duration(span); ok {
 		tail := bl.Of(spanKey(src, span, peer))
-		if s.Outcome == engine.OutcomeCanceled && s.Client && tail.Slow(d) {
-			s.Outcome = engine.OutcomeTimeout
+		if s.Client {
+			s.Outcome = gaveUp(span, s.Outcome, said, tail)
 		}
 		s.Surprise = tail.Surprise(d)
 		s.Slow, s.Late = !s.Failed && tail.Slow(d), !s.Failed && tail.Late(d)

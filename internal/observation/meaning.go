@@ -27,6 +27,7 @@ const (
 	saysUnavailable
 	saysOverloaded
 	saysPool
+	saysUnfilled // a pool has nothing to give since it could not connect
 	saysCircuit
 	saysCanceled
 	saysDecode    // the answer could not be understood
@@ -64,6 +65,15 @@ const aboutCall = saysRefused | saysReset | saysTimeout | saysConnectTimeout | s
 
 // anySeverity are the meanings that are looked for in ordinary lines, too.
 const anySeverity = saysPanic | saysStopping | saysStarted
+
+// settled takes out what another meaning of the same text contradicts. A pool that
+// holds no connection at all is not used up.
+func (m meaning) settled() meaning {
+	if m&saysUnfilled != 0 {
+		m = m&^(saysPool|saysTimeout) | saysUnavailable
+	}
+	return m
+}
 
 // outcome is how a call ended of which m was said, most telling first. A
 // look-up that was refused is a failure of the name service, and a pool or

@@ -65,7 +65,7 @@ func (r *logResource) line(lr plog.LogRecord) {
 			return
 		}
 	}
-	says := words().read(s)
+	says := words().read(s).settled()
 	detail, text := "", s
 	if severity >= plog.SeverityNumberWarn {
 		var more meaning
@@ -73,14 +73,25 @@ func (r *logResource) line(lr plog.LogRecord) {
 			s = detail
 		}
 		says |= more
+		if more&(saysTheirDisk|saysTheirMemory) != 0 {
+			says &^= saysDisk | saysMemory // a driver's exception quotes its database
+		}
 	}
 	if severity >= plog.SeverityNumberError && !lr.TraceID().IsEmpty() {
 		r.erred(lr, says, text)
 	}
+	at := r.sc.past(when(lr))
+	if says&saysOOMKill != 0 {
+		if r.identify(); r.id.name == "" { // the kernel's log, perhaps
+			if src := r.sc.x.killed(r.id.hostName, s); src != nil {
+				r.sc.out.Facts = append(r.sc.out.Facts, engine.Fact{Source: src, Kind: engine.FactOOMKill, At: at, Text: line(s)})
+			}
+			return
+		}
+	}
 	if says&(aboutItself|aboutCall) == 0 || r.source() == nil {
 		return
 	}
-	at := r.sc.past(when(lr))
 	if says&aboutItself != 0 {
 		r.tell(says, severity, at, s)
 	}

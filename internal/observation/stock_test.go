@@ -133,7 +133,7 @@ func TestTraces_spans_that_end_before_the_answer(t *testing.T) {
 		"ioredis_get":        {"@opentelemetry/instrumentation-ioredis", "get", engine.OutcomeOK},
 		"sqlalchemy_connect": {"opentelemetry.instrumentation.sqlalchemy", "connect", engine.OutcomeUnset},
 		"pg_pool_connect":    {"@opentelemetry/instrumentation-pg", "pg-pool.connect", engine.OutcomeUnset},
-		"pg_connect":         {"@opentelemetry/instrumentation-pg", "pg.connect", engine.OutcomeOK},
+		"pg_connect":         {"@opentelemetry/instrumentation-pg", "pg.connect", engine.OutcomeSent},
 		"confluent_kafka":    {"opentelemetry.instrumentation.confluent_kafka", "t send", engine.OutcomeUnset},
 		"lettuce":            {"io.opentelemetry.lettuce-5.1", "GET", engine.OutcomeOK},
 	} {
@@ -169,6 +169,61 @@ func TestTraces_given_up_after_long_is_a_timeout(t *testing.T) {
 		if got := x.Look(src, span, bl).Outcome; got != want {
 			t.Errorf("after %s: look says %q, want %q", d, got, want)
 		}
+	}
+}
+
+// A connection that breaks is a death of the callee, unless it breaks when the
+// caller's patience may have ended.
+func TestTraces_broken_after_long_is_no_answer(t *testing.T) {
+	for name, c := range map[string]struct {
+		span, message string
+		took          time.Duration
+		want          engine.Outcome
+	}{
+		"connecting_for_long":         {"pg.connect", "Connection terminated unexpectedly", 2 * time.Second, engine.OutcomeNoAnswer},
+		"connecting_to_one_that_dies": {"pg.connect", "Connection terminated unexpectedly", 20 * time.Millisecond, engine.OutcomeReset},
+		"somehow_after_long":          {"SELECT", "(conn=6) Socket error", 8 * time.Second, engine.OutcomeTimeout},
+		"somehow_at_once":             {"SELECT", "(conn=6) Socket error", 10 * time.Millisecond, engine.OutcomeReset},
+		"by_the_server_after_long":    {"SELECT", "connection reset by peer", 8 * time.Second, engine.OutcomeReset},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := New(Settings{})
+			td, span := spanOf(t, checkout, client, failed, c.message, attrs{"db.system": "postgresql", "server.address": "db"})
+			span.SetName(c.span)
+			src := x.Source(resource(t, checkout))
+			bl := baselines(t, spanKey(src, span, "db:5432"))
+			span.SetEndTimestamp(span.StartTimestamp() + pcommon.Timestamp(c.took))
+			var b engine.Batch
+			x.Traces(td, testNow.Add(10*time.Second), bl, &b)
+			if len(b.Calls) != 1 || b.Calls[0].Outcome != c.want {
+				t.Errorf("%+v, want %q", b.Calls, c.want)
+			}
+			if got := x.Look(src, span, bl).Outcome; got != c.want {
+				t.Errorf("look says %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Who fails after having waited for something gives no wrong answer in time.
+func TestTraces_failures_after_long_are_none_of_ones_own(t *testing.T) {
+	x := New(Settings{})
+	td, span := spanOf(t, checkout, server, failed, "", attrs{"http.response.status_code": 500})
+	bl := baselines(t, spanKey(x.Source(resource(t, checkout)), span, ""))
+	for took, want := range map[time.Duration][2]int{10 * time.Millisecond: {1, 0}, 2 * time.Second: {0, 1}} {
+		span.SetEndTimestamp(span.StartTimestamp() + pcommon.Timestamp(took))
+		var b engine.Batch
+		x.Traces(td, testNow, bl, &b)
+		if len(b.Served) != 1 || b.Served[0].Failed != 1 || [2]int{b.Served[0].Faults, b.Served[0].Waited} != want {
+			t.Errorf("after %s: %+v, want %v faults and waits", took, b.Served, want)
+		}
+		span.SetName("never seen before")
+		b = engine.Batch{}
+		x.Traces(td, testNow, bl, &b)
+		if len(b.Served) != 1 || [2]int{b.Served[0].Faults, b.Served[0].Waited} != want {
+			t.Errorf("of an unknown kind, after %s: %+v, want %v faults and waits", took, b.Served, want)
+		}
+		span.SetName("charge")
 	}
 }
 
@@ -255,10 +310,12 @@ func TestTraces_faults_of_ones_own_making(t *testing.T) {
 		"AttributeError: 'NoneType' object has no attribute 'x'": {1, 0},
 		"OSError: [Errno 28] No space left on device":            {1, engine.FactDiskFull},
 		"MemoryError: ": {1, engine.FactOutOfMemory},
-		`OperationalError: connection to server at "10.0.0.7", port 5432 failed: Connection refused`: {0, 0},
-		`DiskFull: could not extend file "base/5/1": No space left on device`:                        {0, 0},
-		"OutOfMemoryError: command not allowed when used memory > 'maxmemory'.":                      {0, 0},
-		"QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00":         {0, engine.FactPoolEmpty},
+		`OperationalError: connection to server at "10.0.0.7", port 5432 failed: Connection refused`:                        {0, 0},
+		`DiskFull: could not extend file "base/5/1": No space left on device`:                                               {0, 0},
+		"OutOfMemoryError: command not allowed when used memory > 'maxmemory'.":                                             {0, 0},
+		"QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00":                                {0, engine.FactPoolEmpty},
+		"HikariPool-1 - Connection is not available, request timed out after 2004ms (total=5, active=5, idle=0, waiting=4)": {0, engine.FactPoolEmpty},
+		"HikariPool-1 - Connection is not available, request timed out after 2004ms (total=0, active=0, idle=0, waiting=4)": {0, 0},
 	} {
 		td, _ := spanOf(t, checkout, server, failed, message, attrs{"http.response.status_code": 500})
 		var b engine.Batch

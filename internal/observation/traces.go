@@ -6,6 +6,7 @@ package observation
 import (
 	"encoding/binary"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -137,7 +138,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	client := kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer
 	outcome, failed := engine.OutcomeOK, errored
 	var peer *callee
-	passedOn := false
+	passedOn, said := false, meaning(0)
 	if hasCodes(kind) || errored {
 		v := &sc.v
 		*v = view{}
@@ -157,12 +158,16 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			} else if errored {
 				sc.overhear(span, kind, &t)
 			}
-			passedOn = t.says&ofAnother != 0
+			said = t.says
+			passedOn = said&ofAnother != 0
 			sc.ownWant(span, kind, &t)
 		}
 		if client {
 			peer = sc.callee(&id)
-			outcome = sc.gaveUp(span, kind, peer, outcome)
+			if outcome == engine.OutcomeCanceled || outcome == engine.OutcomeReset {
+				_, tail := sc.kind(span, kind, peer)
+				outcome = gaveUp(span, outcome, said, tail)
+			}
 		}
 	}
 	trace := traceHash(span.TraceID())
@@ -190,7 +195,10 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		}
 		if failed {
 			sc.served.Failed++
-			if (outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther) && !passedOn {
+			switch {
+			case sc.waited(span, kind):
+				sc.served.Waited++
+			case (outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther) && !passedOn:
 				sc.served.Faults++
 			}
 		} else {
@@ -227,6 +235,21 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	}
 	return true
 }
+
+// waited says whether a call that failed took far longer than such calls usually
+// do. It waited for something, if only for a connection of which no span tells: that
+// is no wrong answer in time.
+func (sc *scratch) waited(span ptrace.Span, kind ptrace.SpanKind) bool {
+	d, ok := duration(span)
+	if !ok {
+		return false
+	}
+	_, tail := sc.kind(span, kind, nil)
+	return tail.Slow(d) || tail == nil && d >= waitedLong
+}
+
+// waitedLong is long for an answer where nobody knows how long its kind takes.
+const waitedLong = time.Second
 
 // lost says whether the caller gave up waiting: what it asked for may have arrived.
 func lost(o engine.Outcome) bool {
@@ -312,6 +335,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 			sum.First = min(sum.First, first)
 			sum.Started = max(sum.Started, first)
 			sum.Last = max(sum.Last, last)
+			sum.Done = min(sum.Done, last)
 			return int(s.at)
 		}
 	}
@@ -319,7 +343,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Ti
 		*free = callSlot{src: sc.src, callee: c, outcome: outcome, batch: sc.batch, at: int32(len(sc.out.Calls))}
 	}
 	sc.out.Calls = append(sc.out.Calls, engine.Calls{
-		Caller: sc.src, Callee: c.Callee, Outcome: outcome, Count: 1, First: first, Started: first, Last: last,
+		Caller: sc.src, Callee: c.Callee, Outcome: outcome, Count: 1, First: first, Started: first, Last: last, Done: last,
 	})
 	return len(sc.out.Calls) - 1
 }

@@ -200,7 +200,7 @@ func (t *texts) take(s string) {
 	if s == "" {
 		return
 	}
-	says := words().read(s)
+	says := words().read(s).settled()
 	if t.coded {
 		says |= codeSays(s)
 	}

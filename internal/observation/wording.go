@@ -88,6 +88,7 @@ var wordings = []wording{
 	{"sending to the backend", saysBroken, anywhere},
 	{"reading from stream", saysBroken, anywhere},
 	{"communications link failure", saysBroken, anywhere},
+	{"socket error", saysBroken, anywhere}, // MariaDB's driver, of any
 	{"bad connection", saysBroken, wholeWord},
 	{"reset reason: connection termination", saysReset, anywhere},
 	{"reset reason: remote reset", saysReset, anywhere},
@@ -296,6 +297,7 @@ var wordings = []wording{
 	{"acquire operation took longer", saysPool, anywhere},
 	{"pending acquire queue", saysPool, anywhere},
 	{"worker_connections are not enough", saysPool, anywhere},
+	{"(total=0,", saysUnfilled, anywhere}, // HikariCP: it has no connection at all
 
 	{"circuit breaker is open", saysCircuit, anywhere},
 	{"breaker is open", saysCircuit, anywhere},

@@ -1,0 +1,105 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// Who cannot connect makes no call, and many drivers and pools write no span of an
+// attempt to connect: the last that is seen of a server that went is a call that
+// broke off, or nothing. That it is still not there shows in what is missing. Those
+// who used to call it go on being asked, fail, and no longer call it.
+
+const (
+	// missedSure is the number of calls that it would usually have got meanwhile
+	// from which on their absence is no chance.
+	missedSure = 5.0
+	// missedLeast is the shortest time without a call that is looked at.
+	missedLeast = 4 * time.Second
+	// missedFails is the share of its answers that must be failures for a caller
+	// to be in want of something.
+	missedFails = 0.5
+)
+
+// misses says how sure it is, 0-1, that the caller misses the callee: what it is
+// asked fails, and it has made no call since one broke off, or since it waits in
+// vain before it fails and goes on calling all others.
+func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
+	c := &ed.caller.served
+	if ed.used == 0 || ed.rate.known < rateKnown || e.now.Sub(c.seen) > e.params.CallWindow+c.told.slack() {
+		return 0, 0
+	}
+	if v := ed.caller.verdict; v != nil && v.Class != ClassUnknown {
+		return 0, 0 // why it fails is known
+	}
+	quiet = c.seen.Sub(ed.used)
+	if quiet < missedLeast+c.told.slack() || quiet > e.params.LeaveFor {
+		return 0, 0
+	}
+	w := e.params.CallWindow
+	failed, ok := c.failed.value(e.now, w), c.ok.value(e.now, w)
+	if failed < 1 || failed/(failed+ok) < missedFails {
+		return 0, 0
+	}
+	if ed.lastFail < ed.used && (c.waited.value(e.now, w) < failed/2 || ed.caller.missesMore(ed, e) || e.lacksPool(ed.caller)) {
+		return 0, 0
+	}
+	return quiet, clamp(ed.rate.usual*quiet.Seconds()/missedSure-1, 0, 1)
+}
+
+// lacksPool says whether n tells that it waits for a pool of its own.
+func (e *Engine) lacksPool(n *entity) bool {
+	return e.saysPoolEmpty(n) || n.levels.short(LevelPool, e.now)
+}
+
+// missesSome says whether n misses somebody that it used to call.
+func (e *Engine) missesSome(n *entity) bool {
+	return n.eachCallee(func(ed *edge) bool {
+		_, sure := ed.misses(e)
+		return sure > 0
+	})
+}
+
+// missesMore says whether the caller has stopped calling others as well: which of
+// them it waits for nobody can tell.
+func (n *entity) missesMore(but *edge, e *Engine) bool {
+	return n.eachCallee(func(ed *edge) bool {
+		quiet := n.served.seen.Sub(ed.used)
+		return ed != but && quiet < e.params.LeaveFor && quiet >= missedLeast+n.served.told.slack() && ed.rate.usual*quiet.Seconds() >= missedSure
+	})
+}
+
+// lookForMissed suspects whom n misses.
+func (e *Engine) lookForMissed(n *entity) {
+	for _, ed := range n.callees {
+		if ed.callee.episode != nil || ed.callee.served.total > 0 {
+			continue
+		}
+		if _, sure := ed.misses(e); sure > 0 {
+			e.suspect(ed.callee)
+		}
+	}
+}
+
+// detectMissed: it is missed by those who used to call it.
+func detectMissed(e *Engine, n *entity, p *episode) {
+	if n.served.total > 0 {
+		return // who tells of its own calls is seen to go on, or not
+	}
+	for _, ed := range n.calledBy {
+		quiet, sure := ed.misses(e)
+		if sure == 0 || sure < p.found[evMissed].strength && p.found[evMissed].now {
+			continue
+		}
+		how := "keeps waiting and fails"
+		if ed.lastFail >= ed.used {
+			how = "fails"
+		}
+		p.blame(evMissed, sure, e.now, fmt.Sprintf("%s has not called it for %s, and meanwhile %s its own callers", ed.caller.name(), inWords(quiet), how))
+		p.bad[groupCallers] = true
+		p.startedBy(ed.used)
+	}
+}

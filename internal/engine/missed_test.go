@@ -1,0 +1,175 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// withDatabase is a service that answers ten calls a second, and asks a database and a
+// cache for each of them. Neither sends telemetry.
+type withDatabase struct {
+	*fleet
+	api *proc
+}
+
+func newWithDatabase(t *testing.T) *withDatabase {
+	d := &withDatabase{fleet: newFleet(t)}
+	d.api = d.add("api", "api-1")
+	d.second(90, func(b *Batch) {
+		d.served(b, 10, 0, 0)
+		d.asks(b, "db:5432", OutcomeOK, 10)
+		d.asks(b, "cache:6379", OutcomeOK, 10)
+	})
+	return d
+}
+
+// second tells the same each second.
+func (d *withDatabase) second(times int, what func(b *Batch)) {
+	d.tell(time.Second, time.Duration(times)*time.Second, what)
+}
+
+func (d *withDatabase) served(b *Batch, ok, failed, waited int) {
+	b.Served = append(b.Served, Served{Source: d.api.src, OK: ok, Failed: failed, Waited: waited, Last: b.Arrived})
+}
+
+func (d *withDatabase) asks(b *Batch, whom string, o Outcome, times int) {
+	b.Calls = append(b.Calls, Calls{Caller: d.api.src, Callee: Callee{Address: whom}, Outcome: o, Count: times, First: b.Arrived - 1e7, Last: b.Arrived, Done: b.Arrived})
+}
+
+func (d *withDatabase) first(entity string) *Event {
+	for i := range d.events {
+		if ev := &d.events[i]; ev.Kind == contract.EventFailureDetected && ev.Entity == entity {
+			return ev
+		}
+	}
+	return nil
+}
+
+// Pools and drivers write no span of an attempt to connect: a server that is gone is
+// not called any more.
+func TestAServerThatIsNoLongerCalledIsMissed(t *testing.T) {
+	for name, c := range map[string]struct {
+		after  func(d *withDatabase)
+		missed bool
+	}{
+		"a_call_broke_off": {func(d *withDatabase) {
+			d.second(1, func(b *Batch) { d.served(b, 0, 1, 0); d.asks(b, "db:5432", OutcomeReset, 1) })
+			d.second(20, func(b *Batch) { d.served(b, 0, 10, 0); d.asks(b, "cache:6379", OutcomeOK, 10) })
+		}, true},
+		"its_callers_wait_and_fail": {func(d *withDatabase) {
+			d.second(20, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "cache:6379", OutcomeOK, 10) })
+		}, true},
+		"its_callers_fail_at_once": { // before they come to it, perhaps
+			func(d *withDatabase) {
+				d.second(20, func(b *Batch) { d.served(b, 0, 10, 0); d.asks(b, "cache:6379", OutcomeOK, 10) })
+			}, false},
+		"its_callers_wait_and_call_nobody": { // for whom, nobody can tell
+			func(d *withDatabase) {
+				d.second(20, func(b *Batch) { d.served(b, 0, 10, 10) })
+			}, false},
+		"it_is_connected_to_again": {func(d *withDatabase) {
+			d.second(1, func(b *Batch) { d.served(b, 0, 1, 0); d.asks(b, "db:5432", OutcomeReset, 1) })
+			d.second(20, func(b *Batch) { d.served(b, 0, 10, 0); d.asks(b, "db:5432", OutcomeSent, 10) })
+		}, false},
+		"its_callers_are_asked_for_something_else": {func(d *withDatabase) {
+			d.second(1, func(b *Batch) { d.served(b, 9, 1, 0); d.asks(b, "db:5432", OutcomeReset, 1) })
+			d.second(20, func(b *Batch) { d.served(b, 10, 0, 0); d.asks(b, "cache:6379", OutcomeOK, 10) })
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newWithDatabase(t)
+			c.after(d)
+			ev := d.first("db:5432")
+			switch {
+			case c.missed && (ev == nil || ev.Verdict.Class != ClassUnknown):
+				t.Errorf("said %v, want unknown of db:5432; %s", ev, d.dump())
+			case !c.missed && ev != nil:
+				t.Errorf("said %s", ev.Body)
+			}
+			if ev := d.first(d.api.src.Name()); ev != nil {
+				t.Errorf("said %s", ev.Body)
+			}
+			d.second(20, func(b *Batch) {
+				d.served(b, 10, 0, 0)
+				d.asks(b, "db:5432", OutcomeOK, 10)
+				d.asks(b, "cache:6379", OutcomeOK, 10)
+			})
+			if len(d.verdicts())%2 != 0 {
+				t.Errorf("it is well again: %v", d.verdicts())
+			}
+		})
+	}
+}
+
+func TestWhoIsIllItselfMissesNobody(t *testing.T) {
+	d := newWithDatabase(t)
+	d.second(25, func(b *Batch) {
+		d.served(b, 0, 10, 10)
+		d.asks(b, "cache:6379", OutcomeOK, 10)
+		b.Facts = append(b.Facts, Fact{Source: d.api.src, Kind: FactOutOfMemory, At: b.Arrived, Text: "Java heap space"})
+	})
+	if ev := d.first(d.api.src.Name()); ev == nil || ev.Verdict.Class != ClassExhaustion {
+		t.Errorf("said %v, want its memory; %s", ev, d.dump())
+	}
+	if ev := d.first("db:5432"); ev != nil {
+		t.Errorf("said %s", ev.Body)
+	}
+}
+
+// A full pool is short of connections while those who hold them make progress, else
+// whom they wait for hangs.
+func TestAPoolWhoseHoldersStandIsNotTooSmall(t *testing.T) {
+	full := func(b *Batch, d *withDatabase) {
+		b.Facts = append(b.Facts, Fact{Source: d.api.src, Kind: FactPoolEmpty, At: b.Arrived, Text: "no connection available"})
+	}
+	t.Run("they_make_progress", func(t *testing.T) {
+		d := newWithDatabase(t)
+		at := d.now
+		d.second(15, func(b *Batch) { d.served(b, 5, 5, 5); d.asks(b, "db:5432", OutcomeOK, 5); full(b, d) })
+		d.accused(at, 10*time.Second, ClassExhaustion, "connection_pool", d.api.src.Name())
+	})
+	t.Run("they_stand_and_a_metric_tells_first", func(t *testing.T) {
+		d := newWithDatabase(t)
+		d.calls(d.add("web", "web-1"), d.api)
+		level := levelsOf(d.api.src, LevelPool, 0.2)
+		d.second(30, func(b *Batch) {
+			d.served(b, 10, 0, 0)
+			d.asks(b, "db:5432", OutcomeOK, 10)
+			d.asks(b, "cache:6379", OutcomeOK, 10)
+			level(b)
+		})
+		d.api.state = "deadlock" // for some of its callers
+		level = levelsOf(d.api.src, LevelPool, 1)
+		d.second(8, func(b *Batch) { d.served(b, 0, 10, 10); level(b) })
+		d.second(10, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "db:5432", OutcomeTimeout, 2) })
+		if ev := d.first(d.api.src.Name()); ev != nil {
+			t.Errorf("said %s", ev.Body)
+		}
+	})
+	t.Run("they_are_lost", func(t *testing.T) {
+		d := newWithDatabase(t)
+		at := d.now
+		d.second(25, func(b *Batch) { d.served(b, 0, 10, 10); full(b, d) })
+		d.accused(at, 20*time.Second, ClassExhaustion, "connection_pool", d.api.src.Name())
+		if ev := d.first("db:5432"); ev != nil {
+			t.Errorf("said %s", ev.Body)
+		}
+	})
+	t.Run("they_stand", func(t *testing.T) {
+		d := newWithDatabase(t)
+		d.second(2, func(b *Batch) {})
+		d.second(15, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "db:5432", OutcomeTimeout, 2); full(b, d) })
+		d.second(15, func(b *Batch) { d.served(b, 10, 0, 0); d.asks(b, "db:5432", OutcomeOK, 10) }) // nor when it goes on
+		if ev := d.first(d.api.src.Name()); ev != nil {
+			t.Errorf("said %s", ev.Body)
+		}
+		if ev := d.first("db:5432"); ev == nil || ev.Verdict.Class != ClassCrash {
+			t.Errorf("said %v, want a hang of db:5432; %s", ev, d.dump())
+		}
+	})
+}

@@ -1,0 +1,68 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Takes orders: Redis for stock, PostgreSQL for orders, RabbitMQ for shipping.
+// Nothing in it knows of OpenTelemetry.
+'use strict'
+
+const amqp = require('amqplib')
+const express = require('express')
+const fs = require('node:fs')
+const Redis = require('ioredis')
+const { Pool } = require('pg')
+
+const pool = new Pool({
+  host: 'pg', user: 'shop', password: 'shop', database: 'shop', ssl: { ca: fs.readFileSync(process.env.PGSSLROOTCERT) }, max: 5, connectionTimeoutMillis: 2000, query_timeout: 3000, idleTimeoutMillis: 30000
+})
+pool.on('error', error => console.error(`idle client: ${error.message}`))
+const redis = new Redis({ host: 'redis', maxRetriesPerRequest: 1, commandTimeout: 1000, connectTimeout: 1000 })
+redis.on('error', error => console.error(`redis: ${error.message}`))
+
+let channel = null
+async function broker () {
+  try {
+    const connection = await amqp.connect('amqp://shop:shop@rabbitmq?heartbeat=30', { timeout: 2000 })
+    connection.on('error', error => console.error(`rabbitmq: ${error.message}`))
+    connection.on('close', () => { channel = null; setTimeout(broker, 1000) })
+    const opened = await connection.createConfirmChannel()
+    await opened.assertQueue('ship', { durable: true })
+    channel = opened
+  } catch (error) {
+    console.error(`rabbitmq: ${error.message}`)
+    setTimeout(broker, 1000)
+  }
+}
+broker()
+
+const app = express()
+app.get('/healthz', (_, response) => response.send('ok\n'))
+app.post('/orders/:item', async (request, response, next) => {
+  try {
+    const item = Number(request.params.item)
+    await redis.incr(`stock:${item}`)
+    const { rows } = await pool.query('INSERT INTO orders (item, note) VALUES ($1, $2) RETURNING id', [item, 'x'.repeat(1500)])
+    if (!channel) throw new Error('no connection to rabbitmq')
+    channel.sendToQueue('ship', Buffer.from(String(rows[0].id)), { persistent: true })
+    response.json({ order: rows[0].id })
+  } catch (error) {
+    next(error)
+  }
+})
+// eslint-disable-next-line no-unused-vars
+app.use((error, request, response, next) => {
+  console.error(`${request.method} ${request.path}: ${error.message}`)
+  response.status(500).send(`${error.message}\n`)
+})
+const server = app.listen(3000, '0.0.0.0')
+
+// A cache that nobody empties, once somebody has turned it on.
+const kept = []
+setInterval(() => {
+  if (fs.existsSync(process.env.ORDERS_CACHE)) kept.push(Buffer.alloc(8 << 20, 1))
+}, 300).unref()
+
+process.on('SIGTERM', () => {
+  server.close(() => process.exit(0))
+  server.closeIdleConnections()
+  setTimeout(() => process.exit(0), 2000).unref()
+})
