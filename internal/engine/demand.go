@@ -166,7 +166,7 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 		p.latest = e.now
 		n.eachCallee(func(ed *edge) bool {
 			s, ok := ed.slow.value(e.now, e.params.CallWindow), ed.ok.value(e.now, e.params.CallWindow)
-			if s < 2 || s/max(ok, 1) < slowFrom/2 {
+			if s < 2 || s/max(ok, 1) < slowFrom/2 || !e.mayBeSlow(ed) {
 				return false
 			}
 			p.note(evCalleeSlow, 1, e.now, fmt.Sprintf("it waits for %s, which is slow", ed.callee.name()))
@@ -182,6 +182,25 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 	if times, usual := e.demand(n, p); times >= demandFrom {
 		p.note(evDemand, clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
 	}
+}
+
+// mayBeSlow says whether it is the callee that is slow where its caller finds it
+// so. One that is held back itself finds everybody slow; what the callee says of
+// its own answers is worth more.
+func (e *Engine) mayBeSlow(ed *edge) bool {
+	if ed.callee.tellsAnswers() {
+		share, _ := e.slowness(ed.callee)
+		return share >= slowFrom/2
+	}
+	return !ed.caller.isHeldBack(e.now)
+}
+
+// tellsAnswers says whether n, or an instance of it, sends spans of its answers.
+func (n *entity) tellsAnswers() bool {
+	if n.kind != kindService {
+		return n.served.total > 0
+	}
+	return slices.ContainsFunc(n.service.instances, func(i *entity) bool { return i.served.total > 0 })
 }
 
 // wants counts calls to n, and follows how many more than usual are wanted: what

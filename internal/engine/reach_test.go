@@ -144,6 +144,9 @@ func (z *zones) run(d time.Duration) {
 				if outcome == OutcomeOK && z.late(to) {
 					call.Slow, served.Slow = 1, 1
 				}
+				if outcome == OutcomeOK && z.late(n) {
+					call.Slow = 1 // it gets to the answer late
+				}
 				if outcome == OutcomeServerError {
 					served.OK, served.Failed, served.Faults = 0, 1, 1
 				}
