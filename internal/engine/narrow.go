@@ -79,6 +79,10 @@ func (f *foundCut) narrowest(sights []sight) {
 			}
 		}
 	}
+	if ends[0] != nil && ends[1] != nil && !f.broken {
+		f.near, f.far = side{entity: ends[1]}, side{entity: ends[0]} // of the two, one may just be late
+		return
+	}
 	for _, n := range ends {
 		switch {
 		case n == nil:

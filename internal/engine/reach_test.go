@@ -28,6 +28,7 @@ type zones struct {
 	wire      func(from, to *zoned) time.Duration // what a call spends on the way
 	lost      func(from, to zoneHost) bool        // packets from one to the other
 	starved   func(from, to *zoned) bool          // it gets to a call when its caller has gone
+	never     func(from, to *zoned) bool          // it does not call the other
 	byName    bool                                // callers name services, not instances
 	beatless  bool
 	times     float64 // calls, of what is usual
@@ -78,6 +79,7 @@ func newZones() *zones {
 	z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
 	z.wire = func(_, _ *zoned) time.Duration { return time.Duration(500+z.rand.IntN(1000)) * time.Microsecond }
 	z.lost = func(_, _ zoneHost) bool { return false }
+	z.never = func(_, _ *zoned) bool { return false }
 	z.starved = func(_, _ *zoned) bool { return false }
 	z.late, z.times = func(_ *zoned) bool { return false }, 1
 	z.beating = func(_ *zoned, _ *Beat) {}
@@ -118,7 +120,7 @@ func (z *zones) run(d time.Duration) {
 			// It calls three others, and its spans go out by the zone's agent.
 			for range int(3 * z.times) {
 				to := z.instances[z.rand.IntN(len(z.instances))]
-				if to == n {
+				if to == n || z.never(n, to) {
 					continue
 				}
 				outcome := z.answer(n, to)
@@ -466,6 +468,31 @@ func TestHealthCheckThatIsAnsweredDoesNotHideAHang(t *testing.T) {
 			}
 			z.run(20 * time.Second)
 			z.expect(t, ClassCrash, "instance svc1-b0")
+		})
+	}
+}
+
+func TestOneOfSeveralCallersThatGetsNoAnswerIsCutOff(t *testing.T) {
+	for name, c := range map[string]struct {
+		silent func(from, to *zoned) bool
+		class  Class
+	}{
+		"while its sibling does": {func(from, to *zoned) bool { return from.src.Instance == "svc0-a0" && to.src.Instance == "svc1-b0" }, ClassPartition},
+		"as all who call it":     {func(_, to *zoned) bool { return to.src.Instance == "svc1-b0" }, ClassCrash},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.times = 3
+			z.never = func(from, to *zoned) bool { return from.at.name == "zone-b-h0" && to.at.name == "zone-a-h0" }
+			z.run(60 * time.Second)
+			z.answer = func(from, to *zoned) Outcome {
+				if c.silent(from, to) {
+					return OutcomeTimeout
+				}
+				return OutcomeOK
+			}
+			z.run(25 * time.Second)
+			z.expect(t, c.class, "link svc0-a0→svc1-b0", "link svc1-b0→svc0-a0", "instance svc1-b0")
 		})
 	}
 }
