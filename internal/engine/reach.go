@@ -225,7 +225,9 @@ func (c *cut) score(sights []sight) float64 {
 	}
 	whole += clamp(hostWhole, -sightCap, sightCap)
 	part += clamp(hostPart, -sightCap, sightCap)
-	c.lossy = part > whole
+	if c.lossy = part > whole; c.lossy && c.losesApart(sights) {
+		c.lossy, part = false, math.Inf(-1)
+	}
 	return max(whole, part)
 }
 

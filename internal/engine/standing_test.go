@@ -3,7 +3,10 @@
 
 package engine
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // A cut that stands explains what is left of its silences while it heals; another
 // begins only where much more is silent than that.
@@ -34,6 +37,57 @@ func TestCutThatStandsGoesOnSoonerThanAnotherBegins(t *testing.T) {
 		}
 		if got := found[0].sameAs(&link.cut); got != c.link {
 			t.Errorf("%s: found %s | %s", name, found[0].near.name(), found[0].far.name())
+		}
+	}
+}
+
+// Packets are lost on all ways in and out of a place alike. Where nothing comes
+// back on some and everything on others, those ways are cut.
+func TestWhatIsLostOnSomeWaysAltogetherIsNoLossOfPackets(t *testing.T) {
+	for name, c := range map[string]struct {
+		silent float64 // on the ways to every other host
+		apart  bool
+	}{
+		"nothing comes back on half of the ways": {1, true},
+		"a third is lost on them":                {0.35, false},
+	} {
+		host, sights := around(func(zone string) float64 {
+			if zone == "b" {
+				return c.silent
+			}
+			return 0
+		})
+		place := cut{near: side{host: host}}
+		if got := place.losesApart(sights); got != c.apart {
+			t.Errorf("%s: lost apart: %v", name, got)
+		}
+	}
+}
+
+// What an observer has heard says nothing of the time since it was heard itself.
+func TestWhoIsHeardByASilentObserverIsNotHeardNow(t *testing.T) {
+	for name, c := range map[string]struct {
+		heard time.Duration // the observer, after the failure began
+		beats bool
+	}{
+		"it goes on to tell":              {3 * time.Second, true},
+		"it fell silent with the failure": {0, false},
+	} {
+		e := New(DefaultParams())
+		e.now = Time(time.Hour)
+		began := e.now
+		o := &observer{id: "agent", seen: began.Add(c.heard)}
+		n := &entity{host: &hostState{name: "h"}, src: &Source{Host: "h"}}
+		n.streams = []*stream{{entity: n, kind: signBeat, observer: o, gaps: accrual{interval: time.Second}}}
+		e.watched = n.streams
+		e.now = began.Add(4 * time.Second)
+		if _, beats := n.beatsThroughout(began); beats != c.beats {
+			t.Errorf("%s: its heartbeats go on: %v", name, beats)
+		}
+		for _, s := range e.signSights() {
+			if s.caller == n && s.good != o.seen {
+				t.Errorf("%s: last heard at %v after it began", name, s.good.Sub(began))
+			}
 		}
 	}
 }
