@@ -57,11 +57,11 @@ func (c *cut) isManyLinks(sights []sight) bool {
 	return many > one
 }
 
-// losesApart says whether what is silent to or from a place is silent on some ways
+// losesApart says whether what is silent across the cut is silent on some ways
 // altogether, more than it is now and then: that is no loss of packets, which all
-// that go in or out share.
+// that cross it share.
 func (c *cut) losesApart(sights []sight) bool {
-	if !c.far.anywhere() || c.near.entity != nil {
+	if c.near.entity != nil || c.far.entity != nil {
 		return false
 	}
 	var all, some float64

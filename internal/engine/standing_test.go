@@ -57,9 +57,15 @@ func TestWhatIsLostOnSomeWaysAltogetherIsNoLossOfPackets(t *testing.T) {
 			}
 			return 0
 		})
-		place := cut{near: side{host: host}}
+		place, link := cut{near: side{host: host}}, cut{near: side{zone: "a"}, far: side{zone: "b"}}
 		if got := place.losesApart(sights); got != c.apart {
 			t.Errorf("%s: lost apart: %v", name, got)
+		}
+		for i := range sights { // half of them lead to the one host of the other zone
+			sights[i].to.zone, sights[i].from.zone = "b", "a"
+		}
+		if got := link.losesApart(sights); got != c.apart {
+			t.Errorf("%s: lost apart on a link: %v", name, got)
 		}
 	}
 }
