@@ -90,16 +90,6 @@ func (e *Engine) lookForCuts() {
 	e.followCuts(sights, slow)
 }
 
-// standing lists the cuts that hold now, of what is slow or of what is silent.
-func (e *Engine) standing(slow bool) (out []*cutState) {
-	for _, c := range e.cuts {
-		if c.slow == slow && c.stands(e.now) {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
 // believe notes a cut against the link, node or zone that it names. One that
 // ends in a single entity is that entity's own affair.
 func (e *Engine) believe(f foundCut, slow bool) {
