@@ -73,7 +73,7 @@ func (e *Engine) lookForCuts() {
 	}
 	e.cutSuspected = silent
 	if silent {
-		found := solve(sights, e.here)
+		found := solve(sights, e.here, e.standing(false)...)
 		for _, f := range found {
 			f.narrowest(sights)
 			if f.sure >= surelyCut && !f.tooNarrow(sights) && !f.oneObserversWord() && !f.oneHostsLateness() {
@@ -101,7 +101,7 @@ func (e *Engine) believe(f foundCut, slow bool) {
 			return // what gets through late
 		}
 		sameZone := c.near.zone != "" && c.near.zone == f.near.zone && c.far.anywhere() && f.far.anywhere()
-		if sameZone || c.near == f.near && c.far == f.far || c.near == f.far && c.far == f.near {
+		if sameZone || c.sameAs(&f.cut) {
 			c.near, c.far, c.placed, c.slow = f.near, f.far, f.placed, slow
 			if !e.knows(c.entity) { // it made room meanwhile
 				c.entity = e.cutEntity(c)

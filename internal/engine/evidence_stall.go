@@ -57,6 +57,9 @@ func (e *Engine) lookForStalled() {
 			continue
 		}
 		kept = append(kept, whole)
+		if s.unanswered(e) < 1 {
+			continue
+		}
 		for _, i := range whole.service.instances {
 			if i.episode != nil {
 				continue
@@ -70,9 +73,15 @@ func (e *Engine) lookForStalled() {
 	e.troubled = kept
 }
 
-// unanswered is the number of calls lately that got no answer.
+// unanswered is the number of calls lately that got no answer, though somebody
+// was asked: where the name is not found, or nobody trusts who answers, the call
+// is not made.
 func (s *callStats) unanswered(e *Engine) (count float64) {
 	for o := range callerRow {
+		switch Outcome(o) {
+		case OutcomeDNS, OutcomeTLS:
+			continue
+		}
 		if callerRow[o].kind != 0 {
 			count += s.byOutcome[o].value(e.now, e.params.CallWindow)
 		}

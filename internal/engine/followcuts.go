@@ -55,6 +55,16 @@ func (e *Engine) followCuts(all, slow []sight) {
 	e.cuts = kept
 }
 
+// standing lists the cuts that hold now, of what is slow or of what is silent.
+func (e *Engine) standing(slow bool) (out []*cutState) {
+	for _, c := range e.cuts {
+		if c.slow == slow && c.stands(e.now) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // loses says whether a slow way rather loses packets: what is sent again is late
 // by the time that takes, what was not lost is not, and some gets no answer.
 func (c *cutState) loses(slow, all []sight) bool {

@@ -56,3 +56,24 @@ func (c *cut) isManyLinks(sights []sight) bool {
 	}
 	return many > one
 }
+
+// losesApart says whether what is silent across the cut is silent on some ways
+// altogether, more than it is now and then: that is no loss of packets, which all
+// that cross it share.
+func (c *cut) losesApart(sights []sight) bool {
+	if c.near.entity != nil || c.far.entity != nil {
+		return false
+	}
+	var all, some float64
+	for i := range sights {
+		s := &sights[i]
+		switch {
+		case s.taken || s.share < silentFrom || s.weight < 1 || !c.predicts(s):
+		case s.share >= nobodyBehind:
+			all += s.weight
+		default:
+			some += s.weight
+		}
+	}
+	return all > some
+}

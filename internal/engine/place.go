@@ -114,6 +114,19 @@ func (h *hostState) other(n *entity, t Time) *entity {
 	return nil
 }
 
+// shared says whether somebody else than n, or an observer, is known on the host.
+func (h *hostState) shared(n *entity) bool {
+	if h == nil {
+		return false
+	}
+	for i := range h.recent {
+		if a, b := h.recent[i].entity, h.worked[i].entity; a != nil && a != n || b != nil && b != n {
+			return true
+		}
+	}
+	return h.observer != nil
+}
+
 // host returns the state of a host, new if need be; nil without a name.
 func (e *Engine) host(name string) *hostState {
 	if name == "" {

@@ -51,6 +51,7 @@ const (
 	maxCuts       = 8    // found in one pass
 	solveEvery    = 250 * time.Millisecond
 
+	priorStands     = -0.5 // it stands already
 	priorTarget     = -2.0 // the target itself fails
 	priorHost       = -4.0
 	priorSource     = -4.0
@@ -101,8 +102,9 @@ type foundCut struct {
 }
 
 // solve finds the cuts that explain the silences, likeliest first. here is where
-// the engine stands, of which it may not know the zone.
-func solve(sights []sight, here *hostState) []foundCut {
+// the engine stands, of which it may not know the zone. A cut that stands already
+// goes on sooner than another begins.
+func solve(sights []sight, here *hostState, stands ...*cutState) []foundCut {
 	weighSights(sights)
 	nowhere := placelessIn(sights)
 	var out []foundCut
@@ -113,6 +115,7 @@ func solve(sights []sight, here *hostState) []foundCut {
 		}
 		scores := make([]float64, len(hypotheses))
 		for i := range hypotheses {
+			hypotheses[i].lasts(stands)
 			hypotheses[i].place(sights, nowhere, here)
 			scores[i] = hypotheses[i].score(sights)
 		}
@@ -136,6 +139,20 @@ func solve(sights []sight, here *hostState) []foundCut {
 		out = append(out, f)
 	}
 	return out
+}
+
+// lasts gives the cut the prior of one that stands already, if it does.
+func (c *cut) lasts(stands []*cutState) {
+	for _, old := range stands {
+		if c.sameAs(&old.cut) {
+			c.prior = priorStands
+		}
+	}
+}
+
+// sameAs says whether both lie between the same two sides.
+func (c *cut) sameAs(d *cut) bool {
+	return c.near == d.near && c.far == d.far || c.near == d.far && c.far == d.near
 }
 
 // likeliest is the index of the best hypothesis. A place that is better explained
@@ -208,7 +225,9 @@ func (c *cut) score(sights []sight) float64 {
 	}
 	whole += clamp(hostWhole, -sightCap, sightCap)
 	part += clamp(hostPart, -sightCap, sightCap)
-	c.lossy = part > whole
+	if c.lossy = part > whole; c.lossy && c.losesApart(sights) {
+		c.lossy, part = false, math.Inf(-1)
+	}
 	return max(whole, part)
 }
 

@@ -124,7 +124,7 @@ func (e *Engine) signSights() []sight {
 				continue // it may just be late
 			}
 		}
-		out = append(out, sight{from: n.host, to: to, caller: n, share: silence, weight: 1, since: e.now.Add(s.gaps.interval - s.silence()), good: e.now.Add(-s.silence())})
+		out = append(out, sight{from: n.host, to: to, caller: n, share: silence, weight: 1, since: s.heardAt().Add(s.gaps.interval), good: s.heardAt()})
 	}
 	for _, o := range e.observerList {
 		if !o.ownBeat || o.host == "" || e.standsOn(o) == e.here {

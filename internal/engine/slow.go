@@ -138,7 +138,7 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 	if !e.slowSuspected {
 		return
 	}
-	for _, f := range solve(sights, e.here) {
+	for _, f := range solve(sights, e.here, e.standing(true)...) {
 		if f.bad.Sub(f.since) < slowLasts {
 			continue // one that held its breath, such as to collect garbage, made some wait
 		}

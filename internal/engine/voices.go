@@ -79,6 +79,8 @@ func (e *Engine) doubtHosts() {
 		host  *hostState // of the first who is blamed
 		more  bool       // others of them stand elsewhere
 		in    onePlace
+		only  *service // whose instances all of them are
+		wide  bool     // they are of several, or nothing else that it calls is well
 	}
 	var by map[*hostState]blames
 	for _, n := range e.suspects {
@@ -94,18 +96,36 @@ func (e *Engine) doubtHosts() {
 		}
 		b := by[who]
 		if b.count++; b.count == 1 {
-			b.host = n.host
+			b.host, b.only = n.host, n.service
 		} else if n.host != b.host || n.host == nil {
 			b.more = true
 		}
 		b.in.add(n.host)
+		b.wide = b.wide || n.service == nil || n.service != b.only || !contentBeside(n, who)
 		by[who] = b
 	}
 	for who, b := range by {
-		if b.count >= doubtFrom && b.more && !b.in.away(who) {
+		if b.count >= doubtFrom && b.more && b.wide && !b.in.away(who) {
 			who.doubted = e.now
 		}
 	}
+}
+
+// contentBeside says whether callers on a host that complain about n were answered
+// well by another service since: it is not all that they call.
+func contentBeside(n *entity, who *hostState) bool {
+	since := n.calls.firstFail.Add(contentAfter)
+	for _, ed := range n.calledBy {
+		if ed.caller.host != who {
+			continue
+		}
+		for _, other := range ed.caller.callees {
+			if other.callee.service != n.service && other.okEnd > since {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // maxVoices is how many hosts are heard: more do not change anything.

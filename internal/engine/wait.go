@@ -86,7 +86,7 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
 		if p.found[evProcessStopped].now {
 			return e.stopMayPass(n, p)
 		}
-		return lasted < e.pauseOf(n, p)
+		return lasted < e.pauseOf(n, p) || e.placeSilent(n, p)
 	case causeNotListening:
 		return n.kind == kindInstance && (p.found[evBeating].now || e.pauseOf(n, p) == asleepWait) && lasted < drainsFor && !p.refusedItself()
 	case causeDead:
@@ -97,6 +97,18 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
 		return !p.bad[groupCallers] && n.rate.usual >= calledFrom && e.now.Sub(p.onset) < unhurtAfter+n.served.told.slack() && !p.violent()
 	}
 	return false
+}
+
+// placeSilent says whether nothing has been heard of n, nor from its machine, since
+// the failure began, though others live there: it may be cut off, or its machine
+// down, as well as hang.
+func (e *Engine) placeSilent(n *entity, p *episode) bool {
+	for _, kind := range [...]evidence{evBeating, evProcessRuns, evProbeNoAnswer, evProbeOK, evPortOpen, evReadsNothing} {
+		if p.found[kind].now {
+			return false
+		}
+	}
+	return n.kind == kindInstance && n.host.shared(n) && n.host.heardLast() <= p.onset.Add(insideFrom)
 }
 
 // back is when n, or somebody on its machine, went on after it had stood still;
@@ -181,11 +193,12 @@ func (p *episode) complaints(n *entity) *callStats {
 	return n.calls
 }
 
-// beatsThroughout says whether n's heartbeats came without a break since t, and
-// how long it may have stood still between two of them.
+// beatsThroughout says whether n's heartbeats came without a break since t, by an
+// observer that was heard itself since, and how long it may have stood still between
+// two of them.
 func (n *entity) beatsThroughout(t Time) (hidden time.Duration, beats bool) {
 	for _, s := range n.streams {
-		if s.kind == signBeat && s.fresh() && s.broken < t {
+		if s.kind == signBeat && s.fresh() && s.broken < t && s.heardAt() > t.Add(stillThere) {
 			return time.Duration(brokenFrom * float64(s.gaps.interval)), true
 		}
 	}

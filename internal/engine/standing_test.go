@@ -1,0 +1,99 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// A cut that stands explains what is left of its silences while it heals; another
+// begins only where much more is silent than that.
+func TestCutThatStandsGoesOnSoonerThanAnotherBegins(t *testing.T) {
+	a, b := &hostState{name: "a1", zone: "a"}, &hostState{name: "b1", zone: "b"}
+	from, target := &entity{host: a, src: &Source{}}, &entity{host: b, src: &Source{}}
+	other, third := &hostState{name: "b2", zone: "b"}, &hostState{name: "c1", zone: "c"}
+	near, beyond := &entity{host: other, src: &Source{}}, &entity{host: third, src: &Source{}}
+	link := &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}}}
+	left := []sight{seen(a, from, target, 1, false)}
+	more := append(left, seen(third, beyond, target, 1, true), seen(third, beyond, near, 1, true), seen(other, near, beyond, 1, true), seen(a, from, near, 1, true))
+	for name, c := range map[string]struct {
+		sights []sight
+		stands []*cutState
+		link   bool
+	}{
+		"one that waits is no cut of two zones":        {left, nil, false},
+		"it is what is left of the cut that stands":    {left, []*cutState{link}, true},
+		"a zone that is cut off from all is no link":   {more, nil, false},
+		"nor if it was first met from one of them":     {more, []*cutState{link}, false},
+		"that another link stands says nothing of one": {left, []*cutState{{cut: cut{near: side{zone: "a"}, far: side{zone: "c"}}}}, false},
+	} {
+		sights := append([]sight(nil), c.sights...)
+		found := solve(sights, nil, c.stands...)
+		if len(found) == 0 {
+			t.Errorf("%s: nothing is found", name)
+			continue
+		}
+		if got := found[0].sameAs(&link.cut); got != c.link {
+			t.Errorf("%s: found %s | %s", name, found[0].near.name(), found[0].far.name())
+		}
+	}
+}
+
+// Packets are lost on all ways in and out of a place alike. Where nothing comes
+// back on some and everything on others, those ways are cut.
+func TestWhatIsLostOnSomeWaysAltogetherIsNoLossOfPackets(t *testing.T) {
+	for name, c := range map[string]struct {
+		silent float64 // on the ways to every other host
+		apart  bool
+	}{
+		"nothing comes back on half of the ways": {1, true},
+		"a third is lost on them":                {0.35, false},
+	} {
+		host, sights := around(func(zone string) float64 {
+			if zone == "b" {
+				return c.silent
+			}
+			return 0
+		})
+		place, link := cut{near: side{host: host}}, cut{near: side{zone: "a"}, far: side{zone: "b"}}
+		if got := place.losesApart(sights); got != c.apart {
+			t.Errorf("%s: lost apart: %v", name, got)
+		}
+		for i := range sights { // half of them lead to the one host of the other zone
+			sights[i].to.zone, sights[i].from.zone = "b", "a"
+		}
+		if got := link.losesApart(sights); got != c.apart {
+			t.Errorf("%s: lost apart on a link: %v", name, got)
+		}
+	}
+}
+
+// What an observer has heard says nothing of the time since it was heard itself.
+func TestWhoIsHeardByASilentObserverIsNotHeardNow(t *testing.T) {
+	for name, c := range map[string]struct {
+		heard time.Duration // the observer, after the failure began
+		beats bool
+	}{
+		"it goes on to tell":              {3 * time.Second, true},
+		"it fell silent with the failure": {0, false},
+	} {
+		e := New(DefaultParams())
+		e.now = Time(time.Hour)
+		began := e.now
+		o := &observer{id: "agent", seen: began.Add(c.heard)}
+		n := &entity{host: &hostState{name: "h"}, src: &Source{Host: "h"}}
+		n.streams = []*stream{{entity: n, kind: signBeat, observer: o, gaps: accrual{interval: time.Second}}}
+		e.watched = n.streams
+		e.now = began.Add(4 * time.Second)
+		if _, beats := n.beatsThroughout(began); beats != c.beats {
+			t.Errorf("%s: its heartbeats go on: %v", name, beats)
+		}
+		for _, s := range e.signSights() {
+			if s.caller == n && s.good != o.seen {
+				t.Errorf("%s: last heard at %v after it began", name, s.good.Sub(began))
+			}
+		}
+	}
+}
