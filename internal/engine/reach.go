@@ -343,6 +343,9 @@ func propose(sights []sight, here *hostState) []cut {
 		if s.taken || s.share < silentFrom {
 			continue
 		}
+		if len(out) >= maxHypotheses {
+			break
+		}
 		if s.target != nil {
 			add(side{entity: s.target}, side{}, priorTarget)
 		}

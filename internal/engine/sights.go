@@ -36,7 +36,21 @@ func (e *Engine) sights() []sight {
 	}
 	passOn(out)
 	out = append(out, unanswered(e.signSights(), out)...)
-	slices.SortStableFunc(out, func(a, b sight) int { return cmp.Compare(a.from.name, b.from.name) })
+	return byOrigin(out)
+}
+
+// byOrigin sorts by the host that is seen from. Sights are large, so that their
+// places are sorted and each is moved once.
+func byOrigin(sights []sight) []sight {
+	places := make([]int32, len(sights))
+	for i := range places {
+		places[i] = int32(i)
+	}
+	slices.SortStableFunc(places, func(a, b int32) int { return cmp.Compare(sights[a].from.name, sights[b].from.name) })
+	out := make([]sight, len(sights))
+	for i, place := range places {
+		out[i] = sights[place]
+	}
 	return out
 }
 

@@ -4,7 +4,6 @@
 package engine
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -75,8 +74,7 @@ func (e *Engine) slowSights() []sight {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b sight) int { return cmp.Compare(a.from.name, b.from.name) })
-	return out
+	return byOrigin(out)
 }
 
 // slowView is a way of which the time that calls spend on it is known.
