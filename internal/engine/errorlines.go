@@ -79,12 +79,12 @@ func (e *Engine) errorLine(l *ErrorLine) {
 	if n.served.total == 0 || n.served.coded > n.served.total/2 {
 		return // of how many is not known; or its answers tell by a code whether they failed
 	}
-	k := n.erringOf(l.Kind, e.now)
+	k := n.erringOf(l.Kind)
 	if k.has(l.Trace) {
 		return
 	}
 	if k.count > 0 && k.over(n) {
-		k.end(n)
+		k.end()
 	}
 	if k.count == 0 {
 		k.first, k.began, k.from = e.now, l.At, n.served.total
@@ -129,7 +129,7 @@ func (e *Engine) erredFirst(f firstErred) bool {
 }
 
 // erringOf returns what is known of a kind of line.
-func (n *entity) erringOf(kind uint64, now Time) *erring {
+func (n *entity) erringOf(kind uint64) *erring {
 	if n.errors == nil {
 		n.errors = &errorLines{}
 	}
@@ -178,7 +178,7 @@ func (k *erring) over(n *entity) bool {
 
 // end closes the run. One in which some requests wrote the line, and others went
 // well, teaches that it is usual.
-func (k *erring) end(n *entity) {
+func (k *erring) end() {
 	if in := max(float64(k.upTo-k.from), k.count, 1); !k.blamed && k.count/in < erringMost {
 		k.usual += k.count
 	}

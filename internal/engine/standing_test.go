@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -17,7 +18,7 @@ func TestCutThatStandsGoesOnSoonerThanAnotherBegins(t *testing.T) {
 	near, beyond := &entity{host: other, src: &Source{}}, &entity{host: third, src: &Source{}}
 	link := &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}}}
 	left := []sight{seen(a, from, target, 1, false)}
-	more := append(left, seen(third, beyond, target, 1, true), seen(third, beyond, near, 1, true), seen(other, near, beyond, 1, true), seen(a, from, near, 1, true))
+	more := slices.Concat(left, []sight{seen(third, beyond, target, 1, true), seen(third, beyond, near, 1, true), seen(other, near, beyond, 1, true), seen(a, from, near, 1, true)})
 	for name, c := range map[string]struct {
 		sights []sight
 		stands []*cutState
