@@ -14,23 +14,26 @@ import (
 // an entity of its own: the link, the node or the zone.
 type cutState struct {
 	cut
-	entity   *entity
-	slow     bool    // it was found by what is late, not by what is lost
-	losing   bool    // and only a part is late, or some of it is lost after all
-	late     float64 // the largest share of its calls that was late
-	lost     bool    // some was lost
-	found    foundCut
-	at       Time // when it was last found
-	began    Time
-	split    *service // whose state has parted across it, or nil
-	partedAt Time     // since when one's state differs across it
-	oneway   bool     // packets get through the other way
-	opened   int      // times that it went and came back, for flapping
-	goneAt   Time     // when it was last seen to be open
-	before   bool     // it is known from before a restart
-	tried    Time     // when the latest call that got no reply across it began
-	anew     string   // who behind it started anew first
-	lives    [2]Time  // pause.go: when its ends were seen to go on while it lasted
+	entity      *entity
+	slow        bool    // it was found by what is late, not by what is lost
+	losing      bool    // and only a part is late, or some of it is lost after all
+	late        float64 // the largest share of its calls that was late
+	lost        bool    // some was lost
+	found       foundCut
+	at          Time // when it was last found
+	began       Time
+	split       *service // whose state has parted across it, or nil
+	partedAt    Time     // since when one's state differs across it
+	oneway      bool     // packets get through the other way
+	opened      int      // times that it went and came back, for flapping
+	goneAt      Time     // when it was last seen to be open
+	before      bool     // it is known from before a restart
+	tried       Time     // when the latest call that got no reply across it began
+	anew        string   // who behind it started anew first, how that showed, and when
+	anewHow     string
+	anewAt      Time
+	othersServe bool    // others behind it did as soon as it opened
+	lives       [2]Time // pause.go: when its ends were seen to go on while it lasted
 }
 
 const (

@@ -43,6 +43,7 @@ func (e *Engine) followCuts(all, slow []sight) {
 		if open && c.goneAt < c.at {
 			c.goneAt = e.now
 		}
+		e.nobodyLivedOn(c)
 		c.explain(e, sights, !open && e.now.Sub(c.at) < cutStands)
 		c.hide(e)
 		if c.entity.episode == nil && e.now.Sub(c.at) > flapsWithin {

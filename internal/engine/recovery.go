@@ -54,7 +54,7 @@ func (e *Engine) over(n *entity, p *episode) bool {
 // explained says whether those who came back have told what their silence was.
 func (p *episode) explained() bool {
 	for _, kind := range [...]evidence{evReturnCounted, evReturnNew, evStampedInside} {
-		if p.found[kind].strength > 0 {
+		if p.found[kind].strength > oneAnew {
 			return true
 		}
 	}

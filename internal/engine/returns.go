@@ -78,7 +78,7 @@ func (e *Engine) cutReturned(n *entity, kind evidence, gap time.Duration) {
 // One may have died there by itself; a machine that was down takes all on it along.
 func (e *Engine) cameBackNew(c *cutState, name, how string) {
 	if c.anew == "" {
-		c.anew = name
+		c.anew, c.anewHow, c.anewAt = name, how, e.now
 	}
 	strength := 1.0
 	if c.anew == name && e.severalBehind(c) {
@@ -90,8 +90,47 @@ func (e *Engine) cameBackNew(c *cutState, name, how string) {
 	e.mark(c.entity)
 }
 
-// oneAnew is what it says of a place that one of several there started anew.
-const oneAnew = 0.2
+// nobodyLivedOn is called while a cut is followed: who started anew stands for all
+// if for some time nobody has come back who lived on.
+func (e *Engine) nobodyLivedOn(c *cutState) {
+	p := c.entity.episode
+	if c.anew == "" || p == nil || p.found[evReturnNew].strength == 1 || p.found[evReturnCounted].strength > 0 || p.found[evStampedInside].strength > 0 {
+		return
+	}
+	if e.now.Sub(c.anewAt) < othersComeBack {
+		c.othersServe = c.othersServe || e.now.Sub(c.anewAt) < readyAtOnce && e.anyServes(c)
+		return
+	}
+	if c.othersServe {
+		return
+	}
+	p.note(evReturnNew, 1, e.now, c.anewHow)
+	e.mark(c.entity)
+}
+
+const (
+	// oneAnew is what it says of a place that one of several there started anew.
+	oneAnew = 0.2
+	// othersComeBack is how long others behind a cut that opened may take to be heard.
+	othersComeBack = 5 * time.Second
+	// readyAtOnce: who serves so soon after another's port was found closed has
+	// not just been started.
+	readyAtOnce = time.Second
+)
+
+// anyServes says whether one behind a cut, other than who started anew, has
+// answered a call since it opened.
+func (e *Engine) anyServes(c *cutState) bool {
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil; n = n.next {
+			if n.kind == kindInstance && n.host != nil && c.near.has(n.host, n) && n.name() != c.anew && n.calls != nil &&
+				n.calls.okEnd > c.anewAt.Add(-readyAtOnce) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // severalBehind says whether more than one instance is on the near side of a cut.
 func (e *Engine) severalBehind(c *cutState) bool {
