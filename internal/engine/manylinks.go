@@ -58,22 +58,32 @@ func (c *cut) isManyLinks(sights []sight) bool {
 }
 
 // losesApart says whether what is silent across the cut is silent on some ways
-// altogether, more than it is now and then: that is no loss of packets, which all
-// that cross it share.
+// altogether, more than it is now and then, while others are open: that is no loss
+// of packets, which all that cross it share.
 func (c *cut) losesApart(sights []sight) bool {
 	if c.near.entity != nil || c.far.entity != nil {
 		return false
 	}
-	var all, some float64
+	var all, some, open float64
+	latest := Time(0) // when the last of them fell silent
 	for i := range sights {
 		s := &sights[i]
 		switch {
 		case s.taken || s.share < silentFrom || s.weight < 1 || !c.predicts(s):
 		case s.share >= nobodyBehind:
 			all += s.weight
+			latest = max(latest, s.since)
 		default:
 			some += s.weight
 		}
 	}
-	return all > some
+	if all <= some {
+		return false
+	}
+	for i := range sights {
+		if s := &sights[i]; !s.taken && s.share < silentFrom && s.good > latest && c.predicts(s) {
+			open += s.weight
+		}
+	}
+	return open >= 1
 }

@@ -193,14 +193,18 @@ func (p *episode) complaints(n *entity) *callStats {
 	return n.calls
 }
 
-// beatsThroughout says whether n's heartbeats came without a break since t, by an
-// observer that was heard itself since, and how long it may have stood still between
-// two of them.
+// beatsThroughout says whether n's heartbeats came without a break since t, and
+// how long it may have stood still between two of them: who was heard last before
+// t, by an observer that has told nothing since, may stand still all the time.
 func (n *entity) beatsThroughout(t Time) (hidden time.Duration, beats bool) {
 	for _, s := range n.streams {
-		if s.kind == signBeat && s.fresh() && s.broken < t && s.heardAt() > t.Add(stillThere) {
-			return time.Duration(brokenFrom * float64(s.gaps.interval)), true
+		if s.kind != signBeat || !s.fresh() || s.broken >= t {
+			continue
 		}
+		if s.heardAt() <= t.Add(stillThere) {
+			return asleepWait, true
+		}
+		return time.Duration(brokenFrom * float64(s.gaps.interval)), true
 	}
 	return 0, false
 }
