@@ -131,14 +131,14 @@ func (e *Engine) believe(f foundCut, slow bool) {
 	}
 	c := &cutState{cut: f.cut, slow: slow, found: f, at: e.now, began: f.since}
 	for _, wide := range e.cuts {
-		if c.within(&wide.cut) && e.now.Sub(wide.at) < remnant {
+		if (c.within(&wide.cut) || c.maybeWithin(&wide.cut)) && e.now.Sub(wide.at) < remnant {
 			return // what is left of a wider one while it heals
 		}
 	}
 	c.entity = e.cutEntity(c)
 	c.entity.cut = c
 	for _, narrow := range e.cuts {
-		if narrow.within(&c.cut) {
+		if narrow.within(&c.cut) || narrow.maybeWithin(&c.cut) {
 			narrow.entity.cutOff = c
 		}
 	}
@@ -150,6 +150,17 @@ func (e *Engine) believe(f foundCut, slow bool) {
 func (c *cut) within(wider *cut) bool {
 	inside := func(a, b *side) bool { return a.within(b) || b.anywhere() }
 	return inside(&c.near, &wider.near) && inside(&c.far, &wider.far) || inside(&c.far, &wider.near) && inside(&c.near, &wider.far)
+}
+
+// maybeWithin says whether the wider link would explain c if a host of which nobody
+// tells the zone, such as an observer's, stands on its other side.
+func (c *cut) maybeWithin(wider *cut) bool {
+	if wider.near.zone == "" || wider.far.zone == "" {
+		return false
+	}
+	placeless := func(s *side) bool { return s.host != nil && s.host.zone == "" }
+	inside := func(s *side) bool { return s.within(&wider.near) || s.within(&wider.far) }
+	return placeless(&c.near) && inside(&c.far) || placeless(&c.far) && inside(&c.near)
 }
 
 // cutEntity returns the entity that stands for what is cut.

@@ -105,3 +105,25 @@ func TestWhoIsHeardByASilentObserverIsNotHeardNow(t *testing.T) {
 		}
 	}
 }
+
+func TestLinkOfAHostWithoutAZoneMayBePartOfTheLinkOfZones(t *testing.T) {
+	zones := &cut{near: side{zone: "a"}, far: side{zone: "b"}}
+	in := func(zone string) side { return side{host: &hostState{name: "h", zone: zone}} }
+	for name, c := range map[string]struct {
+		link  cut
+		maybe bool
+	}{
+		"an observer's, to one end":       {cut{near: in(""), far: in("b")}, true},
+		"the other way round":             {cut{near: in("a"), far: in("")}, true},
+		"to a third zone":                 {cut{near: in(""), far: in("c")}, false},
+		"between two of whom it is known": {cut{near: in("a"), far: in("c")}, false},
+		"of which nothing is known":       {cut{near: in(""), far: in("")}, false},
+	} {
+		if got := c.link.maybeWithin(zones); got != c.maybe {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if link := (cut{near: in(""), far: in("b")}); link.maybeWithin(&cut{near: side{zone: "b"}}) {
+		t.Error("a zone that is cut off has no other side")
+	}
+}
