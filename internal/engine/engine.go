@@ -17,6 +17,7 @@ type Engine struct {
 
 	reg           registry
 	book          addressBook
+	doors         doors
 	hosts         map[string]*hostState
 	here          *hostState // where the engine itself stands
 	cutSuspected  bool       // a view went silent since cuts were last looked for
@@ -62,6 +63,7 @@ func New(p Params) *Engine {
 		params:    p,
 		reg:       newRegistry(p.MaxInstances),
 		book:      newAddressBook(p.MaxAddresses, p.MaxHops),
+		doors:     doors{at: map[string][]*entity{}, cap: p.MaxAddresses},
 		hosts:     map[string]*hostState{},
 		here:      &hostState{name: "the Collector"},
 		observers: map[string]*observer{},
@@ -82,6 +84,9 @@ func (e *Engine) Observe(b *Batch) {
 	}
 	for i := range b.Hops {
 		e.hop(&b.Hops[i])
+	}
+	for i := range b.Doors {
+		e.door(&b.Doors[i])
 	}
 	for i := range b.Places {
 		e.placed(&b.Places[i])
@@ -256,6 +261,6 @@ func (e *Engine) Stats() Stats {
 	s.Instances, s.Services = len(e.reg.byKey), len(e.reg.services)
 	s.Observers, s.Addresses, s.SpanKinds = len(e.observers), len(e.book.entries), len(e.kinds)
 	s.Hosts, s.Queues, s.Cuts, s.Incidents = len(e.hosts), len(e.queues), len(e.cuts), len(e.incidents)
-	s.ForgottenAddresses, s.Suspects = e.book.dropped, len(e.suspects)
+	s.ForgottenAddresses, s.Suspects = e.book.dropped+e.doors.dropped, len(e.suspects)
 	return s
 }

@@ -19,6 +19,7 @@ var detectors = []detector{
 	detectCallers,
 	detectProgress,
 	detectMissed,
+	detectProxies,
 	detectFacts,
 	detectSaturation,
 	detectTold,

@@ -82,6 +82,9 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 		if !n.alive {
 			return ClassUnknown // it was never seen to work
 		}
+		if first == ClassCrash && p.routedAround && !p.violent() {
+			return ClassUnknown // a restart that takes its time looks the same
+		}
 		if c := b.likeliest(first); (c == causeHang || c == causeNotListening) && !n.answered && !p.proof() {
 			return ClassNone // it never answered: it may still start
 		}

@@ -40,6 +40,8 @@ type scratch struct {
 	hops      int
 	samples   int
 
+	doors [doorSlots]doorTold // doors.go: told lately
+
 	searches   int            // lastcall.go: in this batch
 	lastBlamed pcommon.SpanID // the latest call that was found
 }
@@ -104,6 +106,7 @@ func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselin
 		}
 		if sc.served.OK+sc.served.Failed > 0 && sc.src != nil && sc.src.Key != 0 {
 			b.Served = append(b.Served, sc.served)
+			sc.hostDoors(rs.Resource().Attributes())
 		}
 	}
 	sc.hear()
@@ -208,6 +211,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			}
 		}
 		sc.served.Last = max(sc.served.Last, last)
+		sc.door()
 		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil && sc.src.Key != 0 {
 			took, _ := duration(span)
 			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: took, At: last})

@@ -23,6 +23,8 @@ type view struct {
 
 	peer, server, oldPeer, oldServer           string
 	peerPort, serverPort, oldPeerPort, oldPort int32
+	local                                      string // of the socket that took the call
+	localPort                                  int32
 	url, oldURL, oldHost                       string
 	peerService, rpcService, system            string
 	database, destination                      string
@@ -62,6 +64,10 @@ func (v *view) read(attrs pcommon.Map) {
 			v.server = clip(val.Str())
 		case "server.port":
 			v.serverPort = number(val)
+		case "network.local.address", "net.sock.host.addr", "net.host.ip":
+			v.local = clip(val.Str())
+		case "network.local.port", "net.sock.host.port", "net.host.port":
+			v.localPort = number(val)
 		case "net.sock.peer.addr", "net.peer.ip", "upstream_address":
 			v.oldPeer = clip(val.Str())
 		case "net.sock.peer.port":
