@@ -67,7 +67,7 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 	switch {
 	case n.kind == kindService && n.oneOfIt() && !e.shared(n):
 		return ClassNone
-	case n.verdict == nil && e.mayStillStart(n, p):
+	case n.verdict == nil && (e.mayStillStart(n, p) || n.cut.onlyVain() && n.cut.excused()):
 		return ClassNone
 	case n.kind == kindInstance && n.verdict == nil && first == ClassExhaustion && e.shared(n) && !p.limits():
 		return ClassNone // it is the same with all of its siblings: the service is judged
@@ -81,6 +81,9 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 	case b.class(first) >= e.params.EnterProbability && p.corroborated():
 		if !n.alive {
 			return ClassUnknown // it was never seen to work
+		}
+		if n.cut.onlyVain() {
+			return ClassUnknown // what keeps one waiting may be the callee
 		}
 		if first == ClassCrash && p.routedAround && !p.violent() {
 			return ClassUnknown // a restart that takes its time looks the same
