@@ -26,6 +26,7 @@ type Engine struct {
 	cuts          []*cutState
 	splits        []split       // split.go
 	queues        []*queueState // queue.go: at most maxQueues
+	flows         []*flow       // flow.go
 	observers     map[string]*observer
 	observerList  []*observer
 	self          *observer // the engine's own process
@@ -114,6 +115,9 @@ func (e *Engine) Observe(b *Batch) {
 	}
 	for i := range b.Levels {
 		e.level(&b.Levels[i])
+	}
+	for i := range b.Sent {
+		e.sent(&b.Sent[i])
 	}
 	for i := range b.Consumed {
 		e.consumed(&b.Consumed[i])

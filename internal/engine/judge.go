@@ -85,8 +85,8 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 		if n.cut.onlyVain() {
 			return ClassUnknown // what keeps one waiting may be the callee
 		}
-		if first == ClassCrash && p.routedAround && !p.violent() {
-			return ClassUnknown // a restart that takes its time looks the same
+		if first == ClassCrash && p.quietly() {
+			return ClassUnknown
 		}
 		if c := b.likeliest(first); (c == causeHang || c == causeNotListening) && !n.answered && !p.proof() {
 			return ClassNone // it never answered: it may still start
@@ -128,6 +128,13 @@ func (p *episode) corroborated() bool {
 		}
 	}
 	return false
+}
+
+// quietly says whether what is missed may be a stop that nobody announced: a restart
+// that takes its time while a proxy sends its callers elsewhere, or a reader of a
+// queue that was ended on purpose, or gave way to one that tells nothing.
+func (p *episode) quietly() bool {
+	return (p.routedAround || p.unread && !p.found[evSilent].now && !p.found[evProcessGone].now) && !p.violent()
 }
 
 // quietEnd says whether all that speaks is that it is gone: no caller was failed

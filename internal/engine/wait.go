@@ -76,7 +76,7 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
 	if p.stoodStill >= asleepWait {
 		return false
 	}
-	if p.routedAround && !p.violent() {
+	if p.quietly() {
 		return true
 	}
 	if back := n.back(); back > p.onset && p.onset != 0 && !p.violent() {

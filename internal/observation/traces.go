@@ -181,6 +181,9 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		if outcome == engine.OutcomeOK && sc.ends != atAnswer {
 			outcome = sc.ends.outcome(span.Name())
 		}
+		if kind == ptrace.SpanKindProducer && !failed {
+			sc.sent()
+		}
 		if !peer.none && outcome != engine.OutcomeUnset {
 			counted = sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)
 			// Messaging is no request and response, and databases send no spans.

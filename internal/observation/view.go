@@ -27,7 +27,7 @@ type view struct {
 	localPort                                  int32
 	url, oldURL, oldHost                       string
 	peerService, rpcService, system            string
-	database, destination                      string
+	database, destination, routingKey          string
 }
 
 func (v *view) read(attrs pcommon.Map) {
@@ -93,6 +93,8 @@ func (v *view) read(attrs pcommon.Map) {
 			v.database = clip(val.Str())
 		case "messaging.destination.name", "messaging.destination":
 			v.destination = clip(val.Str())
+		case "messaging.rabbitmq.destination.routing_key", "messaging.rabbitmq.routing_key":
+			v.routingKey = clip(val.Str())
 		}
 	}
 }
