@@ -148,7 +148,10 @@ func (sc *scratch) sent() {
 			return
 		}
 	}
-	sc.out.Sent = append(sc.out.Sent, engine.Sent{Queue: own(name), Count: 1})
+	if sc.queue != name {
+		sc.queue = own(name)
+	}
+	sc.out.Sent = append(sc.out.Sent, engine.Sent{Queue: sc.queue, Count: 1})
 }
 
 // consumedNear is how far back a batch is searched for the same queue.

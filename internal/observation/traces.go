@@ -41,6 +41,7 @@ type scratch struct {
 	samples   int
 
 	doors [doorSlots]doorTold // doors.go: told lately
+	queue string              // queues.go: to which a message was sent last
 
 	searches   int            // lastcall.go: in this batch
 	lastBlamed pcommon.SpanID // the latest call that was found
