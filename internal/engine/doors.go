@@ -77,7 +77,11 @@ func (e *Engine) behindDoor(address string) *entity {
 	if err != nil {
 		return nil
 	}
-	return e.onlyOne(e.doors.at[at.Addr().String()])
+	n := e.onlyOne(e.doors.at[at.Addr().String()])
+	if n == nil || slices.ContainsFunc(n.doors, func(a string) bool { d, err := netip.ParseAddrPort(a); return err == nil && d.Addr() == at.Addr() }) {
+		return nil // it takes calls at another port there
+	}
+	return n
 }
 
 // onlyOne is the one instance among those behind a door that has not gone or been

@@ -57,7 +57,7 @@ func (f *foundCut) inVain(sights []sight) bool {
 		switch {
 		case s.target != f.far.entity:
 		case f.near.has(s.from, s.caller):
-			if s.share < 1 || s.caller == nil || s.caller.explained() {
+			if s.share < 1 || s.caller == nil {
 				return false
 			}
 			calls += s.calls

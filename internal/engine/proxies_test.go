@@ -103,9 +103,29 @@ func TestLogOfAProxyAccusesNobodyByItself(t *testing.T) {
 			p.e.closeDoors(p.e.reg.byKey[p.replicas[0].Key])
 			p.five(8, 0, 100, wrote(OutcomeRefused))
 		},
+		"refused_while_it_was_drained": func(p *proxiedPair) {
+			p.five(1, 0, 100, func(b *Batch) { wrote(OutcomeRefused)(b); wrote(OutcomeRefused)(b) })
+			p.five(8, 0, 100, nil)
+		},
+		"another_port_of_its_host": func(p *proxiedPair) {
+			line := wrote(OutcomeRefused)
+			p.five(8, 0, 100, func(b *Batch) {
+				line(b)
+				b.Doors = append(b.Doors, Door{p.replicas[0], "10.0.0.0"})
+				for i := range b.Calls {
+					b.Calls[i].Callee.Address = "10.0.0.0:9000"
+				}
+			})
+		},
 		"several_say_that_they_are_there": func(p *proxiedPair) {
-			p.five(1, 50, 50, func(b *Batch) { b.Doors = append(b.Doors, Door{p.replicas[1], door(0)}) })
-			p.five(8, 0, 100, wrote(OutcomeRefused))
+			p.five(1, 50, 50, func(b *Batch) { b.Doors = append(b.Doors, Door{p.replicas[0], door(1)}) })
+			line := wrote(OutcomeRefused)
+			p.five(8, 0, 100, func(b *Batch) {
+				line(b)
+				for i := range b.Calls {
+					b.Calls[i].Callee.Address = door(1)
+				}
+			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
