@@ -95,6 +95,9 @@ func detectProxies(e *Engine, n *entity, p *episode) {
 	if w.who != "" {
 		text += " on " + w.who
 	}
+	if goOn > 0 && p.found[evCalleeFailing].now {
+		p.note(evCalleeFailing, 0, e.now, "") // they depend on the same
+	}
 	p.startedBy(w.first)
 	if f := &p.found[r.kind]; !f.now || f.strength < sure {
 		p.blame(r.kind, sure, e.now, text)

@@ -77,6 +77,27 @@ func TestOneBehindAProxyWithoutTelemetryIsMissed(t *testing.T) {
 		p.five(6, 0, 100, wrote(OutcomeNoAnswer))
 		p.accused(at, 30*time.Second, ClassCrash, "hang", "web@h0")
 	})
+	t.Run("it_is_gone_while_whom_all_call_fails", func(t *testing.T) {
+		p := newProxied(t)
+		orders := NewSource(Source{Service: ServiceID{Name: "orders"}, Instance: "orders-1", Host: "o"})
+		asks := func(b *Batch, src *Source, failed int) {
+			o := OutcomeOK
+			if failed > 0 {
+				o = OutcomeServerError
+			}
+			b.Calls = append(b.Calls, Calls{Caller: src, Callee: Callee{Address: "orders:80", Service: "orders"}, Outcome: o, Count: 50, First: b.Arrived - 4e9, Last: b.Arrived, Done: b.Arrived})
+			b.Served = append(b.Served, Served{Source: orders, OK: 50 - failed, Failed: failed, Faults: failed, Last: b.Arrived})
+		}
+		p.five(12, 50, 50, func(b *Batch) { asks(b, p.replicas[0], 0); asks(b, p.replicas[1], 0) })
+		p.five(6, 50, 50, func(b *Batch) { asks(b, p.replicas[0], 50); asks(b, p.replicas[1], 50) })
+		if said := p.verdicts(); len(said) != 1 {
+			t.Fatalf("said %v, want orders alone", said)
+		}
+		p.events = nil
+		at, line := p.now, wrote(OutcomeRefused)
+		p.five(6, 0, 100, func(b *Batch) { line(b); asks(b, p.replicas[1], 50) })
+		p.accused(at, 30*time.Second, ClassCrash, "process_exit", "web@h0")
+	})
 	t.Run("known_by_its_host_alone", func(t *testing.T) {
 		p := newProxied(t)
 		p.tell(time.Second, time.Second, func(b *Batch) { b.Doors = append(b.Doors, Door{p.replicas[0], "10.9.9.9"}) })
