@@ -101,6 +101,9 @@ type edge struct {
 const maxCallees = 64
 
 func (e *Engine) called(c *Calls) {
+	if c.Hearsay && (e.proxied(c) || c.Caller != nil && c.Caller.Key == 0) {
+		return
+	}
 	caller := e.instance(c.Caller)
 	n := e.callee(c.Callee)
 	if n == nil || c.Count <= 0 || c.Outcome == OutcomeUnset {

@@ -17,6 +17,7 @@ type Engine struct {
 
 	reg           registry
 	book          addressBook
+	doors         doors
 	hosts         map[string]*hostState
 	here          *hostState // where the engine itself stands
 	cutSuspected  bool       // a view went silent since cuts were last looked for
@@ -25,6 +26,7 @@ type Engine struct {
 	cuts          []*cutState
 	splits        []split       // split.go
 	queues        []*queueState // queue.go: at most maxQueues
+	flows         []*flow       // flow.go
 	observers     map[string]*observer
 	observerList  []*observer
 	self          *observer // the engine's own process
@@ -62,6 +64,7 @@ func New(p Params) *Engine {
 		params:    p,
 		reg:       newRegistry(p.MaxInstances),
 		book:      newAddressBook(p.MaxAddresses, p.MaxHops),
+		doors:     doors{at: map[string][]*entity{}, cap: p.MaxAddresses},
 		hosts:     map[string]*hostState{},
 		here:      &hostState{name: "the Collector"},
 		observers: map[string]*observer{},
@@ -82,6 +85,9 @@ func (e *Engine) Observe(b *Batch) {
 	}
 	for i := range b.Hops {
 		e.hop(&b.Hops[i])
+	}
+	for i := range b.Doors {
+		e.door(&b.Doors[i])
 	}
 	for i := range b.Places {
 		e.placed(&b.Places[i])
@@ -109,6 +115,9 @@ func (e *Engine) Observe(b *Batch) {
 	}
 	for i := range b.Levels {
 		e.level(&b.Levels[i])
+	}
+	for i := range b.Sent {
+		e.sent(&b.Sent[i])
 	}
 	for i := range b.Consumed {
 		e.consumed(&b.Consumed[i])
@@ -256,6 +265,6 @@ func (e *Engine) Stats() Stats {
 	s.Instances, s.Services = len(e.reg.byKey), len(e.reg.services)
 	s.Observers, s.Addresses, s.SpanKinds = len(e.observers), len(e.book.entries), len(e.kinds)
 	s.Hosts, s.Queues, s.Cuts, s.Incidents = len(e.hosts), len(e.queues), len(e.cuts), len(e.incidents)
-	s.ForgottenAddresses, s.Suspects = e.book.dropped, len(e.suspects)
+	s.ForgottenAddresses, s.Suspects = e.book.dropped+e.doors.dropped, len(e.suspects)
 	return s
 }

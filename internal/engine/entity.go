@@ -41,6 +41,7 @@ type entity struct {
 	calls     *callStats    // callers.go: what its callers say
 	served    servedStats   // callers.go: what it says of calls that it answered
 	callees   []*edge       // callers.go: whom it calls
+	proxies   *proxyWord    // evidence_proxies.go: what logs of proxies say of it; nil while they say nothing
 	stood     Time          // evidence_saturation.go: until when somebody that it calls answered none of its calls for long
 	spanned   Time          // callers.go: when a span of a call that it made was seen last
 	calledBy  []*edge       // callers.go: who calls it, at most maxCallers
@@ -81,6 +82,7 @@ type entity struct {
 	well      Time  // judge.go: when it was last seen to be well again after a verdict: what ended or failed before is dealt with
 
 	addresses []string // at which it is called, newest last, at most maxAddressesEach
+	doors     []string // doors.go: at which it says that it is, newest last, at most maxDoorsEach
 
 	prev, next *entity // registry.go
 	settled    bool    // registry.go: established, not a passer-by

@@ -12,25 +12,27 @@ import (
 // does. It opens with the first suspicion and ends when the entity is seen to be
 // well, or nothing speaks against it for long.
 type episode struct {
-	began      Time
-	onset      Time          // when the failure began, as far as the evidence tells; 0 unknown
-	neighbour  Time          // pause.go: when, after the onset, another on its machine was first seen to go on; 0 if none
-	backAt     Time          // when a silent sender was heard again; 0 while it was not
-	stoodStill time.Duration // how long the same process had stood still when it came back
-	shortAt    Time          // when it was last short of something that its answers need; 0 never
-	latest     Time          // when anything last spoke against the entity
-	found      [numEvidence]finding
-	dirty      bool // in Engine.pending
-	index      int  // in Engine.suspects
-	bad        [numGroups]bool
-	planned    bool    // told as a planned stop
-	restored   Time    // when it was taken up again after a restart; 0 if it was not
-	probed     bool    // restored: probes looked at the entity before
-	direct     bool    // evidence_callers.go: its own address refuses its callers, at this evaluation
-	limited    bool    // evidence_saturation.go: a limit refuses it again and again, and its own calls fail
-	dead       bool    // evidence_ending.go: it is known to have ended and not to be back, at this evaluation
-	stalls     bool    // evidence_stall.go: it is who answers nobody, at this evaluation
-	failing    float64 // probability at the last evaluation that it is a failure of the entity
+	began        Time
+	onset        Time          // when the failure began, as far as the evidence tells; 0 unknown
+	neighbour    Time          // pause.go: when, after the onset, another on its machine was first seen to go on; 0 if none
+	backAt       Time          // when a silent sender was heard again; 0 while it was not
+	stoodStill   time.Duration // how long the same process had stood still when it came back
+	shortAt      Time          // when it was last short of something that its answers need; 0 never
+	latest       Time          // when anything last spoke against the entity
+	found        [numEvidence]finding
+	dirty        bool // in Engine.pending
+	index        int  // in Engine.suspects
+	bad          [numGroups]bool
+	planned      bool    // told as a planned stop
+	restored     Time    // when it was taken up again after a restart; 0 if it was not
+	probed       bool    // restored: probes looked at the entity before
+	direct       bool    // evidence_callers.go: its own address refuses its callers, at this evaluation
+	limited      bool    // evidence_saturation.go: a limit refuses it again and again, and its own calls fail
+	dead         bool    // evidence_ending.go: it is known to have ended and not to be back, at this evaluation
+	routedAround bool    // evidence_proxies.go: only its proxies miss it, and not for long yet
+	unread       bool    // queue.go: spans alone tell that what is sent to it is not read
+	stalls       bool    // evidence_stall.go: it is who answers nobody, at this evaluation
+	failing      float64 // probability at the last evaluation that it is a failure of the entity
 }
 
 // finding is one piece of evidence in an episode.

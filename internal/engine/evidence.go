@@ -19,6 +19,7 @@ var detectors = []detector{
 	detectCallers,
 	detectProgress,
 	detectMissed,
+	detectProxies,
 	detectFacts,
 	detectSaturation,
 	detectTold,
@@ -36,7 +37,7 @@ func (e *Engine) find(n *entity) belief {
 	for i := range p.found {
 		p.found[i].now = false
 	}
-	p.stalls, p.direct, p.limited = false, false, false
+	p.stalls, p.direct, p.limited, p.unread = false, false, false, false
 	for _, detect := range detectors {
 		detect(e, n, p)
 	}

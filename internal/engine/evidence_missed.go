@@ -44,7 +44,7 @@ func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 	if failed < 1 || failed/(failed+ok) < missedFails {
 		return 0, 0
 	}
-	if ed.lastFail < ed.used && (c.waited.value(e.now, w) < failed/2 || ed.caller.missesMore(ed, e) || e.lacksPool(ed.caller)) {
+	if ed.lastFail < ed.used && (c.waited.value(e.now, w) < failed/2 || ed.caller.missesMore(ed, e) || ed.caller.failsBefore(ed, e) || e.lacksPool(ed.caller)) {
 		return 0, 0
 	}
 	return quiet, clamp(ed.rate.usual*quiet.Seconds()/missedSure-1, 0, 1)
@@ -69,6 +69,14 @@ func (n *entity) missesMore(but *edge, e *Engine) bool {
 	return n.eachCallee(func(ed *edge) bool {
 		quiet := n.served.seen.Sub(ed.used)
 		return ed != but && quiet < e.params.LeaveFor && quiet >= missedLeast+n.served.told.slack() && ed.rate.usual*quiet.Seconds() >= missedSure
+	})
+}
+
+// failsBefore says whether most of its calls to another fail: it may not come to
+// this one any more.
+func (n *entity) failsBefore(but *edge, e *Engine) bool {
+	return n.eachCallee(func(ed *edge) bool {
+		return ed != but && ed.complains(e) && ed.failed.value(e.now, e.params.CallWindow) > ed.ok.value(e.now, e.params.CallWindow)
 	})
 }
 

@@ -79,9 +79,15 @@ func (e *Engine) lookForCuts() {
 		found := solve(sights, e.here, e.standing(false)...)
 		for _, f := range found {
 			f.narrowest(sights)
-			if f.sure >= surelyCut && !f.tooNarrow(sights) && !f.oneObserversWord() && !f.oneHostsLateness() {
-				e.believe(f, false)
+			if f.sure < surelyCut || f.oneObserversWord() {
+				continue
 			}
+			if f.tooNarrow(sights) || f.oneHostsLateness() {
+				if f.vain = f.inVain(sights); !f.vain {
+					continue
+				}
+			}
+			e.believe(f, false)
 		}
 	}
 	e.livesOn(sights)
@@ -317,6 +323,10 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 	if c.oneway {
 		from, to, _ := strings.Cut(c.entity.address, "→")
 		p.blame(evCutLink, 1, c.at, fmt.Sprintf("nothing gets from %s to %s (%d of %d ways): calls from %s arrive there and are answered, and no answer comes back", from, to, f.paths, f.of, to))
+	} else if f.vain {
+		p.blame(evCutLink, vainStrength, c.at, fmt.Sprintf("%s has had no answer of %s for %s, and others have", c.nameOf(&c.near), c.nameOf(&c.far), inWords(f.bad.Sub(f.since))))
+		p.note(evCallersTimeout, 1, c.at, "its calls run out of time on connections that stand")
+		return
 	} else if !c.far.anywhere() {
 		p.blame(evCutLink, f.sure*clamp(f.score/linkScoreFull, 0.3, 1), c.at,
 			fmt.Sprintf("%s gets through between %s and %s (%d of %d ways), and both reach others", what, c.near.name(), c.far.name(), f.paths, f.of))
@@ -334,6 +344,9 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 		p.note(evBehindAlive, 1, e.now, fmt.Sprintf("%s lives on behind it", alive.name()))
 	}
 }
+
+// vainStrength is what it says for a cut that one caller waits in vain.
+const vainStrength = 0.5
 
 // linkScoreFull is the log-likelihood over no cut, in nats, from which on it
 // says all that it can.

@@ -67,7 +67,7 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 	switch {
 	case n.kind == kindService && n.oneOfIt() && !e.shared(n):
 		return ClassNone
-	case n.verdict == nil && e.mayStillStart(n, p):
+	case n.verdict == nil && (e.mayStillStart(n, p) || n.cut.onlyVain() && n.cut.excused()):
 		return ClassNone
 	case n.kind == kindInstance && n.verdict == nil && first == ClassExhaustion && e.shared(n) && !p.limits():
 		return ClassNone // it is the same with all of its siblings: the service is judged
@@ -81,6 +81,12 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 	case b.class(first) >= e.params.EnterProbability && p.corroborated():
 		if !n.alive {
 			return ClassUnknown // it was never seen to work
+		}
+		if n.cut.onlyVain() {
+			return ClassUnknown // what keeps one waiting may be the callee
+		}
+		if first == ClassCrash && p.quietly() {
+			return ClassUnknown
 		}
 		if c := b.likeliest(first); (c == causeHang || c == causeNotListening) && !n.answered && !p.proof() {
 			return ClassNone // it never answered: it may still start
@@ -122,6 +128,13 @@ func (p *episode) corroborated() bool {
 		}
 	}
 	return false
+}
+
+// quietly says whether what is missed may be a stop that nobody announced: a restart
+// that takes its time while a proxy sends its callers elsewhere, or a reader of a
+// queue that was ended on purpose, or gave way to one that tells nothing.
+func (p *episode) quietly() bool {
+	return (p.routedAround || p.unread && !p.found[evSilent].now && !p.found[evProcessGone].now) && !p.violent()
 }
 
 // quietEnd says whether all that speaks is that it is gone: no caller was failed

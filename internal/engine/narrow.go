@@ -3,6 +3,11 @@
 
 package engine
 
+import (
+	"slices"
+	"time"
+)
+
 // How narrow a cut is, and whether it is one at all, is asked before it is believed.
 
 // oneObserversWord says whether nobody but one observer has met with silence: that
@@ -37,6 +42,49 @@ func (f *foundCut) tooNarrow(sights []sight) bool {
 	}
 	return others
 }
+
+// inVain says whether one caller, or one host, has asked one callee for long and had
+// nothing back at all, while it goes on answering others elsewhere. They may be cut
+// off, or wait for something that it keeps from them: that is not told by lateness,
+// but it does not pass by itself.
+func (f *foundCut) inVain(sights []sight) bool {
+	if f.far.entity == nil || f.lossy || f.bad.Sub(f.since) < vainFor {
+		return false
+	}
+	calls, served := 0.0, false
+	for i := range sights {
+		s := &sights[i]
+		switch {
+		case s.target != f.far.entity:
+		case f.near.has(s.from, s.caller):
+			if s.share < 1 || s.caller == nil {
+				return false
+			}
+			calls += s.calls
+		case s.caller != nil && s.share < silentFrom && s.goodOn < f.since && s.good > f.since.Add(vainFor/2):
+			served = true
+		}
+	}
+	return served && calls >= vainCalls*mayBeSlow
+}
+
+const (
+	vainFor   = 10 * time.Second
+	vainCalls = 10.0
+)
+
+// onlyVain says whether nothing but waiting in vain speaks for the cut.
+func (c *cutState) onlyVain() bool { return c != nil && c.found.vain && !c.oneway }
+
+// excused says whether why one who waits in vain fails is known.
+func (c *cutState) excused() bool {
+	return c.far.entity != nil && slices.ContainsFunc(c.far.entity.views, func(w *view) bool {
+		return w.caller != nil && c.near.has(w.from, w.caller) && w.caller.explained()
+	})
+}
+
+// explained says whether why n fails is known.
+func (n *entity) explained() bool { return n.verdict != nil && n.verdict.Class != ClassUnknown }
 
 // alone says whether of several that ask the same of the far end, being instances
 // of one service, this one gets no answer and another does.

@@ -23,7 +23,9 @@ type Batch struct {
 	Places    []Place
 	Queues    []Queue
 	Consumed  []Consumed
+	Sent      []Sent
 	Hops      []Hop
+	Doors     []Door
 	Spans     []SpanSample
 }
 
@@ -42,10 +44,13 @@ func (b *Batch) Reset() {
 	clear(b.Places)
 	clear(b.Queues)
 	clear(b.Consumed)
+	clear(b.Sent)
 	clear(b.Hops)
+	clear(b.Doors)
 	b.Observers, b.Beats, b.Probes, b.Signs = b.Observers[:0], b.Beats[:0], b.Probes[:0], b.Signs[:0]
 	b.Calls, b.Served, b.Facts, b.Errors, b.Hops, b.Spans = b.Calls[:0], b.Served[:0], b.Facts[:0], b.Errors[:0], b.Hops[:0], b.Spans[:0]
-	b.Levels, b.Places, b.Queues, b.Consumed = b.Levels[:0], b.Places[:0], b.Queues[:0], b.Consumed[:0]
+	b.Levels, b.Places, b.Queues, b.Consumed, b.Doors = b.Levels[:0], b.Places[:0], b.Queues[:0], b.Consumed[:0], b.Doors[:0]
+	b.Sent = b.Sent[:0]
 }
 
 // Empty says whether b holds no observation.
@@ -54,7 +59,7 @@ func (b *Batch) Empty() bool { return b.Len() == 0 }
 // Len is the number of observations in b.
 func (b *Batch) Len() int {
 	return len(b.Observers) + len(b.Beats) + len(b.Probes) + len(b.Signs) +
-		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Errors) + len(b.Levels) + len(b.Places) + len(b.Queues) + len(b.Consumed) + len(b.Hops) + len(b.Spans)
+		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Errors) + len(b.Levels) + len(b.Places) + len(b.Queues) + len(b.Consumed) + len(b.Sent) + len(b.Hops) + len(b.Doors) + len(b.Spans)
 }
 
 // Stamp says which observer saw something and when, on that observer's clock.
@@ -155,7 +160,7 @@ type Calls struct {
 	Started Time // latest start, event time; 0 if not told
 	Last    Time // latest end, event time
 	Done    Time // earliest end, event time; 0 if not told
-	Hearsay bool // only a line of a log tells of it: the caller may repeat another's words
+	Hearsay bool // only a line of a log tells of it: the caller may repeat another's words, and be a proxy without a service
 	Counted bool // by a metric: between First and Last, and of no use where spans tell the same
 }
 
@@ -267,6 +272,12 @@ type Consumed struct {
 	Last   Time // latest end, event time
 }
 
+// Sent counts messages that somebody put into a queue.
+type Sent struct {
+	Queue string
+	Count int
+}
+
 // Hop is one end of a call in a trace. The engine joins a client's hop with the
 // server's hop below it and so learns who stands behind an address.
 type Hop struct {
@@ -278,6 +289,13 @@ type Hop struct {
 	// Duration is that of the span, 0 if unknown, and At its end, event time.
 	Duration time.Duration
 	At       Time
+}
+
+// Door is an address at which an instance takes calls, by its own account: whoever
+// calls it may have made it say so.
+type Door struct {
+	Source  *Source
+	Address string // ip:port, or the bare IP of its host
 }
 
 // SpanSample is the duration of one span of a kind (see SpanKey).

@@ -39,6 +39,8 @@ type queueState struct {
 	began   float64       // messages that waited then
 	longest time.Duration // that none was read, as is usual for it
 
+	inferred bool // flow.go: spans alone tell of it
+
 	readers  []*entity // whose failure it is, see culprits
 	lookedAt Time
 }
@@ -74,6 +76,13 @@ const (
 
 // queue takes in how long a queue is.
 func (e *Engine) queue(q *Queue) {
+	if s := e.queueOf(queueKey{q.Name, q.Group}); s != nil && s.inferred {
+		*s = queueState{key: s.key, usual: q.Waiting, waiting: q.Waiting, read: q.Read, told: e.now, first: e.now}
+	}
+	e.queueIs(q)
+}
+
+func (e *Engine) queueIs(q *Queue) {
 	if !(q.Waiting >= 0) || math.IsInf(q.Waiting, 0) || math.IsNaN(q.Read) || math.IsInf(q.Read, 0) {
 		return
 	}
@@ -210,6 +219,7 @@ func (e *Engine) consumed(c *Consumed) {
 	r := n.reads[i]
 	r.rate.add(float64(c.Count), e.now, n.episode == nil)
 	r.last, r.seen = max(r.last, c.Last), e.now
+	e.flowed(c)
 	if n.episode != nil {
 		e.mark(n)
 	}
@@ -287,6 +297,13 @@ func detectQueue(e *Engine, n *entity, p *episode) {
 			continue
 		}
 		waits := fmt.Sprintf("%.0f messages wait in %s (usually %.0f)", s.waiting, s.key.name, s.usual)
+		if s.inferred {
+			if !stands {
+				continue // spans do not count all
+			}
+			p.unread = true
+			waits = fmt.Sprintf("%.0f messages were sent to %s", s.waiting, s.key.name)
+		}
 		quiet, since := e.now.Sub(s.still), s.still
 		if r := n.readsFrom(s.key); !stands && s.read < 0 && r != nil && r.seen < s.piling {
 			quiet, since, stands = e.now.Sub(r.seen), r.seen, true // by its own spans

@@ -24,9 +24,11 @@ type sight struct {
 	named  *entity // the service that the caller named, where target is one behind its name
 	broken bool    // some could not even connect
 	share  float64 // of what got no reply, 0-1
+	calls  float64 // that say so
 	weight float64 // 0-3, how much it says
 	since  Time    // when the silence began
 	good   Time    // when something last came back
+	goodOn Time    // since when something does, on end
 	bad    Time    // when nothing last came back
 	tried  Time    // when the latest call to which nothing came back began
 	taken  bool    // an explanation has been found
@@ -99,6 +101,7 @@ type foundCut struct {
 	froms  int     // hosts that met with silence
 	paths  int     // sights across it that are silent, at least in part
 	of     int     // sights across it
+	vain   bool    // all could connect: nothing tells that it is the way
 }
 
 // solve finds the cuts that explain the silences, likeliest first. here is where

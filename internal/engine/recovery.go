@@ -110,6 +110,9 @@ func (e *Engine) probesAgain(n *entity) bool {
 // callersAgain: calls succeed and none fails any more, or, where nobody calls,
 // none has failed for RecoveryCalls.
 func (e *Engine) callersAgain(n *entity) bool {
+	if n.proxies.stands(n, e.now) && e.successor(n) == nil {
+		return false
+	}
 	s := n.calls
 	if s == nil && n.service != nil && n.service.whole != nil {
 		s = n.service.whole.calls

@@ -136,6 +136,7 @@ func (e *Engine) forget(n *entity) {
 	for _, a := range n.addresses {
 		e.book.drop(a, n)
 	}
+	e.closeDoors(n)
 	if n.verdict != nil {
 		e.clear(n, "it is no longer heard of")
 	}

@@ -21,6 +21,7 @@ type view struct {
 	triedAt  Time // when the latest call without a reply began, at the earliest
 	brokenAt Time // when somebody last could not even connect
 	lastGood Time
+	goodFrom Time          // start of the current run of replies, without a silence or a long break
 	told     Time          // engine time at which it was last told
 	every    time.Duration // usual time between two batches that tell of it
 	lastMet  Time          // when the latest answered call ended of which both ends are known, event time
@@ -82,13 +83,16 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 	if last == 0 || last > e.now {
 		last = e.now
 	}
-	if crossed > 0 {
-		w.replies.add(crossed*float64(count), e.now, viewWindow)
-		w.lastGood = max(w.lastGood, last)
-		return
-	}
 	if first == 0 || first > last {
 		first = last
+	}
+	if crossed > 0 {
+		w.replies.add(crossed*float64(count), e.now, viewWindow)
+		if w.goodFrom == 0 || w.lastBad > w.lastGood || first.Sub(w.lastGood) > goodBreak {
+			w.goodFrom = first
+		}
+		w.lastGood = max(w.lastGood, last)
+		return
 	}
 	if w.lastBad == 0 || first.Sub(w.lastBad) > troubleOver {
 		w.trouble = first
@@ -153,6 +157,9 @@ func (w *view) bad(now Time) (share, n float64) {
 
 // broken says whether, in the current run, somebody could not even connect.
 func (w *view) broken() bool { return w.brokenAt != 0 && w.brokenAt >= w.firstBad }
+
+// goodBreak without a call ends a run of replies: it may have waited meanwhile.
+const goodBreak = 3 * time.Second
 
 // troubleOver: a silence so long after the last is another trouble.
 const troubleOver = 15 * time.Second

@@ -76,6 +76,9 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
 	if p.stoodStill >= asleepWait {
 		return false
 	}
+	if p.quietly() {
+		return true
+	}
 	if back := n.back(); back > p.onset && p.onset != 0 && !p.violent() {
 		// It, or another on its machine, stood still and went on.
 		return p.lasted(n, e.now, back) < asleepWait
@@ -173,6 +176,9 @@ func (p *episode) lasted(n *entity, now, t Time) time.Duration {
 	}
 	if stats := p.complaints(n); stats != nil && stats.lastFail != 0 {
 		d = max(d, stats.failEnd.Sub(max(stats.firstFail, t)))
+	}
+	if w := n.proxies; w.stands(n, now) {
+		d = max(d, w.last.Sub(max(w.first, t)))
 	}
 	for _, ps := range n.probes {
 		if ps.outcome != OutcomeOK && ps.at != 0 {

@@ -132,6 +132,28 @@ func (sc *scratch) consumed(span ptrace.Span, last engine.Time) {
 	sc.out.Consumed = append(sc.out.Consumed, engine.Consumed{Source: sc.src, Queue: own(name), Group: own(group), Count: 1, Last: last})
 }
 
+// sent notes that a message was put into a queue. To RabbitMQ's default exchange the
+// routing key is its name.
+func (sc *scratch) sent() {
+	name := sc.v.destination
+	if name == "" || name == "<default>" || name == "amq.default" {
+		name = sc.v.routingKey
+	}
+	if name = cut(name, maxName); name == "" {
+		return
+	}
+	for i := len(sc.out.Sent) - 1; i >= max(0, len(sc.out.Sent)-consumedNear); i-- {
+		if s := &sc.out.Sent[i]; s.Queue == name {
+			s.Count++
+			return
+		}
+	}
+	if sc.queue != name {
+		sc.queue = own(name)
+	}
+	sc.out.Sent = append(sc.out.Sent, engine.Sent{Queue: sc.queue, Count: 1})
+}
+
 // consumedNear is how far back a batch is searched for the same queue.
 const consumedNear = 8
 

@@ -31,6 +31,32 @@ func tell(rm pmetric.ResourceMetrics, name string, rows ...map[string]any) {
 	}
 }
 
+func TestSendersTellTheQueue(t *testing.T) {
+	for name, c := range map[string]struct {
+		span attrs
+		want string
+	}{
+		"by_its_name":          {attrs{"messaging.system": "kafka", "messaging.destination.name": "ship"}, "ship"},
+		"older":                {attrs{"messaging.system": "kafka", "messaging.destination": "ship"}, "ship"},
+		"the_default_exchange": {attrs{"messaging.system": "rabbitmq", "messaging.destination": "", "messaging.rabbitmq.routing_key": "ship"}, "ship"},
+		"an_exchange_is_none":  {attrs{"messaging.system": "rabbitmq", "messaging.destination": "orders", "messaging.rabbitmq.routing_key": "ship"}, "orders"},
+		"nobody_says_which":    {attrs{"messaging.system": "rabbitmq"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			td, _ := spanOf(t, checkout, ptrace.SpanKindProducer, ptrace.StatusCodeUnset, "", c.span)
+			var b engine.Batch
+			New(Settings{}).Traces(td, testNow, nil, &b)
+			got := ""
+			if len(b.Sent) > 0 {
+				got = b.Sent[0].Queue
+			}
+			if got != c.want {
+				t.Errorf("told %v, want %q", b.Sent, c.want)
+			}
+		})
+	}
+}
+
 func TestQueuesOfStockReceivers(t *testing.T) {
 	for name, c := range map[string]struct {
 		fill func(rm pmetric.ResourceMetrics)

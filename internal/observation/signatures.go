@@ -89,7 +89,13 @@ func (r *logResource) line(lr plog.LogRecord) {
 			return
 		}
 	}
-	if says&(aboutItself|aboutCall) == 0 || r.source() == nil {
+	if says&(aboutItself|aboutCall) == 0 {
+		return
+	}
+	if r.source() == nil {
+		if grave && says&aboutCall != 0 {
+			r.proxied(lr, says, s)
+		}
 		return
 	}
 	if says&aboutItself != 0 {

@@ -40,6 +40,9 @@ type scratch struct {
 	hops      int
 	samples   int
 
+	doors [doorSlots]doorTold // doors.go: told lately
+	queue string              // queues.go: to which a message was sent last
+
 	searches   int            // lastcall.go: in this batch
 	lastBlamed pcommon.SpanID // the latest call that was found
 }
@@ -104,6 +107,7 @@ func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselin
 		}
 		if sc.served.OK+sc.served.Failed > 0 && sc.src != nil && sc.src.Key != 0 {
 			b.Served = append(b.Served, sc.served)
+			sc.hostDoors(rs.Resource().Attributes())
 		}
 	}
 	sc.hear()
@@ -178,6 +182,9 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		if outcome == engine.OutcomeOK && sc.ends != atAnswer {
 			outcome = sc.ends.outcome(span.Name())
 		}
+		if kind == ptrace.SpanKindProducer && !failed {
+			sc.sent()
+		}
 		if !peer.none && outcome != engine.OutcomeUnset {
 			counted = sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)
 			// Messaging is no request and response, and databases send no spans.
@@ -208,6 +215,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			}
 		}
 		sc.served.Last = max(sc.served.Last, last)
+		sc.door()
 		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil && sc.src.Key != 0 {
 			took, _ := duration(span)
 			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: took, At: last})

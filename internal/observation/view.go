@@ -23,9 +23,11 @@ type view struct {
 
 	peer, server, oldPeer, oldServer           string
 	peerPort, serverPort, oldPeerPort, oldPort int32
+	local                                      string // of the socket that took the call
+	localPort                                  int32
 	url, oldURL, oldHost                       string
 	peerService, rpcService, system            string
-	database, destination                      string
+	database, destination, routingKey          string
 }
 
 func (v *view) read(attrs pcommon.Map) {
@@ -62,6 +64,10 @@ func (v *view) read(attrs pcommon.Map) {
 			v.server = clip(val.Str())
 		case "server.port":
 			v.serverPort = number(val)
+		case "network.local.address", "net.sock.host.addr", "net.host.ip":
+			v.local = clip(val.Str())
+		case "network.local.port", "net.sock.host.port", "net.host.port":
+			v.localPort = number(val)
 		case "net.sock.peer.addr", "net.peer.ip", "upstream_address":
 			v.oldPeer = clip(val.Str())
 		case "net.sock.peer.port":
@@ -87,6 +93,8 @@ func (v *view) read(attrs pcommon.Map) {
 			v.database = clip(val.Str())
 		case "messaging.destination.name", "messaging.destination":
 			v.destination = clip(val.Str())
+		case "messaging.rabbitmq.destination.routing_key", "messaging.rabbitmq.routing_key":
+			v.routingKey = clip(val.Str())
 		}
 	}
 }
