@@ -241,7 +241,7 @@ var weights = [numEvidence]row{
 	evCallersTimeout:        {groupCallers, 15 * time.Second, false, dB{pl: -2, de: -2, ha: 11, nl: -6, pa: 4, ex: 7, vi: 8, su: -4}},
 	evCallersUnreachable:    {groupCallers, 15 * time.Second, false, dB{pl: 1, de: 4, nl: -6, pa: 11, su: -8}},
 	evCallersUnavailable:    {groupCallers, 15 * time.Second, false, dB{pl: 2, de: 5, ha: 3, nl: 5, pa: 3, ex: 5, vi: 4}},
-	evCallersName:           {groupCallers, 15 * time.Second, false, dB{pl: 4, de: -4, ha: -8, nl: -8, su: 22, vi: -4}},
+	evCallersName:           {groupCallers, 15 * time.Second, false, dB{pl: 4, de: -4, ha: -8, nl: -8, su: 24, vi: -4}},
 	evCallersTLS:            {groupCallers, 15 * time.Second, false, dB{de: -12, ha: -14, nl: -12, pa: -10, su: 24, by: 2, vi: -4}},
 
 	evStillRefused:     {groupOwn, 0, false, dB{pl: -3, de: 4, nl: 4, pa: -3}},
