@@ -56,10 +56,11 @@ func (e *Engine) followCuts(all, slow []sight) {
 	e.cuts = kept
 }
 
-// standing lists the cuts that hold now, of what is slow or of what is silent.
+// standing lists the cuts that hold now and were told, of what is slow or of what is
+// silent. One that is only suspected has to show itself against others each time.
 func (e *Engine) standing(slow bool) (out []*cutState) {
 	for _, c := range e.cuts {
-		if c.slow == slow && c.stands(e.now) {
+		if c.slow == slow && c.stands(e.now) && c.entity.verdict != nil {
 			out = append(out, c)
 		}
 	}

@@ -127,3 +127,20 @@ func TestLinkOfAHostWithoutAZoneMayBePartOfTheLinkOfZones(t *testing.T) {
 		t.Error("a zone that is cut off has no other side")
 	}
 }
+
+// A cut that was never told has no more right than another to what is silent now.
+func TestOnlyACutThatWasToldStands(t *testing.T) {
+	e := New(DefaultParams())
+	e.now = Time(time.Hour)
+	c, _ := aCut(e, e.now)
+	if len(e.standing(false)) != 0 {
+		t.Error("one that is only suspected stands")
+	}
+	c.entity.verdict = &Verdict{Class: ClassPartition}
+	if got := e.standing(false); len(got) != 1 || got[0] != c {
+		t.Errorf("the one that was told does not stand: %v", got)
+	}
+	if len(e.standing(true)) != 0 {
+		t.Error("it stands as one that is slow")
+	}
+}
