@@ -58,21 +58,21 @@ func (b Basis) Terms() (t [numTerms]float64) {
 // coefficients are fitted on the simulated lab by `make calibrate`, which prints
 // them; docs/accuracy.md says how they hold on other faults and on real ones.
 var coefficients = [numTerms]float64{
-	2.63,  // always
+	2.60,  // always
 	0.00,  // log-odds of the belief
 	0.00,  // two sources or more
 	0.00,  // three sources or more
-	0.41,  // proof
-	-2.66, // hang
-	-0.21, // hang that was looked at
-	-0.27, // closed port
-	0.10,  // partition
-	-0.55, // exhaustion
-	0.28,  // byzantine
-	-0.88, // service
-	-0.65, // external
-	0.22,  // link
-	-1.58, // node or zone
+	0.37,  // proof
+	-1.75, // hang
+	-0.19, // hang that was looked at
+	-0.29, // closed port
+	0.19,  // partition
+	-0.57, // exhaustion
+	0.24,  // byzantine
+	-0.80, // service
+	-0.61, // external
+	0.04,  // link
+	-1.19, // node or zone
 }
 
 // confidence is the calibrated probability, 0-1, that class and culprit are
