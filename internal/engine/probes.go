@@ -330,26 +330,26 @@ func (ps *probeState) processName() string {
 	return name
 }
 
-// heldBack takes in how much a process is throttled and waits for a processor,
-// over some seconds: a second of it is any day's start of something else.
+// heldBack takes in how much a process is throttled and waits for a processor. It
+// is taken over some time, since any day something else starts beside it: with
+// nothing but waiting it is short of a processor after ten seconds.
 func (e *Engine) heldBack(n *entity, ps *probeState) {
 	if n.kind != kindInstance {
 		return
 	}
-	q, step := ps.process, clamp(float64(ps.interval)/float64(heldBackOver), 0, 1)
+	q := ps.process
 	for _, l := range [...]struct {
 		kind  LevelKind
 		share float64
-		over  *float64
+		mean  *float64
+		over  time.Duration
 	}{
-		{LevelThrottled, q.Throttled, &ps.throttled},
-		{LevelCPUWait, max(q.CPUWait, q.PressureCPU), &ps.cpuWait},
+		{LevelThrottled, q.Throttled, &ps.throttled, 5 * time.Second},
+		{LevelCPUWait, max(q.CPUWait, q.PressureCPU), &ps.cpuWait, 15 * time.Second},
 	} {
 		if l.share >= 0 {
-			*l.over += (l.share - *l.over) * step
-			e.level(&Level{Source: n.src, Kind: l.kind, Share: *l.over})
+			*l.mean += (l.share - *l.mean) * clamp(float64(ps.interval)/float64(l.over), 0, 1)
+			e.level(&Level{Source: n.src, Kind: l.kind, Share: *l.mean})
 		}
 	}
 }
-
-const heldBackOver = 5 * time.Second

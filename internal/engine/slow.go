@@ -18,6 +18,12 @@ const (
 	slowFresh = 10 * time.Second
 	// slowLasts is how long a way must have been slow to be what is slow.
 	slowLasts = 3 * time.Second
+	// slowShares is the share of the calls into and out of a place that must be slow
+	// for it to be cut off slowly: of many, some are late any day.
+	slowShares = 0.3
+	// caughtUp is how long after it slept itself the engine believes in no slow link:
+	// all who could not tell it anything do so at once, and keep the machines busy.
+	caughtUp = 20 * time.Second
 )
 
 // slowRun is a run of calls on an edge, some of which were far slower than usual.
@@ -133,7 +139,7 @@ func (e *Engine) timed(n, callee *entity) bool {
 // entity or a machine explains as well, a full queue or want of breath, is none.
 func (e *Engine) lookForSlowLinks(sights []sight) {
 	e.slowSuspected = slices.ContainsFunc(sights, func(s sight) bool { return s.share >= slowFrom })
-	if !e.slowSuspected {
+	if !e.slowSuspected || e.self.wokeAt > 0 && e.self.awake()-e.self.wokeAt < caughtUp {
 		return
 	}
 	for _, f := range solve(sights, e.here, e.standing(true)...) {
@@ -141,6 +147,9 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 			continue // one that held its breath, such as to collect garbage, made some wait
 		}
 		if f.sure < surelyCut || f.paths < 2 || f.near.entity != nil || f.far.entity != nil || f.far.anywhere() && f.near.zone == "" {
+			continue
+		}
+		if f.far.anywhere() && f.share < slowShares {
 			continue
 		}
 		f.narrow(sights)
