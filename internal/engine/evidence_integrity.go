@@ -117,7 +117,7 @@ func detectIntegrity(e *Engine, n *entity, p *episode) {
 	for i := range n.facts {
 		f := &n.facts[i]
 		switch {
-		case f.Kind == FactBackwards && e.now.Sub(f.At) < backwardsFor && !n.shared(e.now):
+		case f.Kind == FactBackwards && e.now.Sub(f.At) < backwardsFor && f.At > n.cleared && !n.shared(e.now):
 			falls++
 			strength := 0.4
 			if falls > 1 {

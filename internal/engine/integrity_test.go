@@ -252,3 +252,28 @@ func TestOnlyCalleesThatFailMeanwhileExcuse(t *testing.T) {
 		}
 	})
 }
+
+func TestCountsThatFellBeforeItWasWellAgainAccuseNobodyAnew(t *testing.T) {
+	const who = "svc1-b0"
+	z := newZones()
+	z.run(60 * time.Second)
+	for range 3 {
+		z.e.Observe(&Batch{Arrived: z.now, Facts: []Fact{{Source: z.who(who).src, Kind: FactBackwards, At: z.now, Text: "x fell"}}})
+		z.run(5 * time.Second)
+	}
+	z.expect(t, ClassByzantine, "instance "+who)
+	z.run(2 * time.Minute)
+	z.events = nil
+	z.answer = func(_, to *zoned) Outcome { // it is suspected of something else
+		if to.src.Instance == who && z.rand.IntN(4) == 0 {
+			return OutcomeUnavailable
+		}
+		return OutcomeOK
+	}
+	z.run(30 * time.Second)
+	for _, ev := range z.events {
+		if ev.Verdict != nil && ev.Verdict.Class == ClassByzantine {
+			t.Error(ev.Body)
+		}
+	}
+}
