@@ -46,6 +46,7 @@ func TestLogs_errors_of_requests(t *testing.T) {
 		"own_exception":        {"Servlet.service() threw exception [Request processing failed] java.lang.NullPointerException: null", true, false},
 		"answered_by_a_callee": {"HttpServerErrorException$InternalServerError: 500 Internal Server Error: [{\"path\":\"/stock\"}]", true, true},
 		"callee_not_found":     {"java.lang.IllegalStateException: No instances available for stock", true, true},
+		"callee_not_connected": {"no connection to rabbitmq", true, true},
 		"call_that_timed_out":  {"could not get stock: context deadline exceeded", true, true},
 		"short_of_memory":      {"java.lang.OutOfMemoryError: Java heap space", true, true},
 		"client_may_not":       {"Access denied for bob: invalid token", false, false},

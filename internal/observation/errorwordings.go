@@ -42,6 +42,9 @@ var errorWordings = []wording{
 	{"mongotimeout", saysCallFailed, anywhere},
 	{"serverselection", saysCallFailed, anywhere},
 	{"amqpconnect", saysCallFailed, anywhere},
+	{"no connection to", saysCallFailed, anywhere},
+	{"not connected to", saysCallFailed, anywhere},
+	{"lost connection to", saysCallFailed, anywhere},
 
 	{"unauthorized", saysClients, anywhere},
 	{"unauthorised", saysClients, anywhere},
