@@ -51,12 +51,6 @@ func TestSlowWaysAreToldByWhatCallsSpendOnThem(t *testing.T) {
 			}
 			return usual
 		}, ClassNone, ""},
-		"some calls into and out of a zone are late": {func(z *zones, from, to *zoned) time.Duration {
-			if (from.at.zone == "zone-b") != (to.at.zone == "zone-b") && z.rand.IntN(4) == 0 {
-				return slow
-			}
-			return usual
-		}, ClassNone, ""},
 		"a call here and there is late": {func(z *zones, _, _ *zoned) time.Duration {
 			if z.rand.IntN(50) == 0 {
 				return slow

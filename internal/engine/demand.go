@@ -111,7 +111,7 @@ func slows(share, many float64) bool {
 
 // slowed is called when answers of n were far slower than usual.
 func (e *Engine) slowed(n *entity) {
-	if share, many := e.slowness(n); !slows(share, many) && !(slowsSome(share, many) && n.isHeldBack(e.now)) {
+	if share, many := e.slowness(n); !slows(share, many) && !e.slowsHeldBack(n, share, many) {
 		return
 	}
 	e.suspect(n)
@@ -122,9 +122,11 @@ func (e *Engine) slowed(n *entity) {
 	}
 }
 
-// slowsSome says whether more answers are slow than by chance. Of one that is held
-// back that is enough.
-func slowsSome(share, many float64) bool { return share >= slowShare && many >= slowMany }
+// slowsHeldBack says whether n is held back, and more of its answers are slow than by
+// chance: of such a one that is enough.
+func (e *Engine) slowsHeldBack(n *entity, share, many float64) bool {
+	return share >= slowShare && many >= slowMany && n.isHeldBack(e.now)
+}
 
 // isHeldBack says whether n is given less of a processor than it wants, and used to
 // be given enough.
@@ -158,7 +160,7 @@ func (e *Engine) allSlow(s *service) bool {
 func detectDemand(e *Engine, n *entity, p *episode) {
 	share, many := e.slowness(n)
 	slow, least := slows(share, many), 0.4
-	if slowsSome(share, many) && n.isHeldBack(e.now) {
+	if e.slowsHeldBack(n, share, many) {
 		slow, least = true, slowHeld
 	}
 	if slow {

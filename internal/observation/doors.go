@@ -43,16 +43,24 @@ func (sc *scratch) tellDoor(host string, port int32) {
 		return
 	}
 	key := mix(mixString(sc.src.Key, host), uint64(uint32(port)))
-	slot := &sc.doors[key%doorSlots]
-	if slot.key == key && sc.batch-slot.batch < doorAgain {
+	if sc.doorIsTold(key) {
 		return
 	}
-	*slot = doorTold{key, sc.batch}
 	address, ip := canonical(host, max(port, 0), 0, "")
 	if !ip || loopback(host) || strings.HasSuffix(address, "]") || strings.Count(address, ":") == 0 {
 		return // no IP, or no port
 	}
 	sc.out.Doors = append(sc.out.Doors, engine.Door{Source: sc.src, Address: address})
+}
+
+// doorIsTold says whether a door was told of late, and takes it for told.
+func (sc *scratch) doorIsTold(key uint64) bool {
+	slot := &sc.doors[key%doorSlots]
+	if slot.key == key && sc.batch-slot.batch < doorAgain {
+		return true
+	}
+	*slot = doorTold{key, sc.batch}
+	return false
 }
 
 // literal says whether a host may be an IP address: cheap, and true of few names.
@@ -76,9 +84,7 @@ func (sc *scratch) hostDoors(attrs pcommon.Map) {
 			continue
 		}
 		told++
-		key := mixString(sc.src.Key, host)
-		if slot := &sc.doors[key%doorSlots]; slot.key != key || sc.batch-slot.batch >= doorAgain {
-			*slot = doorTold{key, sc.batch}
+		if !sc.doorIsTold(mixString(sc.src.Key, host)) {
 			if ip := canonicalIP(host); ip != "" {
 				sc.out.Doors = append(sc.out.Doors, engine.Door{Source: sc.src, Address: strings.Trim(ip, "[]")})
 			}
