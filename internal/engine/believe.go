@@ -26,6 +26,7 @@ func (e *Engine) believe(f foundCut, slow bool) {
 			if c.goneAt > c.at {
 				c.opened++
 				c.began = f.since
+				c.anew, c.othersServe = "", false
 			}
 			c.at = e.now
 			if f.share >= c.found.share-healing { // less only means that it heals

@@ -121,28 +121,26 @@ const (
 // anyServes says whether one behind a cut, other than who started anew, has
 // answered a call since it opened.
 func (e *Engine) anyServes(c *cutState) bool {
-	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
-		for n := q.head; n != nil; n = n.next {
-			if n.kind == kindInstance && n.host != nil && c.near.has(n.host, n) && n.name() != c.anew && n.calls != nil &&
-				n.calls.okEnd > c.anewAt.Add(-readyAtOnce) {
-				return true
-			}
-		}
-	}
-	return false
+	return e.countBehind(c, 1, func(n *entity) bool {
+		return n.name() != c.anew && n.calls != nil && n.calls.okEnd > c.anewAt.Add(-readyAtOnce)
+	}) > 0
 }
 
 // severalBehind says whether more than one instance is on the near side of a cut.
 func (e *Engine) severalBehind(c *cutState) bool {
-	count := 0
+	return e.countBehind(c, 2, func(n *entity) bool { return !n.left }) > 1
+}
+
+// countBehind counts instances on the near side of a cut, up to a number.
+func (e *Engine) countBehind(c *cutState, most int, counts func(n *entity) bool) (count int) {
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
-		for n := q.head; n != nil && count < 2; n = n.next {
-			if n.kind == kindInstance && !n.left && n.host != nil && c.near.has(n.host, n) {
+		for n := q.head; n != nil && count < most; n = n.next {
+			if n.kind == kindInstance && n.host != nil && c.near.has(n.host, n) && counts(n) {
 				count++
 			}
 		}
 	}
-	return count > 1
+	return count
 }
 
 // tookAway says whether one that was last heard at a time, and that had lived on,
