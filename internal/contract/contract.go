@@ -122,6 +122,7 @@ const (
 	HeartbeatGrace           = "heartbeat.grace"            // double, s of lateness that the user allows a scheduled check
 	HeartbeatDue             = "heartbeat.due"              // int, Unix ns when the next beat of a scheduled check is due
 	HeartbeatRunTime         = "heartbeat.run_time"         // double, s from the /start of a job's run to its end
+	HeartbeatAddresses       = "heartbeat.addresses"        // string[], ip:port at which a process of the observer's host takes connections
 )
 
 // Attributes of a process probe: a heartbeat record whose target starts with
