@@ -180,8 +180,15 @@ func (e *Engine) callee(c Callee) *entity {
 	}
 	switch {
 	case named != "":
-		return e.external(named)
+		n := e.external(named)
+		if c.Direct && c.Address != "" && c.Address != named {
+			e.servers.called(c.Address, n)
+		}
+		return n
 	case c.Address != "":
+		if n := e.servers.at[c.Address]; n != nil {
+			return n
+		}
 		return e.external(c.Address)
 	case c.Service != "":
 		return e.external(c.Service)

@@ -18,6 +18,7 @@ type Engine struct {
 	reg           registry
 	book          addressBook
 	doors         doors
+	servers       servers
 	hosts         map[string]*hostState
 	here          *hostState // where the engine itself stands
 	cutSuspected  bool       // a view went silent since cuts were last looked for
@@ -65,6 +66,7 @@ func New(p Params) *Engine {
 		reg:       newRegistry(p.MaxInstances),
 		book:      newAddressBook(p.MaxAddresses, p.MaxHops),
 		doors:     doors{at: map[string][]*entity{}, cap: p.MaxAddresses},
+		servers:   newServers(p.MaxAddresses),
 		hosts:     map[string]*hostState{},
 		here:      &hostState{name: "the Collector"},
 		observers: map[string]*observer{},
@@ -265,6 +267,6 @@ func (e *Engine) Stats() Stats {
 	s.Instances, s.Services = len(e.reg.byKey), len(e.reg.services)
 	s.Observers, s.Addresses, s.SpanKinds = len(e.observers), len(e.book.entries), len(e.kinds)
 	s.Hosts, s.Queues, s.Cuts, s.Incidents = len(e.hosts), len(e.queues), len(e.cuts), len(e.incidents)
-	s.ForgottenAddresses, s.Suspects = e.book.dropped+e.doors.dropped, len(e.suspects)
+	s.ForgottenAddresses, s.Suspects = e.book.dropped+e.doors.dropped+e.servers.dropped, len(e.suspects)
 	return s
 }

@@ -105,6 +105,22 @@ func TestEngineNamesCrashes(t *testing.T) {
 			t.Errorf("at last said %q; %v", last, s.verdicts())
 		}
 	})
+	t.Run("what_looped_and_is_well_again_is_not_held_against_it", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		for range 5 {
+			s.payment1.state = "dead"
+			s.run(7 * time.Second)
+			s.payment1.restart()
+			s.run(6 * time.Second)
+		}
+		s.run(time.Minute)
+		s.events = nil
+		at := s.now
+		s.payment1.state = "frozen"
+		s.run(20 * time.Second)
+		s.accused(at, 16*time.Second, ClassCrash, "hang", "payment-1")
+	})
 	t.Run("verdict_leaves_when_it_is_back", func(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)

@@ -81,6 +81,7 @@ type entity struct {
 	cleared   Time  // when the latest verdict was: what was said before is dealt with
 	well      Time  // judge.go: when it was last seen to be well again after a verdict: what ended or failed before is dealt with
 
+	supposed  bool     // servers.go: its host was concluded from a port, nobody told
 	addresses []string // at which it is called, newest last, at most maxAddressesEach
 	doors     []string // doors.go: at which it says that it is, newest last, at most maxDoorsEach
 

@@ -165,8 +165,9 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 	if wantOfMemory != nil {
 		p.lastWords(n, wantOfMemory)
 	}
-	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && n.service.announcedStops == 0 {
-		p.remember(evCrashLoop, 1, n.incarnations[len(n.incarnations)-1].first,
+	latest := n.incarnations[len(n.incarnations)-1].first
+	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && n.service.announcedStops == 0 && !n.dealtWith(latest) {
+		p.remember(evCrashLoop, 1, latest,
 			fmt.Sprintf("started %d times within %s, and never said that it would stop", starts, inWords(crashLoopWithin)))
 	}
 }

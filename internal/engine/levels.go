@@ -83,13 +83,7 @@ func (e *Engine) level(l *Level) {
 		return
 	}
 	if n != nil {
-		if n.levels == nil {
-			n.levels = &levels{}
-		}
-		n.levels[l.Kind].set(l, e.now, e.now.Sub(n.born), n.episode == nil)
-		if n.levels.short(l.Kind, e.now) {
-			e.mark(n)
-		}
+		e.levelOf(n, l)
 		return
 	}
 	if h := e.host(l.Source.Host); h != nil {
@@ -97,6 +91,17 @@ func (e *Engine) level(l *Level) {
 			h.levels = &levels{}
 		}
 		h.levels[l.Kind].set(l, e.now, e.now.Sub(h.born), true)
+	}
+}
+
+// levelOf takes in how full something of n is.
+func (e *Engine) levelOf(n *entity, l *Level) {
+	if n.levels == nil {
+		n.levels = &levels{}
+	}
+	n.levels[l.Kind].set(l, e.now, e.now.Sub(n.born), n.episode == nil)
+	if n.levels.short(l.Kind, e.now) {
+		e.mark(n)
 	}
 }
 

@@ -110,6 +110,10 @@ type Probe struct {
 	Digest   string
 	Process  *Process // only of a process target
 	Direct   bool     // the target is the instance's own address, not a virtual one
+	// Host and Addresses say whom a process target stands for where Source is nil:
+	// who takes connections at one of the addresses, host:port, of the host.
+	Host      string
+	Addresses []string
 }
 
 // Process is what the kernel tells about a process. A negative number is
@@ -295,7 +299,7 @@ type Hop struct {
 // calls it may have made it say so.
 type Door struct {
 	Source  *Source
-	Address string // ip:port, or the bare IP of its host
+	Address string // ip:port, the name of its host and the port, or the bare IP of its host
 }
 
 // SpanSample is the duration of one span of a kind (see SpanKey).

@@ -45,7 +45,11 @@ const maxProbesEach = 16
 func (e *Engine) probed(b *Probe) {
 	n := e.instance(b.Source)
 	o := e.observer(b.Observer)
-	if n == nil && b.Source == nil && b.Target != "" {
+	switch {
+	case n != nil || b.Source != nil:
+	case b.Process != nil:
+		n = e.server(b)
+	case b.Target != "":
 		n = e.callee(Callee{Address: b.Target})
 	}
 	if n == nil || o == nil {
@@ -206,7 +210,7 @@ func (e *Engine) processSeen(n *entity, b *Probe) {
 	}
 	f.known = true
 	if p.MemoryLimit > 0 && p.State == ProcessRunning {
-		e.level(&Level{Source: n.src, Kind: LevelMemory, Share: float64(p.MemoryUsed) / float64(p.MemoryLimit), At: e.now})
+		e.levelOf(n, &Level{Kind: LevelMemory, Share: float64(p.MemoryUsed) / float64(p.MemoryLimit)})
 	}
 }
 
@@ -312,7 +316,7 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 			p.blame(evProcessStopped, 1, e.now, fmt.Sprintf("process %s is stopped by a signal", ps.processName()))
 			p.startedBy(ps.first)
 		case ProcessRunning:
-			if ps.at > e.hurtSince(n, p) { // else it is a sight from before
+			if ps.at > e.hurtSince(n, p) && !n.supposed { // else it is a sight from before, or may be of another
 				p.note(evProcessRuns, 1, e.now, fmt.Sprintf("process %s runs", ps.processName()))
 			}
 		}
@@ -334,7 +338,7 @@ func (ps *probeState) processName() string {
 // is taken over some time, since any day something else starts beside it: with
 // nothing but waiting it is short of a processor after ten seconds.
 func (e *Engine) heldBack(n *entity, ps *probeState) {
-	if n.kind != kindInstance {
+	if n.kind == kindService {
 		return
 	}
 	q := ps.process
@@ -349,7 +353,7 @@ func (e *Engine) heldBack(n *entity, ps *probeState) {
 	} {
 		if l.share >= 0 {
 			*l.mean += (l.share - *l.mean) * clamp(float64(ps.interval)/float64(l.over), 0, 1)
-			e.level(&Level{Source: n.src, Kind: l.kind, Share: *l.mean})
+			e.levelOf(n, &Level{Kind: l.kind, Share: *l.mean})
 		}
 	}
 }

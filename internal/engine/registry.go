@@ -137,6 +137,9 @@ func (e *Engine) forget(n *entity) {
 		e.book.drop(a, n)
 	}
 	e.closeDoors(n)
+	if n.kind == kindExternal {
+		e.servers.forget(n)
+	}
 	if n.verdict != nil {
 		e.clear(n, "it is no longer heard of")
 	}

@@ -175,12 +175,17 @@ func (e *Engine) wholeService(s *service) *entity {
 
 // external returns the entity behind an address of which nothing else is known.
 func (e *Engine) external(address string) *entity {
-	key := hashString(hashString(fnvOffset, "external"), address)
+	key := externalKey(address)
 	n := e.reg.byKey[key]
 	if n == nil {
 		n = &entity{kind: kindExternal, key: key, src: &Source{}, address: address, born: e.now, touched: e.now}
 		e.add(n)
+		e.servers.add(n)
 	}
 	e.reg.touch(n, e.now)
 	return n
+}
+
+func externalKey(address string) uint64 {
+	return hashString(hashString(fnvOffset, "external"), address)
 }

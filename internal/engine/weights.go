@@ -292,7 +292,7 @@ var weights = [numEvidence]row{
 	evNoPort:       {groupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 20, by: -4, vi: -4, su: -6}},
 	evPoolEmpty:    {groupLogs, time.Minute, false, dB{de: -6, ha: -2, nl: -4, pa: -4, ex: 20, by: -4, su: -4}},
 
-	evThrottled:         {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
+	evThrottled:         {groupSaturation, 0, false, dB{ha: -10, pa: -4, ex: 16, vi: -3}}, // who waits for nothing but a lock uses no processor
 	evCPUWait:           {groupSaturation, 0, false, dB{ha: -5, pa: -4, ex: 12, vi: -2}},
 	evMemoryPressure:    {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
 	evMemoryFull:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 11, vi: -3}},

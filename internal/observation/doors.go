@@ -4,6 +4,7 @@
 package observation
 
 import (
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -36,6 +37,18 @@ func (sc *scratch) door() {
 	sc.tellDoor(v.local, v.localPort)
 	sc.tellDoor(v.server, v.serverPort)
 	sc.tellDoor(v.oldHost, 0)
+	sc.tellPort(max(v.localPort, v.serverPort))
+}
+
+// tellPort tells the port at which the server of the current resource was called on
+// its host, as far as its span tells one: many name only what their client named.
+func (sc *scratch) tellPort(port int32) {
+	if port <= 0 || port > 65535 || sc.src == nil || sc.src.Key == 0 || sc.src.Host == "" {
+		return
+	}
+	if !sc.doorIsTold(mix(sc.src.Key, uint64(port))) {
+		sc.out.Doors = append(sc.out.Doors, engine.Door{Source: sc.src, Address: strings.ToLower(sc.src.Host) + ":" + strconv.Itoa(int(port))})
+	}
 }
 
 func (sc *scratch) tellDoor(host string, port int32) {

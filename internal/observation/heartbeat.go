@@ -75,6 +75,7 @@ type pulse struct {
 	process engine.Process
 
 	group, zone string
+	addresses   []string
 	late        time.Duration
 	refused     uint64
 	hasObserver bool
@@ -112,7 +113,7 @@ func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now engine.Time, 
 	}
 	switch {
 	case p.probe.Target != "":
-		p.putProbe(x.source(&who), b)
+		p.putProbe(&who, b)
 	case who.name != "":
 		p.beat.Stamp, p.beat.Source = p.stamp, x.source(&who)
 		b.Beats = append(b.Beats, p.beat)
@@ -125,10 +126,14 @@ func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now engine.Time, 
 	}
 }
 
-func (p *pulse) putProbe(src *engine.Source, b *engine.Batch) {
+func (p *pulse) putProbe(who *sourceID, b *engine.Batch) {
 	q := &p.probe
+	src := p.x.source(who)
 	if src != nil && src.Key == 0 {
 		src = nil // the host that the probe ran on, not whom it is about
+	}
+	if src == nil && p.hasProcess {
+		src = p.server(who)
 	}
 	q.Stamp, q.Source, q.Interval, q.Digest = p.stamp, src, p.beat.Interval, p.beat.Digest
 	process := strings.HasPrefix(q.Target, processTarget)
@@ -213,6 +218,8 @@ func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
 	case contract.HeartbeatOutcome:
 		p.probe.Outcome = lookup(p, v, probeOutcomes)
 		p.hasOutcome = p.probe.Outcome != engine.OutcomeUnset
+	case contract.HeartbeatAddresses:
+		p.addresses = p.strings(v)
 	case contract.HeartbeatRTT:
 		p.probe.RTT = p.seconds(v)
 	case contract.HeartbeatMessage:

@@ -1,0 +1,198 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// database is a server without telemetry on a host with an agent, which tells every
+// two seconds which process takes connections at its port; and who calls it.
+type database struct {
+	*fleet
+	caller  *Source
+	callee  Callee
+	host    string
+	at      []string
+	process Process
+	outcome Outcome
+}
+
+func newDatabase(t *testing.T) *database {
+	return &database{
+		fleet: newFleet(t), caller: NewSource(Source{Service: ServiceID{Name: "orders"}, Instance: "orders-1", Host: "app1"}),
+		callee: Callee{Address: "db:3306"}, host: "data1", at: []string{"10.0.0.31:3306", "data1:3306"},
+		process: Process{State: ProcessRunning, PID: 17, StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, outcome: OutcomeOK,
+	}
+}
+
+// look is what the agent on its host tells.
+func (d *database) look(b *Batch) {
+	d.lookAt(b, d.host, d.at...)
+}
+
+func (d *database) lookAt(b *Batch, host string, at ...string) {
+	p, outcome := d.process, OutcomeOK
+	if p.State != ProcessRunning {
+		outcome = OutcomeOther
+	}
+	stamp := d.stamp()
+	stamp.Observer = host
+	b.Observers = append(b.Observers, ObserverBeat{Stamp: stamp, Interval: 2 * time.Second, Host: host})
+	stamp.Seq++
+	d.obsSeq++
+	b.Probes = append(b.Probes, Probe{Stamp: stamp, Target: "process:mysqld:3306", Outcome: outcome, Interval: 2 * time.Second, Process: &p, Host: host, Addresses: at})
+}
+
+// call is what the caller tells of eight calls.
+func (d *database) call(b *Batch) {
+	first := b.Arrived.Add(-2 * time.Second)
+	b.Calls = append(b.Calls, Calls{Caller: d.caller, Callee: d.callee, Outcome: d.outcome, Count: 8, First: first, Started: b.Arrived.Add(-time.Second), Last: b.Arrived, Done: first})
+}
+
+func (d *database) pass(t time.Duration, more ...func(b *Batch)) {
+	d.tell(2*time.Second, t, func(b *Batch) {
+		d.look(b)
+		d.call(b)
+		for _, tell := range more {
+			tell(b)
+		}
+	})
+}
+
+func TestTheAgentOnItsHostTellsOfAServerWithoutTelemetry(t *testing.T) {
+	for name, known := range map[string]func(d *database){
+		"called by its address":     func(d *database) { d.callee = Callee{Address: "10.0.0.31:3306", Direct: true} },
+		"called by its host's name": func(d *database) { d.callee = Callee{Address: "data1:3306"} },
+		"called by both": func(d *database) {
+			d.callee = Callee{Address: "10.0.0.31:3306", Direct: true, Named: "db.shop.example:3306"}
+		},
+		"called by a name": func(*database) {},
+		"called on the same host": func(d *database) {
+			d.callee.Address, d.at = "localhost:3306@app1", []string{"localhost:3306@app1"}
+			d.host = "app1"
+		},
+		"other hosts have other port": func(d *database) {},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			start := func() *database {
+				d := newDatabase(t)
+				known(d)
+				d.pass(2*time.Minute, func(b *Batch) {
+					if name == "other hosts have other port" {
+						d.lookAt(b, "data2", "10.0.0.32:5432", "data2:5432")
+					}
+				})
+				return d
+			}
+			culprit := func(d *database) string {
+				if d.callee.Named != "" {
+					return d.callee.Named
+				}
+				return d.callee.Address
+			}
+			t.Run("killed", func(t *testing.T) {
+				d := start()
+				at := d.now
+				d.process, d.outcome = Process{State: ProcessGone, PID: 17, HasExitCode: true, ExitCode: 137, OOMKills: -1}, OutcomeTimeout
+				d.pass(10 * time.Second)
+				d.accused(at, 4*time.Second, ClassCrash, "process_exit", culprit(d))
+			})
+			t.Run("stopped", func(t *testing.T) {
+				d := start()
+				at := d.now
+				d.process.State, d.outcome = ProcessStopped, OutcomeTimeout
+				d.pass(20 * time.Second)
+				d.accused(at, 16*time.Second, ClassCrash, "hang", culprit(d))
+			})
+			t.Run("held_back", func(t *testing.T) {
+				d := start()
+				at := d.now
+				d.process.Throttled, d.outcome = 0.95, OutcomeTimeout
+				d.pass(20 * time.Second)
+				d.accused(at, 16*time.Second, ClassExhaustion, "cpu", culprit(d))
+			})
+		})
+	}
+}
+
+func TestNobodyIsTakenForAServerOfAnotherHost(t *testing.T) {
+	gone := Process{State: ProcessGone, PID: 17, HasExitCode: true, ExitCode: 137, OOMKills: -1}
+	t.Run("two_hosts_have_the_port", func(t *testing.T) {
+		d := newDatabase(t)
+		other := func(b *Batch) { d.lookAt(b, "data2", "10.0.0.32:3306", "data2:3306") }
+		d.pass(2*time.Minute, other)
+		d.process = gone
+		d.tell(2*time.Second, 20*time.Second, func(b *Batch) { // data2's runs on
+			d.look(b)
+			d.call(b)
+		})
+		d.nobodyAccused(false)
+	})
+	t.Run("a_public_name", func(t *testing.T) {
+		d := newDatabase(t)
+		d.callee.Address = "db.provider.example:3306"
+		d.pass(2 * time.Minute)
+		d.process, d.outcome = gone, OutcomeTimeout
+		d.pass(10 * time.Second)
+		for _, ev := range d.events {
+			if strings.Contains(ev.Body, "process") {
+				t.Errorf("said %s", ev.Body)
+			}
+		}
+	})
+	t.Run("that_it_runs_is_not_believed_of_a_name_alone", func(t *testing.T) {
+		d := newDatabase(t)
+		d.pass(2 * time.Minute)
+		at := d.now
+		d.outcome = OutcomeRefused // another of that name
+		d.pass(20 * time.Second)
+		d.accused(at, 16*time.Second, ClassCrash, "process_exit", "db:3306")
+	})
+	t.Run("nobody_calls_it", func(t *testing.T) {
+		d := newDatabase(t)
+		d.tell(2*time.Second, time.Minute, d.look)
+		d.process = gone
+		d.tell(2*time.Second, time.Minute, d.look)
+		d.nobodyAccused(false)
+		if n := len(d.e.reg.byKey); n != 0 {
+			t.Errorf("%d are known, of whom nobody but their host told", n)
+		}
+	})
+}
+
+func TestAServerIsRestartedInOrder(t *testing.T) {
+	d := newDatabase(t)
+	d.callee = Callee{Address: "10.0.0.31:3306", Direct: true}
+	d.pass(2 * time.Minute)
+	d.process, d.outcome = Process{State: ProcessGone, PID: 17, HasExitCode: true, ExitCode: 0, OOMKills: -1}, OutcomeRefused
+	d.pass(4 * time.Second)
+	d.process, d.outcome = Process{State: ProcessRunning, PID: 18, StartTime: 9, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, OutcomeOK
+	d.pass(time.Minute)
+	d.nobodyAccused(false)
+}
+
+func TestServersAreForgotten(t *testing.T) {
+	p := DefaultParams()
+	p.MaxInstances, p.MaxAddresses = 50, 50
+	d := newDatabase(t)
+	d.e = New(p)
+	for i := range 500 {
+		address := fmt.Sprintf("10.0.%d.%d:%d", i/256, i%256, 1000+i)
+		d.callee = Callee{Address: address, Direct: true, Named: fmt.Sprintf("db%d:%d", i, 1000+i)}
+		d.tell(time.Second, time.Second, func(b *Batch) {
+			d.lookAt(b, "data1", address)
+			d.call(b)
+		})
+	}
+	s := &d.e.servers
+	for what, n := range map[string]int{"addresses": len(s.at), "ports": len(s.ports), "names": len(s.named)} {
+		if n > 51 {
+			t.Errorf("%d %s are kept", n, what)
+		}
+	}
+}

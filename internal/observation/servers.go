@@ -1,0 +1,62 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"slices"
+	"strconv"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// server is who a process of a host is, by its pid; if nobody has told that, it is
+// known by where it takes connections, and nil is returned.
+func (p *pulse) server(who *sourceID) *engine.Source {
+	id := *who
+	id.pid = strconv.FormatInt(p.process.PID, 10)
+	if src := p.x.inProcess(&id); src != nil {
+		return src
+	}
+	p.probe.Host = own(who.host)
+	for _, told := range p.addresses {
+		host, port, ok := splitPort(told)
+		if !ok {
+			p.x.skips.add(skipWord)
+			continue
+		}
+		names := []string{host, who.host}
+		if loopback(host) {
+			names = append(names, "localhost")
+		}
+		for _, name := range names {
+			if a, _ := canonical(name, port, 0, who.host); a != "" && !slices.Contains(p.probe.Addresses, a) {
+				p.probe.Addresses = append(p.probe.Addresses, a)
+			}
+		}
+	}
+	return nil
+}
+
+// maxAddresses is how many addresses of one process are read.
+const maxAddresses = 16
+
+// strings reads a list of words, at most maxAddresses of them.
+func (p *pulse) strings(v pcommon.Value) []string {
+	if v.Type() != pcommon.ValueTypeSlice {
+		p.x.skips.add(skipType)
+		return nil
+	}
+	var out []string
+	for _, w := range v.Slice().All() {
+		if len(out) == maxAddresses {
+			break
+		}
+		if s := p.word(w); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}

@@ -1,0 +1,73 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package observation
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// lookAt is what an agent tells of a process that takes connections on its host.
+func lookAt(pid int, addresses ...any) attrs {
+	return attrs{
+		contract.HeartbeatObserver: "data1", contract.HeartbeatTarget: "process:mysqld:3306", contract.HeartbeatOutcome: "error",
+		contract.ProcessState: "gone", contract.ProcessPID: pid, contract.HeartbeatAddresses: addresses,
+	}
+}
+
+func TestProcessesOfAHostAreKnownByTheirAddresses(t *testing.T) {
+	for name, c := range map[string]struct{ addresses, want []any }{
+		"ipv4":       {[]any{"10.0.0.31:3306"}, []any{"10.0.0.31:3306", "data1:3306"}},
+		"ipv6":       {[]any{"[fd00::31]:3306"}, []any{"[fd00::31]:3306", "data1:3306"}},
+		"loopback":   {[]any{"127.0.0.1:3306"}, []any{"127.0.0.1:3306@data1", "data1:3306", "localhost:3306@data1"}},
+		"two_ports":  {[]any{"10.0.0.31:3306", "10.0.0.31:33060"}, []any{"10.0.0.31:3306", "data1:3306", "10.0.0.31:33060", "data1:33060"}},
+		"no_address": {[]any{"mysql", 7, "10.0.0.31:0", ""}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := seen(t, New(Settings{}), attrs{"host.name": "Data1"}, lookAt(17, c.addresses...))
+			require.Len(t, b.Probes, 1)
+			assert.Nil(t, b.Probes[0].Source)
+			assert.Equal(t, "Data1", b.Probes[0].Host)
+			var got []any
+			for _, a := range b.Probes[0].Addresses {
+				got = append(got, a)
+			}
+			assert.Equal(t, c.want, got)
+		})
+	}
+	t.Run("no_more_than_a_process_has", func(t *testing.T) {
+		var many []any
+		for range 1000 {
+			many = append(many, "10.0.0.31:3306")
+		}
+		b := seen(t, New(Settings{}), attrs{"host.name": "data1"}, lookAt(17, many...))
+		assert.Len(t, b.Probes[0].Addresses, 2)
+	})
+}
+
+func TestAProcessIsKnownByItsPID(t *testing.T) {
+	x := New(Settings{})
+	res := attrs{"service.name": "billing", "host.name": "app2", "process.pid": 4711}
+	td, _ := spanOf(t, res, ptrace.SpanKindServer, ptrace.StatusCodeUnset, "", nil)
+	var b engine.Batch
+	x.Traces(td, testNow, nil, &b)
+
+	look := seen(t, x, attrs{"host.name": "app2"}, lookAt(4711, "10.0.0.22:8080"))
+	require.NotNil(t, look.Probes[0].Source)
+	assert.Equal(t, "billing", look.Probes[0].Source.Service.Name)
+	for name, b := range map[string]*engine.Batch{
+		"another process":          seen(t, x, attrs{"host.name": "app2"}, lookAt(4712, "10.0.0.22:8080")),
+		"the same on another host": seen(t, x, attrs{"host.name": "app1"}, lookAt(4711, "10.0.0.22:8080")),
+		"a target that is no process": seen(t, x, attrs{"host.name": "app2"}, attrs{
+			contract.HeartbeatObserver: "app2", contract.HeartbeatTarget: "tcp://10.0.0.22:8080", contract.HeartbeatOutcome: "ok", contract.ProcessPID: 4711}),
+	} {
+		assert.Nil(t, b.Probes[0].Source, name)
+	}
+}
