@@ -51,6 +51,12 @@ func TestSlowWaysAreToldByWhatCallsSpendOnThem(t *testing.T) {
 			}
 			return usual
 		}, ClassNone, ""},
+		"all between all zones wait": {func(_ *zones, from, to *zoned) time.Duration {
+			if from.at.zone != to.at.zone {
+				return slow
+			}
+			return usual
+		}, ClassNone, ""},
 		"a call here and there is late": {func(z *zones, _, _ *zoned) time.Duration {
 			if z.rand.IntN(50) == 0 {
 				return slow

@@ -142,6 +142,7 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 	if !e.slowSuspected || e.self.wokeAt > 0 && e.self.awake()-e.self.wokeAt < caughtUp {
 		return
 	}
+	var found []foundCut
 	for _, f := range solve(sights, e.here, e.standing(true)...) {
 		if f.bad.Sub(f.since) < slowLasts {
 			continue // one that held its breath, such as to collect garbage, made some wait
@@ -152,7 +153,30 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 		if f.far.anywhere() && f.share < slowShares {
 			continue
 		}
+		found = append(found, f)
+	}
+	if len(found) > 1 && coverAll(found, sights) {
+		return // all that goes from zone to zone is slow: that is no link's doing
+	}
+	for _, f := range found {
 		f.narrow(sights)
 		e.believe(f, true)
 	}
+}
+
+// coverAll says whether every way from one zone to another is one of those that the
+// cuts explain: what they have in common is then somewhere else.
+func coverAll(cuts []foundCut, sights []sight) bool {
+	crosses := false
+	for i := range sights {
+		s := &sights[i]
+		if s.to == nil || s.from.zone == "" || s.to.zone == "" || s.from.zone == s.to.zone {
+			continue
+		}
+		if !slices.ContainsFunc(cuts, func(f foundCut) bool { return f.predicts(s) }) {
+			return false
+		}
+		crosses = true
+	}
+	return crosses
 }

@@ -4,8 +4,8 @@
 package observation
 
 // errorWordings are the words of errors that are another's: those in which
-// libraries of clients wrap what a callee answered, and those that turn a client
-// away. Collected from Spring, Feign, gRPC, Apache, requests, axios, .NET and Go.
+// libraries of clients wrap what a callee answered, those that quote it, and those
+// that turn a client away. Collected from Spring, Feign, gRPC, Apache, requests, axios, .NET and Go.
 var errorWordings = []wording{
 	{"httpservererrorexception", saysCallFailed, anywhere},
 	{"httpclienterrorexception", saysCallFailed, anywhere},
@@ -45,6 +45,13 @@ var errorWordings = []wording{
 	{"no connection to", saysCallFailed, anywhere},
 	{"not connected to", saysCallFailed, anywhere},
 	{"lost connection to", saysCallFailed, anywhere},
+
+	{"answered 5", saysQuoted, anywhere},
+	{"answered with", saysQuoted, anywhere},
+	{"responded with", saysQuoted, anywhere},
+	{"returned 5", saysQuoted, anywhere},
+	{"returned status", saysQuoted, anywhere},
+	{"returned http", saysQuoted, anywhere},
 
 	{"unauthorized", saysClients, anywhere},
 	{"unauthorised", saysClients, anywhere},

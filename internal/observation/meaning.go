@@ -43,6 +43,7 @@ const (
 	// In errors that are another's (errorwordings.go).
 	saysCallFailed // a call that was made failed; how is not told
 	saysClients    // the client is at fault
+	saysQuoted     // it quotes what somebody answered
 
 	// About the process that says it.
 	saysDescriptors

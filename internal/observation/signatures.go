@@ -43,7 +43,7 @@ var signatures = [...]struct {
 }
 
 // quotesAnswer: a callee's want of disk or memory, which came with its answer.
-const quotesAnswer = saysUnavailable | saysCallFailed
+const quotesAnswer = saysUnavailable | saysCallFailed | saysQuoted
 
 const aboutItself = saysOOMKill | saysThreads | saysMemory | saysDescriptors | saysPorts | saysDisk | saysPool | saysIntegrity |
 	saysPanic | saysStopping | saysStarted
