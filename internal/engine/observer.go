@@ -19,6 +19,7 @@ type observer struct {
 	host     string
 	interval time.Duration // of its own beats; 0 while it sent none
 	clock    time.Duration // its monotonic clock at its latest record
+	seq      uint64        // its count then
 	paused   time.Duration // total time that it slept, and what its clock showed when it was first heard
 	naps     int           // times that it slept
 	wokeAt   time.Duration // awake clock when it last woke
@@ -27,6 +28,8 @@ type observer struct {
 	born     Time          // engine time of its first record
 	seen     Time          // engine time of its latest record
 	ownBeat  bool          // it sends beats of its own
+	beat     Time          // engine time of the latest of them
+	absence  absence       // absence.go: the latest, while how it came back is not known
 
 	backFrom  time.Duration // its clock at the first of the records that lie behind it
 	backSince Time          // engine time of that; 0 if none does
@@ -67,8 +70,9 @@ const doubtedFor = time.Minute
 func (o *observer) health() float64 { return 1 / float64(1+o.misses) }
 
 // at places a stamp on the observer's awake clock and moves the clock on. A
-// jump much longer than its own interval means that it slept; an uptime that
-// falls while its wall clock rises, that it was started anew.
+// jump much longer than its own interval means that it slept, unless it counted on
+// and its records were lost; an uptime that falls while its wall clock rises, that
+// it was started anew.
 func (o *observer) at(st *Stamp, now Time) time.Duration {
 	t := st.Uptime
 	if t <= 0 {
@@ -76,7 +80,7 @@ func (o *observer) at(st *Stamp, now Time) time.Duration {
 	}
 	if o.clock == 0 || t < o.clock-restartedBy && (st.At > o.wall || o.goesOn(t, now)) {
 		o.paused = t - o.awake() // the awake clock goes on where it was
-		o.clock, o.wall = t, st.At
+		o.clock, o.wall, o.seq = t, st.At, st.Seq
 		o.starts++
 		o.heard = 0
 	}
@@ -84,16 +88,22 @@ func (o *observer) at(st *Stamp, now Time) time.Duration {
 		o.backSince = 0
 	}
 	if step := t - o.clock; step > 0 {
-		if o.ownBeat && step > 2*o.interval+time.Second {
+		if o.ownBeat && step > 2*o.interval+time.Second && !o.counted(st.Seq, step, now) {
 			o.slept(step - o.interval)
 			o.clock = t
 			o.wokeAt = o.awake()
 		}
 		o.clock = t
 	}
-	o.wall = max(o.wall, st.At)
+	o.wall, o.seq = max(o.wall, st.At), max(o.seq, st.Seq)
 	o.seen = max(o.seen, now)
 	return t - o.paused
+}
+
+// counted says whether o made most of the records that it makes in a time, up to one
+// with a count, and that time has passed here as well.
+func (o *observer) counted(seq uint64, step time.Duration, now Time) bool {
+	return o.seq != 0 && seq > o.seq && float64(seq-o.seq) >= float64(step)/float64(o.interval)/2 && now.Sub(o.seen) >= step/2
 }
 
 // goesOn says whether a clock that lies behind what was told once goes on as time
@@ -210,7 +220,9 @@ func (e *Engine) observerBeat(b *ObserverBeat) {
 		return
 	}
 	paused, naps, starts := o.paused, o.naps, o.starts
+	o.missed(e.now)
 	o.at(&b.Stamp, e.now)
+	o.beat = e.now
 	if o.starts > starts && starts > 0 && len(e.cuts) > 0 {
 		e.startedAnew(e.host(b.Host), b.Observer, fmt.Sprintf("the observer on %s started anew", b.Host))
 	}
@@ -219,6 +231,7 @@ func (e *Engine) observerBeat(b *ObserverBeat) {
 		o.interval = b.Interval
 	}
 	o.ownBeat = o.interval > 0
+	e.observerBack(o)
 	switch {
 	case o.naps > naps:
 		e.degrade(o, fmt.Sprintf("observer %s slept for %s; silences that it saw do not count", o.id, inWords(o.paused-paused)))
@@ -267,6 +280,7 @@ func (e *Engine) checkObservers() {
 	for _, o := range e.observerList {
 		if o.id != "" && o.ownBeat && !o.degraded && e.now.Sub(o.seen) > observerSilence*o.interval+time.Second {
 			o.misses = min(o.misses+2, maxMisses)
+			e.cutSuspected = true // it may be its host
 			e.degrade(o, fmt.Sprintf("no word from observer %s for %s; whom only it watches cannot be judged", o.id, inWords(e.now.Sub(o.seen))))
 		}
 		known := o.fell + o.hears

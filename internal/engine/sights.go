@@ -34,6 +34,7 @@ func (e *Engine) sights() []sight {
 			break
 		}
 	}
+	out = append(out, e.hushed()...)
 	passOn(out)
 	out = append(out, unanswered(e.signSights(), out)...)
 	return byOrigin(out)

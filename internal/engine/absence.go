@@ -1,0 +1,53 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// absence is a time in which nothing came from an observer. If the same process
+// comes back and its clock went on, it was cut off, and its host was not down.
+type absence struct {
+	lasted       time.Duration // 0: there is none
+	back         Time          // engine time of the first beat after it
+	clock        time.Duration // the observer's, before
+	starts, naps int           // then
+}
+
+// backFor is how long after an absence the beats of that time may come in.
+const backFor = 30 * time.Second
+
+// missed notes that o, which beats now, was away for long.
+func (o *observer) missed(now Time) {
+	if away := now.Sub(o.beat); o.beat != 0 && o.ownBeat && away > observerSilence*o.interval+time.Second {
+		o.absence = absence{lasted: away, back: now, clock: o.clock, starts: o.starts, naps: o.naps}
+	}
+}
+
+// observerBack finds out how o comes back from an absence: the beats of that time
+// come first, if it kept them.
+func (e *Engine) observerBack(o *observer) {
+	a := &o.absence
+	switch {
+	case a.lasted == 0:
+	case o.starts != a.starts || o.naps != a.naps || e.now.Sub(a.back) > backFor:
+		*a = absence{}
+	case o.clock-a.clock >= a.lasted/2:
+		e.countedOn(e.host(o.host), fmt.Sprintf("the observer on %s came back after %s and had counted on", o.host, inWords(a.lasted)))
+		*a = absence{}
+	}
+}
+
+// countedOn notes for the cuts around a host that it went on meanwhile.
+func (e *Engine) countedOn(h *hostState, how string) {
+	for _, c := range e.cuts {
+		if h == nil || c.slow || c.entity.episode == nil || !c.near.has(h, nil) && (c.far.anywhere() || !c.far.has(h, nil)) {
+			continue
+		}
+		c.entity.episode.note(evReturnCounted, 1, e.now, how)
+		e.mark(c.entity)
+	}
+}

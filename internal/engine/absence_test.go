@@ -1,0 +1,84 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// tier is two servers without telemetry on a host with an agent, and those who call
+// them from two other hosts.
+type tier struct {
+	*fleet
+	uptime time.Duration // of the agent
+	seq    uint64
+	asked  bool // the callers are
+}
+
+func newTier(t *testing.T) *tier {
+	c := &tier{fleet: newFleet(t), uptime: time.Hour, asked: true}
+	c.seconds(120, true, true)
+	return c
+}
+
+// seconds lets time pass in which the agent is heard or not, and counts on or not.
+func (c *tier) seconds(n int, heard, counts bool) {
+	c.tell(time.Second, time.Duration(n)*time.Second, func(b *Batch) {
+		if counts {
+			c.uptime += time.Second
+			c.seq += 3
+		}
+		stamp := Stamp{Observer: "data1", At: c.now, Uptime: c.uptime, Seq: c.seq}
+		if heard {
+			b.Observers = append(b.Observers, ObserverBeat{Stamp: stamp, Interval: time.Second, Host: "data1"})
+		}
+		for i, caller := range [2]string{"orders", "billing"} {
+			src := NewSource(Source{Service: ServiceID{Name: caller}, Instance: caller + "-1", Host: caller + "-host"})
+			address := [2]string{"10.0.0.31:3306", "10.0.0.31:5672"}[i]
+			if heard {
+				stamp.Seq++
+				b.Probes = append(b.Probes, Probe{Stamp: stamp, Target: "process:server:" + address, Outcome: OutcomeOK, Interval: 2 * time.Second,
+					Host: "data1", Addresses: []string{address}, Process: &Process{State: ProcessRunning, PID: int64(10 + i), StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}})
+				b.Calls = append(b.Calls, Calls{Caller: src, Callee: Callee{Address: address, Direct: true}, Outcome: OutcomeOK, Count: 5, First: c.now.Add(-time.Second), Last: c.now, Started: c.now, Done: c.now})
+			}
+			if c.asked {
+				b.Served = append(b.Served, Served{Source: src, OK: 5, Coded: 5, Last: c.now})
+			}
+		}
+	})
+}
+
+func TestHostIsCutOffToWhoseServersCallsHang(t *testing.T) {
+	c := newTier(t)
+	c.seconds(25, false, true)
+	v := c.first("failure.detected")
+	if v == nil || v.Verdict.Culprit.Name != "data1" || v.Verdict.Class != ClassUnknown {
+		t.Fatalf("said %v, want unknown of data1", c.verdicts())
+	}
+	c.seconds(10, true, true)
+	last := c.first("failure.revised")
+	if last == nil || last.Verdict.Class != ClassPartition || last.Verdict.Subclass != "complete" {
+		t.Errorf("said %v, want a partition when it is back", c.verdicts())
+	}
+}
+
+func TestSilentAgentAloneIsNoCut(t *testing.T) {
+	t.Run("nobody_wants_its_host", func(t *testing.T) {
+		c := newTier(t)
+		c.asked = false
+		c.seconds(60, false, true)
+		c.nobodyAccused(false)
+	})
+	t.Run("it_stands_still_and_goes_on", func(t *testing.T) {
+		c := newTier(t)
+		c.seconds(25, false, false)
+		c.seconds(10, true, true)
+		for _, ev := range c.events {
+			if ev.Verdict != nil && ev.Verdict.Class == ClassPartition {
+				t.Errorf("said %s", ev.Body)
+			}
+		}
+	})
+}
