@@ -18,6 +18,7 @@ import (
 // processTarget follows one process through its incarnations.
 type processTarget struct {
 	cfg  ProcessConfig
+	only procID // set: this one is meant, whatever cfg says
 	proc procfs
 	cg   cgroupfs
 	log  kernelLog
@@ -43,19 +44,27 @@ type incarnation struct {
 // roots are where the kernel's file systems are; tests put their own there.
 type roots struct{ proc, cgroup, kernelLog string }
 
-func newProcess(cfg ProcessConfig) (target, error) {
-	return newProcessAt(cfg, roots{proc: "/proc", cgroup: "/sys/fs/cgroup", kernelLog: "/dev/kmsg"})
-}
+// realRoots are those of the running system.
+var realRoots = roots{proc: "/proc", cgroup: "/sys/fs/cgroup", kernelLog: "/dev/kmsg"}
+
+func newProcess(cfg ProcessConfig) (target, error) { return newProcessAt(cfg, realRoots) }
 
 func newProcessAt(cfg ProcessConfig, at roots) (*processTarget, error) {
 	proc, err := newProcfs(at.proc)
 	if err != nil {
 		return nil, err
 	}
-	t := &processTarget{cfg: cfg, proc: proc, cg: cgroupfs{at.cgroup}, log: kernelLog{at.kernelLog}, cpu: map[string]cpuSeen{}}
+	t := newFollower(proc, at)
+	t.cfg = cfg
+	return t, nil
+}
+
+// newFollower makes a target that does not know yet which process is meant.
+func newFollower(proc procfs, at roots) *processTarget {
+	t := &processTarget{proc: proc, cg: cgroupfs{at.cgroup}, log: kernelLog{at.kernelLog}, cpu: map[string]cpuSeen{}}
 	// Where the log would tell of a kill, silence means that there was none.
 	t.oom.known = t.log.readable()
-	return t, nil
+	return t
 }
 
 func (t *processTarget) close() {
