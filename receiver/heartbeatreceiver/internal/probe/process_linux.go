@@ -24,6 +24,7 @@ type processTarget struct {
 	log  kernelLog
 
 	cur    *incarnation // the latest seen; stays when it is gone
+	shared bool         // its cgroup is that of others, too, who are looked at
 	oom    oomCount
 	cpu    map[string]cpuSeen
 	queued runQueue
@@ -190,7 +191,8 @@ func (t *processTarget) end(i *incarnation) {
 	// The cgroup tells of a kill if it is still there. A container's or a unit's
 	// goes with its last process, and then the kernel's log must tell.
 	const killed = 128 + int64(unix.SIGKILL)
-	if t.oom.see(t.folders(i), t.ofCgroup()) || i.exit != nil && *i.exit != killed {
+	notKilled := i.exit != nil && *i.exit != killed
+	if t.oom.see(t.folders(i), t.ofCgroup(), !t.shared || !notKilled) || notKilled {
 		return
 	}
 	if t.log.killed(i.procStat, secondsSince(unix.CLOCK_BOOTTIME)-float64(i.start)/ticksPerSecond, secondsSince(unix.CLOCK_MONOTONIC)) {
@@ -237,7 +239,8 @@ func (t *processTarget) describe(state string, dirs dirsOf) *Process {
 		return p
 	}
 	p.PID, p.StartTime = ptr(int64(i.pid)), ptr(t.proc.startTime(i.start))
-	t.oom.see(dirs, t.ofCgroup())
+	// A kill in a cgroup of several may be another's: this one lives, or was counted as it ended.
+	t.oom.see(dirs, t.ofCgroup(), !t.shared)
 	if t.oom.known {
 		p.OOMKills, t.oom.told = ptr(t.oom.total), true
 	}

@@ -100,7 +100,29 @@ func (s *Servers) Look(ctx context.Context, now time.Time) []Server {
 	}
 	clear(s.followed[len(kept):])
 	s.followed = kept
+	s.findShared()
 	return seen
+}
+
+// findShared notes whose cgroup is that of others as well, as those of a login or
+// of a container with several servers are. One that is gone still counts: its
+// cgroup may tell of its end only now.
+func (s *Servers) findShared() {
+	in := map[string]int{}
+	for _, f := range s.followed {
+		in[f.cgroup()]++
+	}
+	for _, f := range s.followed {
+		f.shared = in[f.cgroup()] > 1
+	}
+}
+
+// cgroup is the folder that counts the out-of-memory kills of f.
+func (f *server) cgroup() string {
+	if v2, ok := f.cur.dirs[""]; ok {
+		return v2.dir
+	}
+	return f.cur.dirs["memory"].dir
 }
 
 // forgotten notes how f fares, and says whether that has been told for long enough.

@@ -412,6 +412,44 @@ func TestServerThatListensNoMoreIsToldForTwoMinutes(t *testing.T) {
 	assert.Empty(t, w.look())
 }
 
+// inCgroup moves a process there; kills is what that cgroup counts.
+func (h *fakeHost) inCgroup(pid int, name string) {
+	put(h.t, "0::/"+name+"\n", h.root, strconv.Itoa(pid), "cgroup")
+	require.NoError(h.t, os.MkdirAll(filepath.Join(h.root, name), 0o700))
+	put(h.t, "memory", h.root, "cgroup.controllers")
+	h.kills(name, 0)
+}
+
+func (h *fakeHost) kills(name string, n int) {
+	put(h.t, fmt.Sprintf("oom 9\noom_kill %d\n", n), h.root, name, "memory.events")
+}
+
+func TestOutOfMemoryKillIsOfTheOneThatEnded(t *testing.T) {
+	h := newFakeHost(t)
+	for i, comm := range []string{"alone", "ends", "lives"} {
+		h.listens(fmt.Sprintf("10.0.0.7:%d", 80+i), uint64(11+i))
+		h.process(300+i, 70+i, comm, uint64(11+i))
+		h.inCgroup(300+i, []string{"unit", "login", "login"}[i])
+	}
+	w := h.watch(64)
+	for range 3 {
+		w.look()
+	}
+	counted := func() map[string]int64 {
+		all := map[string]int64{}
+		for _, s := range w.look() {
+			all[s.Target] = *s.Result.Process.OOMKills
+		}
+		return all
+	}
+	assert.Equal(t, map[string]int64{"process:alone:80": 0, "process:ends:81": 0, "process:lives:82": 0}, counted())
+	h.kills("unit", 1) // a child of its own
+	h.kills("login", 1)
+	h.ends(301, 12)
+	assert.Equal(t, map[string]int64{"process:alone:80": 1, "process:ends:81": 1, "process:lives:82": 0}, counted())
+	assert.Equal(t, map[string]int64{"process:alone:80": 1, "process:ends:81": 1, "process:lives:82": 0}, counted())
+}
+
 func TestSocketThatNobodyHoldsIsNotLookedForAgain(t *testing.T) {
 	h := newFakeHost(t)
 	h.listens("10.0.0.7:2049", 11) // of the kernel
