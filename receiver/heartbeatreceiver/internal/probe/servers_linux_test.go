@@ -307,6 +307,13 @@ func TestServerIsFollowedFromTheSecondLookOn(t *testing.T) {
 		h.ends(200+int(inode), 20+inode)
 	}
 	assert.Empty(t, w.look())
+
+	h.listens("127.0.0.1:80", 11)
+	h.process(300, 70, "app", 11)
+	w.look()
+	h.listens("127.0.0.1:4001", 12) // seen beside one that is looked for
+	h.process(301, 71, "test", 12)
+	assert.Equal(t, []string{"process:app:80 pid 300"}, w.names())
 }
 
 func TestOldestOfAPoolCountsAndItsWorkerTakesItsPlace(t *testing.T) {
