@@ -124,9 +124,9 @@ func TestBadOTLPRecordsAreRefusedWithTheReason(t *testing.T) {
 		"infinite_interval": {func(_ pcommon.Map, lr plog.LogRecord) {
 			lr.Attributes().PutDouble(contract.HeartbeatInterval, math.Inf(1))
 		}, "heartbeat.interval: +Inf"},
-		"negative_interval":        {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutInt(contract.HeartbeatInterval, -1) }, "heartbeat.interval: -1"},
-		"unknown_status":           {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutStr(contract.HeartbeatStatus, "fine") }, "heartbeat.status: "},
-		"claims_of_another":        {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutStr(contract.HeartbeatObserver, "o") }, "heartbeat.observer: is for observers"},
+		"negative_interval": {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutInt(contract.HeartbeatInterval, -1) }, "heartbeat.interval: -1"},
+		"unknown_status":    {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutStr(contract.HeartbeatStatus, "fine") }, "heartbeat.status: "},
+		"claims_of_another": {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutStr(contract.HeartbeatObserver, "o") }, "heartbeat.observer: is for observers"},
 		"claims_another_address": {func(_ pcommon.Map, lr plog.LogRecord) {
 			lr.Attributes().PutEmptySlice(contract.HeartbeatAddresses).AppendEmpty().SetStr("10.0.0.7:5432")
 		}, "heartbeat.addresses: is for observers"},
