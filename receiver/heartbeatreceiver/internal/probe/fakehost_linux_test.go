@@ -79,7 +79,7 @@ type fakeHost struct {
 
 func newFakeHost(t *testing.T) *fakeHost {
 	h := &fakeHost{t, t.TempDir(), map[uint64]string{}}
-	require.NoError(t, os.MkdirAll(filepath.Join(h.root, "self", "net"), 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Join(h.root, "thread-self", "net"), 0o700))
 	put(t, "btime 1700000000\n", h.root, "stat")
 	h.listens("127.0.0.1:1", 0)
 	return h
@@ -108,7 +108,7 @@ func (h *fakeHost) write() {
 	for _, row := range h.rows {
 		table += row
 	}
-	put(h.t, table+connection, h.root, "self", "net", "tcp")
+	put(h.t, table+connection, h.root, "thread-self", "net", "tcp")
 }
 
 // process adds one that holds sockets.

@@ -28,10 +28,11 @@ type listener struct {
 const maxListeners = 1 << 16
 
 // listeners lists the sockets of our network namespace that take TCP connections.
+// That is this thread's: the first of the process may have been put into another.
 func (p procfs) listeners() ([]listener, error) {
 	var all []listener
 	for _, name := range []string{"tcp", "tcp6"} {
-		f, err := os.Open(filepath.Join(p.root, "self", "net", name))
+		f, err := os.Open(filepath.Join(p.root, "thread-self", "net", name))
 		if errors.Is(err, os.ErrNotExist) && name == "tcp6" {
 			break // a kernel without IPv6
 		}

@@ -369,7 +369,7 @@ func TestTableThatCannotBeReadEndsNobody(t *testing.T) {
 	w := h.watch(64)
 	w.look()
 	w.look()
-	require.NoError(t, os.Remove(filepath.Join(h.root, "self", "net", "tcp")))
+	require.NoError(t, os.Remove(filepath.Join(h.root, "thread-self", "net", "tcp")))
 	for range 100 {
 		require.Len(t, w.look(), 1)
 	}
