@@ -38,6 +38,7 @@ func TestDefaultConfigIsSafe(t *testing.T) {
 	assert.NotZero(t, cfg.HTTP.ReadHeaderTimeout)
 	assert.Equal(t, []string{"", "gzip", "zstd"}, cfg.HTTP.CompressionAlgorithms)
 	assert.False(t, cfg.AutoCreate)
+	assert.Equal(t, LocalServersConfig{CollectionInterval: 2 * time.Second, MaxProcesses: 64}, cfg.LocalServers, "off")
 }
 
 func TestConfigIsReadInFull(t *testing.T) {
@@ -53,7 +54,15 @@ func TestConfigIsReadInFull(t *testing.T) {
 	require.Len(t, cfg.Keys, 1)
 	require.Len(t, cfg.Targets, 1)
 	assert.Equal(t, 5*time.Second, cfg.Targets[0].CollectionInterval)
+	assert.Equal(t, LocalServersConfig{Enabled: true, CollectionInterval: time.Second, MaxProcesses: 10}, cfg.LocalServers)
 	assert.Equal(t, 20_000, cfg.QueueSize)
+}
+
+func TestLocalServersNeedNoEndpoint(t *testing.T) {
+	cfg, err := load(t, "heartbeat/local")
+	require.NoError(t, err)
+	assert.Empty(t, cfg.HTTP.NetAddr.Endpoint)
+	assert.Equal(t, LocalServersConfig{Enabled: true, CollectionInterval: 2 * time.Second, MaxProcesses: 64}, cfg.LocalServers)
 }
 
 func TestWrongConfigNamesTheKey(t *testing.T) {
@@ -78,6 +87,8 @@ func TestWrongConfigNamesTheKey(t *testing.T) {
 		"bad_key":               {"keys::0: ", "key: "},
 		"bad_target":            {"targets::0: ", "endpoint: "},
 		"bad_targets_alike":     {"targets::1: ", "targets::0", "write a name"},
+		"bad_local_servers":     {"local_servers: ", "collection_interval: 50ms ", "write 2s", "max_processes: ", "write 64"},
+		"bad_local_many":        {"local_servers: ", "collection_interval: 25h0m0s ", "max_processes: must be 1 to 1000, not 1001"},
 		"bad_unknown":           {"endpoint"},
 	} {
 		t.Run(id, func(t *testing.T) {

@@ -282,7 +282,7 @@ func recordBeat(b *beat, lr plog.LogRecord) *elementError {
 			continue
 		}
 		switch k {
-		case contract.HeartbeatObserver, contract.HeartbeatTarget, contract.HeartbeatOutcome:
+		case contract.HeartbeatObserver, contract.HeartbeatTarget, contract.HeartbeatOutcome, contract.HeartbeatAddresses:
 			return invalid(k, "is for observers to set: send what another observer has seen to an otlp receiver")
 		}
 		if strings.HasPrefix(k, "heartbeat.process.") {

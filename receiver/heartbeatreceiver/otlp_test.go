@@ -124,9 +124,12 @@ func TestBadOTLPRecordsAreRefusedWithTheReason(t *testing.T) {
 		"infinite_interval": {func(_ pcommon.Map, lr plog.LogRecord) {
 			lr.Attributes().PutDouble(contract.HeartbeatInterval, math.Inf(1))
 		}, "heartbeat.interval: +Inf"},
-		"negative_interval":        {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutInt(contract.HeartbeatInterval, -1) }, "heartbeat.interval: -1"},
-		"unknown_status":           {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutStr(contract.HeartbeatStatus, "fine") }, "heartbeat.status: "},
-		"claims_of_another":        {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutStr(contract.HeartbeatObserver, "o") }, "heartbeat.observer: is for observers"},
+		"negative_interval": {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutInt(contract.HeartbeatInterval, -1) }, "heartbeat.interval: -1"},
+		"unknown_status":    {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutStr(contract.HeartbeatStatus, "fine") }, "heartbeat.status: "},
+		"claims_of_another": {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutStr(contract.HeartbeatObserver, "o") }, "heartbeat.observer: is for observers"},
+		"claims_another_address": {func(_ pcommon.Map, lr plog.LogRecord) {
+			lr.Attributes().PutEmptySlice(contract.HeartbeatAddresses).AppendEmpty().SetStr("10.0.0.7:5432")
+		}, "heartbeat.addresses: is for observers"},
 		"made_up_probe":            {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutStr(contract.HeartbeatOutcome, "refused") }, "heartbeat.outcome: "},
 		"made_up_process":          {func(_ pcommon.Map, lr plog.LogRecord) { lr.Attributes().PutStr(contract.ProcessState, "gone") }, "heartbeat.process.state: "},
 		"unsigned_where_they_sign": {func(res pcommon.Map, _ plog.LogRecord) { res.PutStr("service.name", "charger") }, "mac: the service charger signs"},

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/metadata"
+	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/probe"
 )
 
 // heartbeatReceiver is one observer: the server that heartbeats are pushed to,
@@ -54,6 +55,7 @@ type heartbeatReceiver struct {
 	checks   *checkTable
 	keys     keyring
 	targets  []*target
+	servers  *probe.Servers // nil: local servers are not looked at
 
 	refusedTotal atomic.Int64
 	health       health
@@ -123,6 +125,8 @@ func (r *heartbeatReceiver) start(ctx context.Context, host component.Host) erro
 		return err
 	}
 
+	r.newServers()
+
 	run, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	if r.cfg.HTTP.NetAddr.Endpoint != "" {
@@ -136,6 +140,9 @@ func (r *heartbeatReceiver) start(ctx context.Context, host component.Host) erro
 	r.wg.Go(func() { r.beatOwnHeart(run) })
 	for _, t := range r.targets {
 		r.wg.Go(func() { r.watch(run, t) })
+	}
+	if r.servers != nil {
+		r.wg.Go(func() { r.watchServers(run) })
 	}
 	if r.metrics != nil {
 		r.wg.Go(func() { r.exportMetrics(run) })
@@ -199,6 +206,9 @@ func (r *heartbeatReceiver) shutdown(ctx context.Context) error {
 	r.wg.Wait()
 	for _, t := range r.targets {
 		err = errors.Join(err, t.prober.Close())
+	}
+	if r.servers != nil {
+		r.servers.Close()
 	}
 	if r.batch != nil && r.startErr == nil && r.cancel != nil {
 		r.batch.close()

@@ -57,11 +57,22 @@ func newTargets(ctx context.Context, cfgs []probe.Config, host component.Host, s
 	return targets, nil
 }
 
-// watch probes t at its interval, beginning at a random moment of the first one
-// so that many targets do not burst together. Probes of one target never
-// overlap: those for which there is no time are left out and counted.
+// watch probes t at its interval.
 func (r *heartbeatReceiver) watch(ctx context.Context, t *target) {
-	due := time.Now().Add(rand.N(t.interval))
+	r.every(ctx, t.interval, func() {
+		result := t.prober.Probe(ctx) // bounded by the target's timeout
+		// What the shutdown broke off says nothing about the target.
+		if ctx.Err() == nil && result.Outcome != "" {
+			r.probed(t, result)
+		}
+	})
+}
+
+// every looks at its interval, beginning at a random moment of the first one so
+// that many do not burst together. Looks never overlap: those for which there is
+// no time are left out and counted.
+func (r *heartbeatReceiver) every(ctx context.Context, interval time.Duration, look func()) {
+	due := time.Now().Add(rand.N(interval))
 	timer := time.NewTimer(time.Until(due))
 	defer timer.Stop()
 	for {
@@ -70,17 +81,14 @@ func (r *heartbeatReceiver) watch(ctx context.Context, t *target) {
 			return
 		case <-timer.C:
 		}
-		result := t.prober.Probe(ctx) // bounded by the target's timeout
+		look()
 		if ctx.Err() != nil {
-			return // the shutdown broke it off: it says nothing about the target
+			return
 		}
-		if result.Outcome != "" {
-			r.probed(t, result)
-		}
-		due = due.Add(t.interval)
+		due = due.Add(interval)
 		if behind := time.Since(due); behind >= 0 {
-			missed := behind/t.interval + 1
-			due = due.Add(missed * t.interval)
+			missed := behind/interval + 1
+			due = due.Add(missed * interval)
 			r.telemetry.ReceiverHeartbeatProbesSkipped.Add(ctx, int64(missed))
 		}
 		timer.Reset(time.Until(due))
@@ -89,11 +97,16 @@ func (r *heartbeatReceiver) watch(ctx context.Context, t *target) {
 
 // probed notes a result and hands it on.
 func (r *heartbeatReceiver) probed(t *target, result probe.Result) {
-	at := r.now()
 	t.mu.Lock()
 	t.checks[result.Outcome]++
 	t.latest = result
 	t.mu.Unlock()
+	r.tell(t.id, t.name, t.interval, result, nil)
+}
+
+// tell hands on what was seen of a target that stands for id.
+func (r *heartbeatReceiver) tell(id *identity, name string, interval time.Duration, result probe.Result, addresses []string) {
+	at := r.now()
 	if r.batch == nil {
 		return
 	}
@@ -104,15 +117,22 @@ func (r *heartbeatReceiver) probed(t *target, result probe.Result) {
 	q := r.batch
 	q.mu.Lock()
 	res, lr := newRecord(q.current.ResourceLogs())
-	t.id.putTo(res)
+	id.putTo(res)
 	attrs := lr.Attributes()
 	attrs.EnsureCapacity(8)
 	r.stamper.put(lr, at)
-	attrs.PutStr(contract.HeartbeatTarget, t.name)
-	attrs.PutDouble(contract.HeartbeatInterval, t.interval.Seconds())
-	putStr(attrs, contract.HeartbeatZone, t.id.zone)
+	attrs.PutStr(contract.HeartbeatTarget, name)
+	attrs.PutDouble(contract.HeartbeatInterval, interval.Seconds())
+	putStr(attrs, contract.HeartbeatZone, id.zone)
+	if len(addresses) > 0 {
+		list := attrs.PutEmptySlice(contract.HeartbeatAddresses)
+		list.EnsureCapacity(len(addresses))
+		for _, a := range addresses {
+			list.AppendEmpty().SetStr(a)
+		}
+	}
 	result.PutTo(attrs)
-	lr.Body().SetStr(probeSentence(t.name, result))
+	lr.Body().SetStr(probeSentence(name, result))
 	q.added()
 	q.mu.Unlock()
 	r.accepted(1, sourceProbe)

@@ -345,7 +345,7 @@ func TestVersion1UsageLeavesTheNodeOut(t *testing.T) {
 	assert.Nil(t, d.throttled(map[string]cpuSeen{}), "no quota is in force")
 	assert.Nil(t, d.pressure("memory.pressure", "full"), "that of the node")
 	var o oomCount
-	o.see(d, false)
+	o.see(d, false, true)
 	assert.EqualValues(t, 1, o.total)
 	_, below := d.oomKills(true)
 	assert.EqualValues(t, 3, *below)
@@ -364,7 +364,7 @@ func TestKillsNeverFall(t *testing.T) {
 	var o oomCount
 	goesOn := false
 	see := func(path string) int64 {
-		goesOn = o.see(c.dirsAt(path), false)
+		goesOn = o.see(c.dirsAt(path), false, true)
 		o.told = true
 		return o.total
 	}
@@ -383,6 +383,6 @@ func TestKillsNeverFall(t *testing.T) {
 	assert.EqualValues(t, 8, see("b"), "what another folder counted before is no news")
 	put(t, "oom_kill 10\n", root, "b/memory.events")
 	assert.EqualValues(t, 9, see("b"))
-	assert.False(t, o.see(c.dirsAt("gone"), false))
+	assert.False(t, o.see(c.dirsAt("gone"), false, true))
 	assert.EqualValues(t, 9, o.total)
 }

@@ -37,6 +37,8 @@ type fileID struct {
 
 func (t *processTarget) locate() finding {
 	switch {
+	case t.only != (procID{}):
+		return t.byID()
 	case t.cfg.PIDFile != "":
 		return t.byPIDFile()
 	case t.cfg.Executable != "":
@@ -57,6 +59,26 @@ func (t *processTarget) same() (procStat, bool) {
 func alive(s procStat) bool {
 	state := stateOf(s)
 	return state != contract.ProcessZombie && state != contract.ProcessGone
+}
+
+// procID names one process for good: a pid alone may be given to another.
+type procID struct {
+	pid   int
+	start uint64 // clock ticks since boot
+}
+
+func (s procStat) id() procID { return procID{s.pid, s.start} }
+
+// byID takes the one process that is meant, or none.
+func (t *processTarget) byID() finding {
+	s, err := t.proc.stat(t.only.pid)
+	switch {
+	case err != nil && !isGone(err):
+		return finding{err: err}
+	case err != nil || s.id() != t.only:
+		return finding{why: "no other took its place"}
+	}
+	return finding{found: true, stat: s}
 }
 
 // byPIDFile reads the file each time. While it is missing or half written, a

@@ -18,11 +18,13 @@ import (
 // processTarget follows one process through its incarnations.
 type processTarget struct {
 	cfg  ProcessConfig
+	only procID // set: this one is meant, whatever cfg says
 	proc procfs
 	cg   cgroupfs
 	log  kernelLog
 
 	cur    *incarnation // the latest seen; stays when it is gone
+	shared bool         // its cgroup is that of others, too, who are looked at
 	oom    oomCount
 	cpu    map[string]cpuSeen
 	queued runQueue
@@ -43,19 +45,27 @@ type incarnation struct {
 // roots are where the kernel's file systems are; tests put their own there.
 type roots struct{ proc, cgroup, kernelLog string }
 
-func newProcess(cfg ProcessConfig) (target, error) {
-	return newProcessAt(cfg, roots{proc: "/proc", cgroup: "/sys/fs/cgroup", kernelLog: "/dev/kmsg"})
-}
+// realRoots are those of the running system.
+var realRoots = roots{proc: "/proc", cgroup: "/sys/fs/cgroup", kernelLog: "/dev/kmsg"}
+
+func newProcess(cfg ProcessConfig) (target, error) { return newProcessAt(cfg, realRoots) }
 
 func newProcessAt(cfg ProcessConfig, at roots) (*processTarget, error) {
 	proc, err := newProcfs(at.proc)
 	if err != nil {
 		return nil, err
 	}
-	t := &processTarget{cfg: cfg, proc: proc, cg: cgroupfs{at.cgroup}, log: kernelLog{at.kernelLog}, cpu: map[string]cpuSeen{}}
+	t := newFollower(proc, at)
+	t.cfg = cfg
+	return t, nil
+}
+
+// newFollower makes a target that does not know yet which process is meant.
+func newFollower(proc procfs, at roots) *processTarget {
+	t := &processTarget{proc: proc, cg: cgroupfs{at.cgroup}, log: kernelLog{at.kernelLog}, cpu: map[string]cpuSeen{}}
 	// Where the log would tell of a kill, silence means that there was none.
 	t.oom.known = t.log.readable()
-	return t, nil
+	return t
 }
 
 func (t *processTarget) close() {
@@ -181,7 +191,8 @@ func (t *processTarget) end(i *incarnation) {
 	// The cgroup tells of a kill if it is still there. A container's or a unit's
 	// goes with its last process, and then the kernel's log must tell.
 	const killed = 128 + int64(unix.SIGKILL)
-	if t.oom.see(t.folders(i), t.ofCgroup()) || i.exit != nil && *i.exit != killed {
+	notKilled := i.exit != nil && *i.exit != killed
+	if t.oom.see(t.folders(i), t.ofCgroup(), !t.shared || !notKilled) || notKilled {
 		return
 	}
 	if t.log.killed(i.procStat, secondsSince(unix.CLOCK_BOOTTIME)-float64(i.start)/ticksPerSecond, secondsSince(unix.CLOCK_MONOTONIC)) {
@@ -228,7 +239,8 @@ func (t *processTarget) describe(state string, dirs dirsOf) *Process {
 		return p
 	}
 	p.PID, p.StartTime = ptr(int64(i.pid)), ptr(t.proc.startTime(i.start))
-	t.oom.see(dirs, t.ofCgroup())
+	// A kill in a cgroup of several may be another's: this one lives, or was counted as it ended.
+	t.oom.see(dirs, t.ofCgroup(), !t.shared)
 	if t.oom.known {
 		p.OOMKills, t.oom.told = ptr(t.oom.total), true
 	}

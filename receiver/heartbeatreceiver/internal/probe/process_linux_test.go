@@ -35,6 +35,8 @@ func child(mode string) {
 		os.Exit(code)
 	}
 	switch mode {
+	case "listen":
+		listen(strings.TrimSpace(line), in)
 	case "eat":
 		var kept [][]byte
 		for {

@@ -228,8 +228,9 @@ type oomCount struct {
 
 // see reads the folder's count and says whether it goes on from the last one
 // read: else there may have been kills that it does not tell of. Below adds up
-// the folders below, which version 1 counts apart.
-func (o *oomCount) see(d dirsOf, below bool) bool {
+// the folders below, which version 1 counts apart. What came since the last one
+// read is not added if it is not theirs.
+func (o *oomCount) see(d dirsOf, below, theirs bool) bool {
 	dir, n := d.oomKills(below)
 	if n == nil {
 		return false
@@ -244,7 +245,7 @@ func (o *oomCount) see(d dirsOf, below bool) bool {
 	switch {
 	case !o.told:
 		o.total = *n
-	case dir != o.dir:
+	case dir != o.dir || !theirs:
 		// What another folder counted before we came is no news.
 	case !same:
 		o.total += *n // made anew at the same place: it began at 0

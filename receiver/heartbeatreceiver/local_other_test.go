@@ -1,0 +1,17 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package heartbeatreceiver
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestLocalServersDoNotKeepOtherSystemsFromStarting(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.LocalServers.Enabled = true })
+	assert.Nil(t, g.servers)
+}
