@@ -16,6 +16,22 @@ import (
 // cgroupfs reads control groups of version 1, 2 or both (hybrid).
 type cgroupfs struct{ root string }
 
+// cgroupMount is where control groups are to be found.
+const cgroupMount = "/sys/fs/cgroup"
+
+// cgroupRoot is where control groups are seen, from one of several roots. Who is
+// started in a network namespace by `ip netns exec` has an empty sysfs over them;
+// the system's first process, or who started us, may have them in view.
+func cgroupRoot(from ...string) string {
+	for _, root := range from {
+		dir := filepath.Join(root, cgroupMount)
+		if names, err := os.ReadDir(dir); err == nil && len(names) > 0 {
+			return dir
+		}
+	}
+	return cgroupMount
+}
+
 // cgroupDir is a folder, and the root of the hierarchy that it is in.
 type cgroupDir struct{ root, dir string }
 

@@ -386,3 +386,11 @@ func TestKillsNeverFall(t *testing.T) {
 	assert.False(t, o.see(c.dirsAt("gone"), false, true))
 	assert.EqualValues(t, 9, o.total)
 }
+
+func TestControlGroupsAreFoundBehindAnEmptySysfs(t *testing.T) {
+	empty, full := t.TempDir(), t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(empty, cgroupMount), 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Join(full, cgroupMount, "cpu"), 0o700))
+	assert.Equal(t, full+cgroupMount, cgroupRoot(empty, "/nowhere", full))
+	assert.Equal(t, cgroupMount, cgroupRoot(empty), "as ever where nobody sees any")
+}

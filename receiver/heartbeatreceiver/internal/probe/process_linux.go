@@ -8,6 +8,7 @@ package probe
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,9 +47,11 @@ type incarnation struct {
 type roots struct{ proc, cgroup, kernelLog string }
 
 // realRoots are those of the running system.
-var realRoots = roots{proc: "/proc", cgroup: "/sys/fs/cgroup", kernelLog: "/dev/kmsg"}
+func realRoots() roots {
+	return roots{proc: "/proc", cgroup: cgroupRoot("/", "/proc/1/root", fmt.Sprintf("/proc/%d/root", os.Getppid())), kernelLog: "/dev/kmsg"}
+}
 
-func newProcess(cfg ProcessConfig) (target, error) { return newProcessAt(cfg, realRoots) }
+func newProcess(cfg ProcessConfig) (target, error) { return newProcessAt(cfg, realRoots()) }
 
 func newProcessAt(cfg ProcessConfig, at roots) (*processTarget, error) {
 	proc, err := newProcfs(at.proc)

@@ -51,7 +51,7 @@ const forgetAfter = 2 * time.Minute
 // NewServers makes one that follows at most limit processes. It fails where
 // there is no proc file system to read.
 func NewServers(limit int, log *zap.Logger) (*Servers, error) {
-	return newServersAt(limit, log, realRoots)
+	return newServersAt(limit, log, realRoots())
 }
 
 func newServersAt(limit int, log *zap.Logger, at roots) (*Servers, error) {

@@ -68,7 +68,7 @@ func listenAt(t *testing.T, address string) *proc {
 }
 
 func TestRealServerFromItsStartToItsSuccessor(t *testing.T) {
-	w := newWatcher(t, 1000, realRoots)
+	w := newWatcher(t, 1000, realRoots())
 	address := freeAddress(t)
 	_, port, _ := strings.Cut(address, ":")
 	c := listenAt(t, address)
@@ -129,7 +129,7 @@ func TestOwnProcessIsNotFollowed(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
-	w := newWatcher(t, 1000, realRoots)
+	w := newWatcher(t, 1000, realRoots())
 	for range 3 {
 		assert.Nil(t, w.at(ln.Addr().String()))
 	}
@@ -138,7 +138,7 @@ func TestOwnProcessIsNotFollowed(t *testing.T) {
 func TestMissingRightsAreToldOnce(t *testing.T) {
 	address := freeAddress(t)
 	listenAt(t, address)
-	w := newWatcher(t, 1000, realRoots)
+	w := newWatcher(t, 1000, realRoots())
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if os.Geteuid() == 0 {
@@ -392,7 +392,7 @@ func TestCancelledLookTellsNothingAndForgetsNobody(t *testing.T) {
 func TestPidfdsOfServersAreClosed(t *testing.T) {
 	address := freeAddress(t)
 	listenAt(t, address)
-	w := newWatcher(t, 1000, realRoots)
+	w := newWatcher(t, 1000, realRoots())
 	before := *countEntries("/proc/self/fd")
 	w.look()
 	require.NotNil(t, w.at(address))
