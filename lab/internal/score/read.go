@@ -250,10 +250,11 @@ func (n interned) appendSpans(out []Span, td ptrace.Traces) []Span {
 		res := rs.Resource().Attributes()
 		service, instance := n.one(text(res, "service.name")), n.one(text(res, "service.instance.id"))
 		version := n.one(text(res, "service.version"))
+		place := &Place{n.one(text(res, "host.name")), n.one(text(res, "cloud.availability_zone"))}
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, sp := range ss.Spans().All() {
 				s := spanOf(sp)
-				s.Service, s.Instance, s.Version, s.Operation = service, instance, version, n.one(s.Operation)
+				s.Service, s.Instance, s.Version, s.Place, s.Operation = service, instance, version, place, n.one(s.Operation)
 				if s.Tag != nil {
 					g := s.Tag
 					for _, field := range []*string{&g.Class, &g.Subclass, &g.Role, &g.Culprit.Type, &g.Culprit.Name, &g.Culprit.Service, &g.Culprit.Instance} {
@@ -272,6 +273,7 @@ func spanOf(sp ptrace.Span) Span {
 	s := Span{
 		Trace: sp.TraceID(), ID: sp.SpanID(), Parent: sp.ParentSpanID(), Operation: text(a, "http.route"),
 		Start:  sp.StartTimestamp().AsTime(),
+		Client: sp.Kind() == ptrace.SpanKindClient,
 		Server: sp.Kind() == ptrace.SpanKindServer || sp.Kind() == ptrace.SpanKindConsumer,
 		Failed: failedSpan(sp),
 	}
