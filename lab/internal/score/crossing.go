@@ -21,23 +21,54 @@ func (e end) named(name string) bool {
 type whereabouts struct {
 	zones map[string]string // of hosts
 	of    map[string][]end  // of a service
+	hosts map[string]string // of addresses that calls went to; empty if they were answered from several, as through a proxy
 }
 
-func whereaboutsOf(spans []Span) whereabouts {
-	f := whereabouts{map[string]string{}, map[string][]end{}}
-	for i := range spans {
-		if p := spans[i].Place; p != nil && p.Host != "" && p.Zone != "" {
+func whereaboutsOf(t tree) whereabouts {
+	f := whereabouts{map[string]string{}, map[string][]end{}, map[string]string{}}
+	for i := range t.spans {
+		if p := t.spans[i].Place; p != nil && p.Host != "" && p.Zone != "" {
 			f.zones[p.Host] = p.Zone
 		}
 	}
 	known := map[end]bool{}
-	for i := range spans {
-		if e := f.end(&spans[i]); !known[e] {
+	for i := range t.spans {
+		s := &t.spans[i]
+		e := f.end(s)
+		if !known[e] {
 			known[e] = true
 			f.of[e.service] = append(f.of[e.service], e)
 		}
+		if call := t.parent(s); s.Server && call != nil && call.Client && call.Address != "" {
+			if host, ok := f.hosts[call.Address]; ok && host != e.host {
+				e.host = ""
+			}
+			f.hosts[call.Address] = e.host
+		}
 	}
 	return f
+}
+
+// callees are those of a service whom a call to an address may have reached;
+// none if nothing is known. Who is never traced is found by others at its address.
+func (f whereabouts) callees(service, address string) []end {
+	all, host := f.of[service], f.hosts[address]
+	if host == "" {
+		return all
+	}
+	if len(all) == 0 {
+		return []end{{service: service, host: host, zone: f.zones[host]}}
+	}
+	var there []end
+	for _, e := range all {
+		if e.host == host {
+			there = append(there, e)
+		}
+	}
+	if len(there) == 0 {
+		return all
+	}
+	return there
 }
 
 // end is where a span was made. Not every SDK tells its zone: it is that of the

@@ -173,6 +173,36 @@ func TestCallWithoutAServersSpanCountsByTheLog(t *testing.T) {
 		"its server tells that it stayed here")
 }
 
+func TestAddressTellsWhereAnUntracedCalleeIs(t *testing.T) {
+	f := newTown()
+	to := func(address string, mark func(*Span)) func(*Span) {
+		return func(s *Span) { s.Address = address; mark(s) }
+	}
+	f.slow("far", "web-1", "", to("10.0.0.2", client))
+	f.slow("far served", "pricing-2", "far", server)
+	f.slow("proxied", "web-1", "", to("10.0.0.3", client))
+	f.slow("proxied served", "pricing-2", "proxied", server)
+	f.slow("proxied too", "web-1", "", to("10.0.0.3", client))
+	f.slow("proxied too served", "cart-1", "proxied too", server)
+	f.slow("near", "web-1", "", to("10.0.0.1", client))
+	f.slow("near served", "cart-1", "near", server)
+
+	f.slow("work", "checkout-1", "", server)
+	f.slow("mail", "checkout-1", "work", to("10.0.0.2", client))
+	f.log("mail", "broker", true)
+	f.slow("mail by a proxy", "checkout-1", "", to("10.0.0.3", client))
+	f.log("mail by a proxy", "broker", true)
+	f.slow("price", "checkout-1", "", to("10.0.0.2", client)) // at the same host as the broker
+	f.log("price", "pricing", true)
+	f.slow("in vain", "checkout-1", "", nil)
+	f.slow("mail near", "checkout-1", "in vain", to("10.0.0.1", broken))
+	f.log("mail near", "broker", false)
+	got := f.hurt("network_partition", link("zone-b", "zone-a"))
+	for name, want := range map[string]hurt{"work": slow, "mail": slow, "mail by a proxy": unhurt, "price": slow, "in vain": unhurt, "mail near": failed} {
+		assert.Equal(t, want, got[name], name)
+	}
+}
+
 func TestSlowSpanIsOfTheCulpritThatIsNamed(t *testing.T) {
 	f := newTown()
 	f.slow("order", "checkout-1", "", server)
@@ -183,6 +213,8 @@ func TestSlowSpanIsOfTheCulpritThatIsNamed(t *testing.T) {
 	f.log("charge", "bank", true)
 	f.slow("send", "web-1", "", nil)
 	f.slow("process", "pricing-2", "send", server)
+	f.slow("send order", "checkout-2", "", nil)
+	f.slow("process order", "cart-1", "send order", server)
 
 	assert.Equal(t, map[string]hurt{"order": slow, "price": slow, "price served": slow, "price of old": slow, "price of old served": slow, "send": slow, "process": slow},
 		f.hurt("resource_exhaustion", ledger.Culprit{Type: "service", Name: "pricing"}))
@@ -199,11 +231,15 @@ func TestReaderKnowsWhereASpanWasMadeAndWhoCalled(t *testing.T) {
 	rs.Resource().Attributes().PutStr("host.name", "node-a1")
 	rs.Resource().Attributes().PutStr("cloud.availability_zone", "zone-a")
 	spans := rs.ScopeSpans().AppendEmpty().Spans()
-	spans.AppendEmpty().SetKind(ptrace.SpanKindClient)
+	call := spans.AppendEmpty()
+	call.SetKind(ptrace.SpanKindClient)
+	call.Attributes().PutStr("server.address", "shop")
+	call.Attributes().PutStr("network.peer.address", "10.0.0.1")
 	spans.AppendEmpty().SetKind(ptrace.SpanKindProducer)
 	got := interned{}.appendSpans(nil, td)
 	require.Len(t, got, 2)
 	assert.Equal(t, Place{"node-a1", "zone-a"}, *got[0].Place)
 	assert.True(t, got[0].Client)
+	assert.Equal(t, "10.0.0.1", got[0].Address, "a name may stand for several")
 	assert.False(t, got[1].Client, "it waits for nobody")
 }

@@ -6,6 +6,7 @@ package score
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -255,6 +256,7 @@ func (n interned) appendSpans(out []Span, td ptrace.Traces) []Span {
 			for _, sp := range ss.Spans().All() {
 				s := spanOf(sp)
 				s.Service, s.Instance, s.Version, s.Place, s.Operation = service, instance, version, place, n.one(s.Operation)
+				s.Address = n.one(s.Address)
 				if s.Tag != nil {
 					g := s.Tag
 					for _, field := range []*string{&g.Class, &g.Subclass, &g.Role, &g.Culprit.Type, &g.Culprit.Name, &g.Culprit.Service, &g.Culprit.Instance} {
@@ -283,6 +285,9 @@ func spanOf(sp ptrace.Span) Span {
 	}
 	// A client and a server of one service and route are not equally fast.
 	s.Operation = sp.Kind().String() + " " + s.Operation
+	if s.Client {
+		s.Address = cmp.Or(text(a, "network.peer.address"), text(a, "server.address"))
+	}
 	if class := text(a, contract.FailureClass); class != "" {
 		s.Tag = &Tag{Class: class, Subclass: text(a, contract.FailureSubclass), Role: text(a, contract.FailureRole), Culprit: culpritOf(a)}
 	}

@@ -59,6 +59,7 @@ type Span struct {
 	ID, Parent                 [8]byte
 	Service, Instance, Version string
 	Place                      *Place // nil if it does not tell
+	Address                    string // whom a client called, without the port; may be empty
 	Operation                  string // route, else the span's name
 	Start                      time.Time
 	Duration                   time.Duration

@@ -63,8 +63,9 @@ type touchedSpan struct {
 }
 
 func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
+	t := treeOf(spans)
 	h := &harm{
-		tree: treeOf(spans), fleet: whereaboutsOf(spans), p99: cleanP99(windows, spans), touched: map[touch]bool{},
+		tree: t, fleet: whereaboutsOf(t), p99: cleanP99(windows, spans), touched: map[touch]bool{},
 		crossed: map[touchedSpan]bool{}, waited: map[touchedSpan]bool{}, answers: map[touchedSpan]bool{},
 	}
 	for _, w := range windows {
@@ -125,13 +126,12 @@ func (h *harm) learnCall(c *ledger.Call, answered map[inTrace]bool) {
 		if s == nil {
 			continue
 		}
-		callees := h.fleet.of[c.Callee]
 		switch {
 		case isCut(w.in):
-			if !answered[inTrace{trace, span}] && mayCross(w.in, h.fleet.end(s), callees, c.OK) {
+			if !answered[inTrace{trace, span}] && mayCross(w.in, h.fleet.end(s), h.fleet.callees(c.Callee, s.Address), c.OK) {
 				h.cross(j, s)
 			}
-		case concerns(w.in, c.Callee) && (!c.OK || len(callees) == 0): // who is gone, or never traced, tells nothing itself
+		case concerns(w.in, c.Callee) && (!c.OK || len(h.fleet.of[c.Callee]) == 0): // who is gone, or never traced, tells nothing itself
 			h.waits(j, s)
 		}
 		if c.Wrong && w.in.Class == "byzantine" {
@@ -195,7 +195,7 @@ func (h *harm) isCulprit(in *ledger.Injection, s, parent *Span) bool {
 	case "version":
 		return s.Service == serviceOf(c) && ofRelease(c, s)
 	case "client": // its calls, at both of their ends
-		return s.Client && s.Service == serviceOf(c) || s.Server && parent != nil && parent.Service == serviceOf(c)
+		return s.Client && s.Service == serviceOf(c) || s.Server && parent != nil && parent.Client && parent.Service == serviceOf(c)
 	case "link":
 		return false
 	case "zone", "node": // who is cut off works as ever
