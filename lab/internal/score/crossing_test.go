@@ -181,9 +181,9 @@ func TestAddressTellsWhereAnUntracedCalleeIs(t *testing.T) {
 	f.slow("far", "web-1", "", to("10.0.0.2", client))
 	f.slow("far served", "pricing-2", "far", server)
 	f.slow("proxied", "web-1", "", to("10.0.0.3", client))
-	f.slow("proxied served", "pricing-2", "proxied", server)
+	f.slow("proxied served", "cart-1", "proxied", server)
 	f.slow("proxied too", "web-1", "", to("10.0.0.3", client))
-	f.slow("proxied too served", "cart-1", "proxied too", server)
+	f.slow("proxied too served", "pricing-2", "proxied too", server)
 	f.slow("near", "web-1", "", to("10.0.0.1", client))
 	f.slow("near served", "cart-1", "near", server)
 
