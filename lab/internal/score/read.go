@@ -6,6 +6,7 @@ package score
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -250,10 +251,12 @@ func (n interned) appendSpans(out []Span, td ptrace.Traces) []Span {
 		res := rs.Resource().Attributes()
 		service, instance := n.one(text(res, "service.name")), n.one(text(res, "service.instance.id"))
 		version := n.one(text(res, "service.version"))
+		place := &Place{n.one(text(res, "host.name")), n.one(text(res, "cloud.availability_zone"))}
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, sp := range ss.Spans().All() {
 				s := spanOf(sp)
-				s.Service, s.Instance, s.Version, s.Operation = service, instance, version, n.one(s.Operation)
+				s.Service, s.Instance, s.Version, s.Place, s.Operation = service, instance, version, place, n.one(s.Operation)
+				s.Address = n.one(s.Address)
 				if s.Tag != nil {
 					g := s.Tag
 					for _, field := range []*string{&g.Class, &g.Subclass, &g.Role, &g.Culprit.Type, &g.Culprit.Name, &g.Culprit.Service, &g.Culprit.Instance} {
@@ -272,6 +275,7 @@ func spanOf(sp ptrace.Span) Span {
 	s := Span{
 		Trace: sp.TraceID(), ID: sp.SpanID(), Parent: sp.ParentSpanID(), Operation: text(a, "http.route"),
 		Start:  sp.StartTimestamp().AsTime(),
+		Client: sp.Kind() == ptrace.SpanKindClient,
 		Server: sp.Kind() == ptrace.SpanKindServer || sp.Kind() == ptrace.SpanKindConsumer,
 		Failed: failedSpan(sp),
 	}
@@ -281,6 +285,9 @@ func spanOf(sp ptrace.Span) Span {
 	}
 	// A client and a server of one service and route are not equally fast.
 	s.Operation = sp.Kind().String() + " " + s.Operation
+	if s.Client {
+		s.Address = cmp.Or(text(a, "network.peer.address"), text(a, "server.address"))
+	}
 	if class := text(a, contract.FailureClass); class != "" {
 		s.Tag = &Tag{Class: class, Subclass: text(a, contract.FailureSubclass), Role: text(a, contract.FailureRole), Culprit: culpritOf(a)}
 	}

@@ -58,13 +58,19 @@ type Span struct {
 	Trace                      [16]byte
 	ID, Parent                 [8]byte
 	Service, Instance, Version string
+	Place                      *Place // nil if it does not tell
+	Address                    string // whom a client called, without the port; may be empty
 	Operation                  string // route, else the span's name
 	Start                      time.Time
 	Duration                   time.Duration
+	Client                     bool // of kind client: it waits for an answer
 	Server                     bool // of kind server or consumer: an answer
 	Failed                     bool
 	Tag                        *Tag // nil if it carries no failure.class
 }
+
+// Place is where a span was made; what its resource does not tell is empty.
+type Place struct{ Host, Zone string }
 
 // Judge scores one run. Without arrivals there are no delays from the first
 // evidence.

@@ -43,12 +43,16 @@ const (
 // harm knows which spans faults hurt. A fault hurts a span that lies in its
 // window and in a trace that has to do with its culprit, if the span failed; if
 // it was slower than the clean p99, began while the fault lasted and was the
-// culprit's own or waited for it; or if it is an answer of the convicted.
+// culprit's own, crossed what was cut, or waited for one of these; or if it is
+// an answer of the convicted.
 type harm struct {
 	windows []window // of faults
+	tree    tree
+	fleet   whereabouts
 	p99     map[operation]time.Duration
 	touched map[touch]bool
-	waited  map[touchedSpan]bool // spans of the culprit itself, failed calls to it, and those that waited for them
+	crossed map[touchedSpan]bool // calls through what was cut
+	waited  map[touchedSpan]bool // those calls, spans of the culprit itself, failed calls to it, and those that waited for them
 	answers map[touchedSpan]bool // client spans of wrong answers, and those whose server is the culprit
 }
 
@@ -59,54 +63,81 @@ type touchedSpan struct {
 }
 
 func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
-	h := &harm{p99: cleanP99(windows, spans), touched: map[touch]bool{}, waited: map[touchedSpan]bool{}, answers: map[touchedSpan]bool{}}
+	t := treeOf(spans)
+	h := &harm{
+		tree: t, fleet: whereaboutsOf(t), p99: cleanP99(windows, spans), touched: map[touch]bool{},
+		crossed: map[touchedSpan]bool{}, waited: map[touchedSpan]bool{}, answers: map[touchedSpan]bool{},
+	}
 	for _, w := range windows {
 		if w.in.Kind == ledger.Fault && w.in.Failed == "" {
 			h.windows = append(h.windows, w)
 		}
 	}
-	parents := parentsOf(spans)
+	answered := map[inTrace]bool{} // calls whose server told of them
 	for i := range spans {
-		s := &spans[i]
-		for j := range h.windows {
-			w := &h.windows[j]
-			if !w.holds(s.Start, s.Start.Add(s.Duration)) {
-				continue
-			}
-			if concerns(w.in, s.Service) {
-				h.touched[touch{j, s.Trace}] = true
-			}
-			if isCulprit(w.in, s) {
-				h.waits(j, s.Trace, s.ID, parents)
-			}
-			if convicted(w.in, s) {
-				h.answers[touchedSpan{j, s.Trace, s.ID}] = true
-				h.answers[touchedSpan{j, s.Trace, s.Parent}] = true
-			}
-		}
+		h.learn(&spans[i], answered)
 	}
 	for i := range calls {
-		c := &calls[i]
-		trace, okTrace := id[traceID](c.Trace)
-		span, okSpan := id[spanID](c.Span)
-		if !okTrace {
-			continue
-		}
-		for j := range h.windows {
-			w := &h.windows[j]
-			if !w.holds(c.Start, c.Start.Add(c.Duration)) || !concerns(w.in, c.Service) && !concerns(w.in, c.Callee) {
-				continue
-			}
-			h.touched[touch{j, trace}] = true
-			if okSpan && !c.OK && concerns(w.in, c.Callee) { // who is gone tells nothing itself
-				h.waits(j, trace, span, parents)
-			}
-			if okSpan && c.Wrong && w.in.Class == "byzantine" {
-				h.answers[touchedSpan{j, trace, span}] = true
-			}
-		}
+		h.learnCall(&calls[i], answered)
 	}
 	return h
+}
+
+func (h *harm) learn(s *Span, answered map[inTrace]bool) {
+	parent := h.tree.parent(s)
+	served := s.Server && parent != nil && parent.Client // who takes a message off a queue lets nobody wait
+	for j := range h.windows {
+		w := &h.windows[j]
+		if served && isCut(w.in) && w.holds(parent.Start, parent.Start.Add(parent.Duration)) {
+			answered[inTrace{parent.Trace, parent.ID}] = true
+			if crosses(w.in, h.fleet.end(parent), h.fleet.end(s)) {
+				h.cross(j, parent)
+			}
+		}
+		if !w.holds(s.Start, s.Start.Add(s.Duration)) {
+			continue
+		}
+		if concerns(w.in, s.Service) {
+			h.touched[touch{j, s.Trace}] = true
+		}
+		if h.isCulprit(w.in, s, parent) {
+			h.waits(j, s)
+		}
+		if convicted(w.in, s) {
+			h.answers[touchedSpan{j, s.Trace, s.ID}] = true
+			h.answers[touchedSpan{j, s.Trace, s.Parent}] = true
+		}
+	}
+}
+
+func (h *harm) learnCall(c *ledger.Call, answered map[inTrace]bool) {
+	trace, ok := id[traceID](c.Trace)
+	if !ok {
+		return
+	}
+	span, _ := id[spanID](c.Span)
+	s := h.tree.span(trace, span)
+	for j := range h.windows {
+		w := &h.windows[j]
+		if !w.holds(c.Start, c.Start.Add(c.Duration)) || !concerns(w.in, c.Service) && !concerns(w.in, c.Callee) {
+			continue
+		}
+		h.touched[touch{j, trace}] = true
+		if s == nil {
+			continue
+		}
+		switch {
+		case isCut(w.in):
+			if !answered[inTrace{trace, span}] && mayCross(w.in, h.fleet.end(s), h.fleet.callees(c.Callee, s.Address), c.OK) {
+				h.cross(j, s)
+			}
+		case concerns(w.in, c.Callee) && (!c.OK || len(h.fleet.of[c.Callee]) == 0): // who is gone, or never traced, tells nothing itself
+			h.waits(j, s)
+		}
+		if c.Wrong && w.in.Class == "byzantine" {
+			h.answers[touchedSpan{j, trace, span}] = true
+		}
+	}
 }
 
 // id reads a trace or span id in hex.
@@ -125,35 +156,57 @@ func id[T traceID | spanID](text string) (T, bool) {
 	return out, true
 }
 
-// inTrace is a span's place.
-type inTrace struct {
-	trace traceID
-	span  spanID
-}
-
-func parentsOf(spans []Span) map[inTrace]spanID {
-	out := make(map[inTrace]spanID, len(spans))
-	for i := range spans {
-		out[inTrace{spans[i].Trace, spans[i].ID}] = spans[i].Parent
-	}
-	return out
-}
-
 // waits notes that a span and all above it waited for the culprit of window j.
-func (h *harm) waits(j int, trace traceID, span spanID, parents map[inTrace]spanID) {
-	for span != (spanID{}) && !h.waited[touchedSpan{j, trace, span}] {
-		h.waited[touchedSpan{j, trace, span}] = true
-		span = parents[inTrace{trace, span}]
+func (h *harm) waits(j int, s *Span) {
+	for s != nil && !h.waited[touchedSpan{j, s.Trace, s.ID}] {
+		h.waited[touchedSpan{j, s.Trace, s.ID}] = true
+		s = h.tree.parent(s)
 	}
 }
 
-// isCulprit says whether a span is of the culprit itself; where that is more than
-// one instance, of any of its services.
-func isCulprit(in *ledger.Injection, s *Span) bool {
-	if len(in.Culprits) == 0 || in.Culprits[0].Type != "instance" {
+// cross notes that a call went through what is cut in window j.
+func (h *harm) cross(j int, call *Span) {
+	h.crossed[touchedSpan{j, call.Trace, call.ID}] = true
+	h.waits(j, call)
+}
+
+// felt says whether the fault of window j could make a span slow. A part of a
+// call that crossed, such as its connecting, crossed as well.
+func (h *harm) felt(j int, s *Span) bool {
+	if h.waited[touchedSpan{j, s.Trace, s.ID}] {
 		return true
 	}
-	return s.Instance == in.Culprits[0].Instance
+	call := h.tree.parent(s)
+	return call != nil && call.Instance == s.Instance && !s.Server && h.crossed[touchedSpan{j, s.Trace, s.Parent}]
+}
+
+// isCulprit says whether a span is of the culprit itself, at the level that the
+// account names first.
+func (h *harm) isCulprit(in *ledger.Injection, s, parent *Span) bool {
+	if len(in.Culprits) == 0 {
+		return true
+	}
+	c := in.Culprits[0]
+	switch c.Type {
+	case "instance":
+		return s.Instance == c.Instance
+	case "service":
+		return s.Service == serviceOf(c)
+	case "version":
+		return s.Service == serviceOf(c) && ofRelease(c, s)
+	case "client": // its calls, at both of their ends
+		return s.Client && s.Service == serviceOf(c) || s.Server && parent != nil && parent.Client && parent.Service == serviceOf(c)
+	case "link":
+		return false
+	case "zone", "node": // who is cut off works as ever
+		return in.Class != "network_partition" && h.fleet.end(s).named(c.Name)
+	}
+	return concerns(in, s.Service)
+}
+
+// ofRelease says whether a span may come from the release that a culprit names.
+func ofRelease(c ledger.Culprit, s *Span) bool {
+	return s.Version == "" || strings.HasSuffix(c.Name, s.Version)
 }
 
 // convicted says whether a span is an answer of the byzantine itself, at the
@@ -169,10 +222,8 @@ func convicted(in *ledger.Injection, s *Span) bool {
 		return false
 	case c.Instance != "":
 		return c.Instance == s.Instance
-	case c.Type == "version" && s.Version != "":
-		return strings.HasSuffix(c.Name, s.Version)
 	}
-	return true
+	return c.Type != "version" || ofRelease(c, s)
 }
 
 // cleanP99 is learned where no fault and no confounder can be felt.
@@ -207,7 +258,7 @@ func (h *harm) by(j int, s *Span) hurt {
 		if s.Failed {
 			return failed
 		}
-		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && !s.Start.After(w.in.End) && h.waited[touchedSpan{j, s.Trace, s.ID}] {
+		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && !s.Start.After(w.in.End) && h.felt(j, s) {
 			return slow
 		}
 	}
