@@ -20,9 +20,9 @@ type absence struct {
 // backFor is how long after an absence the beats of that time may come in.
 const backFor = 30 * time.Second
 
-// missed notes that o, which beats now, was away for long.
-func (o *observer) missed(now Time) {
-	if away := now.Sub(o.beat); o.beat != 0 && o.ownBeat && away > observerSilence*o.interval+time.Second {
+// wasAway notes that o, of which something comes now, was away for long.
+func (o *observer) wasAway(now Time) {
+	if away := now.Sub(o.seen); o.ownBeat && away > observerSilence*o.interval+time.Second {
 		o.absence = absence{lasted: away, back: now, clock: o.clock, starts: o.starts, naps: o.naps}
 	}
 }

@@ -28,7 +28,6 @@ type observer struct {
 	born     Time          // engine time of its first record
 	seen     Time          // engine time of its latest record
 	ownBeat  bool          // it sends beats of its own
-	beat     Time          // engine time of the latest of them
 	absence  absence       // absence.go: the latest, while how it came back is not known
 
 	backFrom  time.Duration // its clock at the first of the records that lie behind it
@@ -74,6 +73,7 @@ func (o *observer) health() float64 { return 1 / float64(1+o.misses) }
 // and its records were lost; an uptime that falls while its wall clock rises, that
 // it was started anew.
 func (o *observer) at(st *Stamp, now Time) time.Duration {
+	o.wasAway(now)
 	t := st.Uptime
 	if t <= 0 {
 		t = time.Duration(st.At)
@@ -88,7 +88,7 @@ func (o *observer) at(st *Stamp, now Time) time.Duration {
 		o.backSince = 0
 	}
 	if step := t - o.clock; step > 0 {
-		if o.ownBeat && step > 2*o.interval+time.Second && !o.counted(st.Seq, step, now) {
+		if o.ownBeat && step > 2*o.interval+time.Second && !o.counted(st.Seq, step) {
 			o.slept(step - o.interval)
 			o.clock = t
 			o.wokeAt = o.awake()
@@ -100,10 +100,10 @@ func (o *observer) at(st *Stamp, now Time) time.Duration {
 	return t - o.paused
 }
 
-// counted says whether o made most of the records that it makes in a time, up to one
-// with a count, and that time has passed here as well.
-func (o *observer) counted(seq uint64, step time.Duration, now Time) bool {
-	return o.seq != 0 && seq > o.seq && float64(seq-o.seq) >= float64(step)/float64(o.interval)/2 && now.Sub(o.seen) >= step/2
+// counted says whether o, which was away, made most of the records that it makes in
+// a time, up to one with a count.
+func (o *observer) counted(seq uint64, step time.Duration) bool {
+	return o.absence.lasted >= step/2 && o.seq != 0 && seq > o.seq && float64(seq-o.seq) >= float64(step)/float64(o.interval)/2
 }
 
 // goesOn says whether a clock that lies behind what was told once goes on as time
@@ -220,9 +220,7 @@ func (e *Engine) observerBeat(b *ObserverBeat) {
 		return
 	}
 	paused, naps, starts := o.paused, o.naps, o.starts
-	o.missed(e.now)
 	o.at(&b.Stamp, e.now)
-	o.beat = e.now
 	if o.starts > starts && starts > 0 && len(e.cuts) > 0 {
 		e.startedAnew(e.host(b.Host), b.Observer, fmt.Sprintf("the observer on %s started anew", b.Host))
 	}
