@@ -3,6 +3,8 @@
 
 package engine
 
+import "slices"
+
 // A call into a cut hangs, and may hang for longer than the cut lasts: no span tells
 // of it. Where the observer on a host falls silent and those who used to call its
 // servers complete no call any more, that is a sight of the host, if not a sure one.
@@ -34,6 +36,17 @@ func (e *Engine) hushed() []sight {
 		}
 	}
 	return out
+}
+
+// replace puts those that call in vain in the place of what they saw before.
+func replace(sights, hushed []sight) []sight {
+	if len(hushed) == 0 {
+		return sights
+	}
+	sights = slices.DeleteFunc(sights, func(s sight) bool {
+		return slices.ContainsFunc(hushed, func(h sight) bool { return h.caller == s.caller && h.target == s.target })
+	})
+	return append(sights, hushed...)
 }
 
 // waitsFor is the sight that calls on an edge leave which are not completed since

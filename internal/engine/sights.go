@@ -34,7 +34,7 @@ func (e *Engine) sights() []sight {
 			break
 		}
 	}
-	out = append(out, e.hushed()...)
+	out = replace(out, e.hushed())
 	passOn(out)
 	out = append(out, unanswered(e.signSights(), out)...)
 	return byOrigin(out)
