@@ -115,12 +115,12 @@ func (e *Engine) oneSided(c *cutState, p *episode) bool {
 func (e *Engine) heardAfter(s *side, t Time) bool {
 	switch {
 	case s.entity != nil:
-		return s.entity.host != nil && s.entity.host.heardLast() > t
+		return s.entity.host != nil && s.entity.host.livesAfter(t)
 	case s.host != nil:
-		return s.host.heardLast() > t
+		return s.host.livesAfter(t)
 	}
 	for _, h := range e.hosts {
-		if h.zone == s.zone && h.heardLast() > t {
+		if h.zone == s.zone && h.livesAfter(t) {
 			return true
 		}
 	}

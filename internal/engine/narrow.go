@@ -11,8 +11,9 @@ import (
 // How narrow a cut is, and whether it is one at all, is asked before it is believed.
 
 // oneObserversWord says whether nobody but one observer has met with silence: that
-// it cannot see somebody hurts nobody else.
-func (f *foundCut) oneObserversWord() bool { return f.probes == f.paths && f.froms == 1 }
+// it cannot see somebody hurts nobody else. What its kernel tells is of connections
+// that others opened.
+func (f *foundCut) oneObserversWord() bool { return f.probes == f.paths && f.froms == 1 && !f.unacked }
 
 // oneHostsLateness says whether answers are late to callers on one host only, and
 // all of them could connect: it may be they who are late.

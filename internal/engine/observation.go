@@ -110,8 +110,10 @@ type Probe struct {
 	Digest   string
 	Process  *Process // only of a process target
 	Direct   bool     // the target is the instance's own address, not a virtual one
-	// Host and Addresses say whom a process target stands for where Source is nil:
-	// who takes connections at one of the addresses, host:port, of the host.
+	// Host and Addresses say of whom an agent tells by itself where Source is nil: of
+	// a process on its host that takes connections at one of the addresses,
+	// host:port; or without a Process of the connections that others on its host
+	// have opened to that address.
 	Host      string
 	Addresses []string
 }
@@ -364,13 +366,14 @@ const (
 	OutcomeDiskFull               // the callee answered that its own disk is full
 	OutcomeMemoryFull             // the callee answered that its own memory is used up
 	OutcomeSent                   // sent on a connection that stood; whether an answer came is not told
+	OutcomeUnacknowledged         // the kernel of the callee's machine acknowledges nothing
 	numOutcomes
 )
 
 var outcomeNames = [numOutcomes]string{
 	"unset", "ok", "refused", "reset", "connect timeout", "timeout", "no answer", "unreachable", "dns", "tls",
 	"unavailable", "overloaded", "server error", "client error", "wrong answer", "canceled", "down", "circuit open", "other",
-	"disk full", "memory full", "sent",
+	"disk full", "memory full", "sent", "not acknowledged",
 }
 
 func (o Outcome) String() string {

@@ -39,6 +39,7 @@ type observer struct {
 
 	behind time.Duration // least time between its seeing and our hearing, of late
 	heard  Time          // when behind was last brought up to date
+	lived  Time          // engine time at which it made the latest of its own beats
 
 	doubted  Time // when all others last contradicted it; 0 if never
 	misses   int  // 0-7, local health (Lifeguard): 0 is well
@@ -122,9 +123,11 @@ const goesOnFor = 10 * time.Second
 // late says whether a record lay somewhere for long before it came: what it
 // tells is history. Clocks may differ, so what counts is how much longer it took
 // than the quickest of late.
-func (o *observer) late(st *Stamp, now Time) bool {
+func (o *observer) late(st *Stamp, now Time) bool { return o.lateness(st, now) > lateFrom }
+
+func (o *observer) lateness(st *Stamp, now Time) time.Duration {
 	if st.At == 0 || o.id == "" {
-		return false
+		return 0
 	}
 	took := now.Sub(st.At)
 	if st.Uptime > 0 {
@@ -136,7 +139,7 @@ func (o *observer) late(st *Stamp, now Time) bool {
 		o.behind += min(step/behindDrift, took-o.behind)
 	}
 	o.heard = now
-	return took-o.behind > lateFrom
+	return took - o.behind
 }
 
 const (
@@ -221,6 +224,7 @@ func (e *Engine) observerBeat(b *ObserverBeat) {
 	}
 	paused, naps, starts := o.paused, o.naps, o.starts
 	o.at(&b.Stamp, e.now)
+	o.lived = max(o.lived, e.now.Add(-o.lateness(&b.Stamp, e.now)))
 	if o.starts > starts && starts > 0 && len(e.cuts) > 0 {
 		e.startedAnew(e.host(b.Host), b.Observer, fmt.Sprintf("the observer on %s started anew", b.Host))
 	}
@@ -229,6 +233,9 @@ func (e *Engine) observerBeat(b *ObserverBeat) {
 		o.interval = b.Interval
 	}
 	o.ownBeat = o.interval > 0
+	if h := e.host(o.host); h != nil {
+		h.observer = o
+	}
 	e.observerBack(o)
 	switch {
 	case o.naps > naps:

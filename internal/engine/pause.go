@@ -93,7 +93,10 @@ func (e *Engine) livesOn(sights []sight) {
 			s := &sights[i]
 			good := s.good
 			if s.caller == nil && s.target == nil {
-				good = s.from.spanEnd // what else comes from there does not tell when it was sent
+				good = s.from.spanEnd // most that comes from there does not tell when it was sent
+				if o := s.from.observer; o != nil && !o.justWoke() && o.absence.lasted == 0 {
+					good = min(max(good, o.lived), c.tried) // it beats without a break
+				}
 			}
 			if good <= c.began.Add(insideFrom) || good > c.tried {
 				continue
@@ -133,6 +136,9 @@ func (c *cutState) silentEnds(sights []sight) (ends [2]side) {
 		}
 	}
 	for end := range ends {
+		if n := ends[end].entity; n != nil && c.found.unacked && n.host != nil && n.host.name != "" {
+			ends[end] = side{host: n.host} // it is machines that acknowledge
+		}
 		if ends[end].zone != "" && met[end][0] != nil && met[end][1] == nil {
 			ends[end] = side{host: met[end][0]}
 		}

@@ -95,6 +95,12 @@ func (h *hostState) heardLast() Time {
 	return last
 }
 
+// livesAfter says whether anybody on the host, or its observer, is known to have
+// lived after t.
+func (h *hostState) livesAfter(t Time) bool {
+	return h.heardLast() > t || h.observer != nil && h.observer.lived > t
+}
+
 // speaks says whether something comes from the host at its usual pace.
 func (h *hostState) speaks(now Time) bool {
 	usual := func(c *cadence) bool { return c.last != 0 && now.Sub(c.last) < shortView+3*c.every }

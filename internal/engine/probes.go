@@ -14,6 +14,7 @@ type probeState struct {
 	observer *observer
 	target   string
 	direct   bool
+	passive  bool // the kernel tells it of connections that others opened
 	interval time.Duration
 
 	outcome Outcome
@@ -49,6 +50,8 @@ func (e *Engine) probed(b *Probe) {
 	case n != nil || b.Source != nil:
 	case b.Process != nil:
 		n = e.server(b)
+	case b.Host != "":
+		n = e.peer(b)
 	case b.Target != "":
 		n = e.callee(Callee{Address: b.Target})
 	}
@@ -79,10 +82,14 @@ func (e *Engine) probed(b *Probe) {
 		ps.run, ps.first = 1, e.now
 	}
 	ps.outcome, ps.at, ps.direct, ps.message, ps.process = b.Outcome, e.now, b.Direct, b.Message, b.Process
+	ps.passive = b.Host != "" && b.Process == nil
 	switch {
 	case ok:
 		ps.lastOK, ps.latched = e.now, false
 		n.alive = true
+		if b.Host != "" {
+			break // it is connected to, and nobody has asked it
+		}
 		n.answered = n.answered || b.Process == nil
 		if address := hostPort(b.Target); b.Direct && ps.run == 1 && n.kind == kindInstance && address != "" {
 			e.book.put(address, n, e.now)
@@ -239,6 +246,7 @@ var probeRow = map[Outcome]struct {
 	OutcomeDown:           {evProbeDown, 0.7, "scrape failed"},
 	OutcomeDNS:            {evProbeName, 0.7, "name look-up failed"},
 	OutcomeTLS:            {evProbeTLS, 0.9, "TLS handshake failed"},
+	OutcomeUnacknowledged: {evUnacknowledged, 0.6, "nothing is acknowledged"},
 }
 
 // detectProbes: what those who look at the entity see.
@@ -254,7 +262,11 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 				if strings.HasPrefix(ps.target, "tcp://") {
 					kind = evPortOpen
 				}
-				p.note(kind, health, e.now, fmt.Sprintf("probe of %s is answered", ps.target))
+				says := fmt.Sprintf("probe of %s is answered", ps.target)
+				if ps.passive {
+					says = fmt.Sprintf("its machine acknowledges what %s sends", ps.observer.name())
+				}
+				p.note(kind, health, e.now, says)
 			}
 			continue
 		}
@@ -271,6 +283,9 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 			strength = 1
 		}
 		text := fmt.Sprintf("probe of %s: %s", ps.target, r.says)
+		if outcome == OutcomeUnacknowledged {
+			text = fmt.Sprintf("nothing that %s sends to it is acknowledged", ps.observer.name())
+		}
 		if ps.run > 1 {
 			text += fmt.Sprintf(" ×%d", ps.run)
 		}

@@ -17,23 +17,24 @@ import (
 
 // sight is whether something gets from one host to another, as seen lately.
 type sight struct {
-	from   *hostState
-	to     *hostState
-	caller *entity // who called; nil for probes and signs of life
-	target *entity // who was called; nil for signs of life, which go to an observer
-	named  *entity // the service that the caller named, where target is one behind its name
-	broken bool    // some could not even connect
-	share  float64 // of what got no reply, 0-1
-	calls  float64 // that say so
-	weight float64 // 0-3, how much it says
-	since  Time    // when the silence began
-	good   Time    // when something last came back
-	goodOn Time    // since when something does, on end
-	bad    Time    // when nothing last came back
-	tried  Time    // when the latest call to which nothing came back began
-	taken  bool    // an explanation has been found
-	cut    float64 // nats that it says for a cut against none
-	lossy  float64 // nats that it says for a link that loses packets
+	from    *hostState
+	to      *hostState
+	caller  *entity // who called; nil for probes and signs of life
+	target  *entity // who was called; nil for signs of life, which go to an observer
+	named   *entity // the service that the caller named, where target is one behind its name
+	broken  bool    // some could not even connect
+	unacked bool    // a kernel tells that nothing is acknowledged
+	share   float64 // of what got no reply, 0-1
+	calls   float64 // that say so
+	weight  float64 // 0-3, how much it says
+	since   Time    // when the silence began
+	good    Time    // when something last came back
+	goodOn  Time    // since when something does, on end
+	bad     Time    // when nothing last came back
+	tried   Time    // when the latest call to which nothing came back began
+	taken   bool    // an explanation has been found
+	cut     float64 // nats that it says for a cut against none
+	lossy   float64 // nats that it says for a link that loses packets
 }
 
 // cut is a hypothesis: nothing, or only a part, gets from one side to the other.
@@ -91,17 +92,18 @@ func (s *sight) says(p float64) float64 {
 // found is a cut that the sights speak for.
 type foundCut struct {
 	cut
-	score  float64 // nats over no cut
-	sure   float64 // 0-1, among the explanations of the same silences
-	since  Time
-	bad    Time    // latest silence that it explains
-	broken bool    // some could not even connect
-	share  float64 // of what got no reply across it
-	probes int     // of paths, those of probes
-	froms  int     // hosts that met with silence
-	paths  int     // sights across it that are silent, at least in part
-	of     int     // sights across it
-	vain   bool    // all could connect: nothing tells that it is the way
+	score   float64 // nats over no cut
+	sure    float64 // 0-1, among the explanations of the same silences
+	since   Time
+	bad     Time    // latest silence that it explains
+	broken  bool    // some could not even connect
+	unacked bool    // a kernel tells that nothing is acknowledged
+	share   float64 // of what got no reply across it
+	probes  int     // of paths, those of probes
+	froms   int     // hosts that met with silence
+	paths   int     // sights across it that are silent, at least in part
+	of      int     // sights across it
+	vain    bool    // all could connect: nothing tells that it is the way
 }
 
 // solve finds the cuts that explain the silences, likeliest first. here is where
@@ -307,7 +309,7 @@ func (f *foundCut) take(sights []sight) {
 		}
 		s.taken = true
 		f.paths++
-		f.broken = f.broken || s.broken
+		f.broken, f.unacked = f.broken || s.broken, f.unacked || s.unacked
 		if s.target != nil && s.caller == nil {
 			f.probes++
 		}
@@ -349,7 +351,7 @@ func propose(sights []sight, here *hostState) []cut {
 		if len(out) >= maxHypotheses {
 			break
 		}
-		if s.target != nil {
+		if s.target != nil && !(s.unacked && speaksSince(sights, s.to, s.since)) {
 			add(side{entity: s.target}, side{}, priorTarget)
 		}
 		if s.caller != nil {

@@ -105,19 +105,48 @@ func (e *Engine) server(b *Probe) *entity {
 	if host == nil {
 		return nil
 	}
+	only := e.onlyAtPort(b)
 	for _, a := range b.Addresses {
-		if n := e.knownAt(a); n != nil {
+		if n := e.knownAt(a); n != nil && !n.supposed {
 			if n.kind == kindExternal {
-				n.host, n.supposed = host, false
+				n.host = host
 			}
 			return n
 		}
 	}
-	n := e.onlyAtPort(b)
-	if n != nil {
-		n.host, n.supposed = host, true
+	if only != nil {
+		e.suppose(only, host, b.Addresses)
 	}
-	return n
+	return only
+}
+
+// suppose takes n to stand on a host, at addresses there, until another host turns
+// out to have its port.
+func (e *Engine) suppose(n *entity, host *hostState, addresses []string) {
+	n.host, n.supposed = host, true
+	for _, a := range addresses {
+		if at, err := netip.ParseAddrPort(a); err == nil && !at.Addr().IsLoopback() {
+			e.servers.called(a, n)
+		}
+	}
+}
+
+// supposeNot takes that back.
+func (e *Engine) supposeNot(n *entity) {
+	for _, a := range n.addresses {
+		delete(e.servers.at, a)
+	}
+	n.host, n.supposed, n.addresses = nil, false, nil
+}
+
+// peer is who has been connected to, or nil. It makes nobody known.
+func (e *Engine) peer(b *Probe) *entity {
+	for _, a := range b.Addresses {
+		if n := e.knownAt(a); n != nil {
+			return n
+		}
+	}
+	return nil
 }
 
 // knownAt is the one who is known to take connections at an address, or nil.
@@ -148,7 +177,7 @@ func (e *Engine) onlyAtPort(b *Probe) *entity {
 		if !e.onlyHost(port, b.Host) {
 			for _, n := range named {
 				if n.supposed {
-					n.host, n.supposed = nil, false
+					e.supposeNot(n)
 				}
 			}
 			return nil

@@ -109,6 +109,9 @@ func (e *Engine) sight(n *entity, w *view) (s sight, ok bool) {
 	if s.broken = w.broken(); s.broken {
 		s.weight = min(count, callsFull/2) // not to connect is rarer than to be late
 	}
+	if s.unacked = w.unacked != 0 && w.unacked >= w.firstBad; s.unacked {
+		s.weight = min(2*count, callsFull/2) // a kernel has tried several times
+	}
 	return s, true
 }
 
@@ -166,4 +169,12 @@ func (e *Engine) standsOn(o *observer) *hostState {
 		return e.here
 	}
 	return e.host(o.host)
+}
+
+// speaksSince says whether anything has come from a host to the engine since t: its
+// machine is up, and its kernel acknowledges what gets there.
+func speaksSince(sights []sight, h *hostState, t Time) bool {
+	return h != nil && slices.ContainsFunc(sights, func(s sight) bool {
+		return s.from == h && s.target == nil && s.share < silentFrom && s.good > t
+	})
 }

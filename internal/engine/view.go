@@ -20,6 +20,7 @@ type view struct {
 	lastBad  Time
 	triedAt  Time // when the latest call without a reply began, at the earliest
 	brokenAt Time // when somebody last could not even connect
+	unacked  Time // when a kernel last told that nothing is acknowledged
 	lastGood Time
 	goodFrom Time          // start of the current run of replies, without a silence or a long break
 	told     Time          // engine time at which it was last told
@@ -47,7 +48,7 @@ const (
 // go by a connection made long ago.
 func (o Outcome) crossed(probe bool) (crossed, silent float64) {
 	switch o {
-	case OutcomeConnectTimeout, OutcomeUnreachable:
+	case OutcomeConnectTimeout, OutcomeUnreachable, OutcomeUnacknowledged:
 		return 0, 1
 	case OutcomeNoAnswer:
 		if probe {
@@ -110,6 +111,9 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 	w.triedAt = max(w.triedAt, first)
 	if o != OutcomeTimeout && o != OutcomeNoAnswer {
 		w.brokenAt = max(w.brokenAt, last)
+	}
+	if o == OutcomeUnacknowledged {
+		w.unacked = last
 	}
 	e.cutSuspected = true
 }

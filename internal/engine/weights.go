@@ -111,6 +111,7 @@ const (
 	evPortOpen
 	evProbeRefused
 	evProbeTimeout
+	evUnacknowledged
 	evProbeUnreachable
 	evProbeNoAnswer
 	evProbeReset
@@ -226,8 +227,10 @@ var weights = [numEvidence]row{
 	evProbeOK:  {groupGood, 0, false, dB{pl: -12, de: -12, ha: -4, nl: -12, pa: -6, su: -2}},
 	evPortOpen: {groupGood, 0, false, dB{pl: -12, de: -12, nl: -12, pa: -6, su: -2}},
 
-	evProbeRefused:     {groupProbe, 0, false, dB{pl: 6, de: 12, ha: -6, nl: 10, pa: -10, ex: 1, ob: -5, su: -10}},
-	evProbeTimeout:     {groupProbe, 0, false, dB{pl: 2, de: 6, ha: 2, nl: -4, pa: 9, ex: 5, ob: 2, su: -6}},
+	evProbeRefused: {groupProbe, 0, false, dB{pl: 6, de: 12, ha: -6, nl: 10, pa: -10, ex: 1, ob: -5, su: -10}},
+	evProbeTimeout: {groupProbe, 0, false, dB{pl: 2, de: 6, ha: 2, nl: -4, pa: 9, ex: 5, ob: 2, su: -6}},
+	// Who hangs, or has no breath, lives on a machine whose kernel acknowledges for it.
+	evUnacknowledged:   {groupProbe, 0, false, dB{pl: 2, de: 9, ha: -12, nl: -10, pa: 12, ex: -8, by: -6, ob: 2, su: -8}},
 	evProbeUnreachable: {groupProbe, 0, false, dB{pl: 2, de: 4, nl: -6, pa: 12, ob: 3, su: -6}},
 	evProbeNoAnswer:    {groupProbe, 0, false, dB{pl: -6, de: -8, ha: 15, nl: -8, pa: -4, ex: 6, vi: 3, su: -6}},
 	evProbeReset:       {groupProbe, 0, false, dB{pl: 1, de: 3, ha: 1, nl: 3, pa: 2, ex: 3}},

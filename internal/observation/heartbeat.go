@@ -132,8 +132,12 @@ func (p *pulse) putProbe(who *sourceID, b *engine.Batch) {
 	if src != nil && src.Key == 0 {
 		src = nil // the host that the probe ran on, not whom it is about
 	}
-	if src == nil && p.hasProcess {
+	switch {
+	case src != nil || who.name != "":
+	case p.hasProcess:
 		src = p.server(who)
+	case own(who.host) != "":
+		p.peer(who)
 	}
 	q.Stamp, q.Source, q.Interval, q.Digest = p.stamp, src, p.beat.Interval, p.beat.Digest
 	process := strings.HasPrefix(q.Target, processTarget)

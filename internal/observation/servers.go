@@ -60,3 +60,17 @@ func (p *pulse) strings(v pcommon.Value) []string {
 	}
 	return out
 }
+
+// peer is whom others on an agent's host have opened connections to, as the kernel
+// tells it: a time-out there means that nothing is acknowledged.
+func (p *pulse) peer(who *sourceID) {
+	host, port, _ := hostOfURL(p.probe.Target)
+	address, ip := canonical(host, port, 0, "")
+	if !ip || port == 0 {
+		return
+	}
+	p.probe.Host, p.probe.Addresses = own(who.host), []string{address}
+	if p.probe.Outcome == engine.OutcomeTimeout {
+		p.probe.Outcome = engine.OutcomeUnacknowledged
+	}
+}

@@ -71,3 +71,24 @@ func TestAProcessIsKnownByItsPID(t *testing.T) {
 		assert.Nil(t, b.Probes[0].Source, name)
 	}
 }
+
+func TestWhatTheKernelTellsOfConnectionsIsNoProbe(t *testing.T) {
+	told := func(target, outcome string) engine.Probe {
+		b := seen(t, New(Settings{}), attrs{"host.name": "app1"}, attrs{
+			contract.HeartbeatObserver: "app1", contract.HeartbeatTarget: target, contract.HeartbeatOutcome: outcome})
+		require.Len(t, b.Probes, 1)
+		return b.Probes[0]
+	}
+	p := told("tcp://10.0.0.31:3306", "timeout")
+	assert.Equal(t, engine.OutcomeUnacknowledged, p.Outcome)
+	assert.Equal(t, "app1", p.Host)
+	assert.Equal(t, []string{"10.0.0.31:3306"}, p.Addresses)
+	assert.True(t, p.Direct)
+	assert.Equal(t, engine.OutcomeOK, told("tcp://[fd00::31]:3306", "ok").Outcome)
+	assert.Empty(t, told("tcp://db:3306", "timeout").Host, "it is of addresses")
+
+	b := seen(t, New(Settings{}), attrs{"service.name": "db", "host.name": "app1"}, attrs{
+		contract.HeartbeatObserver: "app1", contract.HeartbeatTarget: "tcp://10.0.0.31:3306", contract.HeartbeatOutcome: "timeout"})
+	assert.Equal(t, engine.OutcomeTimeout, b.Probes[0].Outcome, "a target that the user named")
+	assert.Empty(t, b.Probes[0].Host)
+}
