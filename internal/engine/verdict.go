@@ -86,9 +86,9 @@ func (v *Verdict) explains(o Outcome) bool {
 }
 
 // taints says whether answers of the culprit that look well may be wrong all the
-// same. Whose failures are errors is right when it answers without one.
+// same: those of a byzantine may, unless it is another who speaks in its name.
 func (v *Verdict) taints() bool {
-	return v.Class == ClassByzantine && (v.Subclass == "wrong_answer" || v.Subclass == "invalid_response" || v.Subclass == "equivocation")
+	return v.Class == ClassByzantine && v.Subclass != "forged_identity"
 }
 
 // Event is something that happened in the engine, for people and for the

@@ -50,7 +50,7 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 }
 
 // answer finds the verdict on a span that looks well and is an answer of one
-// convicted of wrong answers. Who could not use it fails above it.
+// convicted of byzantine behaviour. Who could not use it fails above it.
 func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now engine.Time) decision {
 	if !snapshot.Convicts() {
 		return decision{}
