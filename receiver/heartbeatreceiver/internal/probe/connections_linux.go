@@ -141,8 +141,17 @@ type peer struct {
 	connections int
 	stands      bool          // there is a connection that is not stuck
 	heard       time.Duration // how long ago such a one got a packet
-	lost, syns  int           // those that are stuck, standing or opening, and that no packet on another speaks against
-	waited      time.Duration // the longest of them
+	lost, syns  tally         // those that are stuck, standing or opening, and that no packet on another speaks against
+}
+
+type tally struct {
+	n      int
+	waited time.Duration // the longest
+}
+
+func (t *tally) add(waited time.Duration) {
+	t.n++
+	t.waited = max(t.waited, waited)
 }
 
 // group brings together the connections to each peer, without those that were
@@ -197,21 +206,18 @@ func (p *peer) misses(s *tcpSocket) {
 	if p.heard <= max(recent, s.waited) {
 		return
 	}
-	if s.state != stateSynSent {
-		p.lost++
-	} else if !p.stands {
-		// Else the server may have no room for new connections, because it hangs.
-		p.syns++
-	} else {
-		return
+	switch {
+	case s.state != stateSynSent:
+		p.lost.add(s.waited)
+	case !p.stands: // else the server may have no room for new ones, because it hangs
+		p.syns.add(s.waited)
 	}
-	p.waited = max(p.waited, s.waited)
 }
 
 // outcome is empty if nothing can be said: an idle connection stands in a cut, too.
 func (p *peer) outcome() string {
 	switch {
-	case p.lost+p.syns > 0:
+	case p.lost.n+p.syns.n > 0:
 		return contract.OutcomeTimeout
 	case p.heard <= recent:
 		return contract.OutcomeOK
@@ -221,16 +227,15 @@ func (p *peer) outcome() string {
 
 func (p *peer) result() Result {
 	r := Result{Outcome: p.outcome()}
-	waited := p.waited.Seconds()
 	switch {
-	case p.lost == 1:
-		r.Message = fmt.Sprintf("1 connection to it gets no acknowledgement for %.1f s", waited)
-	case p.lost > 0:
-		r.Message = fmt.Sprintf("%d connections to it get no acknowledgement for %.1f s", p.lost, waited)
-	case p.syns == 1:
-		r.Message = fmt.Sprintf("1 new connection to it gets no answer for %.1f s", waited)
-	case p.syns > 0:
-		r.Message = fmt.Sprintf("%d new connections to it get no answer for %.1f s", p.syns, waited)
+	case p.lost.n == 1:
+		r.Message = fmt.Sprintf("1 connection to it gets no acknowledgement for %.1f s", p.lost.waited.Seconds())
+	case p.lost.n > 0:
+		r.Message = fmt.Sprintf("%d connections to it get no acknowledgement for %.1f s", p.lost.n, p.lost.waited.Seconds())
+	case p.syns.n == 1:
+		r.Message = fmt.Sprintf("1 new connection to it gets no answer for %.1f s", p.syns.waited.Seconds())
+	case p.syns.n > 0:
+		r.Message = fmt.Sprintf("%d new connections to it get no answer for %.1f s", p.syns.n, p.syns.waited.Seconds())
 	}
 	return r
 }

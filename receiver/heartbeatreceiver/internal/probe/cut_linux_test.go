@@ -128,9 +128,9 @@ func (w *way) server(port int) *proc {
 	return p
 }
 
-// talk connects from the near namespace and sends a byte each 50 ms until the
-// test ends.
-func (w *way) talk(port int) {
+// talk connects from the near namespace and sends that many bytes each 50 ms, as
+// far as there is room, until the test ends.
+func (w *way) talk(port, bytes int) {
 	w.t.Helper()
 	var conn net.Conn
 	require.Eventually(w.t, func() bool {
@@ -143,7 +143,7 @@ func (w *way) talk(port int) {
 		defer close(ended)
 		for !stop.Load() {
 			_ = conn.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-			_, _ = conn.Write([]byte{1})
+			_, _ = conn.Write(make([]byte, bytes))
 			time.Sleep(50 * time.Millisecond)
 		}
 	}()
@@ -196,7 +196,7 @@ func (l *looker) within(d time.Duration, target, outcome string) time.Duration {
 func TestCutIsToldFromHang(t *testing.T) {
 	w := newWay(t)
 	server := w.server(9001)
-	w.talk(9001)
+	w.talk(9001, 1)
 	l := w.looker(100 * time.Millisecond)
 	target := "tcp://" + w.farIP + ":9001"
 	l.within(time.Second, target, contract.OutcomeOK)
@@ -211,7 +211,23 @@ func TestCutIsToldFromHang(t *testing.T) {
 		w.heal()
 		l.within(10*time.Second, target, contract.OutcomeOK)
 	})
+	t.Run("cut_before_it_connects", func(t *testing.T) {
+		w.cut()
+		target := "tcp://" + w.farIP + ":9002"
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			w.in(w.near, func() { _, _ = net.DialTimeout("tcp", w.farIP+":9002", 3*time.Second) })
+		}()
+		after := l.within(3*time.Second, target, contract.OutcomeTimeout)
+		assert.Greater(t, after, time.Second, "one that is lost is none")
+		assert.Contains(t, l.look()[target].Result.Message, "1 new connection to it gets no answer")
+		w.heal()
+		<-ended
+		l.within(10*time.Second, "tcp://"+w.farIP+":9001", contract.OutcomeOK)
+	})
 	t.Run("stopped_server", func(t *testing.T) {
+		w.talk(9001, 1<<20) // more than it has room for
 		require.NoError(t, server.Process.Signal(syscall.SIGSTOP))
 		oks := 0
 		for began := time.Now(); time.Since(began) < 5*time.Second; time.Sleep(100 * time.Millisecond) {
