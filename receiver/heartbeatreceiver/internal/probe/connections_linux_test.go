@@ -22,8 +22,8 @@ const (
 	aTarget    = "tcp://" + aPeer
 	ownPort    = 40000 // of connections that were opened here
 	ms         = time.Millisecond
-	twoSeconds = 2 * time.Second
-	aMinute    = time.Minute
+	interval = 2 * time.Second
+	minute    = time.Minute
 )
 
 // socketTo is one that stands, on which a packet came heard ago.
@@ -70,7 +70,7 @@ type fakeTable struct {
 func newFakeTable(t *testing.T, limit int) *fakeTable {
 	t.Helper()
 	core, log := observer.New(zap.DebugLevel)
-	c, err := NewConnections(twoSeconds, limit, zap.New(core))
+	c, err := NewConnections(interval, limit, zap.New(core))
 	require.NoError(t, err)
 	f := &fakeTable{Connections: c, log: log}
 	c.list = func([]tcpSocket, int) ([]tcpSocket, bool, error) { return slices.Clone(f.all), f.more, f.err }
@@ -98,8 +98,8 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 		want string // empty: nothing
 	}{
 		"answers_come":              {[]tcpSocket{socketTo(aPeer, 300*ms)}, "ok"},
-		"idle_says_nothing":         {[]tcpSocket{socketTo(aPeer, aMinute)}, ""},
-		"one_of_several_is_busy":    {[]tcpSocket{socketTo(aPeer, aMinute), socketTo(aPeer, 300*ms)}, "ok"},
+		"idle_says_nothing":         {[]tcpSocket{socketTo(aPeer, minute)}, ""},
+		"one_of_several_is_busy":    {[]tcpSocket{socketTo(aPeer, minute), socketTo(aPeer, 300*ms)}, "ok"},
 		"one_loss_is_none":          {[]tcpSocket{unanswered(aPeer, 1, 300*ms)}, "ok"},
 		"one_loss_on_a_slow_way":    {[]tcpSocket{unanswered(aPeer, 1, 4*time.Second)}, ""},
 		"losses_within_a_moment":    {[]tcpSocket{unanswered(aPeer, 3, 1400*ms)}, "ok"},
@@ -120,15 +120,15 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 			}()}, "ok",
 		},
 		"several_are_stuck": {
-			[]tcpSocket{unanswered(aPeer, 3, 1600*ms), unanswered(aPeer, 4, 4200*ms), socketTo(aPeer, aMinute), opening(aPeer, 0, 100*ms)},
+			[]tcpSocket{unanswered(aPeer, 3, 1600*ms), unanswered(aPeer, 4, 4200*ms), socketTo(aPeer, minute), opening(aPeer, 0, 100*ms)},
 			"timeout: 2 connections to it get no acknowledgement for 4.2 s",
 		},
-		"another_still_gets_answers": {[]tcpSocket{unanswered(aPeer, 5, 9*time.Second), socketTo(aPeer, twoSeconds)}, "ok"},
+		"another_still_gets_answers": {[]tcpSocket{unanswered(aPeer, 5, 9*time.Second), socketTo(aPeer, interval)}, "ok"},
 		"another_got_one_since": {
-			[]tcpSocket{unanswered(aPeer, 8, aMinute), socketTo(aPeer, 10*time.Second)}, "",
+			[]tcpSocket{unanswered(aPeer, 8, minute), socketTo(aPeer, 10*time.Second)}, "",
 		},
 		"an_older_loss_of_its_own_hides_no_cut": {
-			[]tcpSocket{unanswered(aPeer, 8, aMinute), unanswered(aPeer, 4, 4200*ms), socketTo(aPeer, 10*time.Second)},
+			[]tcpSocket{unanswered(aPeer, 8, minute), unanswered(aPeer, 4, 4200*ms), socketTo(aPeer, 10*time.Second)},
 			"timeout: 1 connection to it gets no acknowledgement for 4.2 s",
 		},
 		"opens":           {[]tcpSocket{opening(aPeer, 0, 900*ms)}, ""},
@@ -138,7 +138,7 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 			[]tcpSocket{opening(aPeer, 1, 1500*ms), opening(aPeer, 2, 3500*ms)},
 			"timeout: 2 new connections to it get no answer for 3.5 s",
 		},
-		"no_room_for_new_ones_while_it_hangs": {[]tcpSocket{opening(aPeer, 2, 3500*ms), socketTo(aPeer, aMinute)}, ""},
+		"no_room_for_new_ones_while_it_hangs": {[]tcpSocket{opening(aPeer, 2, 3500*ms), socketTo(aPeer, minute)}, ""},
 		"new_ones_and_old_ones": {
 			[]tcpSocket{opening(aPeer, 2, 3500*ms), unanswered(aPeer, 3, 1600*ms)},
 			"timeout: 1 connection to it gets no acknowledgement for 1.6 s",
@@ -164,7 +164,7 @@ func TestPeersOfIPv6AreNamedByTheirAddress(t *testing.T) {
 
 func TestWhenAPeerIsToldOf(t *testing.T) {
 	f := newFakeTable(t, 64)
-	good, bad := socketTo(aPeer, 0), unanswered(aPeer, 3, twoSeconds)
+	good, bad := socketTo(aPeer, 0), unanswered(aPeer, 3, interval)
 	ok := []string{aTarget + " ok"}
 	timeout := []string{aTarget + " timeout: 1 connection to it gets no acknowledgement for 2.0 s"}
 
@@ -180,7 +180,7 @@ func TestWhenAPeerIsToldOf(t *testing.T) {
 		assert.Equal(t, timeout, f.lookAt(bad), "each time")
 	}
 	assert.Empty(t, f.lookAt(), "of no connection nothing")
-	assert.Empty(t, f.lookAt(socketTo(aPeer, aMinute)), "nor of an idle one")
+	assert.Empty(t, f.lookAt(socketTo(aPeer, minute)), "nor of an idle one")
 	assert.Equal(t, ok, f.lookAt(good), "as soon as it is well again")
 	assert.Empty(t, f.lookAt(good))
 	assert.Empty(t, f.lookAt())
@@ -196,8 +196,8 @@ func TestIntervalIsTheTimeUntilItIsToldAgain(t *testing.T) {
 	f := newFakeTable(t, 64)
 	f.all = []tcpSocket{socketTo(aPeer, 0)}
 	assert.Equal(t, 10*time.Second, f.Look()[0].Interval)
-	f.all = []tcpSocket{unanswered(aPeer, 3, twoSeconds)}
-	assert.Equal(t, twoSeconds, f.Look()[0].Interval)
+	f.all = []tcpSocket{unanswered(aPeer, 3, interval)}
+	assert.Equal(t, interval, f.Look()[0].Interval)
 }
 
 func TestPeersBeyondTheLimitAreLeftOut(t *testing.T) {
@@ -208,7 +208,7 @@ func TestPeersBeyondTheLimitAreLeftOut(t *testing.T) {
 			all = append(all, socketTo(fmt.Sprintf("10.0.0.%d:80", i+1), 0))
 		}
 	}
-	few := unanswered("10.0.1.1:80", 3, twoSeconds)
+	few := unanswered("10.0.1.1:80", 3, interval)
 	alike := socketTo("10.0.0.0:80", 0)
 	all = append(all, few, alike, alike, alike, alike, alike, alike, alike, alike, alike, alike)
 	want := []string{
