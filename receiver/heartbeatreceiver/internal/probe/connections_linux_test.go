@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	aPeer      = "10.0.0.2:5432"
-	aTarget    = "tcp://" + aPeer
-	ownPort    = 40000 // of connections that were opened here
-	ms         = time.Millisecond
+	aPeer    = "10.0.0.2:5432"
+	aTarget  = "tcp://" + aPeer
+	ownPort  = 40000 // of connections that were opened here
+	ms       = time.Millisecond
 	interval = 2 * time.Second
-	minute    = time.Minute
+	minute   = time.Minute
 )
 
 // socketTo is one that stands, on which a packet came heard ago.
