@@ -17,7 +17,7 @@ import (
 // Config is what a user writes under `receivers: heartbeat:`.
 type Config struct {
 	// HTTP is the server for pings, JSON and OTLP heartbeats. With an empty
-	// endpoint there is none, and only targets and local servers are looked at.
+	// endpoint there is none, and only targets and what is local are looked at.
 	HTTP confighttp.ServerConfig `mapstructure:"http"`
 
 	// Observer is the id of this receiver as an observer; default: the host's name.
@@ -41,6 +41,8 @@ type Config struct {
 
 	// LocalServers are looked at without being named.
 	LocalServers LocalServersConfig `mapstructure:"local_servers"`
+	// LocalConnections are those that this host opened to others.
+	LocalConnections LocalConnectionsConfig `mapstructure:"local_connections"`
 
 	// MaxSenders is how many senders have metrics; the one that was silent for
 	// longest goes first. Their heartbeats are handed on all the same.
@@ -74,6 +76,7 @@ func createDefaultConfig() component.Config {
 		ObserverInterval: time.Second,
 		MaxAutoCreated:   1000,
 		LocalServers:     LocalServersConfig{CollectionInterval: 2 * time.Second, MaxProcesses: 64},
+		LocalConnections: LocalConnectionsConfig{CollectionInterval: 2 * time.Second, MaxPeers: 64},
 		MaxSenders:       50_000,
 		QueueSize:        50_000,
 		MetricsInterval:  10 * time.Second,
@@ -86,8 +89,8 @@ func (c *Config) Validate() error {
 	var errs []error
 	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 
-	if c.HTTP.NetAddr.Endpoint == "" && len(c.Targets) == 0 && !c.LocalServers.Enabled {
-		bad("http::endpoint: must not be empty while there are no targets and no local_servers: write %s", defaultEndpoint)
+	if c.HTTP.NetAddr.Endpoint == "" && len(c.Targets) == 0 && !c.LocalServers.Enabled && !c.LocalConnections.Enabled {
+		bad("http::endpoint: must not be empty while there are no targets, no local_servers and no local_connections: write %s", defaultEndpoint)
 	}
 	if c.HTTP.NetAddr.Endpoint == "" && len(c.Checks) > 0 {
 		bad("checks: nobody can ping them without http::endpoint: write %s there", defaultEndpoint)

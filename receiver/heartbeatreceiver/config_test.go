@@ -39,6 +39,7 @@ func TestDefaultConfigIsSafe(t *testing.T) {
 	assert.Equal(t, []string{"", "gzip", "zstd"}, cfg.HTTP.CompressionAlgorithms)
 	assert.False(t, cfg.AutoCreate)
 	assert.Equal(t, LocalServersConfig{CollectionInterval: 2 * time.Second, MaxProcesses: 64}, cfg.LocalServers, "off")
+	assert.Equal(t, LocalConnectionsConfig{CollectionInterval: 2 * time.Second, MaxPeers: 64}, cfg.LocalConnections, "off")
 }
 
 func TestConfigIsReadInFull(t *testing.T) {
@@ -55,6 +56,7 @@ func TestConfigIsReadInFull(t *testing.T) {
 	require.Len(t, cfg.Targets, 1)
 	assert.Equal(t, 5*time.Second, cfg.Targets[0].CollectionInterval)
 	assert.Equal(t, LocalServersConfig{Enabled: true, CollectionInterval: time.Second, MaxProcesses: 10}, cfg.LocalServers)
+	assert.Equal(t, LocalConnectionsConfig{Enabled: true, CollectionInterval: time.Second, MaxPeers: 20}, cfg.LocalConnections)
 	assert.Equal(t, 20_000, cfg.QueueSize)
 }
 
@@ -63,6 +65,13 @@ func TestLocalServersNeedNoEndpoint(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, cfg.HTTP.NetAddr.Endpoint)
 	assert.Equal(t, LocalServersConfig{Enabled: true, CollectionInterval: 2 * time.Second, MaxProcesses: 64}, cfg.LocalServers)
+}
+
+func TestLocalConnectionsNeedNoEndpoint(t *testing.T) {
+	cfg, err := load(t, "heartbeat/ways")
+	require.NoError(t, err)
+	assert.Empty(t, cfg.HTTP.NetAddr.Endpoint)
+	assert.Equal(t, LocalConnectionsConfig{Enabled: true, CollectionInterval: 2 * time.Second, MaxPeers: 64}, cfg.LocalConnections)
 }
 
 func TestWrongConfigNamesTheKey(t *testing.T) {
@@ -89,6 +98,8 @@ func TestWrongConfigNamesTheKey(t *testing.T) {
 		"bad_targets_alike":     {"targets::1: ", "targets::0", "write a name"},
 		"bad_local_servers":     {"local_servers: ", "collection_interval: 50ms ", "write 2s", "max_processes: ", "write 64"},
 		"bad_local_many":        {"local_servers: ", "collection_interval: 25h0m0s ", "max_processes: must be 1 to 1000, not 1001"},
+		"bad_local_connections": {"local_connections: ", "collection_interval: 50ms ", "write 2s", "max_peers: ", "write 64"},
+		"bad_local_peers":       {"local_connections: ", "collection_interval: 25h0m0s ", "max_peers: must be 1 to 1000, not 1001"},
 		"bad_unknown":           {"endpoint"},
 	} {
 		t.Run(id, func(t *testing.T) {

@@ -11,6 +11,11 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+func TestLocalConnectionsDoNotKeepOtherSystemsFromStarting(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.LocalConnections.Enabled = true })
+	assert.Nil(t, g.connections)
+}
+
 func TestLocalServersDoNotKeepOtherSystemsFromStarting(t *testing.T) {
 	g := newRig(t, func(c *Config) { c.LocalServers.Enabled = true })
 	assert.Nil(t, g.servers)

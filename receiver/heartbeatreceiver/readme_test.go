@@ -43,7 +43,7 @@ func TestReadmeExampleIsValid(t *testing.T) {
 
 func TestReadmeListsEveryKey(t *testing.T) {
 	text := readme(t)
-	for _, cfg := range []any{Config{}, CheckConfig{}, KeyConfig{}, LocalServersConfig{}} {
+	for _, cfg := range []any{Config{}, CheckConfig{}, KeyConfig{}, LocalServersConfig{}, LocalConnectionsConfig{}} {
 		for f := range reflect.TypeOf(cfg).Fields() {
 			key := f.Tag.Get("mapstructure")
 			assert.Regexp(t, `\W`+regexp.QuoteMeta(key)+`\W`, text)

@@ -57,6 +57,8 @@ type heartbeatReceiver struct {
 	targets  []*target
 	servers  *probe.Servers // nil: local servers are not looked at
 
+	connections *probe.Connections // nil: nor are local connections
+
 	refusedTotal atomic.Int64
 	health       health
 
@@ -126,6 +128,7 @@ func (r *heartbeatReceiver) start(ctx context.Context, host component.Host) erro
 	}
 
 	r.newServers()
+	r.newConnections()
 
 	run, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
@@ -143,6 +146,9 @@ func (r *heartbeatReceiver) start(ctx context.Context, host component.Host) erro
 	}
 	if r.servers != nil {
 		r.wg.Go(func() { r.watchServers(run) })
+	}
+	if r.connections != nil {
+		r.wg.Go(func() { r.watchConnections(run) })
 	}
 	if r.metrics != nil {
 		r.wg.Go(func() { r.exportMetrics(run) })

@@ -37,6 +37,8 @@ func child(mode string) {
 	switch mode {
 	case "listen":
 		listen(strings.TrimSpace(line), in)
+	case "drain":
+		drain(strings.TrimSpace(line))
 	case "eat":
 		var kept [][]byte
 		for {
