@@ -55,6 +55,9 @@ const (
 	rateMemory  = 10 * time.Minute
 	// leastMemory is over how long a level is smoothed at least.
 	leastMemory = 2 * time.Minute
+	// waitsFrom is the share of the time that one waits for a processor from which on
+	// that explains answers that take far longer than usual: five times as long.
+	waitsFrom = 0.8
 	// newcomer: of whom less than this is known, nobody knows what is usual.
 	newcomer = 50 * time.Second
 	// newsFull is how much of the usual headroom must be gone to count in full,

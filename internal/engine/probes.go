@@ -351,7 +351,7 @@ func (ps *probeState) processName() string {
 
 // heldBack takes in how much a process is throttled and waits for a processor. It
 // is taken over some time, since any day something else starts beside it: with
-// nothing but waiting it is short of a processor after ten seconds.
+// nothing but waiting it is short of a processor after twelve seconds.
 func (e *Engine) heldBack(n *entity, ps *probeState) {
 	if n.kind == kindService {
 		return
@@ -364,7 +364,7 @@ func (e *Engine) heldBack(n *entity, ps *probeState) {
 		over  time.Duration
 	}{
 		{LevelThrottled, q.Throttled, &ps.throttled, 5 * time.Second},
-		{LevelCPUWait, max(q.CPUWait, q.PressureCPU), &ps.cpuWait, 15 * time.Second},
+		{LevelCPUWait, max(q.CPUWait, q.PressureCPU), &ps.cpuWait, 8 * time.Second},
 	} {
 		if l.share >= 0 {
 			*l.mean += (l.share - *l.mean) * clamp(float64(ps.interval)/float64(l.over), 0, 1)
