@@ -77,7 +77,7 @@ func newFakeTable(t *testing.T, limit int) *fakeTable {
 	return f
 }
 
-// look is what is told, in words, while the connections are these.
+// lookAt is what is told, in words, while the connections are these.
 func (f *fakeTable) lookAt(all ...tcpSocket) []string {
 	f.all = all
 	var told []string
