@@ -159,16 +159,17 @@ const (
 
 // Values of heartbeat.outcome.
 const (
-	OutcomeOK          = "ok"
-	OutcomeRefused     = "refused"
-	OutcomeTimeout     = "timeout"
-	OutcomeNoAnswer    = "no_answer"
-	OutcomeUnreachable = "unreachable"
-	OutcomeReset       = "reset"
-	OutcomeTLS         = "tls"
-	OutcomeDNS         = "dns"
-	OutcomeWrongAnswer = "wrong_answer"
-	OutcomeError       = "error"
+	OutcomeOK             = "ok"
+	OutcomeRefused        = "refused"
+	OutcomeTimeout        = "timeout"
+	OutcomeUnacknowledged = "unacknowledged" // the kernel sends again and again, and no acknowledgement comes
+	OutcomeNoAnswer       = "no_answer"
+	OutcomeUnreachable    = "unreachable"
+	OutcomeReset          = "reset"
+	OutcomeTLS            = "tls"
+	OutcomeDNS            = "dns"
+	OutcomeWrongAnswer    = "wrong_answer"
+	OutcomeError          = "error"
 )
 
 // Values of heartbeat.process.state.

@@ -43,16 +43,17 @@ var statuses = map[string]engine.Status{
 }
 
 var probeOutcomes = map[string]engine.Outcome{
-	contract.OutcomeOK:          engine.OutcomeOK,
-	contract.OutcomeRefused:     engine.OutcomeRefused,
-	contract.OutcomeTimeout:     engine.OutcomeTimeout,
-	contract.OutcomeNoAnswer:    engine.OutcomeNoAnswer,
-	contract.OutcomeUnreachable: engine.OutcomeUnreachable,
-	contract.OutcomeReset:       engine.OutcomeReset,
-	contract.OutcomeTLS:         engine.OutcomeTLS,
-	contract.OutcomeDNS:         engine.OutcomeDNS,
-	contract.OutcomeWrongAnswer: engine.OutcomeWrongAnswer,
-	contract.OutcomeError:       engine.OutcomeOther,
+	contract.OutcomeOK:             engine.OutcomeOK,
+	contract.OutcomeRefused:        engine.OutcomeRefused,
+	contract.OutcomeTimeout:        engine.OutcomeTimeout,
+	contract.OutcomeUnacknowledged: engine.OutcomeUnacknowledged,
+	contract.OutcomeNoAnswer:       engine.OutcomeNoAnswer,
+	contract.OutcomeUnreachable:    engine.OutcomeUnreachable,
+	contract.OutcomeReset:          engine.OutcomeReset,
+	contract.OutcomeTLS:            engine.OutcomeTLS,
+	contract.OutcomeDNS:            engine.OutcomeDNS,
+	contract.OutcomeWrongAnswer:    engine.OutcomeWrongAnswer,
+	contract.OutcomeError:          engine.OutcomeOther,
 }
 
 var processStates = map[string]engine.ProcessState{

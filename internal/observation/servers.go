@@ -62,7 +62,7 @@ func (p *pulse) strings(v pcommon.Value) []string {
 }
 
 // peer is whom others on an agent's host have opened connections to, as the kernel
-// tells it: a time-out there means that nothing is acknowledged.
+// tells it.
 func (p *pulse) peer(who *sourceID) {
 	host, port, _ := hostOfURL(p.probe.Target)
 	address, ip := canonical(host, port, 0, "")
@@ -71,6 +71,6 @@ func (p *pulse) peer(who *sourceID) {
 	}
 	p.probe.Host, p.probe.Addresses = own(who.host), []string{address}
 	if p.probe.Outcome == engine.OutcomeTimeout {
-		p.probe.Outcome = engine.OutcomeUnacknowledged
+		p.probe.Outcome = engine.OutcomeConnectTimeout // it is of those that are being opened
 	}
 }

@@ -79,8 +79,9 @@ func TestWhatTheKernelTellsOfConnectionsIsNoProbe(t *testing.T) {
 		require.Len(t, b.Probes, 1)
 		return b.Probes[0]
 	}
-	p := told("tcp://10.0.0.31:3306", "timeout")
+	p := told("tcp://10.0.0.31:3306", "unacknowledged")
 	assert.Equal(t, engine.OutcomeUnacknowledged, p.Outcome)
+	assert.Equal(t, engine.OutcomeConnectTimeout, told("tcp://10.0.0.31:3306", "timeout").Outcome)
 	assert.Equal(t, "app1", p.Host)
 	assert.Equal(t, []string{"10.0.0.31:3306"}, p.Addresses)
 	assert.True(t, p.Direct)

@@ -98,7 +98,7 @@ func (c *Connections) Look() []Peer {
 // not to be told of now.
 func (c *Connections) due(p *peer) time.Duration {
 	before, known := c.states[p.at]
-	timeout := p.outcome() == contract.OutcomeTimeout
+	timeout := p.silent()
 	if known && !timeout && !before.timeout && c.look-before.look < okEvery {
 		return 0
 	}
@@ -115,7 +115,7 @@ func (c *Connections) choose(peers []*peer) []*peer {
 	peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.outcome() == "" })
 	rank := func(p *peer) int {
 		switch {
-		case p.outcome() == contract.OutcomeTimeout:
+		case p.silent():
 			return 0
 		case c.states[p.at].timeout:
 			return 1
@@ -214,10 +214,15 @@ func (p *peer) misses(s *tcpSocket) {
 	}
 }
 
+// silent says whether something that was sent there got no answer.
+func (p *peer) silent() bool { return p.lost.n+p.syns.n > 0 }
+
 // outcome is empty if nothing can be said: an idle connection stands in a cut, too.
 func (p *peer) outcome() string {
 	switch {
-	case p.lost.n+p.syns.n > 0:
+	case p.lost.n > 0:
+		return contract.OutcomeUnacknowledged
+	case p.syns.n > 0:
 		return contract.OutcomeTimeout
 	case p.heard <= recent:
 		return contract.OutcomeOK

@@ -103,9 +103,9 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 		"one_loss_is_none":          {[]tcpSocket{unanswered(aPeer, 1, 300*ms)}, "ok"},
 		"one_loss_on_a_slow_way":    {[]tcpSocket{unanswered(aPeer, 1, 4*time.Second)}, ""},
 		"losses_within_a_moment":    {[]tcpSocket{unanswered(aPeer, 3, 1400*ms)}, "ok"},
-		"lost_four_times":           {[]tcpSocket{unanswered(aPeer, 3, 1600*ms)}, "timeout: 1 connection to it gets no acknowledgement for 1.6 s"},
-		"a_goodbye_that_is_lost":    {[]tcpSocket{in(stateFinWait1, unanswered(aPeer, 4, 4200*ms))}, "timeout: 1 connection to it gets no acknowledgement for 4.2 s"},
-		"the_other_said_goodbye":    {[]tcpSocket{in(stateCloseWait, unanswered(aPeer, 4, 4200*ms))}, "timeout: 1 connection to it gets no acknowledgement for 4.2 s"},
+		"lost_four_times":           {[]tcpSocket{unanswered(aPeer, 3, 1600*ms)}, "unacknowledged: 1 connection to it gets no acknowledgement for 1.6 s"},
+		"a_goodbye_that_is_lost":    {[]tcpSocket{in(stateFinWait1, unanswered(aPeer, 4, 4200*ms))}, "unacknowledged: 1 connection to it gets no acknowledgement for 4.2 s"},
+		"the_other_said_goodbye":    {[]tcpSocket{in(stateCloseWait, unanswered(aPeer, 4, 4200*ms))}, "unacknowledged: 1 connection to it gets no acknowledgement for 4.2 s"},
 		"all_is_acknowledged_again": {[]tcpSocket{func() tcpSocket { s := unanswered(aPeer, 3, 4*time.Second); s.unacked = 0; return s }()}, ""},
 		"a_stopped_reader_with_a_full_buffer": {
 			// The kernel asks whether there is room; that is answered, and nothing counts as lost.
@@ -121,7 +121,7 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 		},
 		"several_are_stuck": {
 			[]tcpSocket{unanswered(aPeer, 3, 1600*ms), unanswered(aPeer, 4, 4200*ms), socketTo(aPeer, minute), opening(aPeer, 0, 100*ms)},
-			"timeout: 2 connections to it get no acknowledgement for 4.2 s",
+			"unacknowledged: 2 connections to it get no acknowledgement for 4.2 s",
 		},
 		"another_still_gets_answers": {[]tcpSocket{unanswered(aPeer, 5, 9*time.Second), socketTo(aPeer, interval)}, "ok"},
 		"another_got_one_since": {
@@ -129,7 +129,7 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 		},
 		"an_older_loss_of_its_own_hides_no_cut": {
 			[]tcpSocket{unanswered(aPeer, 8, minute), unanswered(aPeer, 4, 4200*ms), socketTo(aPeer, 10*time.Second)},
-			"timeout: 1 connection to it gets no acknowledgement for 4.2 s",
+			"unacknowledged: 1 connection to it gets no acknowledgement for 4.2 s",
 		},
 		"opens":           {[]tcpSocket{opening(aPeer, 0, 900*ms)}, ""},
 		"one_syn_is_lost": {[]tcpSocket{opening(aPeer, 1, 1010*ms)}, ""},
@@ -141,7 +141,7 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 		"no_room_for_new_ones_while_it_hangs": {[]tcpSocket{opening(aPeer, 2, 3500*ms), socketTo(aPeer, minute)}, ""},
 		"new_ones_and_old_ones": {
 			[]tcpSocket{opening(aPeer, 2, 3500*ms), unanswered(aPeer, 3, 1600*ms)},
-			"timeout: 1 connection to it gets no acknowledgement for 1.6 s",
+			"unacknowledged: 1 connection to it gets no acknowledgement for 1.6 s",
 		},
 		"who_connects_to_us":   {[]tcpSocket{at(8080, unanswered(aPeer, 5, 9*time.Second)), at(8080, socketTo(aPeer, 0)), listens}, ""},
 		"only_one_who_listens": {[]tcpSocket{listens}, ""},
@@ -166,7 +166,7 @@ func TestWhenAPeerIsToldOf(t *testing.T) {
 	f := newFakeTable(t, 64)
 	good, bad := socketTo(aPeer, 0), unanswered(aPeer, 3, interval)
 	ok := []string{aTarget + " ok"}
-	timeout := []string{aTarget + " timeout: 1 connection to it gets no acknowledgement for 2.0 s"}
+	timeout := []string{aTarget + " unacknowledged: 1 connection to it gets no acknowledgement for 2.0 s"}
 
 	assert.Equal(t, ok, f.lookAt(good), "at the first look")
 	for range 2 {
@@ -212,7 +212,7 @@ func TestPeersBeyondTheLimitAreLeftOut(t *testing.T) {
 	alike := socketTo("10.0.0.0:80", 0)
 	all = append(all, few, alike, alike, alike, alike, alike, alike, alike, alike, alike, alike)
 	want := []string{
-		"tcp://10.0.1.1:80 timeout: 1 connection to it gets no acknowledgement for 2.0 s",
+		"tcp://10.0.1.1:80 unacknowledged: 1 connection to it gets no acknowledgement for 2.0 s",
 		"tcp://10.0.0.0:80 ok", "tcp://10.0.0.1:80 ok",
 	}
 	assert.Equal(t, want, f.lookAt(all...), "silent ones first, then the busiest")

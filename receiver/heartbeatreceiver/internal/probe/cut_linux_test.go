@@ -203,7 +203,7 @@ func TestCutIsToldFromHang(t *testing.T) {
 
 	t.Run("cut", func(t *testing.T) {
 		w.cut()
-		after := l.within(5*time.Second, target, contract.OutcomeTimeout)
+		after := l.within(5*time.Second, target, contract.OutcomeUnacknowledged)
 		assert.Greater(t, after, time.Second)
 		p := l.look()[target]
 		assert.Regexp(t, `^1 connection to it gets no acknowledgement for \d\.\d s$`, p.Result.Message)

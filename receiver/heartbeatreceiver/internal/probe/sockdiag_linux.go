@@ -202,14 +202,24 @@ func parseConnection(b []byte) (c tcpSocket, ok bool) {
 		return c, false
 	}
 	c.putInfo(info, untilRetransmit(b))
+	if b[rowTimer] == timerProbe {
+		c.putProbes(info)
+	}
 	return c, true
 }
+
+// What the kernel waits for, in a row.
+const (
+	rowTimer        = 2
+	timerRetransmit = 1
+	timerProbe      = 4
+)
 
 // untilRetransmit is the time until the kernel sends again what is not answered;
 // never if it does not wait for that.
 func untilRetransmit(row []byte) time.Duration {
-	const timer, expires, retransmits = 2, 52, 1
-	if row[timer] != retransmits {
+	const expires = 52
+	if row[rowTimer] != timerRetransmit {
 		return never
 	}
 	return time.Duration(binary.NativeEndian.Uint32(row[expires:])) * time.Millisecond
@@ -232,6 +242,19 @@ func (c *tcpSocket) putInfo(info []byte, untilNext time.Duration) {
 	c.heard = min(c.acked, millis(dataReceived))
 	c.waited = min(c.waited, c.acked)
 }
+
+// putProbes reads how long the kernel has asked in vain for room for what it holds
+// back. A reader that has none answers. Where nothing answers, packets do not even
+// leave this host: its own firewall drops them, and the kernel takes that for no room.
+func (c *tcpSocket) putProbes(info []byte) {
+	const probes, backoff, timeout = 3, 4, 8
+	rto := time.Duration(binary.NativeEndian.Uint32(info[timeout:])) * time.Microsecond
+	c.retransmits, c.unacked = info[probes], max(c.unacked, 1)
+	c.waited = min(rto<<min(info[backoff], maxBackoff)-rto, c.acked)
+}
+
+// maxBackoff: from there on the kernel asks every two minutes at most.
+const maxBackoff = 10
 
 // waited adds up the times between retransmissions so far: the last of them grew
 // to rto by doubling as often as backoff says, those before took as long as the

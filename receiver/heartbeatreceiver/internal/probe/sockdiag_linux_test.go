@@ -33,6 +33,7 @@ type row struct {
 	timer                      byte
 	expires                    uint32 // ms
 	retransmits, backoff       byte
+	probes                     byte
 	rto                        uint32 // µs
 	unacked, lastData, lastAck uint32 // packets, ms, ms
 	infoLength, before         int    // of tcp_info; bytes of an attribute before it
@@ -65,7 +66,7 @@ func (r row) message(seq uint32) []byte {
 	copy(b[24:], remote.Addr().AsSlice())
 	native.PutUint32(b[52:], r.expires)
 	info := make([]byte, 252)
-	info[0], info[2], info[4] = r.state, r.retransmits, r.backoff
+	info[0], info[2], info[3], info[4] = r.state, r.retransmits, r.probes, r.backoff
 	native.PutUint32(info[8:], r.rto)
 	native.PutUint32(info[24:], r.unacked)
 	native.PutUint32(info[52:], r.lastData)
@@ -131,6 +132,16 @@ func TestSocketsOfAnAnswer(t *testing.T) {
 			s.waited, s.acked = time.Second, time.Second
 		}},
 		"does_not_wait_for_an_answer": {func(r *row) { r.timer = 2 }, func(s *tcpSocket) { s.waited = 1400 * time.Millisecond }},
+		"asks_in_vain_for_room": {func(r *row) {
+			r.timer, r.retransmits, r.probes, r.backoff, r.rto, r.unacked, r.lastAck = 4, 0, 4, 4, 204_000, 0, 4568
+		}, func(s *tcpSocket) {
+			s.retransmits, s.unacked, s.waited, s.acked = 4, 1, 15*204*time.Millisecond, 4568*time.Millisecond
+		}},
+		"is_told_that_there_is_no_room": {func(r *row) {
+			r.timer, r.retransmits, r.probes, r.backoff, r.rto, r.unacked, r.lastAck = 4, 0, 0, 4, 204_000, 0, 300
+		}, func(s *tcpSocket) {
+			s.retransmits, s.unacked, s.waited, s.acked, s.heard = 0, 1, 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
+		}},
 		"listens_and_needs_no_info": {
 			func(r *row) { r.state, r.infoLength = stateListen, 0 },
 			func(s *tcpSocket) { *s = tcpSocket{localPort: 40000, state: stateListen} },
