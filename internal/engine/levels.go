@@ -35,7 +35,7 @@ var levelRules = [NumLevels]struct {
 	LevelGC:          {0.40, evMemoryFull, false, rateMemory},
 	LevelCPU:         {0.97, evBusy, true, rateMemory},
 	LevelThrottled:   {throttledFrom, evThrottled, false, rateMemory},
-	LevelCPUWait:     {0.5, evCPUWait, true, rateMemory},
+	LevelCPUWait:     {waitsFrom, evCPUWait, true, rateMemory},
 	LevelDisk:        {0.985, evVolumeFull, true, stockMemory},
 	LevelDiskIO:      {0.95, evIOPressure, true, rateMemory},
 	LevelDescriptors: {limitFrom, evDescriptorsFull, true, stockMemory},

@@ -196,3 +196,28 @@ func TestServersAreForgotten(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyALongWaitForAProcessorExplainsSlowness(t *testing.T) {
+	for name, c := range map[string]struct {
+		wait float64
+		slow int
+	}{"waits_most_of_the_time": {0.98, 4}, "waits_half_of_the_time": {0.55, 4}} {
+		t.Run(name, func(t *testing.T) {
+			d := newDatabase(t)
+			d.callee = Callee{Address: "10.0.0.31:3306", Direct: true}
+			d.pass(2 * time.Minute)
+			at := d.now
+			d.process.CPUWait = c.wait
+			d.tell(2*time.Second, 40*time.Second, func(b *Batch) {
+				d.look(b)
+				d.call(b)
+				b.Calls[0].Slow = c.slow
+			})
+			if c.wait > waitsFrom {
+				d.accused(at, 30*time.Second, ClassExhaustion, "cpu", "10.0.0.31:3306")
+				return
+			}
+			d.nobodyAccused(true)
+		})
+	}
+}
