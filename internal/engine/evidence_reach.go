@@ -78,11 +78,16 @@ func (e *Engine) lookForCuts() {
 	if silent {
 		found := solve(sights, e.here, e.standing(false)...)
 		for _, f := range found {
+			wide := f
 			f.narrowest(sights)
 			if f.sure < surelyCut || f.oneObserversWord() {
 				continue
 			}
-			if f.tooNarrow(sights) || f.oneHostsLateness() {
+			narrow := f.tooNarrow(sights)
+			if narrow && f.unacked {
+				f, narrow = wide, false // something is cut for certain, and nobody knows how little
+			}
+			if narrow || f.oneHostsLateness() {
 				if f.vain = f.inVain(sights); !f.vain {
 					continue
 				}

@@ -343,6 +343,7 @@ func propose(sights []sight, here *hostState) []cut {
 		seen[key] = true
 		out = append(out, cut{near: near, far: far, prior: prior})
 	}
+	up := machinesUp(sights)
 	for i := range sights {
 		s := &sights[i]
 		if s.taken || s.share < silentFrom {
@@ -351,7 +352,7 @@ func propose(sights []sight, here *hostState) []cut {
 		if len(out) >= maxHypotheses {
 			break
 		}
-		if s.target != nil && !(s.unacked && speaksSince(sights, s.to, s.since)) {
+		if s.target != nil && !up[s.target] {
 			add(side{entity: s.target}, side{}, priorTarget)
 		}
 		if s.caller != nil {

@@ -171,10 +171,24 @@ func (e *Engine) standsOn(o *observer) *hostState {
 	return e.host(o.host)
 }
 
-// speaksSince says whether anything has come from a host to the engine since t: its
-// machine is up, and its kernel acknowledges what gets there.
-func speaksSince(sights []sight, h *hostState, t Time) bool {
-	return h != nil && slices.ContainsFunc(sights, func(s sight) bool {
-		return s.from == h && s.target == nil && s.share < silentFrom && s.good > t
-	})
+// machinesUp are those of whom a kernel gets no acknowledgement, though something has
+// come from their machines to the engine since: these are up, and would acknowledge
+// what gets there.
+func machinesUp(sights []sight) map[*entity]bool {
+	var up map[*entity]bool
+	for i := range sights {
+		s := &sights[i]
+		if !s.unacked || s.target == nil || s.to == nil {
+			continue
+		}
+		if slices.ContainsFunc(sights, func(o sight) bool {
+			return o.from == s.to && o.target == nil && o.share < silentFrom && o.good > s.since
+		}) {
+			if up == nil {
+				up = map[*entity]bool{}
+			}
+			up[s.target] = true
+		}
+	}
+	return up
 }
