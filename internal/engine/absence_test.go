@@ -12,9 +12,10 @@ import (
 // them from two other hosts.
 type tier struct {
 	*fleet
-	uptime time.Duration // of the agent
-	seq    uint64
-	asked  bool // the callers are
+	uptime  time.Duration // of the agent
+	seq     uint64
+	asked   bool // the callers are
+	refused bool // they are by the servers
 }
 
 func newTier(t *testing.T) *tier {
@@ -43,6 +44,9 @@ func (c *tier) seconds(n int, heard, counts bool) {
 					Host: "data1", Addresses: []string{address}, Process: &Process{State: ProcessRunning, PID: int64(10 + i), StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}})
 				b.Calls = append(b.Calls, Calls{Caller: src, Callee: Callee{Address: address, Direct: true}, Outcome: OutcomeOK, Count: 5, First: c.now.Add(-time.Second), Last: c.now, Started: c.now, Done: c.now})
 			}
+			if c.refused {
+				b.Calls = append(b.Calls, Calls{Caller: src, Callee: Callee{Address: address, Direct: true}, Outcome: OutcomeRefused, Count: 5, First: c.now.Add(-time.Second), Last: c.now, Started: c.now, Done: c.now})
+			}
 			if c.asked {
 				b.Served = append(b.Served, Served{Source: src, OK: 5, Coded: 5, Last: c.now})
 			}
@@ -70,6 +74,16 @@ func TestSilentAgentAloneIsNoCut(t *testing.T) {
 		c.asked = false
 		c.seconds(60, false, true)
 		c.nobodyAccused(false)
+	})
+	t.Run("what_it_looked_at_refuses", func(t *testing.T) {
+		c := newTier(t)
+		c.refused = true
+		c.seconds(25, false, true)
+		for _, ev := range c.events {
+			if ev.Verdict != nil && ev.Verdict.Culprit.Name == "data1" {
+				t.Errorf("said %s", ev.Body)
+			}
+		}
 	})
 	t.Run("it_stands_still_and_goes_on", func(t *testing.T) {
 		c := newTier(t)

@@ -187,6 +187,7 @@ func (e *Engine) callee(c Callee) *entity {
 		return n
 	case c.Address != "":
 		if n := e.servers.at[c.Address]; n != nil {
+			e.reg.touch(n, e.now)
 			return n
 		}
 		return e.external(c.Address)

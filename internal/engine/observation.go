@@ -110,10 +110,12 @@ type Probe struct {
 	Digest   string
 	Process  *Process // only of a process target
 	Direct   bool     // the target is the instance's own address, not a virtual one
-	// Host and Addresses say of whom an agent tells by itself where Source is nil: of
-	// a process on its host that takes connections at one of the addresses,
-	// host:port; or without a Process of the connections that others on its host
-	// have opened to that address.
+	// Passive: the kernel tells how connections fare that others on the observer's
+	// host have opened to an address. Nobody asked for it.
+	Passive bool
+	// Host and Addresses are told by an agent that looks by itself: the host of a
+	// process, and where it takes connections, or whom those of Passive go to;
+	// host:port.
 	Host      string
 	Addresses []string
 }

@@ -314,7 +314,7 @@ func (e *Engine) doubtObservers() {
 	said, contradicted, in := map[*observer]int{}, map[*observer]int{}, map[*observer]onePlace{}
 	for _, n := range e.suspects {
 		for _, ps := range n.probes {
-			if ps.outcome == OutcomeOK || ps.process != nil || !e.current(ps) {
+			if ps.outcome == OutcomeOK || ps.process != nil || ps.passive || !e.current(ps) {
 				continue
 			}
 			said[ps.observer]++

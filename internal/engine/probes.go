@@ -48,9 +48,10 @@ func (e *Engine) probed(b *Probe) {
 	o := e.observer(b.Observer)
 	switch {
 	case n != nil || b.Source != nil:
+		e.onlyAtPort(b) // others with its port are not meant by that alone
 	case b.Process != nil:
 		n = e.server(b)
-	case b.Host != "":
+	case b.Passive:
 		n = e.peer(b)
 	case b.Target != "":
 		n = e.callee(Callee{Address: b.Target})
@@ -82,12 +83,12 @@ func (e *Engine) probed(b *Probe) {
 		ps.run, ps.first = 1, e.now
 	}
 	ps.outcome, ps.at, ps.direct, ps.message, ps.process = b.Outcome, e.now, b.Direct, b.Message, b.Process
-	ps.passive = b.Host != "" && b.Process == nil
+	ps.passive = b.Passive
 	switch {
 	case ok:
 		ps.lastOK, ps.latched = e.now, false
 		n.alive = true
-		if b.Host != "" {
+		if b.Passive {
 			break // it is connected to, and nobody has asked it
 		}
 		n.answered = n.answered || b.Process == nil
@@ -100,7 +101,7 @@ func (e *Engine) probed(b *Probe) {
 		ps.latched = true
 	}
 	if b.Process != nil {
-		e.processSeen(n, b)
+		e.processSeen(n, b, ps)
 		e.heldBack(n, ps)
 	} else if h := e.host(o.host); h != nil && o.credible(e.now) {
 		h.observer = o
@@ -195,20 +196,30 @@ func (n *entity) probe(o *observer, target string) *probeState {
 
 // processSeen takes in what the kernel told. A kill for lack of memory and an
 // exit status are facts; a new start time is a new incarnation.
-func (e *Engine) processSeen(n *entity, b *Probe) {
+func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	p, f := b.Process, &n.process
+	since := ps.first
+	if p.State == ProcessRunning {
+		since = e.now
+	}
+	if n.supposed && f.known && !e.missedSince(n, since) { // it may be another's: whose callers are well has not ended
+		if p.State == ProcessRunning {
+			f.pid, f.start, f.oomKills = p.PID, p.StartTime, p.OOMKills
+		}
+		return
+	}
 	if f.known && p.OOMKills > f.oomKills && f.oomKills >= 0 {
 		e.addFact(n, Fact{Kind: FactOOMKill, At: e.now, Text: fmt.Sprintf("its cgroup counted %d out-of-memory kills", p.OOMKills-f.oomKills)})
 	}
 	if p.OOMKills >= 0 {
 		f.oomKills = p.OOMKills
 	}
-	if ended := p.State == ProcessGone || p.State == ProcessZombie || p.StartTime != f.start; p.HasExitCode && ended && f.pid != 0 {
+	if ended := p.State == ProcessGone || p.State == ProcessZombie || p.PID != f.pid || !sameStart(p.StartTime, f.start); p.HasExitCode && ended && f.pid != 0 {
 		e.addFact(n, Fact{Kind: FactExit, Value: int64(p.ExitCode), At: e.now})
 		f.pid = 0
 	}
 	if p.State == ProcessRunning || p.State == ProcessStopped || p.State == ProcessDiskWait {
-		if f.known && f.start != 0 && p.StartTime != 0 && p.StartTime != f.start && !n.heardAs(b.Observer) {
+		if f.known && f.start != 0 && p.StartTime != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start)) && !n.heardAs(b.Observer) {
 			n.episodeOf(e).note(evReturnNew, 1, e.now, "a new process took its place")
 			e.mark(n)
 			e.startedAnew(n.host, n.name(), n.name()+" came back as a new process")
@@ -220,6 +231,10 @@ func (e *Engine) processSeen(n *entity, b *Probe) {
 		e.levelOf(n, &Level{Kind: LevelMemory, Share: float64(p.MemoryUsed) / float64(p.MemoryLimit)})
 	}
 }
+
+// sameStart says whether two start times are of one process: they are told by a clock
+// that may have been set meanwhile.
+func sameStart(a, b Time) bool { return a-b < 5e9 && b-a < 5e9 }
 
 // heardAs says whether n beats at an observer, which then tells incarnations.
 func (n *entity) heardAs(observer string) bool {
@@ -258,13 +273,12 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 		health := ps.observer.health()
 		if ps.outcome == OutcomeOK {
 			if ps.at > max(p.began, n.ended()) {
-				kind := evProbeOK
-				if strings.HasPrefix(ps.target, "tcp://") {
+				kind, says := evProbeOK, fmt.Sprintf("probe of %s is answered", ps.target)
+				switch {
+				case ps.passive:
+					kind, says = evAcknowledged, fmt.Sprintf("its machine acknowledges what %s sends", ps.observer.name())
+				case strings.HasPrefix(ps.target, "tcp://"):
 					kind = evPortOpen
-				}
-				says := fmt.Sprintf("probe of %s is answered", ps.target)
-				if ps.passive {
-					says = fmt.Sprintf("its machine acknowledges what %s sends", ps.observer.name())
 				}
 				p.note(kind, health, e.now, says)
 			}
@@ -323,7 +337,7 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 		}
 		switch ps.process.State {
 		case ProcessGone, ProcessZombie:
-			if n.alive && (n.returned == 0 || ps.at > n.returned.Add(stillThere)) { // else it is a look from before it came back
+			if n.alive && (!n.supposed || e.missedSince(n, ps.first)) && (n.returned == 0 || ps.at > n.returned.Add(stillThere)) { // else it is a look from before it came back
 				p.blame(evProcessGone, 1, e.now, fmt.Sprintf("process %s is gone", ps.processName()))
 				p.startedBy(ps.first)
 			}

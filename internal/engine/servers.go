@@ -19,16 +19,19 @@ import (
 // servers is what is known of where somebody takes connections.
 type servers struct {
 	at      map[string]*entity   // by ip:port, who is called by a name there; nil for several
-	ports   map[string]*portHost // by port, the host that takes connections at it
+	ports   map[string]*portHost // by port, and by ip:port, the host that takes connections there
 	named   map[string][]*entity // by port, those who are called by a short name
 	cap     int
 	dropped uint64
+
+	madeRoom Time
 }
 
-// portHost is the host on which somebody takes connections at a port.
+// portHost is the host on which somebody takes connections at a port, or an address.
 type portHost struct {
 	host   string
 	since  Time // when it was told first
+	at     Time // when it was told last
 	others Time // when another host was told last, 0 if never
 }
 
@@ -107,7 +110,7 @@ func (e *Engine) server(b *Probe) *entity {
 	}
 	only := e.onlyAtPort(b)
 	for _, a := range b.Addresses {
-		if n := e.knownAt(a); n != nil && !n.supposed {
+		if n := e.knownAt(a); n != nil && !n.supposed && e.servers.ownAddress(a, e.now) {
 			if n.kind == kindExternal {
 				n.host = host
 			}
@@ -125,7 +128,7 @@ func (e *Engine) server(b *Probe) *entity {
 func (e *Engine) suppose(n *entity, host *hostState, addresses []string) {
 	n.host, n.supposed = host, true
 	for _, a := range addresses {
-		if at, err := netip.ParseAddrPort(a); err == nil && !at.Addr().IsLoopback() {
+		if at, err := netip.ParseAddrPort(a); err == nil && !at.Addr().IsLoopback() && e.servers.ownAddress(a, e.now) {
 			e.servers.called(a, n)
 		}
 	}
@@ -172,9 +175,10 @@ func (e *Engine) onlyAtPort(b *Probe) *entity {
 		if err != nil || at.Addr().IsLoopback() {
 			continue
 		}
+		e.servers.told(a, b.Host, e.now)
 		port := strconv.Itoa(int(at.Port()))
 		named := e.servers.named[port]
-		if !e.onlyHost(port, b.Host) {
+		if !e.servers.told(port, b.Host, e.now).only(e.now) {
 			for _, n := range named {
 				if n.supposed {
 					e.supposeNot(n)
@@ -190,24 +194,76 @@ func (e *Engine) onlyAtPort(b *Probe) *entity {
 	return only
 }
 
-// onlyHost notes that somebody on a host takes connections at a port, and says
-// whether no other host does.
-func (e *Engine) onlyHost(port, host string) bool {
-	p := e.servers.ports[port]
+// told notes that somebody on a host takes connections at a port, or at an address;
+// nil if there is no room.
+func (s *servers) told(at, host string, now Time) *portHost {
+	p := s.ports[at]
 	if p == nil {
-		if len(e.servers.ports) >= e.servers.cap {
-			e.servers.dropped++
-			return false
+		if len(s.ports) >= s.cap {
+			s.forgetIdle(now)
 		}
-		p = &portHost{host: host, since: e.now}
-		e.servers.ports[port] = p
-	}
-	if p.host != host {
-		if p.others != 0 && e.now.Sub(p.others) > onlyAgain {
-			p.host, p.since = host, e.now
+		if len(s.ports) >= s.cap {
+			s.dropped++
+			return nil
 		}
-		p.others = e.now
-		return false
+		p = &portHost{host: host, since: now}
+		s.ports[at] = p
 	}
-	return e.now.Sub(p.since) >= onlyAfter && (p.others == 0 || e.now.Sub(p.others) > onlyAgain)
+	switch {
+	case p.host == host:
+		p.at = now
+	case now.Sub(p.at) > onlyAgain: // it went elsewhere
+		*p = portHost{host: host, since: now, at: now}
+	default:
+		p.others = now
+	}
+	return p
 }
+
+// forgetIdle drops what nobody has told of for long.
+func (s *servers) forgetIdle(now Time) {
+	if now == s.madeRoom {
+		return
+	}
+	s.madeRoom = now
+	for at, p := range s.ports {
+		if now.Sub(max(p.at, p.others)) > onlyAgain {
+			delete(s.ports, at)
+		}
+	}
+	for a, n := range s.at {
+		if n == nil {
+			delete(s.at, a)
+		}
+	}
+}
+
+// only says whether no other host takes connections there, as far as is known.
+func (p *portHost) only(now Time) bool {
+	return p != nil && now.Sub(p.since) >= onlyAfter && (p.others == 0 || now.Sub(p.others) > onlyAgain)
+}
+
+// ownAddress says whether no two hosts have told of an address: bridges to
+// containers and addresses of balancers are the same on many.
+func (s *servers) ownAddress(a string, now Time) bool {
+	p := s.ports[a]
+	return p == nil || p.others == 0 || now.Sub(p.others) > onlyAgain
+}
+
+// missedSince says whether calls to n have failed about t or since, or none is
+// answered any more. Who is only supposed to be a process that ended then has not
+// ended while its callers are well.
+func (e *Engine) missedSince(n *entity, t Time) bool {
+	if s := n.calls; s != nil && s.lastFail > t.Add(-supposedWithin) {
+		return true
+	}
+	for _, ed := range n.calledBy {
+		if _, waits := e.waitsFor(ed, t.Add(-underWay)); waits {
+			return true
+		}
+	}
+	return false
+}
+
+// supposedWithin is how long before an end is seen callers may have met with it.
+const supposedWithin = 20 * time.Second

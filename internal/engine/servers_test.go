@@ -82,11 +82,7 @@ func TestTheAgentOnItsHostTellsOfAServerWithoutTelemetry(t *testing.T) {
 			start := func() *database {
 				d := newDatabase(t)
 				known(d)
-				d.pass(2*time.Minute, func(b *Batch) {
-					if name == "other hosts have other port" {
-						d.lookAt(b, "data2", "10.0.0.32:5432", "data2:5432")
-					}
-				})
+				d.pass(2*time.Minute, func(b *Batch) { d.lookAt(b, "data2", "10.0.0.32:5432", "data2:5432") })
 				return d
 			}
 			culprit := func(d *database) string {
@@ -132,6 +128,48 @@ func TestNobodyIsTakenForAServerOfAnotherHost(t *testing.T) {
 			d.call(b)
 		})
 		d.nobodyAccused(false)
+	})
+	t.Run("its_callers_are_well", func(t *testing.T) { // a container of that name stands where nobody looks
+		d := newDatabase(t)
+		d.pass(2 * time.Minute)
+		d.process = gone
+		d.pass(time.Minute)
+		d.nobodyAccused(false)
+		d.process, d.outcome = Process{State: ProcessRunning, PID: 18, StartTime: 9e9, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, OutcomeOK
+		d.pass(30 * time.Second)
+		d.nobodyAccused(false)
+	})
+	t.Run("two_hosts_have_the_address", func(t *testing.T) { // a bridge to containers
+		d := newDatabase(t)
+		d.callee, d.at = Callee{Address: "172.17.0.1:3306", Direct: true}, []string{"172.17.0.1:3306", "data1:3306"}
+		d.pass(2*time.Minute, func(b *Batch) { d.lookAt(b, "data2", "172.17.0.1:3306", "data2:3306") })
+		d.process = gone
+		d.pass(20*time.Second, func(b *Batch) {
+			alive := *d
+			alive.process = Process{State: ProcessRunning, PID: 3, StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+			alive.lookAt(b, "data2", "172.17.0.1:3306", "data2:3306")
+		})
+		d.nobodyAccused(false)
+	})
+	t.Run("another_is_known_by_its_pid", func(t *testing.T) {
+		d := newDatabase(t)
+		shop := NewSource(Source{Service: ServiceID{Name: "shop"}, Instance: "shop-1", Host: "data2"})
+		d.pass(2*time.Minute, func(b *Batch) {
+			d.lookAt(b, "data2", "10.0.0.32:3306", "data2:3306")
+			b.Probes[len(b.Probes)-1].Source = shop
+		})
+		if n := d.e.external("db:3306"); n.host != nil {
+			t.Errorf("it stands on %s, though another has that port", n.host.name)
+		}
+	})
+	t.Run("it_has_moved", func(t *testing.T) {
+		d := newDatabase(t)
+		d.pass(time.Minute)
+		d.host, d.at = "data2", []string{"10.0.0.32:3306", "data2:3306"}
+		d.pass(15 * time.Minute)
+		if n := d.e.external("db:3306"); n.host == nil || n.host.name != "data2" {
+			t.Errorf("it stands on %v, want data2", n.host)
+		}
 	})
 	t.Run("a_public_name", func(t *testing.T) {
 		d := newDatabase(t)

@@ -109,6 +109,7 @@ func (e *Engine) sight(n *entity, w *view) (s sight, ok bool) {
 	if s.broken = w.broken(); s.broken {
 		s.weight = min(count, callsFull/2) // not to connect is rarer than to be late
 	}
+	s.looked = n.lookedAt(e)
 	if s.unacked = w.unacked != 0 && w.unacked >= w.firstBad; s.unacked {
 		s.weight = min(2*count, callsFull/2) // a kernel has tried several times
 	}
@@ -172,13 +173,13 @@ func (e *Engine) standsOn(o *observer) *hostState {
 }
 
 // machinesUp are those of whom a kernel gets no acknowledgement, though something has
-// come from their machines to the engine since: these are up, and would acknowledge
-// what gets there.
+// come from their machines to the engine since, and agents there look at them: these
+// are up, and would acknowledge what gets there.
 func machinesUp(sights []sight) map[*entity]bool {
 	var up map[*entity]bool
 	for i := range sights {
 		s := &sights[i]
-		if !s.unacked || s.target == nil || s.to == nil {
+		if !s.unacked || !s.looked || s.target == nil || s.to == nil {
 			continue
 		}
 		if slices.ContainsFunc(sights, func(o sight) bool {
@@ -191,4 +192,9 @@ func machinesUp(sights []sight) map[*entity]bool {
 		}
 	}
 	return up
+}
+
+// lookedAt says whether an agent on its machine tells of its process now.
+func (n *entity) lookedAt(e *Engine) bool {
+	return slices.ContainsFunc(n.probes, func(ps *probeState) bool { return ps.process != nil && e.current(ps) })
 }

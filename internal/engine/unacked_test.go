@@ -39,8 +39,8 @@ func (w *wired) pass(d time.Duration) {
 		b.Observers = append(b.Observers, ObserverBeat{Stamp: stamp, Interval: 2 * time.Second, Host: "app1"})
 		stamp.Seq++
 		w.obsSeq++
-		b.Probes = append(b.Probes, Probe{Stamp: stamp, Target: "tcp://10.0.0.31:3306", Outcome: w.acked, Interval: 2 * time.Second,
-			Host: "app1", Addresses: []string{"10.0.0.31:3306"}, Direct: true})
+		b.Probes = append(b.Probes, Probe{Stamp: stamp, Target: "connections:10.0.0.31:3306", Outcome: w.acked, Interval: 2 * time.Second,
+			Passive: true, Host: "app1", Addresses: []string{"10.0.0.31:3306"}, Direct: true})
 	})
 }
 
@@ -89,8 +89,8 @@ func TestWhatIsNotAcknowledgedTellsACutFromAHang(t *testing.T) {
 		before := len(w.e.reg.byKey)
 		w.tell(2*time.Second, 10*time.Second, func(b *Batch) {
 			stamp := w.stamp()
-			b.Probes = append(b.Probes, Probe{Stamp: stamp, Target: "tcp://192.0.2.7:443", Outcome: OutcomeUnacknowledged, Interval: 2 * time.Second,
-				Host: "app1", Addresses: []string{"192.0.2.7:443"}, Direct: true})
+			b.Probes = append(b.Probes, Probe{Stamp: stamp, Target: "connections:192.0.2.7:443", Outcome: OutcomeUnacknowledged, Interval: 2 * time.Second,
+				Passive: true, Host: "app1", Addresses: []string{"192.0.2.7:443"}, Direct: true})
 		})
 		if now := len(w.e.reg.byKey); now != before {
 			t.Errorf("%d are known, before %d", now, before)

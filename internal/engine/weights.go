@@ -109,6 +109,7 @@ const (
 	evProgress
 	evProbeOK
 	evPortOpen
+	evAcknowledged
 	evProbeRefused
 	evProbeTimeout
 	evUnacknowledged
@@ -224,8 +225,9 @@ var weights = [numEvidence]row{
 	evProgress:       {groupGood, 0, false, dB{pl: -8, de: -14, ha: -16, nl: -6, pa: -4, su: -2}},
 	// Many a health check answers by itself while no request does, and the kernel
 	// accepts for anybody.
-	evProbeOK:  {groupGood, 0, false, dB{pl: -12, de: -12, ha: -4, nl: -12, pa: -6, su: -2}},
-	evPortOpen: {groupGood, 0, false, dB{pl: -12, de: -12, nl: -12, pa: -6, su: -2}},
+	evProbeOK:      {groupGood, 0, false, dB{pl: -12, de: -12, ha: -4, nl: -12, pa: -6, su: -2}},
+	evPortOpen:     {groupGood, 0, false, dB{pl: -12, de: -12, nl: -12, pa: -6, su: -2}},
+	evAcknowledged: {groupGood, 0, false, dB{pa: -8}},
 
 	evProbeRefused: {groupProbe, 0, false, dB{pl: 6, de: 12, ha: -6, nl: 10, pa: -10, ex: 1, ob: -5, su: -10}},
 	evProbeTimeout: {groupProbe, 0, false, dB{pl: 2, de: 6, ha: 2, nl: -4, pa: 9, ex: 5, ob: 2, su: -6}},

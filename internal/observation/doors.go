@@ -37,13 +37,17 @@ func (sc *scratch) door() {
 	sc.tellDoor(v.local, v.localPort)
 	sc.tellDoor(v.server, v.serverPort)
 	sc.tellDoor(v.oldHost, 0)
-	sc.tellPort(max(v.localPort, v.serverPort))
+	port := v.localPort
+	if port <= 0 && (literal(v.server) || sc.src != nil && strings.EqualFold(v.server, sc.src.Host)) {
+		port = v.serverPort // else it is that of whom the client named, such as a proxy
+	}
+	sc.tellPort(port)
 }
 
 // tellPort tells the port at which the server of the current resource was called on
-// its host, as far as its span tells one: many name only what their client named.
+// its host. A pod's ports are not its node's.
 func (sc *scratch) tellPort(port int32) {
-	if port <= 0 || port > 65535 || sc.src == nil || sc.src.Key == 0 || sc.src.Host == "" {
+	if port <= 0 || port > 65535 || sc.src == nil || sc.src.Key == 0 || sc.src.Host == "" || sc.src.PodUID != "" {
 		return
 	}
 	if !sc.doorIsTold(mix(sc.src.Key, uint64(port))) {

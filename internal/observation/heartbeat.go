@@ -133,12 +133,13 @@ func (p *pulse) putProbe(who *sourceID, b *engine.Batch) {
 	if src != nil && src.Key == 0 {
 		src = nil // the host that the probe ran on, not whom it is about
 	}
-	switch {
-	case src != nil || who.name != "":
-	case p.hasProcess:
+	if target, ok := strings.CutPrefix(q.Target, connectionsTo); ok {
+		if src != nil || !p.peer(who, target) {
+			p.x.skips.add(skipNobody)
+			return
+		}
+	} else if src == nil && p.hasProcess {
 		src = p.server(who)
-	case own(who.host) != "":
-		p.peer(who)
 	}
 	q.Stamp, q.Source, q.Interval, q.Digest = p.stamp, src, p.beat.Interval, p.beat.Digest
 	process := strings.HasPrefix(q.Target, processTarget)
@@ -156,7 +157,7 @@ func (p *pulse) putProbe(who *sourceID, b *engine.Batch) {
 		p.x.skips.add(skipWord)
 		return
 	}
-	q.Direct = process || src != nil && src.Instance != "" || directTarget(q.Target)
+	q.Direct = q.Direct || process || src != nil && src.Instance != "" || directTarget(q.Target)
 	b.Probes = append(b.Probes, *q)
 }
 

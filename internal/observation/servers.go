@@ -12,14 +12,9 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine"
 )
 
-// server is who a process of a host is, by its pid; if nobody has told that, it is
-// known by where it takes connections, and nil is returned.
+// server is who a process of a host is, by its pid; nil if nobody has told that. Then
+// it is known by where it takes connections.
 func (p *pulse) server(who *sourceID) *engine.Source {
-	id := *who
-	id.pid = strconv.FormatInt(p.process.PID, 10)
-	if src := p.x.inProcess(&id); src != nil {
-		return src
-	}
 	p.probe.Host = own(who.host)
 	for _, told := range p.addresses {
 		host, port, ok := splitPort(told)
@@ -37,7 +32,9 @@ func (p *pulse) server(who *sourceID) *engine.Source {
 			}
 		}
 	}
-	return nil
+	id := *who
+	id.pid = strconv.FormatInt(p.process.PID, 10)
+	return p.x.inProcess(&id)
 }
 
 // maxAddresses is how many addresses of one process are read.
@@ -61,16 +58,19 @@ func (p *pulse) strings(v pcommon.Value) []string {
 	return out
 }
 
+// connectionsTo begins the target of a look at connections.
+const connectionsTo = "connections:"
+
 // peer is whom others on an agent's host have opened connections to, as the kernel
-// tells it.
-func (p *pulse) peer(who *sourceID) {
-	host, port, _ := hostOfURL(p.probe.Target)
-	address, ip := canonical(host, port, 0, "")
-	if !ip || port == 0 {
-		return
+// tells it; false if the target is none.
+func (p *pulse) peer(who *sourceID, target string) bool {
+	address, ip := canonical(target, 0, 0, "")
+	if _, _, ok := splitPort(address); !ok || !ip || own(who.host) == "" {
+		return false
 	}
-	p.probe.Host, p.probe.Addresses = own(who.host), []string{address}
+	p.probe.Passive, p.probe.Direct, p.probe.Host, p.probe.Addresses = true, true, own(who.host), []string{address}
 	if p.probe.Outcome == engine.OutcomeTimeout {
 		p.probe.Outcome = engine.OutcomeConnectTimeout // it is of those that are being opened
 	}
+	return true
 }

@@ -79,17 +79,21 @@ func TestWhatTheKernelTellsOfConnectionsIsNoProbe(t *testing.T) {
 		require.Len(t, b.Probes, 1)
 		return b.Probes[0]
 	}
-	p := told("tcp://10.0.0.31:3306", "unacknowledged")
+	p := told("connections:10.0.0.31:3306", "unacknowledged")
 	assert.Equal(t, engine.OutcomeUnacknowledged, p.Outcome)
-	assert.Equal(t, engine.OutcomeConnectTimeout, told("tcp://10.0.0.31:3306", "timeout").Outcome)
+	assert.Equal(t, engine.OutcomeConnectTimeout, told("connections:10.0.0.31:3306", "timeout").Outcome)
 	assert.Equal(t, "app1", p.Host)
 	assert.Equal(t, []string{"10.0.0.31:3306"}, p.Addresses)
+	assert.True(t, p.Passive)
 	assert.True(t, p.Direct)
-	assert.Equal(t, engine.OutcomeOK, told("tcp://[fd00::31]:3306", "ok").Outcome)
-	assert.Empty(t, told("tcp://db:3306", "timeout").Host, "it is of addresses")
+	assert.Equal(t, []string{"[fd00::31]:3306"}, told("connections:[fd00::31]:3306", "ok").Addresses)
 
-	b := seen(t, New(Settings{}), attrs{"service.name": "db", "host.name": "app1"}, attrs{
-		contract.HeartbeatObserver: "app1", contract.HeartbeatTarget: "tcp://10.0.0.31:3306", contract.HeartbeatOutcome: "timeout"})
-	assert.Equal(t, engine.OutcomeTimeout, b.Probes[0].Outcome, "a target that the user named")
-	assert.Empty(t, b.Probes[0].Host)
+	probe := told("tcp://10.0.0.31:3306", "timeout")
+	assert.Equal(t, engine.OutcomeTimeout, probe.Outcome, "a target that the user named")
+	assert.False(t, probe.Passive)
+	for _, target := range []string{"connections:db:3306", "connections:10.0.0.31", "connections:"} {
+		b := seen(t, New(Settings{}), attrs{"host.name": "app1"}, attrs{
+			contract.HeartbeatObserver: "app1", contract.HeartbeatTarget: target, contract.HeartbeatOutcome: "ok"})
+		assert.Empty(t, b.Probes, target)
+	}
 }

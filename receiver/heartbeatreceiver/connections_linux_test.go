@@ -46,7 +46,7 @@ func TestLocalConnectionsBecomeRecords(t *testing.T) {
 	var s seen
 	require.Eventually(t, func() bool {
 		for _, s = range flatten(g.logs.AllLogs()) {
-			if s.attrs[contract.HeartbeatTarget] == "tcp://192.0.2.9:5432" {
+			if s.attrs[contract.HeartbeatTarget] == "connections:192.0.2.9:5432" {
 				return true
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 const (
@@ -16,11 +17,24 @@ const (
 	maxHostAddresses = 4  // that stand for a wildcard
 )
 
+// within are the beginnings of the names of interfaces whose addresses are the same
+// on other hosts, or are those of a balancer: bridges to containers, loopback, dummies.
+var within = []string{"lo", "docker", "br-", "virbr", "cni", "kube-ipvs", "dummy"}
+
 // hostAddresses are those at which others may reach this host, IPv4 first.
 func hostAddresses() []netip.Addr {
-	list, err := net.InterfaceAddrs()
+	interfaces, err := net.Interfaces()
 	if err != nil {
 		return nil
+	}
+	var list []net.Addr
+	for i := range interfaces {
+		if slices.ContainsFunc(within, func(p string) bool { return strings.HasPrefix(interfaces[i].Name, p) }) {
+			continue
+		}
+		if addresses, err := interfaces[i].Addrs(); err == nil {
+			list = append(list, addresses...)
+		}
 	}
 	var all []netip.Addr
 	for _, a := range list {
@@ -37,7 +51,7 @@ func hostAddresses() []netip.Addr {
 	return all
 }
 
-// reach lists where connections to sockets bound like that come from, as ip:port:
+// reach lists where sockets bound like that take connections, as ip:port:
 // the address itself, or for a wildcard some of the host's and loopback. The
 // lowest ports come first where there are too many. ofIPv4 are the ports at which
 // some socket takes all of IPv4, so that a wildcard of IPv6 cannot.

@@ -51,6 +51,8 @@ const (
 	silence      = 1500 * time.Millisecond // sending again three times takes 1.4 s at least
 	silenceOfSYN = 1300 * time.Millisecond // the second goes out after 1 s
 
+	// longIdle: who translates addresses forgets a connection that is idle for longer.
+	longIdle = 2 * time.Minute
 	// recent is how old a packet may be that shows that the way is open: a bit more
 	// than the usual interval, so that each is recent at one look.
 	recent = 2500 * time.Millisecond
@@ -82,7 +84,7 @@ func (c *Connections) Look() []Peer {
 	var seen []Peer
 	for _, p := range c.choose(group(all)) {
 		if result, interval := p.result(), c.due(p); interval > 0 {
-			seen = append(seen, Peer{Target: "tcp://" + p.at.String(), Interval: interval, Result: result})
+			seen = append(seen, Peer{Target: "connections:" + p.at.String(), Interval: interval, Result: result})
 		}
 	}
 	// Of whom nothing was told for that long is told as one that is new.
@@ -180,7 +182,7 @@ func group(all []tcpSocket) []*peer {
 		p.connections++
 		if s.stuck() {
 			stuck = append(stuck, s)
-		} else if s.state != stateSynSent {
+		} else if s.state != stateSynSent && s.state != stateCloseWait { // what came last there is that the server went
 			p.stands, p.heard = true, min(p.heard, s.heard)
 		}
 	}
@@ -199,6 +201,11 @@ func (s *tcpSocket) stuck() bool {
 	return s.retransmits >= lostInRow && s.unacked > 0 && s.waited >= silence
 }
 
+// unsure says whether s may be stuck by itself: the server's queue of connections was
+// full when it was opened, so that nothing on it was ever acknowledged, or it was
+// idle for so long that somebody on the way forgot it.
+func (s *tcpSocket) unsure() bool { return s.fresh || s.acked-s.waited > longIdle }
+
 // misses counts s, which is stuck, unless a packet came on another connection
 // since: then the way is open, and what s lacks is its own, such as a firewall or a
 // translator of addresses on the way that forgot it.
@@ -207,7 +214,7 @@ func (p *peer) misses(s *tcpSocket) {
 		return
 	}
 	switch {
-	case s.state != stateSynSent:
+	case s.state != stateSynSent && !s.unsure():
 		p.lost.add(s.waited)
 	case !p.stands: // else the server may have no room for new ones, because it hangs
 		p.syns.add(s.waited)

@@ -19,7 +19,7 @@ import (
 
 const (
 	aPeer    = "10.0.0.2:5432"
-	aTarget  = "tcp://" + aPeer
+	aTarget  = "connections:" + aPeer
 	ownPort  = 40000 // of connections that were opened here
 	ms       = time.Millisecond
 	interval = 2 * time.Second
@@ -91,6 +91,15 @@ func (f *fakeTable) lookAt(all ...tcpSocket) []string {
 	return told
 }
 
+// fresh is a connection on which nothing was acknowledged yet, and idle one on which
+// nothing was sent for long before.
+func fresh(s tcpSocket) tcpSocket { s.fresh = true; return s }
+
+func idle(s tcpSocket, d time.Duration) tcpSocket {
+	s.acked, s.heard = s.waited+d, s.waited+d
+	return s
+}
+
 func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 	listens := tcpSocket{localPort: 8080, state: stateListen}
 	for name, tt := range map[string]struct {
@@ -131,9 +140,20 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 			[]tcpSocket{unanswered(aPeer, 8, minute), unanswered(aPeer, 4, 4200*ms), socketTo(aPeer, 10*time.Second)},
 			"unacknowledged: 1 connection to it gets no acknowledgement for 4.2 s",
 		},
-		"opens":           {[]tcpSocket{opening(aPeer, 0, 900*ms)}, ""},
-		"one_syn_is_lost": {[]tcpSocket{opening(aPeer, 1, 1010*ms)}, ""},
-		"two_are_lost":    {[]tcpSocket{opening(aPeer, 1, 1500*ms)}, "timeout: 1 new connection to it gets no answer for 1.5 s"},
+		"its_server_had_no_room_for_it": { // a full queue drops what comes on connections that it never took
+			[]tcpSocket{fresh(unanswered(aPeer, 4, 4200*ms)), socketTo(aPeer, minute)}, "",
+		},
+		"somebody_on_the_way_forgot_it": {
+			[]tcpSocket{idle(unanswered(aPeer, 4, 4200*ms), 10*time.Minute), socketTo(aPeer, minute)}, "",
+		},
+		"it_was_idle_and_a_new_one_is_lost_too": {
+			[]tcpSocket{idle(unanswered(aPeer, 4, 4200*ms), 10*time.Minute), opening(aPeer, 2, 3500*ms)},
+			"timeout: 2 new connections to it get no answer for 4.2 s",
+		},
+		"the_server_went_just_now": {[]tcpSocket{in(stateCloseWait, socketTo(aPeer, 300*ms))}, ""},
+		"opens":                    {[]tcpSocket{opening(aPeer, 0, 900*ms)}, ""},
+		"one_syn_is_lost":          {[]tcpSocket{opening(aPeer, 1, 1010*ms)}, ""},
+		"two_are_lost":             {[]tcpSocket{opening(aPeer, 1, 1500*ms)}, "timeout: 1 new connection to it gets no answer for 1.5 s"},
 		"many_are_lost": {
 			[]tcpSocket{opening(aPeer, 1, 1500*ms), opening(aPeer, 2, 3500*ms)},
 			"timeout: 2 new connections to it get no answer for 3.5 s",
@@ -159,7 +179,7 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 
 func TestPeersOfIPv6AreNamedByTheirAddress(t *testing.T) {
 	f := newFakeTable(t, 64)
-	assert.Equal(t, []string{"tcp://[2001:db8::2]:80 ok"}, f.lookAt(socketTo("[2001:db8::2]:80", 0)))
+	assert.Equal(t, []string{"connections:[2001:db8::2]:80 ok"}, f.lookAt(socketTo("[2001:db8::2]:80", 0)))
 }
 
 func TestWhenAPeerIsToldOf(t *testing.T) {
@@ -212,8 +232,8 @@ func TestPeersBeyondTheLimitAreLeftOut(t *testing.T) {
 	alike := socketTo("10.0.0.0:80", 0)
 	all = append(all, few, alike, alike, alike, alike, alike, alike, alike, alike, alike, alike)
 	want := []string{
-		"tcp://10.0.1.1:80 unacknowledged: 1 connection to it gets no acknowledgement for 2.0 s",
-		"tcp://10.0.0.0:80 ok", "tcp://10.0.0.1:80 ok",
+		"connections:10.0.1.1:80 unacknowledged: 1 connection to it gets no acknowledgement for 2.0 s",
+		"connections:10.0.0.0:80 ok", "connections:10.0.0.1:80 ok",
 	}
 	assert.Equal(t, want, f.lookAt(all...), "silent ones first, then the busiest")
 	slices.Reverse(all)
@@ -223,7 +243,7 @@ func TestPeersBeyondTheLimitAreLeftOut(t *testing.T) {
 			all[i] = socketTo("10.0.1.1:80", 0)
 		}
 	}
-	assert.Equal(t, []string{"tcp://10.0.1.1:80 ok"}, f.lookAt(all...), "who is well again is not left out")
+	assert.Equal(t, []string{"connections:10.0.1.1:80 ok"}, f.lookAt(all...), "who is well again is not left out")
 	for range 20 {
 		f.lookAt(all...)
 	}

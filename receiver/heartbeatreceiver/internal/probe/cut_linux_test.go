@@ -198,7 +198,7 @@ func TestCutIsToldFromHang(t *testing.T) {
 	server := w.server(9001)
 	w.talk(9001, 1)
 	l := w.looker(100 * time.Millisecond)
-	target := "tcp://" + w.farIP + ":9001"
+	target := "connections:" + w.farIP + ":9001"
 	l.within(time.Second, target, contract.OutcomeOK)
 
 	t.Run("cut", func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestCutIsToldFromHang(t *testing.T) {
 	})
 	t.Run("cut_before_it_connects", func(t *testing.T) {
 		w.cut()
-		target := "tcp://" + w.farIP + ":9002"
+		target := "connections:" + w.farIP + ":9002"
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -224,7 +224,7 @@ func TestCutIsToldFromHang(t *testing.T) {
 		assert.Contains(t, l.look()[target].Result.Message, "1 new connection to it gets no answer")
 		w.heal()
 		<-ended
-		l.within(10*time.Second, "tcp://"+w.farIP+":9001", contract.OutcomeOK)
+		l.within(10*time.Second, "connections:"+w.farIP+":9001", contract.OutcomeOK)
 	})
 	t.Run("stopped_server", func(t *testing.T) {
 		w.talk(9001, 1<<20) // more than it has room for

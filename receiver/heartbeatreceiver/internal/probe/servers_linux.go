@@ -240,7 +240,7 @@ func (f *server) sharesPort(p listening) bool {
 }
 
 // hasSibling says whether p shares an address with one that is followed and
-// listens, which sockets can that are told to (SO_REUSEPORT): they are one
+// listens, as sockets with SO_REUSEPORT may: they are one
 // server, and its oldest process counts.
 func (s *Servers) hasSibling(p listening) bool {
 	return slices.ContainsFunc(s.followed, func(f *server) bool {

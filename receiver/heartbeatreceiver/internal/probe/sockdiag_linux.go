@@ -23,6 +23,7 @@ type tcpSocket struct {
 	state       uint8
 	retransmits uint8 // in a row, without an answer that got anything further
 	unacked     uint32
+	fresh       bool // nothing that it sent was ever acknowledged but that it opens
 	// waited is for how long what it sent has been without an answer, at least.
 	waited time.Duration
 	// acked is how long ago an acknowledgement came, heard that or data.
@@ -227,7 +228,7 @@ func untilRetransmit(row []byte) time.Duration {
 
 // putInfo reads a tcp_info.
 func (c *tcpSocket) putInfo(info []byte, untilNext time.Duration) {
-	const retransmits, backoff, timeout, unacked, dataReceived, ackReceived = 2, 4, 8, 24, 52, 56
+	const retransmits, backoff, timeout, unacked, dataReceived, ackReceived, bytesAcked = 2, 4, 8, 24, 52, 56, 120
 	native := binary.NativeEndian
 	millis := func(at int) time.Duration { return time.Duration(native.Uint32(info[at:])) * time.Millisecond }
 	c.retransmits = info[retransmits]
@@ -237,6 +238,9 @@ func (c *tcpSocket) putInfo(info []byte, untilNext time.Duration) {
 	if c.state == stateSynSent {
 		c.acked, c.heard = never, never // the kernel has no times for these yet
 		return
+	}
+	if len(info) >= bytesAcked+8 {
+		c.fresh = native.Uint64(info[bytesAcked:]) <= 1 // the SYN counts as one
 	}
 	c.acked = millis(ackReceived)
 	c.heard = min(c.acked, millis(dataReceived))

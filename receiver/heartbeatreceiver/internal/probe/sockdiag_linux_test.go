@@ -34,6 +34,7 @@ type row struct {
 	expires                    uint32 // ms
 	retransmits, backoff       byte
 	probes                     byte
+	fresh                      bool
 	rto                        uint32 // µs
 	unacked, lastData, lastAck uint32 // packets, ms, ms
 	infoLength, before         int    // of tcp_info; bytes of an attribute before it
@@ -71,6 +72,9 @@ func (r row) message(seq uint32) []byte {
 	native.PutUint32(info[24:], r.unacked)
 	native.PutUint32(info[52:], r.lastData)
 	native.PutUint32(info[56:], r.lastAck)
+	if !r.fresh {
+		native.PutUint64(info[120:], 1000)
+	}
 	if r.before > 0 {
 		b = append(b, attribute(5, make([]byte, r.before))...)
 	}
@@ -131,7 +135,8 @@ func TestSocketsOfAnAnswer(t *testing.T) {
 		"an_answer_came_in_between": {func(r *row) { r.lastAck = 1000 }, func(s *tcpSocket) {
 			s.waited, s.acked = time.Second, time.Second
 		}},
-		"does_not_wait_for_an_answer": {func(r *row) { r.timer = 2 }, func(s *tcpSocket) { s.waited = 1400 * time.Millisecond }},
+		"does_not_wait_for_an_answer":   {func(r *row) { r.timer = 2 }, func(s *tcpSocket) { s.waited = 1400 * time.Millisecond }},
+		"nothing_was_ever_acknowledged": {func(r *row) { r.fresh = true }, func(s *tcpSocket) { s.fresh = true }},
 		"asks_in_vain_for_room": {func(r *row) {
 			r.timer, r.retransmits, r.probes, r.backoff, r.rto, r.unacked, r.lastAck = 4, 0, 4, 4, 204_000, 0, 4568
 		}, func(s *tcpSocket) {
