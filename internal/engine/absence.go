@@ -14,6 +14,7 @@ type absence struct {
 	lasted       time.Duration // 0: there is none
 	back         Time          // engine time of the first beat after it
 	clock        time.Duration // the observer's, before
+	seq          uint64        // its count then
 	starts, naps int           // then
 }
 
@@ -23,19 +24,26 @@ const backFor = 30 * time.Second
 // wasAway notes that o, of which something comes now, was away for long.
 func (o *observer) wasAway(now Time) {
 	if away := now.Sub(o.seen); o.ownBeat && away > observerSilence*o.interval+time.Second {
-		o.absence = absence{lasted: away, back: now, clock: o.clock, starts: o.starts, naps: o.naps}
+		o.absence = absence{lasted: away, back: now, clock: o.clock, seq: o.seq, starts: o.starts, naps: o.naps}
 	}
 }
 
-// observerBack finds out how o comes back from an absence: the beats of that time
-// come first, if it kept them.
-func (e *Engine) observerBack(o *observer) {
+// observerBack finds out by an own beat how o comes back from an absence: the beats of
+// that time come first, if it kept them. One that slept is late, or has not counted on.
+func (e *Engine) observerBack(o *observer, b *ObserverBeat) {
 	a := &o.absence
+	if a.lasted == 0 {
+		return
+	}
+	went := o.clock - a.clock
+	counted := b.Seq == 0 || a.seq == 0 || float64(o.seq-a.seq) >= float64(went)/float64(o.interval)/2
 	switch {
-	case a.lasted == 0:
 	case o.starts != a.starts || o.naps != a.naps || e.now.Sub(a.back) > backFor:
 		*a = absence{}
-	case o.clock-a.clock >= a.lasted/2:
+	case b.Late >= o.interval/2 || !counted:
+		o.slept(0)
+		*a = absence{}
+	case went >= a.lasted/2:
 		e.countedOn(e.host(o.host), fmt.Sprintf("the observer on %s came back after %s and had counted on", o.host, inWords(a.lasted)))
 		*a = absence{}
 	}

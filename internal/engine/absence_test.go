@@ -16,6 +16,7 @@ type tier struct {
 	seq     uint64
 	asked   bool // the callers are
 	refused bool // they are by the servers
+	stood   bool // the agent did
 }
 
 func newTier(t *testing.T) *tier {
@@ -26,6 +27,11 @@ func newTier(t *testing.T) *tier {
 
 // seconds lets time pass in which the agent is heard or not, and counts on or not.
 func (c *tier) seconds(n int, heard, counts bool) {
+	late := time.Duration(0)
+	if heard && c.stood {
+		late = 20 * time.Second
+	}
+	c.stood = !counts
 	c.tell(time.Second, time.Duration(n)*time.Second, func(b *Batch) {
 		if counts {
 			c.uptime += time.Second
@@ -33,7 +39,8 @@ func (c *tier) seconds(n int, heard, counts bool) {
 		}
 		stamp := Stamp{Observer: "data1", At: c.now, Uptime: c.uptime, Seq: c.seq}
 		if heard {
-			b.Observers = append(b.Observers, ObserverBeat{Stamp: stamp, Interval: time.Second, Host: "data1"})
+			b.Observers = append(b.Observers, ObserverBeat{Stamp: stamp, Interval: time.Second, Late: late, Host: "data1"})
+			late = 0
 		}
 		for i, caller := range [2]string{"orders", "billing"} {
 			src := NewSource(Source{Service: ServiceID{Name: caller}, Instance: caller + "-1", Host: caller + "-host"})
@@ -88,6 +95,8 @@ func TestSilentAgentAloneIsNoCut(t *testing.T) {
 	t.Run("it_stands_still_and_goes_on", func(t *testing.T) {
 		c := newTier(t)
 		c.seconds(25, false, false)
+		c.uptime += 25 * time.Second // its clock does not stand still
+		c.seq += 20                  // and what it made since overtook its own beat
 		c.seconds(10, true, true)
 		for _, ev := range c.events {
 			if ev.Verdict != nil && ev.Verdict.Class == ClassPartition {

@@ -70,8 +70,8 @@ const doubtedFor = time.Minute
 func (o *observer) health() float64 { return 1 / float64(1+o.misses) }
 
 // at places a stamp on the observer's awake clock and moves the clock on. A
-// jump much longer than its own interval means that it slept, unless it counted on
-// and its records were lost; an uptime that falls while its wall clock rises, that
+// jump much longer than its own interval means that it slept, or after an absence
+// that its records were lost; an uptime that falls while its wall clock rises, that
 // it was started anew.
 func (o *observer) at(st *Stamp, now Time) time.Duration {
 	o.wasAway(now)
@@ -89,8 +89,12 @@ func (o *observer) at(st *Stamp, now Time) time.Duration {
 		o.backSince = 0
 	}
 	if step := t - o.clock; step > 0 {
-		if o.ownBeat && step > 2*o.interval+time.Second && !o.counted(st.Seq, step) {
-			o.slept(step - o.interval)
+		if o.ownBeat && step > 2*o.interval+time.Second {
+			if o.absence.lasted >= step/2 {
+				o.paused += step - o.interval // it may have been awake: what it saw meanwhile is lost
+			} else {
+				o.slept(step - o.interval)
+			}
 			o.clock = t
 			o.wokeAt = o.awake()
 		}
@@ -99,12 +103,6 @@ func (o *observer) at(st *Stamp, now Time) time.Duration {
 	o.wall, o.seq = max(o.wall, st.At), max(o.seq, st.Seq)
 	o.seen = max(o.seen, now)
 	return t - o.paused
-}
-
-// counted says whether o, which was away, made most of the records that it makes in
-// a time, up to one with a count.
-func (o *observer) counted(seq uint64, step time.Duration) bool {
-	return o.absence.lasted >= step/2 && o.seq != 0 && seq > o.seq && float64(seq-o.seq) >= float64(step)/float64(o.interval)/2
 }
 
 // goesOn says whether a clock that lies behind what was told once goes on as time
@@ -236,7 +234,7 @@ func (e *Engine) observerBeat(b *ObserverBeat) {
 	if h := e.host(o.host); h != nil {
 		h.observer = o
 	}
-	e.observerBack(o)
+	e.observerBack(o, b)
 	switch {
 	case o.naps > naps:
 		e.degrade(o, fmt.Sprintf("observer %s slept for %s; silences that it saw do not count", o.id, inWords(o.paused-paused)))
