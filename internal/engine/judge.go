@@ -97,6 +97,9 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 		if first == ClassExhaustion && !p.harms() && !p.proof() {
 			return ClassNone
 		}
+		if first == ClassExhaustion && n.verdict != nil && n.verdict.Class == ClassCrash && p.stopped && !p.limits() {
+			return ClassCrash // all that waited for it comes at once
+		}
 		return first
 	case n.verdict != nil && n.verdict.Class != ClassUnknown:
 		return n.verdict.Class // until another is known, or it is over

@@ -342,6 +342,7 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 				p.startedBy(ps.first)
 			}
 		case ProcessStopped:
+			p.stopped = true
 			p.blame(evProcessStopped, 1, e.now, fmt.Sprintf("process %s is stopped by a signal", ps.processName()))
 			p.startedBy(ps.first)
 		case ProcessRunning:

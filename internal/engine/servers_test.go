@@ -259,3 +259,50 @@ func TestOnlyALongWaitForAProcessorExplainsSlowness(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatWaitedForOneThatWasStoppedIsNoOverload(t *testing.T) {
+	d := newDatabase(t)
+	billing := NewSource(Source{Service: ServiceID{Name: "billing"}, Instance: "billing-1", Host: "data1"})
+	d.callee = Callee{Address: "10.0.0.31:8080", Direct: true}
+	second := func(ok, late, lost int) {
+		d.tell(time.Second, time.Second, func(b *Batch) {
+			d.look(b)
+			b.Probes[0].Source = billing
+			first := b.Arrived.Add(-time.Second)
+			d.hopID++
+			b.Hops = append(b.Hops, Hop{Span: d.hopID, Source: d.caller, Callee: d.callee, Duration: time.Millisecond, At: b.Arrived},
+				Hop{Span: d.hopID, Server: true, Source: billing, Duration: time.Millisecond, At: b.Arrived})
+			if ok > 0 {
+				b.Served = append(b.Served, Served{Source: billing, OK: ok, Coded: ok, Slow: late, Last: b.Arrived})
+				b.Calls = append(b.Calls, Calls{Caller: d.caller, Callee: d.callee, Outcome: OutcomeOK, Count: ok, Slow: late, First: first, Started: first, Last: b.Arrived, Done: first})
+			}
+			if lost > 0 {
+				b.Calls = append(b.Calls, Calls{Caller: d.caller, Callee: d.callee, Outcome: OutcomeTimeout, Count: lost, First: first, Started: first, Last: b.Arrived, Done: first})
+			}
+			if late > 0 {
+				b.Levels = append(b.Levels, Level{Source: &Source{Host: "data1"}, Kind: LevelCPU, Share: 1, At: b.Arrived})
+			}
+		})
+	}
+	for range 240 {
+		second(5, 0, 0)
+	}
+	d.process.State = ProcessStopped
+	for range 20 {
+		second(0, 0, 5)
+	}
+	d.process.State = ProcessRunning
+	for range 8 {
+		second(40, 30, 10)
+	}
+	for range 30 {
+		second(5, 0, 0)
+	}
+	said := d.verdicts()
+	if len(said) == 0 || !strings.Contains(said[0], "crash/hang") {
+		t.Fatalf("said %v, want a hang", said)
+	}
+	if all := fmt.Sprint(said); strings.Contains(all, "exhaustion") {
+		t.Errorf("said %s", all)
+	}
+}
