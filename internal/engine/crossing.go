@@ -26,7 +26,7 @@ const (
 	netEnough = 8     // calls before the usual is known
 	netMemory = 32    // calls that the usual remembers
 	netFar    = 5     // spreads from which on it is far longer …
-	netLeast  = 0.015 // … but by no less than so many s
+	netLeast  = 0.040 // … but by no less than so many s: a machine that is busy takes as long to get to it
 )
 
 // add notes how long one call spent on the way.

@@ -79,6 +79,38 @@ func TestSlowWaysAreToldByWhatCallsSpendOnThem(t *testing.T) {
 	}
 }
 
+func TestSlowZoneIsNoneWhoseMachinesHaveNoBreath(t *testing.T) {
+	for name, busy := range map[string]bool{"its machines are idle": false, "its machines are busy": true} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(60 * time.Second)
+			z.wire = func(from, to *zoned) time.Duration {
+				if (from.at.zone == "zone-a") != (to.at.zone == "zone-a") {
+					return 120 * time.Millisecond
+				}
+				return time.Millisecond
+			}
+			for range 20 {
+				if busy {
+					b := &Batch{Arrived: z.now}
+					for name, h := range z.e.hosts {
+						if h.zone == "zone-a" {
+							b.Levels = append(b.Levels, Level{Source: &Source{Host: name}, Kind: LevelCPU, Share: 1, At: z.now})
+						}
+					}
+					z.e.Observe(b)
+				}
+				z.run(time.Second)
+			}
+			if busy {
+				z.expect(t, ClassNone)
+				return
+			}
+			z.expect(t, ClassPartition, "zone zone-a")
+		})
+	}
+}
+
 func TestOneWayCutIsNamedFromWhereToWhereNothingGets(t *testing.T) {
 	z := newZones()
 	z.run(60 * time.Second)

@@ -150,7 +150,7 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 		if f.sure < surelyCut || f.paths < 2 || f.near.entity != nil || f.far.entity != nil || f.far.anywhere() && f.near.zone == "" {
 			continue
 		}
-		if f.far.anywhere() && f.share < slowShares {
+		if f.far.anywhere() && (f.share < slowShares || e.outOfBreath(f.near.zone)) {
 			continue
 		}
 		found = append(found, f)
@@ -162,6 +162,22 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 		f.narrow(sights)
 		e.believe(f, true)
 	}
+}
+
+// outOfBreath says whether most machines of a zone that tell have no processor to
+// spare: they get late to what comes to them.
+func (e *Engine) outOfBreath(zone string) bool {
+	short, all := 0, 0
+	for _, h := range e.hosts {
+		if h.zone != zone || h.levels == nil || h.levels[LevelCPU].at == 0 {
+			continue
+		}
+		all++
+		if h.levels.short(LevelCPU, e.now) {
+			short++
+		}
+	}
+	return 2*short > all
 }
 
 // coverAll says whether every way from one zone to another is one of those that the
