@@ -42,6 +42,7 @@ type stream struct {
 	token   uint64  // incarnation at the latest sign
 	seq     uint64  // sender's own count at the latest sign
 	replays replays // replay.go
+	came    uint64  // replay.go: which of the latest 64 counts did, the newest lowest
 	voice   voice   // ownword.go
 	clock   clockState
 	dueAt   Time // of a scheduled check

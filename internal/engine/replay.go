@@ -44,13 +44,14 @@ func (e *Engine) repeated(s *stream, b *Beat) bool {
 	r := &s.replays
 	if b.Seq == 0 || s.seq == 0 || b.Incarnation == 0 || b.Incarnation != s.token {
 		falls, last := r.falls, r.last
-		*r = replays{}
+		*r, s.came = replays{}, 1
 		if b.Incarnation == 0 && s.token == 0 && b.Seq != 0 {
 			e.fell(s, b, falls, last)
 		}
 		return false
 	}
 	if b.Seq > s.seq {
+		s.came = s.came<<min(b.Seq-s.seq, 64) | 1
 		between := r.since
 		if b.Seq == r.seq+1 {
 			between = 0 // it counted on from there: its sender began anew
@@ -67,7 +68,11 @@ func (e *Engine) repeated(s *stream, b *Beat) bool {
 		*r = replays{}
 	}
 	behind := s.seq - b.Seq
-	again := behind >= replayedBehind && float64(behind)*float64(s.gaps.interval) >= float64(retriedFor)
+	before := behind >= 64 || s.came>>behind&1 == 1
+	if !before {
+		s.came |= 1 << behind // it was overtaken, such as by those that waited with it for an observer that slept
+	}
+	again := before && behind >= replayedBehind && float64(behind)*float64(s.gaps.interval) >= float64(retriedFor)
 	if again {
 		r.since++
 	}
@@ -79,7 +84,7 @@ func (e *Engine) repeated(s *stream, b *Beat) bool {
 	r.seq, r.last = b.Seq, e.now
 	if r.rising >= rolledBack && behind >= replayedBehind {
 		*r = replays{}
-		s.seq = b.Seq
+		s.seq, s.came = b.Seq, 1
 		s.entity.integrity.said = [8]saying{} // it says the same counts anew
 		return false
 	}

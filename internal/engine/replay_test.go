@@ -48,6 +48,27 @@ func TestReplayedBeats(t *testing.T) {
 		s.again(s.ledger, 1, true, 10*time.Second)
 		s.nobodyAccused(false)
 	})
+	t.Run("overtaken_while_the_observer_stood_still", func(t *testing.T) { // what waited comes in any order
+		s := newShop(t)
+		s.signed = true
+		s.run(time.Minute)
+		first := s.ledger.seq + 1
+		s.ledger.beats = false
+		for i := range uint64(12) {
+			n := s.ledger
+			n.seq = first + 11 - i/2
+			if i%2 == 1 {
+				n.seq = first + i/2
+			}
+			s.e.Observe(&Batch{Arrived: s.now, Beats: []Beat{{Stamp: s.stamp(), Source: n.src, Interval: time.Second,
+				Incarnation: n.incarnation, Seq: n.seq, Authenticated: true}}})
+			s.e.Observe(&Batch{Arrived: s.now, Beats: []Beat{{Stamp: s.stamp(), Source: n.src, Interval: time.Second,
+				Incarnation: n.incarnation, Seq: first + 12 + i, Authenticated: true}}})
+		}
+		s.ledger.seq, s.ledger.beats = first+24, true
+		s.run(20 * time.Second)
+		s.nobodyAccused(false)
+	})
 	t.Run("do_not_keep_the_dead_alive", func(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
