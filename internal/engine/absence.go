@@ -12,7 +12,7 @@ import (
 // comes back and its clock went on, it was cut off, and its host was not down.
 type absence struct {
 	lasted       time.Duration // 0: there is none
-	back         Time          // engine time of the first beat after it
+	back         Time          // engine time of the first record after it
 	clock        time.Duration // the observer's, before
 	seq          uint64        // its count then
 	starts, naps int           // then

@@ -28,6 +28,16 @@ func newShop(t *testing.T) *shop {
 	return s
 }
 
+// loop lets p die and come back five times.
+func (f *fleet) loop(p *proc) {
+	for range 5 {
+		p.state = "dead"
+		f.run(7 * time.Second)
+		p.restart()
+		f.run(6 * time.Second)
+	}
+}
+
 func TestEngineNamesCrashes(t *testing.T) {
 	t.Run("killed_while_it_beats_and_is_called", func(t *testing.T) {
 		s := newShop(t)
@@ -89,12 +99,7 @@ func TestEngineNamesCrashes(t *testing.T) {
 	t.Run("crash_loop", func(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
-		for range 5 {
-			s.payment1.state = "dead"
-			s.run(7 * time.Second)
-			s.payment1.restart()
-			s.run(6 * time.Second)
-		}
+		s.loop(s.payment1)
 		last := ""
 		for _, ev := range s.events {
 			if ev.Verdict != nil && ev.Kind != contract.EventFailureCleared && ev.Verdict.Class != ClassUnknown {
@@ -108,12 +113,7 @@ func TestEngineNamesCrashes(t *testing.T) {
 	t.Run("what_looped_and_is_well_again_is_not_held_against_it", func(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
-		for range 5 {
-			s.payment1.state = "dead"
-			s.run(7 * time.Second)
-			s.payment1.restart()
-			s.run(6 * time.Second)
-		}
+		s.loop(s.payment1)
 		s.run(time.Minute)
 		s.events = nil
 		at := s.now

@@ -54,7 +54,7 @@ func replace(sights, hushed []sight) []sight {
 // is not asked himself has no reason to call.
 func (e *Engine) waitsFor(ed *edge, silent Time) (s sight, ok bool) {
 	from := ed.caller.host
-	if from == nil || from == ed.callee.host || ed.caller == nil || ed.used == 0 || ed.okEnd > silent.Add(underWay) || ed.caller.served.last <= silent.Add(underWay) {
+	if from == nil || from == ed.callee.host || ed.used == 0 || ed.okEnd > silent.Add(underWay) || ed.caller.served.last <= silent.Add(underWay) {
 		return s, false
 	}
 	for _, w := range ed.callee.views {

@@ -24,7 +24,7 @@ type sight struct {
 	named   *entity // the service that the caller named, where target is one behind its name
 	broken  bool    // some could not even connect
 	unacked bool    // a kernel tells that nothing is acknowledged
-	looked  bool    // an agent on its machine looks at the target
+	looked  bool    // of what is not acknowledged: an agent on its machine looks at the target
 	share   float64 // of what got no reply, 0-1
 	calls   float64 // that say so
 	weight  float64 // 0-3, how much it says

@@ -170,6 +170,7 @@ func (e *Engine) knownAt(address string) *entity {
 // connections at it.
 func (e *Engine) onlyAtPort(b *Probe) *entity {
 	var only *entity
+	several := false
 	for _, a := range b.Addresses {
 		at, err := netip.ParseAddrPort(a)
 		if err != nil || at.Addr().IsLoopback() {
@@ -184,12 +185,17 @@ func (e *Engine) onlyAtPort(b *Probe) *entity {
 					e.supposeNot(n)
 				}
 			}
-			return nil
+			several = true
+			continue // the other ports are told all the same
 		}
 		if len(named) != 1 || only != nil && only != named[0] || named[0].host != nil && named[0].host.name != b.Host {
-			return nil
+			several = true
+			continue
 		}
 		only = named[0]
+	}
+	if several {
+		return nil
 	}
 	return only
 }

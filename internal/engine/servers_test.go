@@ -162,6 +162,16 @@ func TestNobodyIsTakenForAServerOfAnotherHost(t *testing.T) {
 			t.Errorf("it stands on %s, though another has that port", n.host.name)
 		}
 	})
+	t.Run("another_shares_its_first_port_with_many", func(t *testing.T) {
+		d := newDatabase(t)
+		d.at = []string{"10.0.0.31:111", "10.0.0.31:3306", "data1:3306"}
+		d.pass(2*time.Minute, func(b *Batch) { d.lookAt(b, "data2", "10.0.0.32:111", "10.0.0.32:3306", "data2:3306") })
+		d.at = []string{"10.0.0.31:3306", "data1:3306"}
+		d.pass(time.Minute)
+		if n := d.e.external("db:3306"); n.host != nil {
+			t.Errorf("it stands on %s, though another has that port", n.host.name)
+		}
+	})
 	t.Run("it_has_moved", func(t *testing.T) {
 		d := newDatabase(t)
 		d.pass(time.Minute)

@@ -109,8 +109,8 @@ func (e *Engine) sight(n *entity, w *view) (s sight, ok bool) {
 	if s.broken = w.broken(); s.broken {
 		s.weight = min(count, callsFull/2) // not to connect is rarer than to be late
 	}
-	s.looked = n.lookedAt(e)
 	if s.unacked = w.unacked != 0 && w.unacked >= w.firstBad; s.unacked {
+		s.looked = n.lookedAt(e)
 		s.weight = min(2*count, callsFull/2) // a kernel has tried several times
 	}
 	return s, true

@@ -8,7 +8,7 @@ import "time"
 // Peer is what a look at the connections that this host opened to one address
 // came to.
 type Peer struct {
-	// Target is what it is called: "tcp://ip:port", as a target would be.
+	// Target is what it is called: "connections:ip:port".
 	Target string
 	// Interval is the time until it is told of again, if it fares as it does.
 	Interval time.Duration

@@ -245,9 +245,9 @@ func (p *peer) result() Result {
 	case p.lost.n > 0:
 		r.Message = fmt.Sprintf("%d connections to it get no acknowledgement for %.1f s", p.lost.n, p.lost.waited.Seconds())
 	case p.syns.n == 1:
-		r.Message = fmt.Sprintf("1 new connection to it gets no answer for %.1f s", p.syns.waited.Seconds())
+		r.Message = fmt.Sprintf("1 connection to it gets no answer for %.1f s", p.syns.waited.Seconds())
 	case p.syns.n > 0:
-		r.Message = fmt.Sprintf("%d new connections to it get no answer for %.1f s", p.syns.n, p.syns.waited.Seconds())
+		r.Message = fmt.Sprintf("%d connections to it get no answer for %.1f s", p.syns.n, p.syns.waited.Seconds())
 	}
 	return r
 }

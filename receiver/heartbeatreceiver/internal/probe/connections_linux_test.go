@@ -148,15 +148,15 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 		},
 		"it_was_idle_and_a_new_one_is_lost_too": {
 			[]tcpSocket{idle(unanswered(aPeer, 4, 4200*ms), 10*time.Minute), opening(aPeer, 2, 3500*ms)},
-			"timeout: 2 new connections to it get no answer for 4.2 s",
+			"timeout: 2 connections to it get no answer for 4.2 s",
 		},
 		"the_server_went_just_now": {[]tcpSocket{in(stateCloseWait, socketTo(aPeer, 300*ms))}, ""},
 		"opens":                    {[]tcpSocket{opening(aPeer, 0, 900*ms)}, ""},
 		"one_syn_is_lost":          {[]tcpSocket{opening(aPeer, 1, 1010*ms)}, ""},
-		"two_are_lost":             {[]tcpSocket{opening(aPeer, 1, 1500*ms)}, "timeout: 1 new connection to it gets no answer for 1.5 s"},
+		"two_are_lost":             {[]tcpSocket{opening(aPeer, 1, 1500*ms)}, "timeout: 1 connection to it gets no answer for 1.5 s"},
 		"many_are_lost": {
 			[]tcpSocket{opening(aPeer, 1, 1500*ms), opening(aPeer, 2, 3500*ms)},
-			"timeout: 2 new connections to it get no answer for 3.5 s",
+			"timeout: 2 connections to it get no answer for 3.5 s",
 		},
 		"no_room_for_new_ones_while_it_hangs": {[]tcpSocket{opening(aPeer, 2, 3500*ms), socketTo(aPeer, minute)}, ""},
 		"new_ones_and_old_ones": {

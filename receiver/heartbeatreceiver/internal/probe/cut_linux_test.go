@@ -221,7 +221,7 @@ func TestCutIsToldFromHang(t *testing.T) {
 		}()
 		after := l.within(3*time.Second, target, contract.OutcomeTimeout)
 		assert.Greater(t, after, time.Second, "one that is lost is none")
-		assert.Contains(t, l.look()[target].Result.Message, "1 new connection to it gets no answer")
+		assert.Contains(t, l.look()[target].Result.Message, "1 connection to it gets no answer")
 		w.heal()
 		<-ended
 		l.within(10*time.Second, "connections:"+w.farIP+":9001", contract.OutcomeOK)

@@ -233,6 +233,16 @@ func TestProcessesThatShareAnAddressAreOneServer(t *testing.T) {
 	assert.Equal(t, []string{"process:app:80 pid 301", "process:app:10.0.0.8:80 pid 302"}, w.names())
 }
 
+// oneApp is a host with one server that has been seen to listen once.
+func oneApp(t *testing.T) (*fakeHost, *watcher) {
+	h := newFakeHost(t)
+	h.listens("10.0.0.7:80", 11)
+	h.process(300, 70, "app", 11)
+	w := h.watch(64)
+	w.look()
+	return h, w
+}
+
 func TestHandoverIsNoEnd(t *testing.T) {
 	h := newFakeHost(t)
 	h.listens("10.0.0.7:80", 11)
@@ -271,11 +281,7 @@ func TestServersBeyondTheLimitAreLeftOutAndThatIsToldOnce(t *testing.T) {
 }
 
 func TestServerThatIsGoneIsToldForTwoMinutes(t *testing.T) {
-	h := newFakeHost(t)
-	h.listens("10.0.0.7:80", 11)
-	h.process(300, 70, "app", 11)
-	w := h.watch(64)
-	w.look()
+	h, w := oneApp(t)
 	w.lookAfter(time.Hour)
 	h.ends(300, 11)
 	s := w.at("10.0.0.7:80")
@@ -288,11 +294,7 @@ func TestServerThatIsGoneIsToldForTwoMinutes(t *testing.T) {
 }
 
 func TestServerThatListensNoMoreIsToldForTwoMinutes(t *testing.T) {
-	h := newFakeHost(t)
-	h.listens("10.0.0.7:80", 11)
-	h.process(300, 70, "app", 11)
-	w := h.watch(64)
-	w.look()
+	h, w := oneApp(t)
 	w.look()
 	h.closes(11)
 	s := find(w.lookAfter(2*time.Minute), "10.0.0.7:80")
@@ -347,11 +349,7 @@ func TestSocketThatNobodyHoldsIsNotLookedForAgain(t *testing.T) {
 }
 
 func TestLookThroughAllProcessesWaitsForItsTurn(t *testing.T) {
-	h := newFakeHost(t)
-	h.listens("10.0.0.7:80", 11)
-	h.process(300, 70, "app", 11)
-	w := h.watch(64)
-	w.look()
+	h, w := oneApp(t)
 	w.look()
 	assert.True(t, w.holders.after.After(w.now), "a dear look is followed by a rest")
 	h.listens("10.0.0.7:81", 12)
@@ -363,11 +361,7 @@ func TestLookThroughAllProcessesWaitsForItsTurn(t *testing.T) {
 }
 
 func TestTableThatCannotBeReadEndsNobody(t *testing.T) {
-	h := newFakeHost(t)
-	h.listens("10.0.0.7:80", 11)
-	h.process(300, 70, "app", 11)
-	w := h.watch(64)
-	w.look()
+	h, w := oneApp(t)
 	w.look()
 	require.NoError(t, os.Remove(filepath.Join(h.root, "thread-self", "net", "tcp")))
 	for range 100 {
@@ -377,11 +371,7 @@ func TestTableThatCannotBeReadEndsNobody(t *testing.T) {
 }
 
 func TestCancelledLookTellsNothingAndForgetsNobody(t *testing.T) {
-	h := newFakeHost(t)
-	h.listens("10.0.0.7:80", 11)
-	h.process(300, 70, "app", 11)
-	w := h.watch(64)
-	w.look()
+	_, w := oneApp(t)
 	w.look()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

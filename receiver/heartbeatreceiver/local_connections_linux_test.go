@@ -59,7 +59,7 @@ func TestLocalConnectionsBecomeRecords(t *testing.T) {
 	assert.NotZero(t, s.attrs[contract.HeartbeatObserverSeq])
 	assert.Equal(t, contract.OutcomeTimeout, s.attrs[contract.HeartbeatOutcome])
 	assert.Equal(t, 0.1, s.attrs[contract.HeartbeatInterval])
-	assert.Regexp(t, `^1 new connection to it gets no answer for \d\.\d s$`, s.attrs[contract.HeartbeatMessage])
+	assert.Regexp(t, `^1 connection to it gets no answer for \d\.\d s$`, s.attrs[contract.HeartbeatMessage])
 	assert.NotContains(t, s.attrs, contract.HeartbeatRTT)
 	assert.NotContains(t, s.attrs, contract.HeartbeatAddresses)
 	assert.Positive(t, g.count("otelcol_receiver_heartbeat_accepted", "source", string(sourceProbe)))

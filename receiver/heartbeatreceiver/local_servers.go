@@ -31,12 +31,18 @@ const (
 
 // Validate reports all that is wrong, each with its key.
 func (c *LocalServersConfig) Validate() error {
+	return validLooks(c.CollectionInterval, "max_processes", c.MaxProcesses)
+}
+
+// validLooks checks how often something local is looked at, and the key that bounds
+// how much of it.
+func validLooks(interval time.Duration, key string, most int) error {
 	var errs []error
-	if c.CollectionInterval < minLookInterval || c.CollectionInterval > maxLookInterval {
-		errs = append(errs, fmt.Errorf("collection_interval: %v is not between 100ms and 24h: write 2s", c.CollectionInterval))
+	if interval < minLookInterval || interval > maxLookInterval {
+		errs = append(errs, fmt.Errorf("collection_interval: %v is not between 100ms and 24h: write 2s", interval))
 	}
-	if c.MaxProcesses < 1 || c.MaxProcesses > maxTargets {
-		errs = append(errs, fmt.Errorf("max_processes: must be 1 to %d, not %d: write 64", maxTargets, c.MaxProcesses))
+	if most < 1 || most > maxTargets {
+		errs = append(errs, fmt.Errorf("%s: must be 1 to %d, not %d: write 64", key, maxTargets, most))
 	}
 	return errors.Join(errs...)
 }

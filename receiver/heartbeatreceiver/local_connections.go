@@ -5,8 +5,6 @@ package heartbeatreceiver
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,14 +24,7 @@ type LocalConnectionsConfig struct {
 
 // Validate reports all that is wrong, each with its key.
 func (c *LocalConnectionsConfig) Validate() error {
-	var errs []error
-	if c.CollectionInterval < minLookInterval || c.CollectionInterval > maxLookInterval {
-		errs = append(errs, fmt.Errorf("collection_interval: %v is not between 100ms and 24h: write 2s", c.CollectionInterval))
-	}
-	if c.MaxPeers < 1 || c.MaxPeers > maxTargets {
-		errs = append(errs, fmt.Errorf("max_peers: must be 1 to %d, not %d: write 64", maxTargets, c.MaxPeers))
-	}
-	return errors.Join(errs...)
+	return validLooks(c.CollectionInterval, "max_peers", c.MaxPeers)
 }
 
 // newConnections prepares to look at connections, or warns as newServers does.
