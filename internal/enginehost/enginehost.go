@@ -39,6 +39,11 @@ type Engine interface {
 	Subscribe(f func(Update)) (cancel func())
 }
 
+// Stepped is an Engine whose clock is moved by its owner and stands still until
+// its subscribers have returned: they may, and to be in time must, do their work
+// within the call.
+type Stepped interface{ Stepped() }
+
 // Update is what a subscriber is told.
 type Update struct {
 	Now    engine.Time

@@ -21,6 +21,7 @@ type Sync struct {
 	now    atomic.Int64
 	batch  *engine.Batch
 	onto   func(engine.Event)
+	news   []engine.Event // of which subscribers have not heard
 
 	mu          sync.Mutex // guards subscribers
 	subscribers map[int]func(Update)
@@ -67,16 +68,22 @@ func (s *Sync) tick(now engine.Time) {
 	s.tell()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	news := s.news
+	s.news = nil
 	for _, f := range s.subscribers {
-		f(Update{Now: now})
+		f(Update{Now: now, Events: news})
 	}
 }
 
 func (s *Sync) tell() {
 	for _, ev := range s.engine.Events() {
 		s.onto(ev)
+		s.news = append(s.news, ev)
 	}
 }
+
+// Stepped says that time stands still until all subscribers have returned.
+func (s *Sync) Stepped() {}
 
 // NewBatch returns an empty batch.
 func (s *Sync) NewBatch() *engine.Batch { return s.batch }
@@ -98,7 +105,8 @@ func (s *Sync) Snapshot() *engine.Snapshot { return s.engine.Snapshot() }
 // Baselines is how long spans usually take.
 func (s *Sync) Baselines() *engine.Baselines { return s.engine.Baselines() }
 
-// Subscribe calls f after every tick, without events: those go to the owner.
+// Subscribe calls f after every tick, and waits for it. f is never called while
+// its owner observes.
 func (s *Sync) Subscribe(f func(Update)) (cancel func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

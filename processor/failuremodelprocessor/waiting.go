@@ -47,6 +47,11 @@ func newWaitingRoom(t *traces) *waitingRoom {
 }
 
 func (r *waitingRoom) open() {
+	if _, ok := r.traces.engine.(enginehost.Stepped); ok {
+		close(r.stopped)
+		r.cancel = r.traces.engine.Subscribe(func(u enginehost.Update) { r.serve(u.Now) })
+		return
+	}
 	r.cancel = r.traces.engine.Subscribe(func(u enginehost.Update) {
 		select {
 		case r.wake <- u.Now:

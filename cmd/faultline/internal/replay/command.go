@@ -22,7 +22,7 @@ import (
 
 // Command returns `faultline replay`.
 func Command() *cobra.Command {
-	var config, labels string
+	var config, labels, outDir string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "replay FILE…",
@@ -45,10 +45,11 @@ a job, none.`,
 		Example: "  faultline replay testdata/replay/crash.otlp.jsonl.gz\n  faultline replay --labels labels.json traces.jsonl metrics.jsonl logs.jsonl\n  zcat telemetry.jsonl.gz | faultline replay --json -",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), config, labels, asJSON, args)
+			return run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), config, labels, outDir, asJSON, args)
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "a Collector YAML, of which the failure_model sections are used")
+	cmd.Flags().StringVar(&outDir, "out", "", "a folder for the tagged spans and the events, as the Collector would have sent them on (traces.jsonl, events.jsonl)")
 	cmd.Flags().StringVar(&labels, "labels", "", "a JSON file with the faults that were there")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
 	return cmd
@@ -58,7 +59,7 @@ a job, none.`,
 // only counted.
 const maxReports = 20
 
-func run(ctx context.Context, stdout, stderr io.Writer, config, labelFile string, asJSON bool, files []string) error {
+func run(ctx context.Context, stdout, stderr io.Writer, config, labelFile, outDir string, asJSON bool, files []string) error {
 	settings, err := readConfig(config)
 	if err != nil {
 		return err
@@ -80,7 +81,7 @@ func run(ctx context.Context, stdout, stderr io.Writer, config, labelFile string
 		}
 	}
 	p := problems{out: stderr}
-	read, span, err := play(ctx, settings, files, onEvent, p.report)
+	read, span, err := play(ctx, settings, files, outDir, onEvent, p.report)
 	if err != nil {
 		return err
 	}

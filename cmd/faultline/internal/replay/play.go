@@ -90,19 +90,19 @@ func readSection(conf *confmap.Conf, key string, into any) (bool, error) {
 	return true, xconfmap.Validate(into)
 }
 
-// pipeline is the processor for the three signals, with nothing behind it.
+// pipeline is the processor for the three signals.
 type pipeline struct {
 	traces  processor.Traces
 	metrics processor.Metrics
 	logs    processor.Logs
 }
 
-func newPipeline(ctx context.Context, cfg *failuremodelprocessor.Config, host component.Host) (*pipeline, error) {
+func newPipeline(ctx context.Context, cfg *failuremodelprocessor.Config, host component.Host, end consumer.Traces) (*pipeline, error) {
 	f := failuremodelprocessor.NewFactory()
 	set := processor.Settings{ID: component.NewID(f.Type()), TelemetrySettings: componenttest.NewNopTelemetrySettings(), BuildInfo: component.NewDefaultBuildInfo()}
 	var p pipeline
 	var errs [3]error
-	p.traces, errs[0] = f.CreateTraces(ctx, set, cfg, sink{})
+	p.traces, errs[0] = f.CreateTraces(ctx, set, cfg, end)
 	p.metrics, errs[1] = f.CreateMetrics(ctx, set, cfg, sink{})
 	p.logs, errs[2] = f.CreateLogs(ctx, set, cfg, sink{})
 	if err := errors.Join(errs[:]...); err != nil {
@@ -127,15 +127,30 @@ func (p *pipeline) shutdown(ctx context.Context) error {
 }
 
 // play runs the recordings. It returns how many lines it read and how much time
-// they cover.
-func play(ctx context.Context, s *settings, files []string, onEvent func(engine.Event), report func(error)) (read int, covered time.Duration, err error) {
+// they cover. Into a folder out, if given, it writes what would have been sent on.
+func play(ctx context.Context, s *settings, files []string, out string, onEvent func(engine.Event), report func(error)) (read int, covered time.Duration, err error) {
 	lines, err := recording.Merge(files, report)
 	if err != nil {
 		return read, 0, err
 	}
 	defer func() { err = errors.Join(err, lines.Close()) }()
 	clock := enginehost.NewSync(s.extension.EngineParams(), onEvent)
-	p, err := newPipeline(ctx, s.processor, clock.Host(s.processor.Engine))
+	host := clock.Host(s.processor.Engine)
+	var end consumer.Traces = sink{}
+	if out != "" {
+		w, failed := newWritten(out)
+		if failed != nil {
+			return read, 0, failed
+		}
+		defer func() { err = errors.Join(err, w.close()) }()
+		r, failed := w.follow(ctx, s.processor.Engine, host)
+		if failed != nil {
+			return read, 0, failed
+		}
+		defer func() { err = errors.Join(err, r.Shutdown(context.WithoutCancel(ctx))) }()
+		end = w
+	}
+	p, err := newPipeline(ctx, s.processor, host, end)
 	if err != nil {
 		return read, 0, err
 	}

@@ -109,6 +109,26 @@ func TestStory(t *testing.T) {
 	}
 }
 
+func TestWhatWouldHaveBeenSentOnIsWritten(t *testing.T) {
+	name := writeLines(t, record(t, eventful))
+	var written [2]string
+	for i := range written {
+		dir := filepath.Join(t.TempDir(), "new")
+		replayed(t, "--out", dir, name)
+		text, err := os.ReadFile(filepath.Join(dir, tracesFile))
+		require.NoError(t, err)
+		written[i] = string(text)
+		events, err := os.ReadFile(filepath.Join(dir, eventsFile))
+		require.NoError(t, err)
+		assert.Contains(t, string(events), contract.EventFailureDetected)
+	}
+	assert.Equal(t, written[0], written[1], "the same recording gives the same answer")
+	before, err := os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Equal(t, strings.Count(string(before), `"spanId"`), strings.Count(written[0], `"spanId"`), "no span is lost, however long it waits")
+	assert.Contains(t, written[0], contract.FailureClass)
+}
+
 func TestQuietRecordingSaysNothing(t *testing.T) {
 	assert.Empty(t, replayed(t, writeLines(t, record(t, sample.Story{Length: 2 * time.Minute}))))
 }
