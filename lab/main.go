@@ -74,6 +74,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.Float64Var(&o.Rate, "rate", 0, fmt.Sprintf("requests a second from outside (0: %d)", fleet.DefaultRate))
 	flags.BoolVar(&o.Daily, "daily", false, "let the load swing as a day does, in 10 minutes")
 	flags.BoolVar(&o.Single, "single", false, "one Collector with the shipped sidecar.yaml instead of agents and a gateway")
+	flags.BoolVar(&o.Raw, "raw", false, "keep all that reaches the gateway, for faultline replay: half as much again on disk")
 	assert := flags.Bool("assert", false, "fail if a class or a culprit was wrong")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -74,6 +74,9 @@ func (f *Fleet) watch() error {
 	}
 	data["Traces"], data["Events"] = f.File(ledger.TracesFile), f.File(ledger.EventsFile)
 	data["Logs"], data["Metrics"] = f.File("logs.jsonl"), f.File("metrics.jsonl")
+	if f.opt.Raw {
+		data["Raw"] = f.File(ledger.RawFile)
+	}
 	return f.render("gateway", gatewayConfig, data)
 }
 

@@ -24,6 +24,7 @@ type Options struct {
 	Seed      uint64    // of the load
 	Rate      float64   // requests a second from outside, all routes together; 0: DefaultRate
 	Single    bool      // no agents: one Collector, with the shipped sidecar.yaml, does it all
+	Raw       bool      // keep all that reaches the gateway
 	Daily     bool      // let the rate swing like a day of 10 minutes, by half
 	Out       io.Writer // progress for a person; nil: none
 	Collector string    // the Collector's binary; "": bin/otelcol-faultline of the work tree

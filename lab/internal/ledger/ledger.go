@@ -21,6 +21,7 @@ const (
 	CallsFile      = "calls.jsonl"      // Call
 	TracesFile     = "traces.jsonl"     // OTLP, the gateway's output after the processor
 	EventsFile     = "events.jsonl"     // OTLP logs, the gateway's events
+	RawFile        = "raw.jsonl"        // OTLP of all signals, what reached the gateway; only where asked for
 	ArrivalsFile   = "arrivals.jsonl"   // Arrival
 )
 

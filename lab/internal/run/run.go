@@ -30,7 +30,7 @@ type Options struct {
 	Tail                time.Duration // how long after the end a verdict may need; less if it came and went
 	Clean               time.Duration // in which nothing is done, at the start of each fleet
 	Rate                float64       // requests a second; 0: the fleet's usual
-	Daily, Single       bool          // see fleet.Options
+	Daily, Single, Raw  bool          // see fleet.Options
 	Log                 io.Writer     // progress
 }
 
@@ -111,7 +111,7 @@ func (r *runner) start(ctx context.Context, s *store) error {
 		return err
 	}
 	f, err := fleet.Start(ctx, fleet.Options{
-		Dir: dir, Seed: r.o.Seed, Rate: r.o.Rate, Daily: r.o.Daily, Single: r.o.Single, Out: r.o.Log,
+		Dir: dir, Seed: r.o.Seed, Rate: r.o.Rate, Daily: r.o.Daily, Single: r.o.Single, Raw: r.o.Raw, Out: r.o.Log,
 	})
 	if err != nil {
 		return err
