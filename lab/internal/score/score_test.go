@@ -177,6 +177,19 @@ func TestSpanRecallAndPrecision(t *testing.T) {
 	assert.Equal(t, 1, s.Unknown)
 }
 
+func TestSlowSpansAreHurtUntilTheFleetHasRecovered(t *testing.T) {
+	spans := spansOf()[:100] // the clean ones
+	for at, trace := range map[float64]byte{33: 3, 37: 4} {
+		spans = append(spans, Span{Trace: traceID{trace}, ID: spanID{1}, Service: "pay", Instance: pay1.Instance, Operation: "POST /pay", Start: sec(at),
+			Duration: 100 * time.Millisecond, Tag: &Tag{Class: "crash", Culprit: pay1}})
+	}
+	calls := []ledger.Call{{Start: sec(34), Duration: time.Second, Service: "shop", Callee: "pay"}} // the last that failed
+	s := Judge([]ledger.Injection{kill(0, 30)}, []Verdict{said1(5, "detected", "crash", 0.9, pay1)}, spans, calls).Spans
+	assert.Equal(t, []int{2, 1}, []int{s.Tagged, s.TaggedHurt})
+	s = Judge([]ledger.Injection{kill(0, 30)}, []Verdict{said1(5, "detected", "crash", 0.9, pay1)}, spans, nil).Spans
+	assert.Equal(t, []int{2, 0}, []int{s.Tagged, s.TaggedHurt}, "no call failed after the end")
+}
+
 func TestByzantinesAnswersAreHurtEvenWhenFast(t *testing.T) {
 	in := kill(0, 30)
 	in.Class, in.Culprits = "byzantine", []ledger.Culprit{pay1}

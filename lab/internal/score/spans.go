@@ -42,18 +42,25 @@ const (
 
 // harm knows which spans faults hurt. A fault hurts a span that lies in its
 // window and in a trace that has to do with its culprit, if the span failed; if
-// it was slower than the clean p99, began while the fault lasted and was the
-// culprit's own, crossed what was cut, or waited for one of these; or if it is
+// it was slower than the clean p99, began before the fleet had recovered and was
+// the culprit's own, crossed what was cut, or waited for one of these; or if it is
 // an answer of the convicted.
+//
+// A fault that was taken back hurts on: connections that have backed off, queues
+// that are full and callers that try again fail and delay what is begun then. The
+// fleet has recovered when the last call failed, the same moment from which the
+// leaving of verdicts is measured. What is slow after that is one of the hundred
+// that always are.
 type harm struct {
-	windows []window // of faults
-	tree    tree
-	fleet   whereabouts
-	p99     map[operation]time.Duration
-	touched map[touch]bool
-	crossed map[touchedSpan]bool // calls through what was cut
-	waited  map[touchedSpan]bool // those calls, spans of the culprit itself, failed calls to it, and those that waited for them
-	answers map[touchedSpan]bool // client spans of wrong answers, and those whose server is the culprit
+	windows   []window // of faults
+	recovered []time.Time
+	tree      tree
+	fleet     whereabouts
+	p99       map[operation]time.Duration
+	touched   map[touch]bool
+	crossed   map[touchedSpan]bool // calls through what was cut
+	waited    map[touchedSpan]bool // those calls, spans of the culprit itself, failed calls to it, and those that waited for them
+	answers   map[touchedSpan]bool // client spans of wrong answers, and those whose server is the culprit
 }
 
 type touchedSpan struct {
@@ -68,9 +75,10 @@ func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
 		tree: t, fleet: whereaboutsOf(t), p99: cleanP99(windows, spans), touched: map[touch]bool{},
 		crossed: map[touchedSpan]bool{}, waited: map[touchedSpan]bool{}, answers: map[touchedSpan]bool{},
 	}
+	recovered := recoveries(windows, calls)
 	for _, w := range windows {
 		if w.in.Kind == ledger.Fault && w.in.Failed == "" {
-			h.windows = append(h.windows, w)
+			h.windows, h.recovered = append(h.windows, w), append(h.recovered, recovered[w.in])
 		}
 	}
 	answered := map[inTrace]bool{} // calls whose server told of them
@@ -258,7 +266,7 @@ func (h *harm) by(j int, s *Span) hurt {
 		if s.Failed {
 			return failed
 		}
-		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && !s.Start.After(w.in.End) && h.felt(j, s) {
+		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && !s.Start.After(h.recovered[j]) && h.felt(j, s) {
 			return slow
 		}
 	}
