@@ -357,6 +357,34 @@ func (e *Engine) rightAgain(n *entity) bool {
 	return true
 }
 
+// stillWrong says whether answers of n, on whom v is, were wrong a moment ago. To
+// take v back takes longer; meanwhile an answer that looks well may be taken for one.
+func (e *Engine) stillWrong(n *entity, v *Verdict) bool {
+	if v.Culprit.Type == CulpritVersion && n.version != "" && n.version != v.Culprit.Name {
+		return false // it runs another
+	}
+	in := &n.integrity
+	if in.dissents > 0 || !n.errsNoMore(e) || in.errorsSince != 0 && e.now.Sub(in.lastError) < rightFor+n.told().slack() {
+		return true
+	}
+	for _, ps := range n.probes {
+		if e.current(ps) && ps.outcome == OutcomeWrongAnswer {
+			return true
+		}
+	}
+	for i := range n.facts {
+		if k := n.facts[i].Kind; (k == FactBackwards || k == FactEquivocated || k == FactIntegrity) && e.now.Sub(n.facts[i].At) < e.params.RecoveryCalls {
+			return true
+		}
+	}
+	s := n.calls
+	return s != nil && s.lastWrong != 0 && e.now.Sub(s.lastWrong) < rightFor+s.told.slack()
+}
+
+// rightFor without a wrong answer makes the next one that looks well be taken for
+// right.
+const rightFor = 3 * time.Second
+
 // release returns the version to blame: n runs it, it is new, and it came
 // before the failure began, or as soon as it could tell of itself. A version that
 // serves well elsewhere is not to blame.

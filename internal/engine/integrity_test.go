@@ -161,6 +161,30 @@ func TestRolledBackVersionStaysTheCulprit(t *testing.T) {
 	z.answer = nil
 }
 
+func TestAnswersAreTrustedAgainBeforeTheVerdictIsTakenBack(t *testing.T) {
+	z := newZones()
+	n := z.who("svc1-b0")
+	z.run(60 * time.Second)
+	z.answer = func(_, to *zoned) Outcome {
+		if to == n && z.rand.Float64() < 0.4 {
+			return OutcomeWrongAnswer
+		}
+		return OutcomeOK
+	}
+	z.run(40 * time.Second)
+	if !z.e.Snapshot().Convicts() || z.e.Snapshot().Answer(n.src, nil, z.now) == nil {
+		t.Fatal("its answers are not doubted while they are wrong")
+	}
+	z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
+	z.run(10 * time.Second)
+	if v := z.e.Snapshot().Verdict(n.src, z.now); v == nil || !v.Holds() {
+		t.Fatal("the verdict is gone: this shows nothing")
+	}
+	if z.e.Snapshot().Convicts() || z.e.Snapshot().Answer(n.src, nil, z.now) != nil {
+		t.Error("its answers are doubted still")
+	}
+}
+
 func TestWhatOnlyLooksWrongConvictsNobody(t *testing.T) {
 	for name, inject := range map[string]func(z *zones){
 		"one bad request, tried again and again for a moment": func(z *zones) {

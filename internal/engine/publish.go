@@ -162,8 +162,10 @@ func (e *Engine) publish() {
 	e.stats.Verdicts = 0
 	for _, n := range e.suspects {
 		if v := n.verdict; v != nil {
+			t := e.target(n)
+			t.Right = v.taints() && !e.stillWrong(n, v)
 			verdicts = append(verdicts, v)
-			targets = append(targets, e.target(n))
+			targets = append(targets, t)
 			active[readingKey{v.Culprit, v.Class}] = n
 			e.stats.Verdicts++
 		}

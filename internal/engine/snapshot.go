@@ -25,8 +25,8 @@ type Snapshot struct {
 	services  map[uint64][]*Verdict // by ServiceKey: the service or one of its instances is
 	addresses map[string][]*Verdict // by address: the one who is called there is
 	names     map[string][]*Verdict // by service name, for callers that tell no address
-	byzantine bool
-	ways      []way // cuts: whoever calls across one is its victim
+	tainting  map[*Verdict]struct{} // on who is seen to answer wrongly
+	ways      []way                 // cuts: whoever calls across one is its victim
 }
 
 // way is a verdict on what lies between two sides.
@@ -71,17 +71,47 @@ func (s *WaySide) callee(c *Callee) (inside, outside bool) {
 	return false, true
 }
 
-// crosses says whether a call from src to c may have to go the way.
-func (w *way) crosses(src *Source, c *Callee) bool {
+// crosses says whether a call from src to c may have to go the way, and whether it
+// must: a name can stand for both sides.
+func (w *way) crosses(src *Source, c *Callee) (may, must bool) {
 	in, out := w.near.callee(c)
 	if w.far.anybody() {
 		if w.near.hasSource(src) {
-			return out
+			return out, !in
 		}
-		return in
+		return in, !out
 	}
-	far, _ := w.far.callee(c)
-	return w.near.hasSource(src) && far || w.far.hasSource(src) && in
+	if far, elsewhere := w.far.callee(c); far && w.near.hasSource(src) {
+		return true, !elsewhere
+	}
+	return in && w.far.hasSource(src), !out
+}
+
+// way returns the verdict on the way by which a call from src to callee was lost: one
+// that it must have gone before one that it may have, a cut before one that loses a
+// part if it must have gone both, and of two that it may have gone the one that
+// was known first.
+func (s *Snapshot) way(src *Source, callee *Callee, end Time) (best *Verdict) {
+	top := 0
+	for i := range s.ways {
+		w := &s.ways[i]
+		v := w.verdict
+		may, must := w.crosses(src, callee)
+		if !may || !v.covers(end, slackBefore, slackAfter) {
+			continue
+		}
+		rank := 0
+		if v.Class != ClassUnknown {
+			rank += 4
+		}
+		if must {
+			rank += v.Firmness() // 1 to 3
+		}
+		if best == nil || rank > top || rank == top && v.Decided < best.Decided {
+			best, top = v, rank
+		}
+	}
+	return best
 }
 
 // Reading is the state of an entity that has, or lately had, a verdict, and of
@@ -108,42 +138,56 @@ func (s *Snapshot) Verdict(src *Source, end Time) *Verdict {
 	if s.Empty() || src == nil {
 		return nil
 	}
-	if v := first(s.instances[src.Key], end); v != nil {
-		return v
+	var best *Verdict
+	for _, v := range s.instances[src.Key] {
+		if v.concerns(src) && v.covers(end, slackBefore, slackAfter) {
+			best = best.Or(v)
+		}
 	}
 	for _, v := range s.services[src.ServiceKey] {
 		if v.Culprit.Type == CulpritService && v.covers(end, slackBefore, slackAfter) {
-			return v
+			best = best.Or(v)
 		}
 	}
-	return nil
+	return best
 }
 
-// Blame returns the verdict that explains why a call of src to callee ended with
-// outcome, or nil. src may be nil.
-func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end Time) *Verdict {
+// Blame returns the verdict that explains best why a call of src to callee ended
+// with outcome, or nil. A cut explains more than what is said of those behind it,
+// and that more than a way on which calls are late or a part of them is lost. src may
+// be nil.
+func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end Time) (best *Verdict) {
 	if s.Empty() {
 		return nil
 	}
 	if silent(outcome) {
-		for i := range s.ways {
-			if w := &s.ways[i]; w.verdict.covers(end, slackBefore, slackAfter) && w.crosses(src, &callee) {
-				return w.verdict
-			}
-		}
+		best = s.way(src, &callee, end)
 	}
-	if v := explaining(s.addresses[callee.Address], outcome, end); v != nil {
-		return v
-	}
-	if v := explaining(s.addresses[callee.Named], outcome, end); v != nil {
-		return v
-	}
-	return explaining(s.names[callee.Service], outcome, end)
+	best = best.Or(explaining(s.addresses[callee.Address], outcome, end))
+	best = best.Or(explaining(s.addresses[callee.Named], outcome, end))
+	return best.Or(explaining(s.names[callee.Service], outcome, end))
 }
 
-// Convicts says whether a verdict of byzantine behaviour holds: then spans that
-// look healthy may be answers of the convicted.
-func (s *Snapshot) Convicts() bool { return s != nil && s.byzantine }
+// Beyond returns the cut that a question of src to a server that nobody names may
+// have had to cross, or nil: src stands on one of its sides. So may the name server
+// whose answer did not come.
+func (s *Snapshot) Beyond(src *Source, end Time) (best *Verdict) {
+	if s.Empty() || src == nil {
+		return nil
+	}
+	for i := range s.ways {
+		w := &s.ways[i]
+		if w.verdict.covers(end, slackBefore, slackAfter) && (w.far.anybody() || w.near.hasSource(src) || w.far.hasSource(src)) {
+			best = best.Or(w.verdict)
+		}
+	}
+	return best
+}
+
+// Convicts says whether a verdict of byzantine behaviour holds on somebody who has
+// not been seen to be right again: then spans that look healthy may be answers of
+// the convicted.
+func (s *Snapshot) Convicts() bool { return s != nil && len(s.tainting) > 0 }
 
 // Answer returns the verdict of byzantine behaviour on the one who answered:
 // src itself where callee is nil, else the instance at callee's address.
@@ -159,7 +203,7 @@ func (s *Snapshot) Answer(src *Source, callee *Callee, end Time) *Verdict {
 		vs = s.addresses[callee.Address]
 	}
 	for _, v := range vs {
-		if v.taints() && v.covers(end, 0, 0) {
+		if _, wrong := s.tainting[v]; wrong && v.covers(end, 0, 0) && (callee != nil || v.concerns(src)) {
 			return v
 		}
 	}
@@ -172,22 +216,13 @@ func silent(o Outcome) bool {
 	return s > 0 || o == OutcomeReset || o == OutcomeUnavailable || o == OutcomeOther || o == OutcomeCanceled
 }
 
-func explaining(vs []*Verdict, outcome Outcome, end Time) *Verdict {
+func explaining(vs []*Verdict, outcome Outcome, end Time) (best *Verdict) {
 	for _, v := range vs {
 		if v.explains(outcome) && v.covers(end, slackBefore, slackAfter) {
-			return v
+			best = best.Or(v)
 		}
 	}
-	return nil
-}
-
-func first(vs []*Verdict, end Time) *Verdict {
-	for _, v := range vs {
-		if v.covers(end, slackBefore, slackAfter) {
-			return v
-		}
-	}
-	return nil
+	return best
 }
 
 // NewSnapshot builds a snapshot of verdicts, for tests of those who read one.
@@ -197,11 +232,13 @@ func NewSnapshot(at Time, verdicts []*Verdict, targets []Target) *Snapshot {
 	s := &Snapshot{
 		At:        at,
 		instances: map[uint64][]*Verdict{}, services: map[uint64][]*Verdict{},
-		addresses: map[string][]*Verdict{}, names: map[string][]*Verdict{},
+		addresses: map[string][]*Verdict{}, names: map[string][]*Verdict{}, tainting: map[*Verdict]struct{}{},
 	}
 	for i, v := range verdicts {
 		t := targets[i]
-		s.byzantine = s.byzantine || v.taints()
+		if v.taints() && !t.Right {
+			s.tainting[v] = struct{}{}
+		}
 		if t.Near != nil {
 			w := way{verdict: v, near: *t.Near}
 			if t.Far != nil {
@@ -230,6 +267,9 @@ type Target struct {
 	Instance  uint64 // Source.Key, 0 if the culprit is not an instance
 	Service   uint64 // Source.ServiceKey
 	Addresses []string
+	// Right: its answers are right again, though that is not sure enough yet to
+	// take back a verdict.
+	Right bool
 	// Near and Far are the sides of a cut; Far nil: Near is cut off from all.
 	Near, Far *WaySide
 }

@@ -70,6 +70,32 @@ func (v *Verdict) covers(end Time, before, after time.Duration) bool {
 	return end >= v.Since.Add(-before) && (v.Until == 0 || end <= v.Until.Add(after))
 }
 
+// Firmness orders what may explain one failure, 0-3: nothing, `unknown`, a way that
+// most calls get over, and all that is more certain to have been met with. v may be
+// nil.
+func (v *Verdict) Firmness() int {
+	switch {
+	case v == nil:
+		return 0
+	case v.Class == ClassUnknown:
+		return 1
+	case v.Subclass == "lossy_link" || v.Subclass == "slow_link":
+		return 2
+	}
+	return 3
+}
+
+// Firm says whether v explains a failure as well as any verdict can. v may be nil.
+func (v *Verdict) Firm() bool { return v.Firmness() == 3 }
+
+// Or returns w if that explains a failure better than v, else v. Both may be nil.
+func (v *Verdict) Or(w *Verdict) *Verdict {
+	if w.Firmness() > v.Firmness() {
+		return w
+	}
+	return v
+}
+
 // explains says whether a call to the culprit that ended with o can be its
 // failure, rather than an answer to a bad request.
 func (v *Verdict) explains(o Outcome) bool {
@@ -89,6 +115,12 @@ func (v *Verdict) explains(o Outcome) bool {
 // same: those of a byzantine may, unless it is another who speaks in its name.
 func (v *Verdict) taints() bool {
 	return v.Class == ClassByzantine && v.Subclass != "forged_identity"
+}
+
+// concerns says whether a verdict on an instance is one on src: of a version only
+// while it runs that.
+func (v *Verdict) concerns(src *Source) bool {
+	return v.Culprit.Type != CulpritVersion || src.Version == "" || src.Version == v.Culprit.Name
 }
 
 // Event is something that happened in the engine, for people and for the

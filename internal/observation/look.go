@@ -27,7 +27,13 @@ type Span struct {
 	// Slow: far longer than usual. Late: longer than usual at all, or turned away by
 	// the server: hurt, if somebody is known to hurt it.
 	Slow, Late bool
+	// Unresolved: a name server did not answer in time. Which, no span tells.
+	Unresolved bool
 }
+
+// TurnedAway says whether the server answered that it has had enough: hurt, and at
+// once.
+func (s *Span) TurnedAway() bool { return s.Outcome == engine.OutcomeOverloaded }
 
 // Look reads everything that there is to say of one span. src is who its
 // resource is, or nil.
@@ -47,6 +53,7 @@ func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baseli
 			said = t.says
 			if s.Client {
 				s.Outcome = v.aim(&id, src, s.Outcome, &t)
+				s.Unresolved = s.Outcome == engine.OutcomeDNS && said&saysTimeout != 0
 			}
 		}
 		if s.Client {
@@ -62,7 +69,7 @@ func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baseli
 		s.Surprise = tail.Surprise(d)
 		s.Slow, s.Late = !s.Failed && tail.Slow(d), !s.Failed && tail.Late(d)
 	}
-	s.Late = s.Late || !s.Failed && s.Outcome == engine.OutcomeOverloaded
+	s.Late = s.Late || !s.Failed && s.TurnedAway()
 	return s
 }
 

@@ -34,6 +34,28 @@ func TestLook_who_turns_a_caller_away_may_be_hurt(t *testing.T) {
 	}
 }
 
+func TestLook_unresolved_only_if_no_name_server_answers(t *testing.T) {
+	x := New(Settings{})
+	for text, want := range map[string]bool{
+		"dial tcp: lookup bank.example: i/o timeout":                          true,
+		"[Errno -3] Temporary failure in name resolution":                     true,
+		"getaddrinfo EAI_AGAIN bank.example":                                  true,
+		"dial tcp: lookup bank.example on 10.0.0.2:53: no such host":          false,
+		"[Errno -2] Name or service not known":                                false,
+		"dial tcp 10.0.0.7:443: i/o timeout":                                  false,
+		"dial tcp: lookup bank.example on 10.0.0.2:53: server misbehaving":    false,
+		"Post \"http://timeout.example\": dial tcp 10.0.0.7: refused to talk": false,
+	} {
+		span := ptrace.NewSpan()
+		span.SetKind(ptrace.SpanKindClient)
+		span.Status().SetCode(ptrace.StatusCodeError)
+		span.Status().SetMessage(text)
+		if got := x.Look(nil, span, nil).Unresolved; got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
 func TestLook_outcome(t *testing.T) {
 	const refused = "dial tcp 10.0.0.7:8080: connect: connection refused"
 	cases := map[string]struct {

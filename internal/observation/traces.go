@@ -234,7 +234,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		sc.out.Spans = append(sc.out.Spans, engine.SpanSample{Key: key, Duration: d})
 	}
 	if !tail.Slow(d) {
-		return false
+		return outcome == engine.OutcomeOverloaded // turned away, if no failure of the server
 	}
 	if counted >= 0 {
 		sc.out.Calls[counted].Slow++

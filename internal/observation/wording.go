@@ -207,7 +207,8 @@ var wordings = []wording{
 	{"getaddrinfo", saysName, anywhere},
 	{"gaierror", saysName, anywhere},
 	{"enotfound", saysName, anywhere},
-	{"eai_again", saysName, anywhere},
+	{"eai_again", saysName | saysTimeout, anywhere}, // its name server gave no answer
+	{"temporary failure in name", saysName | saysTimeout, anywhere},
 	{"unknownhost", saysName, anywhere},
 	{"unknown host", saysName, anywhere},
 	{"*net.dnserror", saysName, anywhere},

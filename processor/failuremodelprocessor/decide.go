@@ -17,36 +17,52 @@ type decision struct {
 	role    string
 }
 
-// final says whether there is nothing to wait for: `unknown` may still become a
-// class.
-func (d decision) final() bool { return d.verdict != nil && d.verdict.Class != engine.ClassUnknown }
+// final says whether there is nothing to wait for. `unknown` may still become a
+// class, and a better reason than a way that loses a part may be told later.
+func (d decision) final() bool { return d.verdict.Firm() }
 
-// decide finds the verdict that a failed or late span belongs to: a call to a
-// culprit, a span of the culprit itself, or one above such a call in its trace.
+// or returns the other if that explains more than d.
+func (d decision) or(other decision) decision {
+	if d.verdict.Or(other.verdict) != d.verdict {
+		return other
+	}
+	return d
+}
+
+// decide finds the verdict that a failed or late span belongs to: one above a call
+// to a culprit in its trace, such a call itself, or a span of the culprit. Blame goes
+// to the deepest: whose own call failed failed for that, whatever else is said of it.
 func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now engine.Time) decision {
 	end := engine.Time(span.EndTimestamp())
 	if !look.Failed && !look.Late {
 		return c.answer(src, span, look, snapshot, now)
 	}
-	if look.Client {
+	victim := func(v *engine.Verdict) decision { return decision{v, roleOf(v, src)} }
+	blames := c.memory.blames(span.TraceID())
+	var d decision
+	if look.Failed {
+		d = victim(below(blames, span))
+	}
+	if look.Client && !d.final() {
 		outcome := look.Outcome
 		if !look.Failed {
 			outcome = engine.OutcomeTimeout // it was served, and late
 		}
-		if v := snapshot.Blame(src, look.Callee, outcome, end); v != nil {
-			c.memory.remember(span, v, now)
-			return decision{v, roleOf(v, src)}
-		}
+		d = d.or(victim(snapshot.Blame(src, look.Callee, outcome, end)))
 	}
-	if v := snapshot.Verdict(src, end); v != nil {
-		c.memory.remember(span, v, now)
-		return decision{v, contract.RoleCulprit}
+	if !d.final() {
+		d = d.or(decision{snapshot.Verdict(src, end), contract.RoleCulprit})
 	}
-	if v := c.memory.around(span, look.Failed); v != nil {
-		c.memory.remember(span, v, now)
-		return decision{v, roleOf(v, src)}
+	if !d.final() {
+		d = d.or(victim(around(blames, span, look.Failed)))
 	}
-	return decision{}
+	if look.Unresolved && !d.final() {
+		d = d.or(victim(snapshot.Beyond(src, end)))
+	}
+	if d.verdict != nil {
+		c.memory.remember(span, look.Failed, d.verdict, now)
+	}
+	return d
 }
 
 // answer finds the verdict on a span that looks well and is an answer of one
@@ -68,13 +84,13 @@ func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Sp
 	if v == nil {
 		return decision{}
 	}
-	c.memory.remember(span, v, now)
+	c.memory.remember(span, false, v, now)
 	return decision{v, roleOf(v, src)}
 }
 
 // roleOf is the part that a source plays in a verdict.
 func roleOf(v *engine.Verdict, src *engine.Source) string {
-	if src != nil && v.Culprit.Service.Name != "" && v.Culprit.Service == src.Service &&
+	if src != nil && v != nil && v.Culprit.Service.Name != "" && v.Culprit.Service == src.Service &&
 		(v.Culprit.Type == engine.CulpritService || v.Culprit.Instance == src.Instance ||
 			v.Culprit.Type == engine.CulpritVersion && v.Culprit.Name == src.Version) {
 		return contract.RoleCulprit

@@ -30,6 +30,7 @@ type memory struct {
 type blame struct {
 	span, parent pcommon.SpanID
 	start, end   pcommon.Timestamp
+	failed       bool // or else it was late, or the answer of a byzantine
 	verdict      *engine.Verdict
 }
 
@@ -52,7 +53,7 @@ func (m *memory) len() int {
 }
 
 // remember notes that a span is blamed on v's culprit.
-func (m *memory) remember(span ptrace.Span, v *engine.Verdict, now engine.Time) {
+func (m *memory) remember(span ptrace.Span, failed bool, v *engine.Verdict, now engine.Time) {
 	id := span.TraceID()
 	if id.IsEmpty() {
 		return
@@ -72,7 +73,7 @@ func (m *memory) remember(span ptrace.Span, v *engine.Verdict, now engine.Time) 
 		}
 	}
 	if len(blames) < maxBlames {
-		blames = append(blames, blame{span.SpanID(), span.ParentSpanID(), span.StartTimestamp(), span.EndTimestamp(), v})
+		blames = append(blames, blame{span.SpanID(), span.ParentSpanID(), span.StartTimestamp(), span.EndTimestamp(), failed, v})
 	}
 	m.young[id] = blames
 }
@@ -94,25 +95,43 @@ func (m *memory) turn(now engine.Time) {
 	m.turned = now
 }
 
+// below returns the verdict on which a failed call right below a failed span is
+// blamed: the firmest, and of these the last, since what was tried before was tried
+// again.
+func below(blames []blame, span ptrace.Span) (v *engine.Verdict) {
+	last := pcommon.Timestamp(0)
+	for i := range blames {
+		b := &blames[i]
+		if !b.failed || b.parent != span.SpanID() {
+			continue
+		}
+		if firmer := b.verdict.Firmness() - v.Firmness(); firmer > 0 || firmer == 0 && b.end >= last {
+			v, last = b.verdict, b.end
+		}
+	}
+	return v
+}
+
 // around returns the verdict on which a failed or late span is to be blamed
 // because it stands above a blamed call in its trace: it is the parent of one, or
-// encloses one in time where a span between them is missing.
+// encloses one in time where a span between them is missing. Of several the firmest.
 //
 // A failed part of a blamed call, such as its attempt to connect, stands right
 // below it. What is only late there is another's business: a call that the same
 // caller made besides.
-func (m *memory) around(span ptrace.Span, failed bool) *engine.Verdict {
+func around(blames []blame, span ptrace.Span, failed bool) (v *engine.Verdict) {
 	skew := pcommon.Timestamp(0)
 	if failed {
 		skew = enclosing
 	}
-	for _, b := range m.blames(span.TraceID()) {
+	for i := range blames {
+		b := &blames[i]
 		part := failed && !b.span.IsEmpty() && b.span == span.ParentSpanID()
 		if b.span == span.SpanID() || b.parent == span.SpanID() || part || b.within(span, skew) {
-			return b.verdict
+			v = v.Or(b.verdict)
 		}
 	}
-	return nil
+	return v
 }
 
 // within says whether a span encloses b in time, up to a skew of clocks.

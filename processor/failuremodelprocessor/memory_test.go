@@ -27,8 +27,8 @@ func TestBlameGoesUpTheTraceAndNotToWhatWasDoneBesides(t *testing.T) {
 	}
 	m := newMemory(8, time.Minute)
 	v := &engine.Verdict{}
-	m.remember(span(3, 2, 10, 11), v, 1) // a refused call …
-	m.remember(span(2, 1, 0, 40), v, 1)  // … of this one
+	m.remember(span(3, 2, 10, 11), true, v, 1) // a refused call …
+	m.remember(span(2, 1, 0, 40), true, v, 1)  // … of this one
 
 	for name, c := range map[string]struct {
 		span         ptrace.Span
@@ -40,7 +40,7 @@ func TestBlameGoesUpTheTraceAndNotToWhatWasDoneBesides(t *testing.T) {
 		"a part of the call":            {span(6, 3, 10, 11), v, v},
 		"what came before":              {span(7, 9, 900, 950), nil, nil},
 	} {
-		assert.Equal(t, c.failed, m.around(c.span, true), "%s, if it failed", name)
-		assert.Equal(t, c.late, m.around(c.span, false), "%s, if it is only late", name)
+		assert.Equal(t, c.failed, around(m.blames(c.span.TraceID()), c.span, true), "%s, if it failed", name)
+		assert.Equal(t, c.late, around(m.blames(c.span.TraceID()), c.span, false), "%s, if it is only late", name)
 	}
 }

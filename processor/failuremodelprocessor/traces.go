@@ -130,7 +130,7 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 				}
 				look := t.extractor.Look(src, span, baselines)
 				d := t.decide(src, span, &look, snapshot, now)
-				if seats != noSeat && (look.Failed || look.Slow) && !d.final() && (seats == ownSeat || t.room.hasSpace()) {
+				if seats != noSeat && !d.final() && waits(&look, snapshot) && (seats == ownSeat || t.room.hasSpace()) {
 					if !resourceHeld {
 						heldResource, resourceHeld = held.ResourceSpans().AppendEmpty(), true
 						rs.Resource().CopyTo(heldResource.Resource())
@@ -152,6 +152,13 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 		return resourceHeld && rs.ScopeSpans().Len() == 0
 	})
 	return held
+}
+
+// waits says whether a span is worth waiting for its verdict. What is only later than
+// usual is, once something is known to be wrong: the call that it waited for may be
+// told after it.
+func waits(look *observation.Span, snapshot *engine.Snapshot) bool {
+	return look.Failed || look.Slow || look.TurnedAway() || look.Late && !snapshot.Empty()
 }
 
 // rememberCalls first looks for calls to culprits, so that the spans above them
