@@ -123,6 +123,8 @@ const (
 	HeartbeatDue             = "heartbeat.due"              // int, Unix ns when the next beat of a scheduled check is due
 	HeartbeatRunTime         = "heartbeat.run_time"         // double, s from the /start of a job's run to its end
 	HeartbeatAddresses       = "heartbeat.addresses"        // string[], ip:port at which a process of the observer's host takes connections
+	HeartbeatClient          = "heartbeat.client"           // bool, that process takes no connections, and keeps one that it opened
+	HeartbeatService         = "heartbeat.service"          // string, what that process was told to call itself in its telemetry
 )
 
 // Attributes of a process probe: a heartbeat record whose target starts with

@@ -137,7 +137,7 @@ func (p *episode) corroborated() bool {
 // that takes its time while a proxy sends its callers elsewhere, or a reader of a
 // queue that was ended on purpose, or gave way to one that tells nothing.
 func (p *episode) quietly() bool {
-	return (p.routedAround || p.unread && !p.found[evSilent].now && !p.found[evProcessGone].now) && !p.violent()
+	return (p.routedAround || p.unread && !p.found[evSilent].now && !p.found[evProcessGone].now && !p.found[evProcessRuns].now) && !p.violent()
 }
 
 // quietEnd says whether all that speaks is that it is gone: no caller was failed

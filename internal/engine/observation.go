@@ -118,6 +118,9 @@ type Probe struct {
 	// host:port.
 	Host      string
 	Addresses []string
+	// Client: the agent looks by itself at a process that takes no connections, and
+	// keeps one that it opened.
+	Client bool
 }
 
 // Process is what the kernel tells about a process. A negative number is

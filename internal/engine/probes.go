@@ -15,6 +15,7 @@ type probeState struct {
 	target   string
 	direct   bool
 	passive  bool // the kernel tells it of connections that others opened
+	client   bool // it is of a process that takes no connections, see clients.go
 	interval time.Duration
 
 	outcome Outcome
@@ -83,7 +84,7 @@ func (e *Engine) probed(b *Probe) {
 		ps.run, ps.first = 1, e.now
 	}
 	ps.outcome, ps.at, ps.direct, ps.message, ps.process = b.Outcome, e.now, b.Direct, b.Message, b.Process
-	ps.passive = b.Passive
+	ps.passive, ps.client = b.Passive, b.Client
 	switch {
 	case ok:
 		ps.lastOK, ps.latched = e.now, false
@@ -202,7 +203,9 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	if p.State == ProcessRunning {
 		since = e.now
 	}
-	if n.supposed && f.known && !e.missedSince(n, since) { // it may be another's: whose callers are well has not ended
+	// It may be another's: whose callers are well has not ended. And who is no server
+	// ends or not as he likes, unless he is missed.
+	if n.supposed && f.known && !e.missedSince(n, since) || b.Client && f.changes(p) && !e.clientMissed(n, ps) {
 		if p.State == ProcessRunning {
 			f.pid, f.start, f.oomKills = p.PID, p.StartTime, p.OOMKills
 		}
@@ -230,6 +233,12 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	if p.MemoryLimit > 0 && p.State == ProcessRunning {
 		e.levelOf(n, &Level{Kind: LevelMemory, Share: float64(p.MemoryUsed) / float64(p.MemoryLimit)})
 	}
+}
+
+// changes says whether p tells that the process is not as it was, or is another.
+func (f *processFacts) changes(p *Process) bool {
+	lives := p.State == ProcessRunning || p.State == ProcessDiskWait
+	return !lives || f.pid != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start))
 }
 
 // sameStart says whether two start times are of one process: they are told by a clock
@@ -337,11 +346,14 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 		}
 		switch ps.process.State {
 		case ProcessGone, ProcessZombie:
-			if n.alive && (!n.supposed || e.missedSince(n, ps.first)) && (n.returned == 0 || ps.at > n.returned.Add(stillThere)) { // else it is a look from before it came back
+			if n.alive && (!n.supposed || e.missedSince(n, ps.first)) && (!ps.client || e.clientMissed(n, ps)) && (n.returned == 0 || ps.at > n.returned.Add(stillThere)) { // else it is a look from before it came back
 				p.blame(evProcessGone, 1, e.now, fmt.Sprintf("process %s is gone", ps.processName()))
 				p.startedBy(ps.first)
 			}
 		case ProcessStopped:
+			if ps.client && !e.clientMissed(n, ps) {
+				continue
+			}
 			p.stopped = true
 			p.blame(evProcessStopped, 1, e.now, fmt.Sprintf("process %s is stopped by a signal", ps.processName()))
 			p.startedBy(ps.first)

@@ -77,6 +77,7 @@ type pulse struct {
 
 	group, zone string
 	addresses   []string
+	service     string // of a process of the observer's host, by its environment
 	late        time.Duration
 	refused     uint64
 	hasObserver bool
@@ -226,6 +227,10 @@ func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
 		p.hasOutcome = p.probe.Outcome != engine.OutcomeUnset
 	case contract.HeartbeatAddresses:
 		p.addresses = p.strings(v)
+	case contract.HeartbeatClient:
+		p.probe.Client = v.Bool()
+	case contract.HeartbeatService:
+		p.service = p.word(v)
 	case contract.HeartbeatRTT:
 		p.probe.RTT = p.seconds(v)
 	case contract.HeartbeatMessage:

@@ -26,6 +26,7 @@ const (
 	byName       = "name "        // of a pod without its namespace, or of a host
 	byNamespace  = "in "          // + namespace: name of a pod
 	byPID        = "pid on "      // + host: process.pid
+	byHost       = "on "          // + host: service.name
 	byDeployment = "deployed in " // + namespace: name of a deployment
 )
 
@@ -57,6 +58,9 @@ func (x *Extractor) index(id *sourceID, src *engine.Source) {
 	}
 	if id.deployment != "" {
 		set(byDeployment+id.podNamespace, id.deployment)
+	}
+	if id.podUID == "" && id.podName == "" && id.containerID == "" && id.hostName != "" {
+		x.name(podKey{byHost + id.hostName, id.name}, src, true)
 	}
 	// Inside a container a pid is another than on the host.
 	if id.podUID == "" && id.podName == "" && id.containerID == "" && id.hostName != "" && len(id.pid) > 1 {

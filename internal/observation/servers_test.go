@@ -72,6 +72,39 @@ func TestAProcessIsKnownByItsPID(t *testing.T) {
 	}
 }
 
+func TestAClientIsKnownByWhatItCallsItself(t *testing.T) {
+	x := New(Settings{})
+	tells := func(res attrs) {
+		td, _ := spanOf(t, res, ptrace.SpanKindConsumer, ptrace.StatusCodeUnset, "", nil)
+		var b engine.Batch
+		x.Traces(td, testNow, nil, &b)
+	}
+	look := func(host, service string, client bool) *engine.Probe {
+		told := lookAt(17)
+		told[contract.HeartbeatClient], told[contract.HeartbeatService] = client, service
+		b := seen(t, x, attrs{"host.name": host}, told)
+		require.Len(t, b.Probes, 1)
+		return &b.Probes[0]
+	}
+	tells(attrs{"service.name": "worker", "host.name": "app1", "deployment.environment.name": "shop"})
+	tells(attrs{"service.name": "pod", "host.name": "app1", "k8s.pod.uid": "0c0a"})
+	tells(attrs{"service.name": "two", "host.name": "app1", "service.namespace": "a"})
+	tells(attrs{"service.name": "two", "host.name": "app1", "service.namespace": "b"})
+	p := look("app1", "worker", true)
+	require.NotNil(t, p.Source)
+	assert.True(t, p.Client)
+	assert.Equal(t, "shop", p.Source.Service.Environment)
+	for name, p := range map[string]*engine.Probe{
+		"nobody of that name":      look("app1", "other", true),
+		"the same on another host": look("app2", "worker", true),
+		"one in a pod":             look("app1", "pod", true),
+		"two of one name":          look("app1", "two", true),
+		"one that is no client":    look("app1", "worker", false),
+	} {
+		assert.Nil(t, p.Source, name)
+	}
+}
+
 func TestWhatTheKernelTellsOfConnectionsIsNoProbe(t *testing.T) {
 	told := func(target, outcome string) engine.Probe {
 		b := seen(t, New(Settings{}), attrs{"host.name": "app1"}, attrs{

@@ -282,7 +282,8 @@ func recordBeat(b *beat, lr plog.LogRecord) *elementError {
 			continue
 		}
 		switch k {
-		case contract.HeartbeatObserver, contract.HeartbeatTarget, contract.HeartbeatOutcome, contract.HeartbeatAddresses:
+		case contract.HeartbeatObserver, contract.HeartbeatTarget, contract.HeartbeatOutcome, contract.HeartbeatAddresses,
+			contract.HeartbeatClient, contract.HeartbeatService:
 			return invalid(k, "is for observers to set: send what another observer has seen to an otlp receiver")
 		}
 		if strings.HasPrefix(k, "heartbeat.process.") {

@@ -44,7 +44,7 @@ func (w *watcher) look() []Server { return w.lookAfter(2 * time.Second) }
 
 func (w *watcher) lookAfter(d time.Duration) []Server {
 	w.now = w.now.Add(d)
-	w.holders.after = time.Time{} // time does not pass here as fast as it is said to
+	w.holders.after, w.clients.holders.after = time.Time{}, time.Time{} // time does not pass here as fast as it is said to
 	return w.Look(w.t.Context(), w.now)
 }
 
@@ -74,11 +74,13 @@ func (w *watcher) names() []string {
 type fakeHost struct {
 	t    *testing.T
 	root string
-	rows map[uint64]string
+	rows map[uint64]string // of sockets that listen
+
+	opened map[uint64]string // and of those that were opened from here
 }
 
 func newFakeHost(t *testing.T) *fakeHost {
-	h := &fakeHost{t, t.TempDir(), map[uint64]string{}}
+	h := &fakeHost{t, t.TempDir(), map[uint64]string{}, map[uint64]string{}}
 	require.NoError(t, os.MkdirAll(filepath.Join(h.root, "thread-self", "net"), 0o700))
 	put(t, "btime 1700000000\n", h.root, "stat")
 	h.listens("127.0.0.1:1", 0)
@@ -98,7 +100,28 @@ func (h *fakeHost) listens(address string, inode uint64) {
 	h.write()
 }
 
+// keeps lists a connection that was opened from here.
+func (h *fakeHost) keeps(from, to string, inode uint64) {
+	row := func(address string) string {
+		at := netip.MustParseAddrPort(address)
+		raw := at.Addr().As4()
+		binary.NativeEndian.PutUint32(raw[:], binary.BigEndian.Uint32(raw[:]))
+		return fmt.Sprintf("%s:%04X", strings.ToUpper(hex.EncodeToString(raw[:])), at.Port())
+	}
+	h.opened[inode] = fmt.Sprintf("   0: %s %s 01 0:0 0:0 0 0 0 %d 1\n", row(from), row(to), inode)
+	h.write()
+}
+
+// startedBy adds a process that another started, at a terminal or none, with an
+// environment.
+func (h *fakeHost) startedBy(parent, pid, start, tty int, comm, environ string, sockets ...uint64) {
+	h.process(pid, start, comm, sockets...)
+	put(h.t, fmt.Sprintf("%d (%s) S %d 1 1 %d%s 1 0 %d\n", pid, comm, parent, tty, strings.Repeat(" 0", 12), start), h.root, strconv.Itoa(pid), "stat")
+	put(h.t, environ, h.root, strconv.Itoa(pid), "environ")
+}
+
 func (h *fakeHost) closes(inode uint64) {
+	delete(h.opened, inode)
 	delete(h.rows, inode)
 	h.write()
 }
@@ -108,7 +131,11 @@ func (h *fakeHost) write() {
 	for _, row := range h.rows {
 		table += row
 	}
-	put(h.t, table+connection, h.root, "thread-self", "net", "tcp")
+	table += connection
+	for _, row := range h.opened {
+		table += row
+	}
+	put(h.t, table, h.root, "thread-self", "net", "tcp")
 }
 
 // process adds one that holds sockets.

@@ -41,14 +41,14 @@ var inFront = map[string]string{
 	"xinetd":          "starts the program behind the port when it is called",
 }
 
-// holder is the process that a listening socket belongs to.
+// holder is the process that a socket belongs to.
 type holder struct {
 	procID
 	fd    string // the descriptor's name in its folder
 	leave bool   // it is not to be followed
 }
 
-// holders knows who holds which listening socket. To look through the
+// holders knows who holds which socket. To look through the
 // descriptors of all processes is dear, so that it is done only for a socket
 // that nobody has been looked for yet, or whose holder let go of it.
 type holders struct {
@@ -57,6 +57,10 @@ type holders struct {
 	of     map[uint64]holder // by inode; pid 0: looked for, and nobody found
 	after  time.Time         // until then there is no other look through all
 	denied bool              // the descriptors of some process may not be seen
+}
+
+func newHolders(proc procfs) holders {
+	return holders{proc: proc, self: os.Getpid(), of: map[uint64]holder{}}
 }
 
 const (

@@ -43,7 +43,7 @@ func TestKernelLogNamesTheProcess(t *testing.T) {
 func TestParseStat(t *testing.T) {
 	s, err := parseStat([]byte(statLine(42, "a) S (b", "Z", 77)))
 	require.NoError(t, err)
-	assert.Equal(t, procStat{pid: 42, comm: "a) S (b", state: 'Z', threads: 5, start: 77}, s)
+	assert.Equal(t, procStat{pid: 42, comm: "a) S (b", state: 'Z', ppid: 1, threads: 5, start: 77}, s)
 	for _, bad := range []string{"", "42", "42 (x", "x (y) S", "42 (x) S 1 2", "0" + statLine(0, "x", "S", 1), "42 )x( S"} {
 		_, err := parseStat([]byte(bad))
 		assert.ErrorIs(t, err, errStat, bad)

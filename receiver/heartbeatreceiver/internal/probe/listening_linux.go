@@ -29,8 +29,18 @@ const maxListeners = 1 << 16
 
 // listeners lists the sockets of our network namespace that take TCP connections.
 // That is this thread's: the first of the process may have been put into another.
-func (p procfs) listeners() ([]listener, error) {
-	var all []listener
+func (p procfs) listeners() ([]listener, error) { return tables(p, parseListeners) }
+
+// maxConnections are read of one table, garbage included.
+const maxConnections = 1 << 14
+
+// connections lists the standing TCP connections of our network namespace, or a
+// part of them where there are very many.
+func (p procfs) connections() ([]opened, error) { return tables(p, parseConnections) }
+
+// tables reads what parse finds in the tables of both families.
+func tables[T any](p procfs, parse func(io.Reader) ([]T, error)) ([]T, error) {
+	var all []T
 	for _, name := range []string{"tcp", "tcp6"} {
 		f, err := os.Open(filepath.Join(p.root, "thread-self", "net", name))
 		if errors.Is(err, os.ErrNotExist) && name == "tcp6" {
@@ -39,7 +49,7 @@ func (p procfs) listeners() ([]listener, error) {
 		if err != nil {
 			return nil, err
 		}
-		some, err := parseListeners(f)
+		some, err := parse(f)
 		_ = f.Close()
 		if err != nil {
 			return nil, err
@@ -52,9 +62,10 @@ func (p procfs) listeners() ([]listener, error) {
 // Places of fields in a row of /proc/net/tcp (the kernel's
 // Documentation/networking/proc_net_tcp.rst).
 const (
-	rowLocal = 1
-	rowState = 3
-	rowInode = 9
+	rowLocal  = 1
+	rowRemote = 2
+	rowState  = 3
+	rowInode  = 9
 )
 
 // parseListeners reads a table up to its first row that does not listen. The
@@ -79,6 +90,31 @@ func parseListeners(r io.Reader) ([]listener, error) {
 			inode, badInode := strconv.ParseUint(string(f[rowInode]), 10, 64)
 			if ok && badInode == nil && inode > 0 {
 				all = append(all, listener{at, inode})
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+	}
+	return all, nil
+}
+
+// parseConnections reads the rows of a table that are of standing connections.
+func parseConnections(r io.Reader) ([]opened, error) {
+	var all []opened
+	rows := bufio.NewReaderSize(r, os.Getpagesize())
+	for range maxConnections {
+		row, err := rows.ReadSlice('\n')
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, err
+		}
+		const stands = "01"
+		if f := bytes.Fields(row); len(f) > rowInode && string(f[rowState]) == stands {
+			local, okLocal := parseSocketAddress(f[rowLocal])
+			remote, okRemote := parseSocketAddress(f[rowRemote])
+			inode, badInode := strconv.ParseUint(string(f[rowInode]), 10, 64)
+			if okLocal && okRemote && badInode == nil && inode > 0 {
+				all = append(all, opened{local, remote, inode})
 			}
 		}
 		if errors.Is(err, io.EOF) {

@@ -26,6 +26,11 @@ type Result struct {
 	Digest string
 	// Process is set for process targets only.
 	Process *Process
+	// Service is what the process was told to call itself in its telemetry; empty if
+	// it was not, or was not looked for.
+	Service string
+	// Client: the process takes no connections, and keeps one that it opened.
+	Client bool
 }
 
 // Process is what the kernel tells about a process; nil is unknown.
@@ -73,6 +78,12 @@ func (r Result) PutTo(attrs pcommon.Map) {
 	}
 	if r.Digest != "" {
 		attrs.PutStr(contract.HeartbeatDigest, r.Digest)
+	}
+	if r.Client {
+		attrs.PutBool(contract.HeartbeatClient, true)
+	}
+	if r.Service != "" {
+		attrs.PutStr(contract.HeartbeatService, r.Service)
 	}
 	p := r.Process
 	if p == nil {

@@ -8,7 +8,6 @@ package probe
 import (
 	"context"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -19,7 +18,8 @@ import (
 )
 
 // Servers looks at every process that takes TCP connections in our network
-// namespace, without being told of any. It is not safe for concurrent use.
+// namespace, and at those that keep one and send telemetry (clients_linux.go),
+// without being told of any. It is not safe for concurrent use.
 //
 //	table of listeners ─► holder of each socket ─► process and its ports ─► follower ─► Result
 type Servers struct {
@@ -29,6 +29,7 @@ type Servers struct {
 	log      *zap.Logger
 	holders  holders
 	listed   map[uint64]bool // its keys: sockets that the look before saw listen
+	clients  clients
 	followed []*server
 	told     struct{ full, unseen, unread bool } // once each
 }
@@ -39,7 +40,9 @@ type server struct {
 	name      string
 	bound     []netip.AddrPort // by port; as last seen
 	addresses []string
-	listens   bool
+	client    bool   // it takes no connections, and keeps one that it opened
+	service   string // what it was told to call itself in its telemetry, of a client
+	listens   bool   // of a client, that it is followed
 	gone      bool
 	since     time.Time // when it was last seen to listen, or first seen to be gone
 }
@@ -61,7 +64,7 @@ func newServersAt(limit int, log *zap.Logger, at roots) (*Servers, error) {
 	}
 	return &Servers{
 		at: at, proc: proc, limit: limit, log: log,
-		holders: holders{proc: proc, self: os.Getpid(), of: map[uint64]holder{}},
+		holders: newHolders(proc), clients: clients{holders: newHolders(proc)},
 	}, nil
 }
 
@@ -81,6 +84,7 @@ func (s *Servers) Look(ctx context.Context, now time.Time) []Server {
 		once(&s.told.unread, func() { s.log.Warn("Cannot read which sockets of this host listen", zap.Error(err)) })
 	} else {
 		s.update(table, now)
+		s.findClients(table, now)
 	}
 	seen := make([]Server, 0, len(s.followed))
 	kept := s.followed[:0]
@@ -94,7 +98,7 @@ func (s *Servers) Look(ctx context.Context, now time.Time) []Server {
 			f.close()
 			continue
 		}
-		r.Message = oneLine(r.Message)
+		r.Message, r.Client, r.Service = oneLine(r.Message), f.client, oneLine(f.service)
 		kept = append(kept, f)
 		seen = append(seen, Server{Target: f.name, Addresses: f.addresses, Result: r})
 	}
@@ -151,7 +155,7 @@ func (s *Servers) update(table []listener, now time.Time) {
 	view := newView(table)
 	for _, f := range s.followed {
 		i := slices.IndexFunc(procs, func(p listening) bool { return p.procID == f.only })
-		if f.listens = i >= 0; f.listens {
+		if f.listens = i >= 0 || f.client; i >= 0 {
 			f.isAt(procs[i], view)
 			procs = slices.Delete(procs, i, i+1)
 		}
@@ -250,7 +254,7 @@ func (s *Servers) hasSibling(p listening) bool {
 
 // isAt notes that p is the process that is meant, and where it takes connections.
 func (f *server) isAt(p listening, v *view) {
-	f.only, f.bound, f.listens = p.procID, p.bound, true
+	f.only, f.bound, f.listens, f.client = p.procID, p.bound, true, false
 	f.addresses = v.reach(p.bound)
 }
 
@@ -260,11 +264,7 @@ func (s *Servers) follow(p listening, v *view) {
 	if err != nil || stat.id() != p.procID || !alive(stat) {
 		return
 	}
-	if len(s.followed) >= s.limit {
-		once(&s.told.full, func() {
-			s.log.Warn("More processes take connections here than local_servers::max_processes: the others are not looked at",
-				zap.Int("max_processes", s.limit), zap.String("first_left_out", oneLine(stat.comm)))
-		})
+	if s.isFull(stat) {
 		return
 	}
 	at := p.bound[0]

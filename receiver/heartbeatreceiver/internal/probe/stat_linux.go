@@ -16,6 +16,8 @@ type procStat struct {
 	pid      int
 	comm     string // the program's name, cut to 15 bytes
 	state    byte
+	ppid     int   // 0 if not told
+	tty      int64 // of the terminal that controls it, 0 for none
 	threads  int64
 	start    uint64 // clock ticks since boot
 	exitCode int64  // wait status; 0 also where we may not read it
@@ -26,6 +28,8 @@ var errStat = errors.New("the kernel's stat file cannot be read")
 // Places of fields after the name, counted from 0; the manual counts from 3.
 const (
 	statState    = 0
+	statParent   = 4 - 3
+	statTerminal = 7 - 3
 	statThreads  = 20 - 3
 	statStart    = 22 - 3
 	statExitCode = 52 - 3
@@ -49,6 +53,8 @@ func parseStat(b []byte) (procStat, error) {
 		return procStat{}, errStat
 	}
 	s.state = fields[statState][0]
+	s.ppid, _ = strconv.Atoi(string(fields[statParent]))
+	s.tty, _ = strconv.ParseInt(string(fields[statTerminal]), 10, 64)
 	if s.threads, err = strconv.ParseInt(string(fields[statThreads]), 10, 64); err != nil || s.threads < 0 {
 		return procStat{}, errStat
 	}

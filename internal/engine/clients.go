@@ -1,0 +1,57 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// An agent also looks at processes that take no connections and keep one that they
+// opened: workers, consumers and pollers, but jobs as well, and what somebody runs by
+// hand. Nobody's call fails when one of them ends, and most end when they are done.
+
+const (
+	// clientQuiet is for how long one must not be heard of since the agent saw its
+	// process end or stop: another process may go by the same name, or have taken
+	// its place. Stock SDKs send what there is each five seconds.
+	clientQuiet = 8 * time.Second
+	// clientUnderWay is how long after an end what it sent before may still come.
+	clientUnderWay = 2 * time.Second
+)
+
+// clientMissed says whether it counts what the agent saw of n's process, which takes
+// no connections: n has not been heard of since, and a signal ended its process, or
+// messages wait that it used to read, or its callers fail.
+func (e *Engine) clientMissed(n *entity, ps *probeState) bool {
+	q := ps.process
+	if q == nil || q.State == ProcessRunning || q.State == ProcessDiskWait {
+		return false
+	}
+	if e.now.Sub(ps.first) < clientQuiet || n.lastSign() > ps.first.Add(clientUnderWay) {
+		return false
+	}
+	byItself := q.HasExitCode && q.ExitCode > 0 && q.ExitCode <= 128
+	if q.State != ProcessStopped && q.HasExitCode && !byItself {
+		return true // in order, or by a signal
+	}
+	return e.leavesUnread(n) || e.missedSince(n, ps.first)
+}
+
+// lastSign is when n was last heard of by its own telemetry.
+func (n *entity) lastSign() Time {
+	last := n.heard
+	for _, r := range n.reads {
+		last = max(last, r.seen)
+	}
+	return last
+}
+
+// leavesUnread says whether messages wait in a queue that n reads, more have come
+// since, and none has been read.
+func (e *Engine) leavesUnread(n *entity) bool {
+	for _, s := range e.queues {
+		if s.current(e.now) && s.still != 0 && s.waiting >= s.began+unreadMore && n.readsFrom(s.key) != nil {
+			return true
+		}
+	}
+	return false
+}

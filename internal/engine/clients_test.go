@@ -1,0 +1,146 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// consumer is a process that takes no connections, on a host with an agent. It reads a
+// queue of which only spans tell.
+type consumer struct {
+	*fleet
+	src         *Source
+	process     Process
+	since       Time // when its process changed
+	reads, sent int  // messages each five seconds
+	polls       bool // it asks somebody each five seconds, and reads no queue
+}
+
+func newConsumer(t *testing.T, known ...func(c *consumer)) *consumer {
+	c := &consumer{
+		fleet:   newFleet(t),
+		src:     NewSource(Source{Service: ServiceID{Name: "worker"}, Host: "app1", Instance: "3d1219c7-0000-4404-aaa1-6d2a48adfda4", Volatile: true}),
+		process: runs(17), reads: 25, sent: 25,
+	}
+	for _, k := range known {
+		k(c)
+	}
+	c.pass(2 * time.Minute)
+	return c
+}
+
+func runs(pid int64) Process {
+	return Process{State: ProcessRunning, PID: pid, StartTime: Time(pid) * 1e10, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+}
+
+func (c *consumer) pass(d time.Duration) {
+	c.tell(time.Second, d, func(b *Batch) {
+		if c.due(2*time.Second, 0) {
+			p, outcome := c.process, OutcomeOK
+			if p.State != ProcessRunning {
+				outcome = OutcomeOther
+			}
+			stamp := c.stamp()
+			stamp.Observer = "app1"
+			b.Observers = append(b.Observers, ObserverBeat{Stamp: stamp, Interval: 2 * time.Second, Host: "app1"})
+			stamp.Seq++
+			c.obsSeq++
+			b.Probes = append(b.Probes, Probe{Stamp: stamp, Source: c.src, Target: "process:python:worker", Outcome: outcome,
+				Interval: 2 * time.Second, Process: &p, Host: "app1", Client: true, Direct: true})
+		}
+		if c.due(5*time.Second, time.Second) {
+			if c.sent > 0 && !c.polls {
+				b.Sent = append(b.Sent, Sent{"ship", c.sent})
+			}
+			switch {
+			case c.reads == 0:
+			case c.polls:
+				b.Calls = append(b.Calls, Calls{Caller: c.src, Callee: Callee{Address: "api:80"}, Outcome: OutcomeOK, Count: c.reads, First: b.Arrived, Last: b.Arrived, Done: b.Arrived})
+			default:
+				b.Consumed = append(b.Consumed, Consumed{Source: c.src, Queue: "ship", Count: c.reads, Last: b.Arrived})
+			}
+		}
+	})
+}
+
+// ends is how its process ends.
+func (c *consumer) ends(status int) {
+	c.process, c.reads = Process{State: ProcessGone, PID: 17, StartTime: 17e10, HasExitCode: status >= 0, ExitCode: max(status, 0), OOMKills: -1}, 0
+}
+
+func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
+	polls := func(c *consumer) { c.polls = true }
+	for name, k := range map[string]struct {
+		known    func(c *consumer)
+		status   int
+		within   time.Duration
+		subclass string
+	}{
+		"killed":                      {func(*consumer) {}, 137, 14 * time.Second, "process_exit"},
+		"a_poller_is_killed":          {polls, 137, 14 * time.Second, "process_exit"},
+		"it_exits_and_messages_wait":  {func(*consumer) {}, 1, 25 * time.Second, "process_exit"},
+		"it_crashes_on_a_bad_pointer": {polls, 139, 14 * time.Second, "process_exit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newConsumer(t, k.known)
+			at := c.now
+			c.ends(k.status)
+			c.pass(30 * time.Second)
+			c.accused(at, k.within, ClassCrash, k.subclass, "worker@app1")
+			c.src = NewSource(Source{Service: c.src.Service, Host: "app1", Instance: "aaaaaaaa-0000-4404-aaa1-6d2a48adfda4", Volatile: true})
+			c.reads = 25
+			c.pass(40 * time.Second) // the agent still tells of the one that went
+			c.process = runs(18)
+			c.pass(20 * time.Second)
+			if c.first("failure.cleared") == nil || len(c.verdicts())%2 != 0 {
+				t.Errorf("it is back, and said is %v; %s", c.verdicts(), c.dump())
+			}
+		})
+	}
+	t.Run("stopped", func(t *testing.T) {
+		c := newConsumer(t)
+		at := c.now
+		c.process.State, c.reads = ProcessStopped, 0
+		c.pass(40 * time.Second)
+		c.accused(at, 30*time.Second, ClassCrash, "hang", "worker@app1")
+	})
+	t.Run("it_runs_and_reads_nothing", func(t *testing.T) {
+		c := newConsumer(t)
+		at := c.now
+		c.reads = 0
+		c.pass(60 * time.Second)
+		c.accused(at, 40*time.Second, ClassCrash, "hang", "worker@app1")
+	})
+}
+
+func TestEndThatNobodyMissesAccusesNobody(t *testing.T) {
+	polls := func(c *consumer) { c.polls = true }
+	for name, k := range map[string]struct {
+		known  func(c *consumer)
+		during func(c *consumer)
+	}{
+		"a_job_is_done":           {polls, func(c *consumer) { c.ends(0) }},
+		"a_job_fails":             {polls, func(c *consumer) { c.ends(1) }},
+		"nobody_tells_how":        {polls, func(c *consumer) { c.ends(-1) }},
+		"asked_to_stop":           {func(*consumer) {}, func(c *consumer) { c.ends(143) }},
+		"another_of_it_reads_on":  {func(*consumer) {}, func(c *consumer) { c.ends(137); c.reads = 25 }},
+		"another_of_it_asks_on":   {polls, func(c *consumer) { c.ends(137); c.reads = 25 }},
+		"stopped_and_it_reads_on": {func(*consumer) {}, func(c *consumer) { c.process.State = ProcessStopped }},
+		"started_again_at_once":   {polls, func(c *consumer) { c.process = runs(18); c.process.HasExitCode, c.process.ExitCode = true, 137 }},
+		"a_debugger_for_a_moment": {polls, func(c *consumer) {
+			c.process.State, c.reads = ProcessStopped, 0
+			c.pass(5 * time.Second)
+			c.process.State, c.reads = ProcessRunning, 25
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newConsumer(t, k.known)
+			k.during(c)
+			c.pass(40 * time.Second)
+			c.nobodyAccused(false)
+		})
+	}
+}
