@@ -67,8 +67,10 @@ const (
 	pileFull  = 20 * time.Second
 	drained   = 0.9 // of the peak
 	// unreadFor, and twice what is usual, none must have been read while unreadMore
-	// came.
+	// came; thrice as long while a reader's spans tell that it reads: what is slow may
+	// be counted seldom.
 	unreadFor    = 10 * time.Second
+	unreadAnyhow = 3 * unreadFor
 	unreadMore   = 5.0
 	readsKnown   = 5 // looks from which on it is known how it is read
 	readersEvery = 5 * time.Second
@@ -80,6 +82,8 @@ func (e *Engine) queue(q *Queue) {
 		*s = queueState{key: s.key, usual: q.Waiting, waiting: q.Waiting, read: q.Read, told: e.now, first: e.now}
 	}
 	e.queueIs(q)
+	// Spans need not tell of it any more.
+	e.queues = slices.DeleteFunc(e.queues, func(s *queueState) bool { return s.inferred && s.key.name == q.Name })
 }
 
 func (e *Engine) queueIs(q *Queue) {
@@ -194,7 +198,16 @@ func (s *queueState) pilesUp(now Time) bool {
 
 // stands says whether messages come and nobody reads any.
 func (s *queueState) stands(now Time) bool {
-	return s.current(now) && s.still != 0 && s.reads == readsKnown && s.waiting >= s.began+unreadMore && now.Sub(s.still) >= unreadFor+2*s.longest
+	return s.current(now) && s.still != 0 && s.reads == readsKnown && s.waiting >= s.began+unreadMore && now.Sub(s.still) >= unreadFor+2*s.longest && !s.onlyCounted(now)
+}
+
+// onlyCounted says whether a reader tells that it goes on, though no count of what
+// was read does.
+func (s *queueState) onlyCounted(now Time) bool {
+	return now.Sub(s.still) < unreadAnyhow && slices.ContainsFunc(s.readers, func(n *entity) bool {
+		r := n.readsFrom(s.key)
+		return r != nil && r.seen > s.still.Add(unreadFor/2)
+	})
 }
 
 // current says whether it was told lately.

@@ -23,6 +23,7 @@ type mailQueue struct {
 	spans     bool    // the mailers send spans
 	committed time.Duration
 	unheard   bool // what the broker tells does not arrive
+	sends     bool // those who write to it send spans
 	stale     bool // and then what it told last comes first
 	last      Queue
 }
@@ -72,8 +73,37 @@ func (q *mailQueue) flow(d time.Duration) {
 				b.Queues, q.last = append(b.Queues, told), told
 			}
 		}
+		if q.sends {
+			b.Sent = append(b.Sent, Sent{"mail", int(q.written)})
+		}
 		q.e.Observe(b)
 		q.run(time.Second)
+	}
+}
+
+func TestReaderThatIsStuckIsToldSoonThoughSpansTellOfTheQueueToo(t *testing.T) {
+	q := newMailQueue(t, 1)
+	q.sends, q.unheard = true, true
+	q.flow(30 * time.Second) // spans were first
+	q.unheard = false
+	q.flow(2 * time.Minute)
+	at := q.now
+	q.each = 0
+	q.flow(45 * time.Second)
+	q.accused(at, 21*time.Second, ClassCrash, "hang", "mailer-1")
+}
+
+func TestReaderThatIsSlowAndCountsSeldomDoesNotHang(t *testing.T) {
+	q := newMailQueue(t, 1)
+	q.flow(2 * time.Minute)
+	at := q.now
+	q.each, q.committed = 1, 25*time.Second
+	q.flow(50 * time.Second)
+	q.accused(at, 50*time.Second, ClassExhaustion, "queue", "mailer-1")
+	for _, ev := range q.events {
+		if ev.Verdict != nil && ev.Verdict.Class == ClassCrash {
+			t.Errorf("at %v said %s", ev.At.Sub(at), ev.Body)
+		}
 	}
 }
 
