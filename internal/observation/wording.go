@@ -298,7 +298,28 @@ var wordings = []wording{
 	{"acquire operation took longer", saysPool, anywhere},
 	{"pending acquire queue", saysPool, anywhere},
 	{"worker_connections are not enough", saysPool, anywhere},
-	{"(total=0,", saysUnfilled, anywhere}, // HikariCP: it has no connection at all
+	{"pool is exhausted", saysPool, anywhere},
+	{"a client to checkout a connection has timed out", saysPool, anywhere}, // c3p0
+	{"getconnectiontimeoutexception", saysPool, anywhere},                   // Druid
+	{"acquisition timeout", saysPool, anywhere},                             // Agroal
+	{"no managed connections available", saysPool, anywhere},                // IronJacamar
+	{"universal connection pool are in use", saysPool, anywhere},            // Oracle
+	{"connection acquisition timed out", saysPool, anywhere},                // r2dbc
+	{"while waiting for a connection to server", saysPool, anywhere},        // MongoDB's drivers
+	{"while checking out a connection", saysPool, anywhere},                 // and others of them
+	{"connectionacquiretimeout", saysPool, anywhere},                        // Sequelize
+	{"retrieve connection from pool timeout", saysPool, anywhere},           // MariaDB's for Node
+	{"all pooled connections are in use", saysPool, anywhere},               // MySqlConnector
+	{"all pooled connections were in use", saysPool, anywhere},              // Rails, SqlClient
+	{"connectionpool::timeout", saysPool, anywhere},                         // Ruby
+	{"request was dropped from queue", saysPool, anywhere},                  // Ecto
+	{"waiting for a slot to become available", saysPool, anywhere},          // deadpool
+	{"timed out in bb8", saysPool, anywhere},
+	// They have no connection at all: HikariCP, Tomcat, Druid and MariaDB's for Node.
+	{"(total=0,", saysUnfilled, anywhere},
+	{"available[size:0;", saysUnfilled, anywhere},
+	{"active 0, maxactive", saysUnfilled, anywhere},
+	{"(pool connections: active=0 idle=0", saysUnfilled, anywhere},
 
 	{"circuit breaker is open", saysCircuit, anywhere},
 	{"breaker is open", saysCircuit, anywhere},
