@@ -150,7 +150,7 @@ func (e *Engine) called(c *Calls) {
 		} else {
 			ed.ok.add(float64(c.Count), e.now, e.params.CallWindow)
 			if c.Done != 0 && ed.stoodUntil(c.Done) {
-				caller.stood = max(caller.stood, c.Done)
+				caller.stoodAgain(ed.okEnd, c.Done)
 			}
 			ed.okEnd = max(ed.okEnd, c.Last)
 			if c.Slow > 0 {

@@ -42,7 +42,8 @@ type entity struct {
 	served    servedStats   // callers.go: what it says of calls that it answered
 	callees   []*edge       // callers.go: whom it calls
 	proxies   *proxyWord    // evidence_proxies.go: what logs of proxies say of it; nil while they say nothing
-	stood     Time          // evidence_saturation.go: until when somebody that it calls answered none of its calls for long
+	stoodFrom Time          // evidence_saturation.go: from when to when somebody that
+	stood     Time          // it calls answered none of its calls for long, last
 	spanned   Time          // callers.go: when a span of a call that it made was seen last
 	calledBy  []*edge       // callers.go: who calls it, at most maxCallers
 	views     []*view       // view.go: how it is seen from each host

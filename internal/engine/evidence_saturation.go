@@ -180,7 +180,7 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 // nobody had, and calls under way had not had the time to fail. It keeps them, then.
 // Later than that they are lost, or nobody waits: the pool is short by itself.
 func (e *Engine) poolStands(n *entity, at Time) bool {
-	if at <= n.stood {
+	if at > n.stoodFrom && at <= n.stood {
 		return true
 	}
 	all, latest := true, Time(0)
@@ -193,6 +193,16 @@ func (e *Engine) poolStands(n *entity, at Time) bool {
 		return stood && ed.lastFail > ed.okEnd
 	})
 	return fails || all && latest != 0 && at.Sub(latest) < poolPatience
+}
+
+// stoodAgain notes that one that n calls answered nothing from one time to another.
+// Of several who did at the same time it counts that one of them did.
+func (n *entity) stoodAgain(from, to Time) {
+	if from >= n.stood {
+		n.stoodFrom, n.stood = from, to
+		return
+	}
+	n.stoodFrom, n.stood = min(n.stoodFrom, from), max(n.stood, to)
 }
 
 // stoodUntil says whether none of the calls was answered for long before t.

@@ -137,6 +137,38 @@ func TestAPoolWhoseHoldersStandIsNotTooSmall(t *testing.T) {
 		d.second(15, func(b *Batch) { d.served(b, 5, 5, 5); d.asks(b, "db:5432", OutcomeOK, 5); full(b, d) })
 		d.accused(at, 10*time.Second, ClassExhaustion, "connection_pool", d.api.src.Name())
 	})
+	t.Run("they_take_long_and_a_metric_tells_by_the_minute", func(t *testing.T) {
+		d := newWithDatabase(t)
+		web, i, share := d.add("web", "web-1"), 0, 0.2
+		d.e.Observe(&Batch{Arrived: d.now, Hops: []Hop{
+			{Span: 1 << 50, Source: web.src, Callee: Callee{Address: d.api.addr, Direct: true}},
+			{Span: 1 << 50, Server: true, Source: d.api.src},
+		}})
+		told := func(b *Batch, good int) {
+			d.served(b, good, 10-good, 10-good)
+			for outcome, count := range map[Outcome]int{OutcomeOK: good, OutcomeTimeout: 10 - good} {
+				b.Calls = append(b.Calls, Calls{Caller: web.src, Callee: Callee{Address: d.api.addr, Direct: true}, Outcome: outcome, Count: count, First: b.Arrived, Last: b.Arrived})
+			}
+			d.asks(b, "cache:6379", OutcomeOK, good)
+			if i%60 == 1 {
+				levelsOf(d.api.src, LevelPool, share)(b)
+			}
+			i++
+		}
+		d.second(180, func(b *Batch) { told(b, 10); d.asks(b, "db:5432", OutcomeOK, 10) })
+		at, good := d.now, 10
+		slow := func(b *Batch) {
+			if i%5 <= 1 { // each of its calls takes three seconds now
+				d.asks(b, "db:5432", OutcomeOK, 5)
+			}
+			told(b, good)
+		}
+		share = 1
+		d.second(6, slow)
+		good = 5 // who waits gives up
+		d.second(15, slow)
+		d.accused(at, 15*time.Second, ClassExhaustion, "connection_pool", d.api.src.Name())
+	})
 	t.Run("they_stand_and_a_metric_tells_first", func(t *testing.T) {
 		d := newWithDatabase(t)
 		d.calls(d.add("web", "web-1"), d.api)
