@@ -19,8 +19,8 @@ const (
 )
 
 // clientMissed says whether it counts what the agent saw of n's process, which takes
-// no connections: n has not been heard of since, and a signal ended its process, or
-// messages wait that it used to read, or its callers fail.
+// no connections: n has not been heard of since, and its process ended in order or
+// by violence, or messages wait that it used to read, or its callers fail.
 func (e *Engine) clientMissed(n *entity, ps *probeState) bool {
 	q := ps.process
 	if q == nil || q.State == ProcessRunning || q.State == ProcessDiskWait {
@@ -29,12 +29,16 @@ func (e *Engine) clientMissed(n *entity, ps *probeState) bool {
 	if e.now.Sub(ps.first) < clientQuiet || n.lastSign() > ps.first.Add(clientUnderWay) {
 		return false
 	}
-	byItself := q.HasExitCode && q.ExitCode > 0 && q.ExitCode <= 128
-	if q.State != ProcessStopped && q.HasExitCode && !byItself {
-		return true // in order, or by a signal
+	if q.State != ProcessStopped && q.HasExitCode && (cleanExit(int64(q.ExitCode)) || violentEnd(int64(q.ExitCode))) {
+		return true
 	}
 	return e.leavesUnread(n) || e.missedSince(n, ps.first)
 }
+
+// violentEnd says whether a status is that of a process which was killed, or which
+// the processor or its own run time ended for what it did. Jobs end by other signals,
+// too.
+func violentEnd(status int64) bool { return status == 128+9 || signalNames[status] != "" }
 
 // lastSign is when n was last heard of by its own telemetry.
 func (n *entity) lastSign() Time {

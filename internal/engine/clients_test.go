@@ -124,6 +124,7 @@ func TestEndThatNobodyMissesAccusesNobody(t *testing.T) {
 	}{
 		"a_job_is_done":           {polls, func(c *consumer) { c.ends(0) }},
 		"a_job_fails":             {polls, func(c *consumer) { c.ends(1) }},
+		"nobody_reads_its_pipe":   {polls, func(c *consumer) { c.ends(141) }},
 		"nobody_tells_how":        {polls, func(c *consumer) { c.ends(-1) }},
 		"asked_to_stop":           {func(*consumer) {}, func(c *consumer) { c.ends(143) }},
 		"another_of_it_reads_on":  {func(*consumer) {}, func(c *consumer) { c.ends(137); c.reads = 25 }},
