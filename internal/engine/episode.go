@@ -32,6 +32,7 @@ type episode struct {
 	dead         bool    // evidence_ending.go: it is known to have ended and not to be back, at this evaluation
 	routedAround bool    // evidence_proxies.go: only its proxies miss it, and not for long yet
 	unread       bool    // queue.go: spans alone tell that what is sent to it is not read
+	untold       bool    // and it has told nothing else since, either
 	stalls       bool    // evidence_stall.go: it is who answers nobody, at this evaluation
 	failing      float64 // probability at the last evaluation that it is a failure of the entity
 }

@@ -37,7 +37,7 @@ func (e *Engine) find(n *entity) belief {
 	for i := range p.found {
 		p.found[i].now = false
 	}
-	p.stalls, p.direct, p.limited, p.unread = false, false, false, false
+	p.stalls, p.direct, p.limited, p.unread, p.untold = false, false, false, false, false
 	for _, detect := range detectors {
 		detect(e, n, p)
 	}

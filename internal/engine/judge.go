@@ -137,7 +137,13 @@ func (p *episode) corroborated() bool {
 // that takes its time while a proxy sends its callers elsewhere, or a reader of a
 // queue that was ended on purpose, or gave way to one that tells nothing.
 func (p *episode) quietly() bool {
-	return (p.routedAround || p.unread && !p.found[evSilent].now && !p.found[evProcessGone].now && !p.found[evProcessRuns].now) && !p.violent()
+	return (p.routedAround || p.unread && !p.found[evSilent].now && !p.standsThere()) && !p.violent()
+}
+
+// standsThere says whether an agent tells what became of a reader of a queue: it is
+// gone, or stopped, or it runs and tells of other things than of what it reads.
+func (p *episode) standsThere() bool {
+	return p.found[evProcessGone].now || p.found[evProcessStopped].now || p.found[evProcessRuns].now && !p.untold
 }
 
 // quietEnd says whether all that speaks is that it is gone: no caller was failed

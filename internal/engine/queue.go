@@ -314,7 +314,7 @@ func detectQueue(e *Engine, n *entity, p *episode) {
 			if !stands {
 				continue // spans do not count all
 			}
-			p.unread = true
+			p.unread, p.untold = true, p.untold || n.heard <= s.still.Add(unreadFor)
 			waits = fmt.Sprintf("%.0f messages were sent to %s", s.waiting, s.key.name)
 		}
 		quiet, since := e.now.Sub(s.still), s.still
