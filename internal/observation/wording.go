@@ -301,10 +301,8 @@ var wordings = []wording{
 	{"pool is exhausted", saysPool, anywhere},
 	{"a client to checkout a connection has timed out", saysPool, anywhere}, // c3p0
 	{"getconnectiontimeoutexception", saysPool, anywhere},                   // Druid
-	{"acquisition timeout", saysPool, anywhere},                             // Agroal
 	{"no managed connections available", saysPool, anywhere},                // IronJacamar
 	{"universal connection pool are in use", saysPool, anywhere},            // Oracle
-	{"connection acquisition timed out", saysPool, anywhere},                // r2dbc
 	{"while waiting for a connection to server", saysPool, anywhere},        // MongoDB's drivers
 	{"while checking out a connection", saysPool, anywhere},                 // and others of them
 	{"connectionacquiretimeout", saysPool, anywhere},                        // Sequelize
@@ -312,7 +310,6 @@ var wordings = []wording{
 	{"all pooled connections are in use", saysPool, anywhere},               // MySqlConnector
 	{"all pooled connections were in use", saysPool, anywhere},              // Rails, SqlClient
 	{"connectionpool::timeout", saysPool, anywhere},                         // Ruby
-	{"request was dropped from queue", saysPool, anywhere},                  // Ecto
 	{"waiting for a slot to become available", saysPool, anywhere},          // deadpool
 	{"timed out in bb8", saysPool, anywhere},
 	// They have no connection at all: HikariCP, Tomcat, Druid and MariaDB's for Node.
