@@ -18,6 +18,12 @@ const (
 	clientUnderWay = 2 * time.Second
 )
 
+// changes says whether p tells that the process is not as it was, or is another.
+func (f *processFacts) changes(p *Process) bool {
+	lives := p.State == ProcessRunning || p.State == ProcessDiskWait
+	return !lives || f.pid != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start))
+}
+
 // clientMissed says whether it counts what the agent saw of n's process, which takes
 // no connections: n has not been heard of since, and its process ended in order or
 // by violence, or messages wait that it used to read, or its callers fail.

@@ -235,12 +235,6 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	}
 }
 
-// changes says whether p tells that the process is not as it was, or is another.
-func (f *processFacts) changes(p *Process) bool {
-	lives := p.State == ProcessRunning || p.State == ProcessDiskWait
-	return !lives || f.pid != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start))
-}
-
 // sameStart says whether two start times are of one process: they are told by a clock
 // that may have been set meanwhile.
 func sameStart(a, b Time) bool { return a-b < 5e9 && b-a < 5e9 }
