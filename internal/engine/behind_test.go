@@ -248,18 +248,18 @@ func TestUsualRateIsLearnedBeforeItIsJudged(t *testing.T) {
 	now := Time(1e9)
 	for range 20 { // every second one call; the first batch comes late
 		now = now.Add(time.Second)
-		r.add(1, now, true)
+		r.add(1, 0, now, true)
 		if r.more(now) {
 			t.Fatalf("more than usual after %v: %+v", time.Duration(now-1e9), r)
 		}
 	}
 	for range 60 {
 		now = now.Add(time.Second)
-		r.add(1, now, true)
+		r.add(1, 0, now, true)
 	}
 	for range 12 {
 		now = now.Add(time.Second)
-		r.add(6, now, false)
+		r.add(6, 0, now, false)
 	}
 	if !r.more(now) || r.rose == 0 {
 		t.Errorf("six times as often is not more: %+v", r)

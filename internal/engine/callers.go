@@ -137,7 +137,7 @@ func (e *Engine) called(c *Calls) {
 		}
 		ed := e.edge(caller, n)
 		ed.used = e.now
-		ed.rate.add(float64(c.Count), e.now, n.episode == nil)
+		ed.rate.add(float64(c.Count), c.Took, e.now, n.episode == nil)
 		if c.Outcome == OutcomeOverloaded {
 			ed.full.add(float64(c.Count), e.now, e.params.CallWindow)
 		}
@@ -174,11 +174,15 @@ func (e *Engine) called(c *Calls) {
 	if n.calls == nil {
 		n.calls = &callStats{}
 	}
-	if n.served.total == 0 && c.Outcome.Answered() { // what does not arrive is no demand
-		n.rate.add(float64(c.Count), e.now, n.episode == nil)
-	}
 	s := n.calls
-	e.wants(n, s, float64(c.Count), c.Outcome)
+	if n.served.total == 0 {
+		count := 0.0
+		if c.Outcome.Answered() { // what does not arrive is no demand
+			count = float64(c.Count)
+		}
+		e.askedOf(n, count, c.Took)
+	}
+	e.wants(n, s, c)
 	if !failed {
 		s.ok.add(float64(c.Count), e.now, e.params.CallWindow)
 		if c.Outcome != OutcomeOK {
@@ -381,8 +385,7 @@ func (e *Engine) serving(v *Served) {
 	n.served.some.add(float64(v.OK), e.now, rareWindow)
 	n.served.late.add(float64(v.Slow), e.now, rareWindow)
 	e.answered(n, v.Faults, v.OK+v.Failed)
-	n.rate.add(float64(v.OK+v.Failed), e.now, n.episode == nil)
-	n.service.rate.add(float64(v.OK+v.Failed), e.now, n.episode == nil && (n.service.whole == nil || n.service.whole.episode == nil))
+	e.answers(n, float64(v.OK+v.Failed), v.Took)
 	if v.Slow > 0 {
 		e.slowed(n)
 	}

@@ -20,6 +20,10 @@ type rate struct {
 	now   float64       // calls a second, of the last full span
 	span  time.Duration // how long that was
 	rose  Time          // since when it has been more than usual; 0 while it is not
+
+	took      float64 // s, of the calls since began together
+	held      float64 // calls under way at a time, in the last full span; 0 where nobody tells how long they take
+	usualHeld float64
 }
 
 const (
@@ -44,39 +48,47 @@ const (
 	rareWindow = 45 * time.Second
 )
 
-// add counts calls; while something is wrong the usual is not learned anew.
-func (r *rate) add(calls float64, now Time, learn bool) {
+// add counts calls that took so long together; while something is wrong the usual
+// is not learned anew. It says whether that ends a span.
+func (r *rate) add(calls float64, took time.Duration, now Time, learn bool) bool {
 	if r.began == 0 {
 		r.began = now
-		return // it covers a time that began before
+		return false // it covers a time that began before
 	}
 	r.count += calls
+	r.took += max(took, 0).Seconds()
 	span := now.Sub(r.began)
 	if span < rateSpan {
-		return
+		return false
 	}
 	r.now, r.span = r.count/span.Seconds(), span
+	r.held = r.took / span.Seconds() // Little: calls a second × how long each takes
 	if learn || r.known < rateKnown {
 		// The mean of what there was at first, then a memory.
 		weight := max(1-math.Exp2(-float64(span)/float64(rateHalfLife)), float64(span)/float64(r.known+span))
 		r.usual += weight * (r.now - r.usual)
+		r.usualHeld += weight * (r.held - r.usualHeld)
 		r.known += span
 	}
-	r.count, r.began = 0, now
+	r.count, r.took, r.began = 0, 0, now
 	switch {
 	case !r.more(now):
 		r.rose = 0
 	case r.rose == 0:
 		r.rose = now.Add(-span)
 	}
+	return true
 }
+
+// stands says whether the last full span says something of now.
+func (r *rate) stands(now Time) bool { return now.Sub(r.began) < rateStands*r.span }
 
 // more says whether the current rate is clearly more than the usual, and by
 // more than three standard deviations of a count by chance.
 func (r *rate) more(now Time) bool {
 	span := rateSpan.Seconds()
 	usual := r.usual * span
-	return r.known >= rateKnown && usual > 0 && now.Sub(r.began) < rateStands*r.span &&
+	return r.known >= rateKnown && usual > 0 && r.stands(now) &&
 		r.now >= demandFrom*r.usual && r.now*span-usual >= 3*math.Sqrt(usual)+3
 }
 
@@ -148,7 +160,7 @@ func (e *Engine) allSlow(s *service) bool {
 			continue
 		}
 		all++
-		if share, many := e.slowness(i); share >= slowFrom && many >= slowOne {
+		if share, many := e.slowness(i); share >= slowFrom && many >= slowOne || i.knee.since != 0 {
 			slow++
 		}
 	}
@@ -184,6 +196,7 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 	if times, usual := e.demand(n, p); times >= demandFrom {
 		p.note(evDemand, clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
 	}
+	detectKnee(e, n, p)
 }
 
 // mayBeSlow says whether it is the callee that is slow where its caller finds it
@@ -208,13 +221,12 @@ func (n *entity) tellsAnswers() bool {
 // wants counts calls to n, and follows how many more than usual are wanted: what
 // callers try again because it failed is no demand. What it was before they did
 // stands while it lasts.
-func (e *Engine) wants(n *entity, s *callStats, calls float64, o Outcome) {
-	if o.Failed() {
+func (e *Engine) wants(n *entity, s *callStats, c *Calls) {
+	calls := float64(c.Count)
+	if c.Outcome.Failed() {
 		s.askedFailed += calls
 	}
-	before := s.asked.began
-	s.asked.add(calls, e.now, n.episode == nil)
-	if s.asked.began == before {
+	if !s.asked.add(calls, c.Took, e.now, n.episode == nil) {
 		return
 	}
 	failed := min(s.askedFailed/max(s.asked.now*s.asked.span.Seconds(), 1), 1)
@@ -321,7 +333,7 @@ func (e *Engine) pushes(n *entity, s *service) bool {
 			continue
 		}
 		sum.usual += ed.rate.usual
-		if e.now.Sub(ed.rate.began) < rateStands*ed.rate.span {
+		if ed.rate.stands(e.now) {
 			sum.now += ed.rate.now
 		}
 		full += ed.full.value(e.now, w)

@@ -51,6 +51,7 @@ type entity struct {
 	errors    *errorLines   // errorlines.go: nil while it wrote none
 	levels    *levels       // levels.go: nil while nobody told
 	rate      rate          // demand.go: how often it is called
+	knee      knee          // knee.go
 	reads     []*reading    // queue.go: queues that it reads
 	seenRun   Time          // facts.go: when its host's agent saw its process run
 	facts     []Fact        // facts.go: what was said outright, latest last
@@ -134,6 +135,7 @@ type service struct {
 	whole     *entity // judged where callers name only the service; nil until then
 
 	rate           rate          // demand.go: calls that its instances answered
+	knee           knee          // knee.go
 	versions       []versionSeen // latest last
 	announcedStops int           // stops that were announced
 	deployed       Time          // when a roll-out of it was told last

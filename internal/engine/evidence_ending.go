@@ -130,7 +130,7 @@ func (n *entity) dead(p *episode) bool {
 // that has ended. Whether it ended for want of something is told by other evidence.
 func (p *episode) forgetItsLife() {
 	for _, kind := range [...]evidence{
-		evSlow, evThrottled, evBusy, evCPUWait, evCPURose, evDemand, evIOPressure, evServesErrors, evFailsShort,
+		evSlow, evThrottled, evBusy, evCPUWait, evCPURose, evDemand, evKnee, evIOPressure, evServesErrors, evFailsShort,
 		evCallersOverloaded, evCallersTimeout, evProgress, evCallersSucceed,
 	} {
 		p.found[kind].strength, p.found[kind].now = 0, false

@@ -166,13 +166,14 @@ type Calls struct {
 	Callee  Callee
 	Outcome Outcome
 	Count   int
-	Slow    int  // of Count, those far slower than calls of their kind usually are
-	First   Time // earliest start, event time
-	Started Time // latest start, event time; 0 if not told
-	Last    Time // latest end, event time
-	Done    Time // earliest end, event time; 0 if not told
-	Hearsay bool // only a line of a log tells of it: the caller may repeat another's words, and be a proxy without a service
-	Counted bool // by a metric: between First and Last, and of no use where spans tell the same
+	Slow    int           // of Count, those far slower than calls of their kind usually are
+	First   Time          // earliest start, event time
+	Started Time          // latest start, event time; 0 if not told
+	Last    Time          // latest end, event time
+	Done    Time          // earliest end, event time; 0 if not told
+	Took    time.Duration // how long they took together; 0 if not told
+	Hearsay bool          // only a line of a log tells of it: the caller may repeat another's words, and be a proxy without a service
+	Counted bool          // by a metric: between First and Last, and of no use where spans tell the same
 }
 
 // Served counts calls that an instance answered: it makes progress.
@@ -180,12 +181,13 @@ type Served struct {
 	Source  *Source
 	OK      int
 	Failed  int
-	Faults  int  // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
-	Waited  int  // of Failed, those that took far longer than their kind usually does
-	Slow    int  // of OK, those far slower than their kind usually is
-	Coded   int  // of OK, those with a status code of success
-	Last    Time // latest end, event time
-	Counted bool // by a metric, as Calls.Counted
+	Faults  int           // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
+	Waited  int           // of Failed, those that took far longer than their kind usually does
+	Slow    int           // of OK, those far slower than their kind usually is
+	Coded   int           // of OK, those with a status code of success
+	Last    Time          // latest end, event time
+	Took    time.Duration // how long all of them took together; 0 if not told
+	Counted bool          // by a metric, as Calls.Counted
 }
 
 // Fact is something that a log line, an event or a host says outright.

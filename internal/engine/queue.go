@@ -230,7 +230,7 @@ func (e *Engine) consumed(c *Consumed) {
 		i = len(n.reads) - 1
 	}
 	r := n.reads[i]
-	r.rate.add(float64(c.Count), e.now, n.episode == nil)
+	r.rate.add(float64(c.Count), 0, e.now, n.episode == nil)
 	r.last, r.seen = max(r.last, c.Last), e.now
 	e.flowed(c)
 	if n.episode != nil {

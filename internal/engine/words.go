@@ -158,9 +158,9 @@ func subclass(p *episode, c cause) string {
 			return "memory"
 		case has(evIOPressure):
 			return "disk_io"
-		case has(evCallersOverloaded) && !has(evDemand) && !has(evSlow) && !has(evBusy):
+		case has(evCallersOverloaded) && !has(evDemand) && !has(evKnee) && !has(evSlow) && !has(evBusy):
 			return "quota"
-		case has(evDemand) || has(evCallersOverloaded) || has(evSlow) && !has(evBusy):
+		case has(evDemand) || has(evCallersOverloaded) || (has(evKnee) || has(evSlow)) && !has(evBusy):
 			return "overload"
 		case has(evBusy):
 			return "cpu"

@@ -231,14 +231,19 @@ func (c *callTold) calls(attrs pcommon.Map, count int, mean float64, first, last
 	if !failed && mean > 0 && mean < maxMean {
 		slow = c.timed(attrs, peer, count, time.Duration(mean*float64(time.Second)))
 	}
+	took := time.Duration(0)
+	if mean > 0 && mean < maxMean {
+		took = time.Duration(min(count, timedMost<<20)) * underWay(time.Duration(mean*float64(time.Second)))
+	}
 	if peer != nil {
 		c.r.out.Calls = append(c.r.out.Calls, engine.Calls{
-			Caller: c.src, Callee: peer.Callee, Outcome: outcome, Count: count, Slow: slow, First: first, Last: last, Counted: true,
+			Caller: c.src, Callee: peer.Callee, Outcome: outcome, Count: count, Slow: slow, First: first, Last: last, Took: took, Counted: true,
 		})
 		return
 	}
 	s := &c.served
 	s.Last = max(s.Last, last)
+	s.Took += took
 	if !failed {
 		s.OK += count
 		s.Slow += slow

@@ -176,6 +176,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	}
 	trace := traceHash(span.TraceID())
 	last := sc.past(span.EndTimestamp())
+	d, timed := duration(span)
 	counted := -1
 	switch kind {
 	case ptrace.SpanKindClient, ptrace.SpanKindProducer:
@@ -187,11 +188,11 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		}
 		if !peer.none && outcome != engine.OutcomeUnset {
 			counted = sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)
+			sc.out.Calls[counted].Took += underWay(d)
 			// Messaging is no request and response, and databases send no spans.
 			if trace <= sc.threshold && kind == ptrace.SpanKindClient && peer.Address != "" && sc.v.system == "" &&
 				(outcome.Answered() || lost(outcome) || outcome == engine.OutcomeOther) {
-				took, _ := duration(span)
-				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee, Lost: lost(outcome), Duration: took, At: last})
+				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee, Lost: lost(outcome), Duration: d, At: last})
 			}
 		}
 	case ptrace.SpanKindConsumer:
@@ -215,17 +216,16 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			}
 		}
 		sc.served.Last = max(sc.served.Last, last)
+		sc.served.Took += underWay(d)
 		sc.door()
 		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil && sc.src.Key != 0 {
-			took, _ := duration(span)
-			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: took, At: last})
+			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: d, At: last})
 		}
 	}
 	if failed {
 		return true
 	}
-	d, ok := duration(span)
-	if !ok {
+	if !timed {
 		return false
 	}
 	key, tail := sc.kind(span, kind, peer)
@@ -243,6 +243,10 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	}
 	return true
 }
+
+// underWay is for how long a call counts as under way: a stream that was open for
+// hours says at its end nothing of now.
+func underWay(d time.Duration) time.Duration { return min(d, time.Minute) }
 
 // waited says whether a call that failed took far longer than such calls usually
 // do. It waited for something, if only for a connection of which no span tells: that

@@ -77,6 +77,7 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 		}
 		c := &b.Calls[n]
 		c.Count++
+		c.Took += s.end - s.begin
 		c.First = min(c.First, wall(s.begin+skew))
 		c.Started = max(c.Started, wall(s.begin+skew))
 		c.Last = max(c.Last, wall(s.end+skew))
@@ -118,6 +119,7 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 			}
 		}
 		served.Last = max(served.Last, wall(s.end+skew))
+		served.Took += s.end - s.begin
 		if s.key != 0 {
 			b.Hops = append(b.Hops, engine.Hop{Span: s.key, Server: true, Source: src, Duration: s.end - s.begin, At: wall(s.end + skew)})
 		}
