@@ -28,6 +28,8 @@ type episode struct {
 	probed       bool    // restored: probes looked at the entity before
 	direct       bool    // evidence_callers.go: its own address refuses its callers, at this evaluation
 	limited      bool    // evidence_saturation.go: a limit refuses it again and again, and its own calls fail
+	crowded      bool    // crowd.go: it is short of what its host has too little of, and takes little of it
+	crowder      *entity // crowd.go: who takes it, nil if that is not known
 	stopped      bool    // probes.go: its process was seen to be stopped
 	dead         bool    // evidence_ending.go: it is known to have ended and not to be back, at this evaluation
 	routedAround bool    // evidence_proxies.go: only its proxies miss it, and not for long yet

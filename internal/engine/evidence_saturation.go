@@ -60,10 +60,14 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 			}
 			p.short(e, kind, &n.levels[kind], "its", strength)
 		case n.host != nil && n.host.levels.short(kind, e.now) && levelRules[kind].ofHost:
+			if kind == LevelRunQueue && !n.host.levels.short(LevelCPU, e.now) {
+				continue // they wait for disks, or not any more
+			}
 			p.short(e, kind, &n.host.levels[kind], "its host's", hostShort)
 		}
 	}
 	detectDemand(e, n, p)
+	e.detectCrowd(n, p)
 }
 
 // hostShort: what is short on a host may not be what hurts one process on it.
@@ -78,6 +82,8 @@ func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, 
 		strength *= clamp(s.share/errorsFull, 0.5, 1)
 	case LevelCPUWait:
 		text = fmt.Sprintf("%s tasks waited for a processor for %.0f %% of the time", whose, 100*s.share)
+	case LevelRunQueue:
+		text = fmt.Sprintf("%s processors are all busy, and %.1f tasks want each", whose, 1/max(1-s.share, 0.01))
 	case LevelGC:
 		text = fmt.Sprintf("it spends %.0f %% of its time on collecting garbage", 100*s.share)
 	case LevelMemoryStall:

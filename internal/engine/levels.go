@@ -48,6 +48,7 @@ var levelRules = [NumLevels]struct {
 	LevelNodeMemory:  {1, evMemoryPressure, true, stockMemory},
 	LevelNodeDisk:    {1, evVolumeFull, true, stockMemory},
 	LevelNodeThreads: {1, evThreadsFull, true, stockMemory},
+	LevelRunQueue:    {queuesFrom, evCPUWait, true, rateMemory},
 }
 
 const (
@@ -58,6 +59,9 @@ const (
 	// waitsFrom is the share of the time that one waits for a processor from which on
 	// that explains answers that take far longer than usual: five times as long.
 	waitsFrom = 0.8
+	// queuesFrom is the share of the tasks that want a processor and wait for one, on
+	// a machine of which no processor is idle: three for each.
+	queuesFrom = 0.66
 	// newcomer: of whom less than this is known, nobody knows what is usual.
 	newcomer = 50 * time.Second
 	// newsFull is how much of the usual headroom must be gone to count in full,
@@ -138,14 +142,19 @@ func (ls *levels) short(kind LevelKind, now Time) bool {
 		return false
 	}
 	s := &ls[kind]
+	if !s.told(now) {
+		return false
+	}
+	return s.share >= levelRules[kind].from || kind == LevelCPU && s.rose() || kind == LevelPool && s.waiting > 0 && (s.share < 0 || s.share >= 0.9)
+}
+
+// told says whether what was told last still stands.
+func (s *levelState) told(now Time) bool {
 	stands := s.stands
 	if stands == 0 {
 		stands = 3*s.every + levelFresh
 	}
-	if s.at == 0 || now.Sub(s.at) > stands {
-		return false
-	}
-	return s.share >= levelRules[kind].from || kind == LevelCPU && s.rose() || kind == LevelPool && s.waiting > 0 && (s.share < 0 || s.share >= 0.9)
+	return s.at != 0 && now.Sub(s.at) <= stands
 }
 
 // rose says whether a share, of the CPU, is far above what is usual and close to

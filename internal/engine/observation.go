@@ -244,13 +244,14 @@ const (
 	LevelNodeMemory                   // 1 while its node says that it is short
 	LevelNodeDisk                     // 1 while its node says that it is short
 	LevelNodeThreads                  // 1 while its node says that it is short
+	LevelRunQueue                     // of the tasks that want a processor, those that wait for one
 	NumLevels
 )
 
 var levelNames = [NumLevels]string{
 	"memory", "heap", "time spent on collecting garbage", "cpu", "throttled periods", "time waiting for a processor", "disk", "disk time",
 	"file descriptors", "threads", "connection pool", "connections", "connection tracking table", "time stalled for memory",
-	"time stalled for a disk", "memory of the node", "disk of the node", "threads of the node",
+	"time stalled for a disk", "memory of the node", "disk of the node", "threads of the node", "tasks that wait for a processor",
 }
 
 func (k LevelKind) String() string {

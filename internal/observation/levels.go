@@ -23,6 +23,7 @@ type part uint8
 
 const (
 	partShare    part = iota // 0-1
+	partSlice                // 0-1, of which several make the whole
 	partUsed                 // in units of partLimit
 	partHeld                 // as partUsed, with what could be given back; counts where partUsed is not told
 	partFree                 // in units of partLimit
@@ -222,6 +223,9 @@ func (r *metricResource) finishLevels() {
 				known |= 1 << p
 			}
 		}
+		if known>>partPeriods&1 != 0 && over > 0 {
+			r.rememberCores(l, added[partPeriods]/over)
+		}
 		if !l.has(partLimit) && l.address != "" {
 			r.remembered(l)
 		}
@@ -231,8 +235,12 @@ func (r *metricResource) finishLevels() {
 			used = l.parts[partHeld]
 		}
 		switch {
+		case l.kind == engine.LevelRunQueue:
+			out.Share = r.queued(l)
 		case l.has(partShare):
 			out.Share = l.parts[partShare]
+		case l.has(partSlice):
+			out.Share = l.parts[partSlice]
 		case limit >= unlimited:
 		case limit > 0 && (l.has(partUsed) || l.has(partHeld)):
 			out.Share = used / limit
@@ -260,6 +268,36 @@ func (r *metricResource) finishLevels() {
 			r.fullest(&out)
 		}
 	}
+}
+
+// queued is the share of the tasks that want a processor and wait for one: of those
+// that a load average counts beyond the processors that there are. -1 where nobody
+// told how many these are.
+func (r *metricResource) queued(l *level) float64 {
+	cores := l.parts[partLimit]
+	if !l.has(partLimit) {
+		n, known := r.x.state(coresOf(l.src))
+		if !known {
+			return -1
+		}
+		cores = float64(n)
+	}
+	if !l.has(partUsed) || cores < 1 {
+		return -1
+	}
+	return max(1-cores/max(l.parts[partUsed], cores), 0)
+}
+
+// rememberCores: the processors of a host spend as many seconds a second as there
+// are of them.
+func (r *metricResource) rememberCores(l *level, spent float64) {
+	if l.kind == engine.LevelCPU && l.src != nil && l.src.Key == 0 && l.src.Host != "" && spent >= 0.9 {
+		r.x.changed(coresOf(l.src), int64(math.Round(spent)))
+	}
+}
+
+func coresOf(host *engine.Source) stateID {
+	return stateID{pod: podKey{container: host.Host}, what: "processors"}
 }
 
 // fullest keeps of all that a resource tells of one kind the one that is fullest.

@@ -10,8 +10,7 @@ import "github.com/faultline-otel/faultline/internal/engine"
 //
 // Not here, because they are high in good health: k8s.*.memory_limit_utilization
 // and k8s.*.memory.usage (page cache counts as used), the Go runtime's soft limit
-// (it is meant to be reached), the load average, swap, and caches that are full by
-// design.
+// (it is meant to be reached), swap, and caches that are full by design.
 var levelMetrics = merge(
 	hostLevels(map[string][]levelRule{
 		// Receiver hostmetrics.
@@ -19,6 +18,13 @@ var levelMetrics = merge(
 			{kind: cpu, part: partPeriods},
 			{kind: cpu, part: partAffected, only: []cond{{"state", "idle", true}, {"state", "wait", true}}},
 		},
+		"system.cpu.utilization": {
+			{kind: cpu, part: partUsed, only: []cond{{"state", "idle", true}, {"state", "wait", true}}},
+			{kind: cpu, part: partFree, only: []cond{{"state", "idle", false}}},
+			{kind: cpu, part: partFree, only: []cond{{"state", "wait", false}}},
+		},
+		"system.cpu.load_average.1m": {{kind: engine.LevelRunQueue, part: partUsed}},
+		"system.cpu.logical.count":   {{kind: engine.LevelRunQueue, part: partLimit}},
 		"system.memory.usage": {
 			{kind: mem, part: partUsed, only: []cond{{"state", "used", false}}},
 			{kind: mem, part: partFree, only: []cond{{"state", "used", true}, {"state", "slab_reclaimable", true}, {"state", "slab_unreclaimable", true}}},
@@ -44,6 +50,7 @@ var levelMetrics = merge(
 			{kind: cpu, part: partPeriods},
 			{kind: cpu, part: partAffected, only: []cond{{"mode", "idle", true}, {"mode", "iowait", true}}},
 		},
+		"node_load1":                                 {{kind: engine.LevelRunQueue, part: partUsed}},
 		"node_memory_MemAvailable_bytes":             {{kind: mem, part: partFree}},
 		"node_memory_MemTotal_bytes":                 {{kind: mem, part: partLimit}},
 		"node_filesystem_avail_bytes":                {{kind: disk, part: partFree, of: mounts}},
@@ -109,6 +116,7 @@ var levelMetrics = merge(
 		"process_files_max_files":             {{kind: fds, part: partLimit}},
 		"jvm.file_descriptor.count":           {{kind: fds, part: partUsed}},
 		"jvm.file_descriptor.limit":           {{kind: fds, part: partLimit}},
+		"process.cpu.utilization":             {{kind: cpu, part: partSlice, only: []cond{{"state", "wait", true}}}},
 		"jvm.cpu.recent_utilization":          {{kind: cpu, part: partShare}},
 		"process.runtime.jvm.cpu.utilization": {{kind: cpu, part: partShare}},
 		"nodejs.eventloop.utilization":        {{kind: cpu, part: partShare}},

@@ -38,6 +38,9 @@ func TestLevelsOfStockReceiversAndSDKs(t *testing.T) {
 		share float64
 		waits float64
 	}{
+		"a process that takes its part of the processors": {func(rm pmetric.ResourceMetrics) {
+			put(rm, "app", "process.cpu.utilization", "state", map[string]float64{"user": 0.5, "system": 0.25, "wait": 0.9})
+		}, engine.LevelCPU, 0.75, 0},
 		"pool in use and waited for": {func(rm pmetric.ResourceMetrics) {
 			put(rm, "app", "db.client.connection.count", "db.client.connection.state", map[string]float64{"used": 10, "idle": 3})
 			put(rm, "app", "db.client.connection.max", "", map[string]float64{"": 10})
@@ -232,6 +235,41 @@ func TestSumsThatRiseTellAShareOfTheTime(t *testing.T) {
 			assert.InDelta(t, c.share, b.Levels[0].Share, 1e-9)
 		})
 	}
+}
+
+func TestShareOfTheProcessorsThatAreInUse(t *testing.T) {
+	md, ms := metricsOf(t, attrs{"host.name": "node-1"}, contribScope+"receiver/hostmetricsreceiver")
+	for _, cpu := range []string{"cpu0", "cpu1"} {
+		for state, v := range map[string]float64{"user": 0.5, "system": 0.25, "idle": 0.15, "wait": 0.1} {
+			gauge(t, ms, "system.cpu.utilization", v, attrs{"cpu": cpu, "state": state})
+		}
+	}
+	var b engine.Batch
+	heardOf(t).Metrics(md, testNow, nil, &b)
+	require.Len(t, b.Levels, 1)
+	assert.Equal(t, "node-1", b.Levels[0].Source.Host)
+	assert.Equal(t, engine.LevelCPU, b.Levels[0].Kind)
+	assert.InDelta(t, 0.75, b.Levels[0].Share, 1e-9)
+}
+
+func TestLoadBeyondTheProcessorsIsAQueue(t *testing.T) {
+	node := attrs{"service.name": "node-exporter", "service.instance.id": "node-1:9100"}
+	queue := func(rounds ...map[string]float64) (share float64, told bool) {
+		for _, l := range rising(t, New(Settings{}), node, rounds...).Levels {
+			if l.Kind == engine.LevelRunQueue {
+				share, told = l.Share, true
+			}
+		}
+		return share, told
+	}
+	share, told := queue(map[string]float64{"node_cpu_seconds_total": 100}, map[string]float64{"node_cpu_seconds_total": 140}, map[string]float64{"node_load1": 16})
+	require.True(t, told)
+	assert.InDelta(t, 0.75, share, 1e-9, "16 tasks want 4 processors")
+	share, told = queue(map[string]float64{"node_cpu_seconds_total": 100}, map[string]float64{"node_cpu_seconds_total": 420}, map[string]float64{"node_load1": 16})
+	require.True(t, told)
+	assert.Zero(t, share, "of 32 processors half are idle")
+	_, told = queue(map[string]float64{"node_load1": 16})
+	assert.False(t, told, "nobody told how many processors there are")
 }
 
 func TestSumsThatBeganAnewTellNothing(t *testing.T) {

@@ -1,0 +1,73 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// crowd tells every five seconds how busy the processors of the host of svc1-b0 are,
+// and how much of them two that run there take.
+func crowd(z *zones, busy, queue, own, neighbour float64) {
+	z.more = func(b *Batch) {
+		if (z.now/1e8)%50 != 0 {
+			return
+		}
+		host, at := &Source{Host: "zone-b-h0"}, z.now
+		b.Levels = append(b.Levels,
+			Level{Source: host, Kind: LevelCPU, Share: busy, At: at}, Level{Source: host, Kind: LevelRunQueue, Share: queue, At: at},
+			Level{Source: z.who("svc1-b0").src, Kind: LevelCPU, Share: own, At: at}, Level{Source: z.who("svc2-b0").src, Kind: LevelCPU, Share: neighbour, At: at})
+	}
+}
+
+func TestWhoTakesAllProcessorsIsToBlameForThoseWhoWait(t *testing.T) {
+	late := func(to *zoned) bool { return to.src.Instance == "svc1-b0" }
+	for name, c := range map[string]struct {
+		own, neighbour float64
+		culprit        string
+	}{
+		"a neighbour that tells what it takes": {0.1, 0.9, "instance svc2-b0"},
+		"somebody of whom nobody tells":        {0.1, 0.2, "node zone-b-h0"},
+		"itself":                               {0.9, 0.1, "instance svc1-b0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			crowd(z, 0.3, 0, 0.1, 0.2)
+			z.run(2 * time.Minute)
+			crowd(z, 1, 0.8, c.own, c.neighbour)
+			z.late = late
+			z.run(40 * time.Second)
+			z.expect(t, ClassExhaustion, c.culprit)
+			for _, v := range z.verdicts() {
+				if v.Subclass != "cpu" {
+					t.Errorf("subclass %q: %s", v.Subclass, v.Reason)
+				}
+			}
+		})
+	}
+}
+
+func TestBusyProcessorsThatHurtNobodyAccuseNobody(t *testing.T) {
+	late := func(to *zoned) bool { return to.src.Instance == "svc1-b0" }
+	for name, during := range map[string]func(z *zones){
+		"a job that takes all of them":   func(z *zones) { crowd(z, 1, 0.8, 0.1, 1) },
+		"tasks that wait for a disk":     func(z *zones) { crowd(z, 0.3, 0.9, 0.1, 0.2); z.late = late },
+		"busy, and others wait for none": func(z *zones) { crowd(z, 1, 0.2, 0.1, 0.2); z.late = late },
+		"as busy as ever, when one is late": func(z *zones) {
+			crowd(z, 1, 0.8, 0.1, 0.2)
+			z.run(40 * time.Minute)
+			z.late = late
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			crowd(z, 0.3, 0, 0.1, 0.2)
+			z.run(2 * time.Minute)
+			during(z)
+			z.run(time.Minute)
+			z.expect(t, ClassNone)
+		})
+	}
+}
