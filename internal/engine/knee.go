@@ -47,8 +47,8 @@ const (
 	// stands still.
 	kneeGoesOn = 0.5
 	// kneeBehind is how many times as much must be asked, in relation to the usual, as
-	// is answered, of one who answers kneeFull of the usual, where calls give up before
-	// their number can grow.
+	// is answered, beyond chance, of one who answers kneeFull of the usual, where calls
+	// give up before their number can grow.
 	kneeBehind    = 1.2
 	kneeBehindFor = 3 // spans
 	kneeFull      = 0.8
@@ -70,7 +70,8 @@ func (k *knee) span(r *rate, asked float64, now Time) {
 	if r.known < rateKnown || r.usual == 0 || r.usualHeld == 0 {
 		return
 	}
-	if r.now >= kneeFull*r.usual && r.held >= kneeOver*r.usualHeld && asked >= kneeBehind*r.now/r.usual {
+	chance := kneeSure * math.Sqrt(2/max(r.now*r.span.Seconds(), 1))
+	if r.now >= kneeFull*r.usual && r.held >= kneeFrom*r.usualHeld && asked >= (kneeBehind+chance)*r.now/r.usual {
 		k.behind++
 	} else {
 		k.behind = 0
