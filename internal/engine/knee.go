@@ -32,7 +32,9 @@ const (
 	// vary as much as they take.
 	kneeSpans = 4
 	kneeGoes  = 0.5
-	kneeSure  = 2.5
+	// kneeSteady is the least part of that in the last span but one: else it is one span.
+	kneeSteady = 0.25
+	kneeSure   = 2.5
 	// kneeRises is by how much in each at least. kneeFrom is how many times the usual it must
 	// come to; below kneeOver times the usual it is over.
 	kneeRises = 1.05
@@ -102,7 +104,7 @@ func (k *knee) grows(r *rate) bool {
 	}
 	early, late := each[kneeSpans/2]-each[0], each[kneeSpans]-each[kneeSpans/2]
 	chance := each[kneeSpans] * math.Sqrt(2/max(k.ends[kneeSpans]*r.span.Seconds(), 1))
-	if late < max(kneeGoes*early, kneeSure*chance) {
+	if late < max(kneeGoes*early, kneeSure*chance) || each[kneeSpans-1]-each[kneeSpans/2] < kneeSteady*late {
 		return false
 	}
 	return k.ends[kneeSpans]/max(k.ends[0], r.usual)-1 < min(kneeYields*(last/first-1), kneeMost)
