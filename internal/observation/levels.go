@@ -94,6 +94,9 @@ const (
 	maxLevels = 4096
 	// unlimited is a limit that is none: cgroups write the largest number.
 	unlimited = 1 << 60
+	// wholeMost is what parts of one whole make together at most: more is counted in
+	// percent, or for each processor.
+	wholeMost = 1.1
 	// slowOperation is the time in seconds from which on an operation of a disk
 	// waits for others; a disk that is merely busy is none that is short.
 	slowOperation = 0.1
@@ -240,7 +243,9 @@ func (r *metricResource) finishLevels() {
 		case l.has(partShare):
 			out.Share = l.parts[partShare]
 		case l.has(partSlice):
-			out.Share = l.parts[partSlice]
+			if l.parts[partSlice] <= wholeMost {
+				out.Share = l.parts[partSlice]
+			}
 		case limit >= unlimited:
 		case limit > 0 && (l.has(partUsed) || l.has(partHeld)):
 			out.Share = used / limit

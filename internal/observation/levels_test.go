@@ -175,6 +175,7 @@ func TestWhatIsFullInGoodHealthIsNotRead(t *testing.T) {
 		"a_limit_that_is_none":            {attrs{"service.name": "shop"}, []metric{{"process_open_fds", 1000, nil}, {"process_max_fds", 1.8e19, nil}}},
 		"a_pool_without_a_limit":          {attrs{"service.name": "shop"}, []metric{{"go_sql_in_use_connections", 100, nil}, {"go_sql_max_open_connections", 0, nil}}},
 		"a_soft_limit":                    {attrs{"service.name": "shop"}, []metric{{"go.memory.used", 100, nil}, {"go.memory.limit", 100, nil}}},
+		"processors_in_percent":           {attrs{"service.name": "shop"}, []metric{{"process.cpu.utilization", 40, nil}}},
 		"load":                            {host, []metric{{"system.cpu.load_average.1m", 64, nil}}},
 		"a_pod_that_nobody_has_heard_of":  {attrs{"k8s.pod.uid": "pod-9", "k8s.node.name": "node-1"}, []metric{{"container.memory.rss", 99, nil}, {"container.memory.available", 1, nil}}},
 		"a_process_of_the_host_by_itself": {attrs{"process.pid": "77", "host.name": "node-1"}, []metric{{"process.memory.utilization", 99, nil}, {"process.cpu.utilization", 1, nil}}},
