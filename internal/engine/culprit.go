@@ -14,7 +14,7 @@ func (e *Engine) narrow(n *entity, p *episode, v *Verdict) {
 	switch {
 	case v.Class == ClassExhaustion && p.evicted() && n.host != nil && n.host.name != "":
 		v.Culprit = Culprit{Type: CulpritNode, Name: n.host.name}
-	case v.Subclass == "cpu" && p.crowded:
+	case v.Subclass == "cpu" && p.crowded && n.host != nil:
 		v.Culprit = Culprit{Type: CulpritNode, Name: n.host.name}
 		if p.crowder != nil {
 			v.Culprit = p.crowder.culprit()

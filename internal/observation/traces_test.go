@@ -40,18 +40,19 @@ func TestTraces_calls_are_added_up(t *testing.T) {
 		outcome         engine.Outcome
 		count           int
 		first, last     time.Duration
+		took            time.Duration // together
 	}
 	want := []row{
-		{"checkout", "10.0.0.7:8080", engine.OutcomeOK, 2, -9 * time.Second, -2 * time.Second},
-		{"checkout", "10.0.0.7:8080", engine.OutcomeServerError, 1, -1 * time.Second, -1 * time.Second},
-		{"checkout", "10.0.0.8:8080", engine.OutcomeOK, 1, -1 * time.Second, -1 * time.Second},
-		{"cart", "10.0.0.7:8080", engine.OutcomeOK, 1, -1 * time.Second, 0}, // a clock that is ahead ends now
+		{"checkout", "10.0.0.7:8080", engine.OutcomeOK, 2, -9 * time.Second, -2 * time.Second, 8 * time.Second},
+		{"checkout", "10.0.0.7:8080", engine.OutcomeServerError, 1, -1 * time.Second, -1 * time.Second, 0},
+		{"checkout", "10.0.0.8:8080", engine.OutcomeOK, 1, -1 * time.Second, -1 * time.Second, 0},
+		{"cart", "10.0.0.7:8080", engine.OutcomeOK, 1, -1 * time.Second, 0, time.Minute}, // a clock that is ahead ends now
 	}
 	if len(b.Calls) != len(want) {
 		t.Fatalf("%d calls, want %d: %+v", len(b.Calls), len(want), b.Calls)
 	}
 	for i, c := range b.Calls {
-		got := row{c.Caller.Service.Name, c.Callee.Address, c.Outcome, c.Count, c.First.Sub(testNow), c.Last.Sub(testNow)}
+		got := row{c.Caller.Service.Name, c.Callee.Address, c.Outcome, c.Count, c.First.Sub(testNow), c.Last.Sub(testNow), c.Took}
 		if got != want[i] {
 			t.Errorf("call %d: %+v, want %+v", i, got, want[i])
 		}
