@@ -45,6 +45,7 @@ type pendingHop struct {
 	lost   bool
 	took   time.Duration
 	at     Time
+	began  Time
 	callee Callee
 }
 
@@ -58,7 +59,7 @@ func newAddressBook(addresses, hops int) addressBook {
 // hop joins one end of a call with the other.
 func (e *Engine) hop(h *Hop) {
 	k := &e.book
-	this := pendingHop{source: h.Source, server: h.Server, lost: h.Lost, took: h.Duration, at: h.At, callee: h.Callee}
+	this := pendingHop{source: h.Source, server: h.Server, lost: h.Lost, took: h.Duration, at: h.At, began: h.Began, callee: h.Callee}
 	other, ok := k.hops[h.Span]
 	switch {
 	case !ok:

@@ -138,6 +138,9 @@ func (e *Engine) called(c *Calls) {
 		ed := e.edge(caller, n)
 		ed.used = e.now
 		ed.rate.add(float64(c.Count), c.Took, e.now, n.episode == nil)
+		if !c.Counted {
+			caller.conduct.calls(c)
+		}
 		if c.Outcome == OutcomeOverloaded {
 			ed.full.add(float64(c.Count), e.now, e.params.CallWindow)
 		}
@@ -385,6 +388,9 @@ func (e *Engine) serving(v *Served) {
 	n.served.some.add(float64(v.OK), e.now, rareWindow)
 	n.served.late.add(float64(v.Slow), e.now, rareWindow)
 	e.answered(n, v.Faults, v.OK+v.Failed)
+	if !v.Counted {
+		e.conducts(n, v)
+	}
 	e.answers(n, float64(v.OK+v.Failed), v.Took)
 	if v.Slow > 0 {
 		e.slowed(n)

@@ -56,6 +56,9 @@ func (e *Engine) clock(s *stream, b *Beat) {
 		way = "back"
 	}
 	n := s.entity
+	if n.host != nil {
+		n.host.stepped = e.now // the calls of its host will show the same
+	}
 	e.emit(Event{Kind: contract.EventClockStepped, Source: n.src, Entity: n.name(),
 		Body: fmt.Sprintf("the clock of %s stepped %s by %s", n.name(), way, inWords(step.Abs()))})
 }

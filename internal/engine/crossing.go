@@ -61,6 +61,7 @@ func (e *Engine) joined(client, server *pendingHop) {
 	if caller == nil || n == nil || caller.host == nil || n.host == nil || caller.host == n.host || e.self.justWoke() {
 		return
 	}
+	e.clockPairs.met(e, caller.host, n.host, client, server)
 	w := n.view(caller.host, caller)
 	ahead := server.at.Sub(client.at).Seconds()
 	if client.lost {

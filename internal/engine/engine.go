@@ -28,12 +28,14 @@ type Engine struct {
 	splits        []split       // split.go
 	queues        []*queueState // queue.go: at most maxQueues
 	flows         []*flow       // flow.go
-	observers     map[string]*observer
-	observerList  []*observer
-	self          *observer // the engine's own process
-	roomMade      Time      // observer.go: when room for observers was last looked for
-	watched       []*stream
-	fleet         accrual // gaps of all heartbeats, in intervals
+	clockPairs    clockPairs    // pairclocks.go
+	conducted
+	observers    map[string]*observer
+	observerList []*observer
+	self         *observer // the engine's own process
+	roomMade     Time      // observer.go: when room for observers was last looked for
+	watched      []*stream
+	fleet        accrual // gaps of all heartbeats, in intervals
 
 	suspects  []*entity // those with an episode
 	pending   []*entity // those of them to be evaluated now
@@ -144,6 +146,8 @@ func (e *Engine) Tick(now Time) {
 	e.doubtHosts()
 	e.lookForCuts()
 	e.lookForStalled()
+	e.compareConduct()
+	e.compareClocks()
 	for _, n := range e.suspects {
 		e.mark(n)
 	}

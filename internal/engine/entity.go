@@ -49,6 +49,7 @@ type entity struct {
 	views     []*view       // view.go: how it is seen from each host
 	integrity integrity     // evidence_integrity.go
 	errors    *errorLines   // errorlines.go: nil while it wrote none
+	conduct   *conduct      // conduct.go: nil while it has no siblings
 	levels    *levels       // levels.go: nil while nobody told
 	rate      rate          // demand.go: how often it is called
 	knee      knee          // knee.go
@@ -143,6 +144,7 @@ type service struct {
 	restarts       int
 	lastBorn       Time    // when its youngest instance was first seen
 	youngest       *entity // the one first seen last; compared by pointer only
+	compared       bool    // conduct.go: it is in Engine.compared
 }
 
 // incarnation is one start of a process.

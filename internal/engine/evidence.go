@@ -28,6 +28,8 @@ var detectors = []detector{
 	detectSurroundings,
 	detectReach,
 	detectIntegrity,
+	detectPeers,
+	detectConserved,
 	detectErrorLines,
 }
 

@@ -178,16 +178,22 @@ type Calls struct {
 
 // Served counts calls that an instance answered: it makes progress.
 type Served struct {
-	Source  *Source
-	OK      int
-	Failed  int
-	Faults  int           // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
-	Waited  int           // of Failed, those that took far longer than their kind usually does
-	Slow    int           // of OK, those far slower than their kind usually is
-	Coded   int           // of OK, those with a status code of success
-	Last    Time          // latest end, event time
-	Took    time.Duration // how long all of them took together; 0 if not told
-	Counted bool          // by a metric, as Calls.Counted
+	Source *Source
+	OK     int
+	Failed int
+	Faults int // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
+	Waited int // of Failed, those that took far longer than their kind usually does
+	Slow   int // of OK, those far slower than their kind usually is
+	Coded  int // of OK, those with a status code of success
+	// Rejected are those of OK that blame the request, and Sized those of the rest of
+	// which is told how large the answer is: Size is the sum over them of log₂(1 +
+	// bytes), SizeSquare that of its squares. Asked sorts those of OK by what was asked for.
+	Rejected, Sized  int
+	Size, SizeSquare float64
+	Asked            [Mixes]uint16
+	Last             Time          // latest end, event time
+	Took             time.Duration // how long all of them took together; 0 if not told
+	Counted          bool          // by a metric, as Calls.Counted
 }
 
 // Fact is something that a log line, an event or a host says outright.
@@ -300,9 +306,11 @@ type Hop struct {
 	Lost   bool // of a client: it gave up before an answer came
 	Source *Source
 	Callee Callee // of a client
-	// Duration is that of the span, 0 if unknown, and At its end, event time.
+	// Duration is that of the span, 0 if unknown, and At its end, event time. Began is
+	// its start as the clock of its host has it, however wrong; 0 if not told.
 	Duration time.Duration
 	At       Time
+	Began    Time
 }
 
 // Door is an address at which an instance takes calls, by its own account: whoever

@@ -23,6 +23,7 @@ type hostState struct {
 		entity *entity
 		at     Time
 	}
+	stepped Time        // pairclocks.go: when its clock was last told to have stepped
 	resumed Time        // when somebody on it went on after a break in its heartbeats
 	worked  [2]struct { // the same by event times of their calls
 		entity *entity

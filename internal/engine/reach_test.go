@@ -33,6 +33,8 @@ type zones struct {
 	beatless  bool
 	times     float64 // calls, of what is usual
 	beating   func(n *zoned, b *Beat)
+	serving   func(to *zoned, s *Served, c *Calls)
+	began     func(client, server *zoned, at Time) (c, s Time) // by their clocks
 	more      func(b *Batch)
 	deliver   func(b *Batch)  // by what way batches come; nil: at once
 	dead      map[string]bool // hosts whose kernel is gone
@@ -83,6 +85,8 @@ func newZones() *zones {
 	z.starved = func(_, _ *zoned) bool { return false }
 	z.late, z.times = func(_ *zoned) bool { return false }, 1
 	z.beating = func(_ *zoned, _ *Beat) {}
+	z.serving = func(_ *zoned, _ *Served, _ *Calls) {}
+	z.began = func(_, _ *zoned, _ Time) (c, s Time) { return 0, 0 }
 	z.more = func(_ *Batch) {}
 	return z
 }
@@ -152,12 +156,14 @@ func (z *zones) run(d time.Duration) {
 				if outcome == OutcomeServerError {
 					served.OK, served.Failed, served.Faults = 0, 1, 1
 				}
+				z.serving(to, &served, &call)
+				mine, its := z.began(n, to, z.now)
 				n.told = append(n.told, func(b *Batch) {
 					b.Calls = append(b.Calls, call)
 					if arrived {
 						b.Served = append(b.Served, served)
-						b.Hops = append(b.Hops, Hop{Span: hop, Source: call.Caller, Callee: call.Callee, Lost: outcome == OutcomeTimeout, Duration: took, At: call.Last},
-							Hop{Span: hop, Server: true, Source: to.src, Duration: 5 * time.Millisecond, At: call.Last.Add(-servedBefore)})
+						b.Hops = append(b.Hops, Hop{Span: hop, Source: call.Caller, Callee: call.Callee, Lost: outcome == OutcomeTimeout, Duration: took, At: call.Last, Began: mine},
+							Hop{Span: hop, Server: true, Source: to.src, Duration: 5 * time.Millisecond, At: call.Last.Add(-servedBefore), Began: its})
 					}
 				})
 			}

@@ -78,12 +78,15 @@ const (
 	groupIntegrity
 	groupQueue
 	groupEnding // why it ended, as opposed to that it did
+	groupPeers  // how its answers compare with those of its siblings
+	groupFlow   // what it does for them
 	numGroups
 )
 
 var groupCap = [numGroups]float64{
 	groupHeartbeat: 13, groupProbe: 18, groupCallers: 24, groupOwn: 10, groupSaturation: 16, groupLogs: 20,
 	groupChange: 20, groupReach: 26, groupGood: 20, groupRuntime: 26, groupReturn: 22, groupIntegrity: 65, groupQueue: 24, groupEnding: 36,
+	groupPeers: 13, groupFlow: 13,
 }
 
 // restOfGroup is how much the weaker members of a group add.
@@ -206,6 +209,8 @@ const (
 	evCPURose
 	evMissed
 	evKnee
+	evAmongPeers
+	evDoesNothing
 	numEvidence
 )
 
@@ -334,6 +339,9 @@ var weights = [numEvidence]row{
 	evBackwards:    {groupIntegrity, 30 * time.Minute, false, dB{by: 40}},
 	evEquivocated:  {groupIntegrity, 24 * time.Hour, true, dB{by: 60}},
 	evDissent:      {groupIntegrity, time.Minute, false, dB{by: 30, vi: -4}},
+	// Each has good reasons, too: one alone never convicts, two together do.
+	evAmongPeers:  {groupPeers, 0, false, dB{ex: -2, by: 13, vi: -3}},
+	evDoesNothing: {groupFlow, 0, false, dB{ha: -3, ex: -3, by: 13, vi: -4}},
 
 	evReadsNothing: {groupQueue, 0, false, dB{pl: -4, de: 8, ha: 22, nl: -10, pa: -2, ex: -2}},
 	evBacklog:      {groupQueue, 0, false, dB{de: -8, ha: -12, nl: -12, pa: -6, ex: 20, vi: -4}},

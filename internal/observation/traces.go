@@ -192,7 +192,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			// Messaging is no request and response, and databases send no spans.
 			if trace <= sc.threshold && kind == ptrace.SpanKindClient && peer.Address != "" && sc.v.system == "" &&
 				(outcome.Answered() || lost(outcome) || outcome == engine.OutcomeOther) {
-				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee, Lost: lost(outcome), Duration: d, At: last})
+				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee, Lost: lost(outcome), Duration: d, At: last, Began: engine.Time(span.StartTimestamp())})
 			}
 		}
 	case ptrace.SpanKindConsumer:
@@ -214,12 +214,13 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			if sc.v.http >= 100 || sc.v.grpc >= 0 {
 				sc.served.Coded++
 			}
+			sc.answered(outcome)
 		}
 		sc.served.Last = max(sc.served.Last, last)
 		sc.served.Took += underWay(d)
 		sc.door()
 		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil && sc.src.Key != 0 {
-			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: d, At: last})
+			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: d, At: last, Began: engine.Time(span.StartTimestamp())})
 		}
 	}
 	if failed {
@@ -229,6 +230,9 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		return false
 	}
 	key, tail := sc.kind(span, kind, peer)
+	if kind == ptrace.SpanKindServer {
+		sc.asked(key)
+	}
 	if sc.samples < samplesInFull || trace%sampleEvery == 0 {
 		sc.samples++
 		sc.out.Spans = append(sc.out.Spans, engine.SpanSample{Key: key, Duration: d})

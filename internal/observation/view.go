@@ -15,7 +15,7 @@ import (
 // view is what one walk over a span's attributes gathers: the names of today's
 // semantic conventions, the older ones that SDKs still send, and Envoy's.
 type view struct {
-	http, grpc                  int32 // -1 if absent
+	http, grpc, size            int32 // -1 if absent; size is of the answer, bytes
 	retryAfter                  bool
 	request                     bool   // it is one of HTTP
 	dbCode                      string // of a database's answer
@@ -31,7 +31,7 @@ type view struct {
 }
 
 func (v *view) read(attrs pcommon.Map) {
-	v.http, v.grpc = -1, -1
+	v.http, v.grpc, v.size = -1, -1, -1
 	for k, val := range attrs.All() {
 		if len(k) < 7 {
 			continue // shorter than any of these
@@ -43,6 +43,8 @@ func (v *view) read(attrs pcommon.Map) {
 			v.grpc = number(val)
 		case "rpc.response.status_code", "rpc.connect_rpc.error_code":
 			v.grpc = int32(grpcCode(text(val)))
+		case "http.response.body.size", "http.response_content_length":
+			v.size = number(val)
 		case "http.request.method", "http.method":
 			v.request = true
 		case "db.response.status_code":

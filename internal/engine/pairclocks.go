@@ -1,0 +1,164 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// The two ends of a call bound by how much the clocks of two hosts differ: the
+// server began after its client and ended before it. All calls of a moment together
+// bound it closely (Marzullo). A clock that jumps against three others at once has
+// been set; that is worth telling and nobody's failure.
+
+// clockPair is what calls between two hosts, either way, tell of their clocks.
+type clockPair struct {
+	a, b   *hostState
+	lo, hi time.Duration // by how much b is ahead of a, in the current window
+	n      int           // calls in it
+	was    [2]time.Duration
+	wasAt  Time // end of the window that was is of; 0 while there is none
+	step   time.Duration
+	stepAt Time
+	used   Time
+}
+
+// clockPairs are all of them: at most maxClockPairs, in a ring.
+type clockPairs struct {
+	at   map[[2]*hostState]*clockPair
+	list []*clockPair
+	hand int
+	next Time // when the current window ends
+}
+
+const (
+	maxClockPairs = 4096
+	clockWindow   = 10 * time.Second
+	clockCalls    = 3                      // in a window; fewer bound little
+	clockJump     = 200 * time.Millisecond // more than a clock drifts or is slewed in clockSoon
+	clockSoon     = time.Minute
+	clockPeers    = 3                      // hosts against which it must have jumped
+	clockAlike    = 100 * time.Millisecond // by how much the jumps may differ
+)
+
+// met takes in a call from one host to another of which both ends are known.
+func (k *clockPairs) met(e *Engine, a, b *hostState, client, server *pendingHop) {
+	if client.lost || client.began == 0 || server.began == 0 || client.took < server.took {
+		return // it went on working when its client had its answer, or gave up
+	}
+	hi := server.began.Sub(client.began)
+	lo := hi - (client.took - server.took)
+	if a.name > b.name {
+		a, b, lo, hi = b, a, -hi, -lo
+	}
+	p := k.pair(e, a, b)
+	p.used = e.now
+	if p.n++; p.n == 1 {
+		p.lo, p.hi = lo, hi
+		return
+	}
+	p.lo, p.hi = max(p.lo, lo), min(p.hi, hi)
+}
+
+func (k *clockPairs) pair(e *Engine, a, b *hostState) *clockPair {
+	key := [2]*hostState{a, b}
+	p := k.at[key]
+	if p != nil {
+		return p
+	}
+	p = &clockPair{a: a, b: b}
+	if k.at == nil {
+		k.at = map[[2]*hostState]*clockPair{}
+	}
+	if len(k.list) < maxClockPairs {
+		k.list = append(k.list, p)
+	} else {
+		old := k.list[k.hand]
+		delete(k.at, [2]*hostState{old.a, old.b})
+		e.stats.ForgottenEdges++
+		k.list[k.hand] = p
+		k.hand = (k.hand + 1) % maxClockPairs
+	}
+	k.at[key] = p
+	return p
+}
+
+// compareClocks closes a window and tells whose clock has jumped.
+func (e *Engine) compareClocks() {
+	k := &e.clockPairs
+	if e.now < k.next {
+		return
+	}
+	k.next = e.now.Add(clockWindow)
+	jumped := false
+	for _, p := range k.list {
+		jumped = p.close(e.now) || jumped
+	}
+	if !jumped {
+		return
+	}
+	for _, p := range k.list {
+		if p.stepAt == e.now {
+			e.clockOf(p.a)
+			e.clockOf(p.b)
+		}
+	}
+}
+
+// close ends a window. Where no difference fits all calls, a clock was set
+// meanwhile, or processes on one host go by different clocks.
+func (p *clockPair) close(now Time) (jumped bool) {
+	if p.n >= clockCalls && p.lo <= p.hi {
+		if p.wasAt != 0 && now.Sub(p.wasAt) < clockSoon {
+			switch {
+			case p.lo > p.was[1]+clockJump:
+				p.step, p.stepAt, jumped = p.lo-p.was[1], now, true
+			case p.hi < p.was[0]-clockJump:
+				p.step, p.stepAt, jumped = p.hi-p.was[0], now, true
+			}
+		}
+		p.was, p.wasAt = [2]time.Duration{p.lo, p.hi}, now
+	}
+	p.n = 0
+	return jumped
+}
+
+// clockOf tells that the clock of a host was set, if it jumped by the same against
+// all of those with whom it exchanges calls, three at least.
+func (e *Engine) clockOf(h *hostState) {
+	if h.stepped != 0 && e.now.Sub(h.stepped) < clockSoon {
+		return
+	}
+	var least, most time.Duration
+	peers := 0
+	for _, p := range e.clockPairs.list {
+		if p.a != h && p.b != h || e.now.Sub(p.wasAt) > clockSoon {
+			continue
+		}
+		if p.stepAt == 0 || e.now.Sub(p.stepAt) > 2*clockWindow {
+			return // this one has not noticed
+		}
+		step := p.step
+		if p.a == h {
+			step = -step
+		}
+		if peers++; peers == 1 {
+			least, most = step, step
+		}
+		least, most = min(least, step), max(most, step)
+	}
+	if peers < clockPeers || most-least > clockAlike {
+		return
+	}
+	h.stepped = e.now
+	way := "forward"
+	if most < 0 {
+		way = "back"
+	}
+	e.emit(Event{Kind: contract.EventClockStepped, Source: NewSource(Source{Host: h.name, Zone: h.zone}), Entity: h.name,
+		Body: fmt.Sprintf("the clock of %s stepped %s by %s, by the calls between it and %d other hosts", h.name, way, inWords(((least + most) / 2).Abs()), peers)})
+}
