@@ -46,7 +46,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			z.answers(small(z), any(z))
 			z.never = idle
 		}, class: ClassByzantine},
-		"only its answers are empty": {inject: func(z *zones) { z.answers(small(z), any(z)) }},
+		"only its answers are empty":    {inject: func(z *zones) { z.answers(small(z), any(z)) }},
 		"it only calls nobody: a cache": {inject: func(z *zones) { z.never = idle }},
 		"it rejects much, for a client of its own": {inject: func(z *zones) {
 			z.serving = func(to *zoned, s *Served, c *Calls) {
@@ -125,6 +125,10 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 				turned[id] = true
 				z.run(15 * time.Second)
 			}
+		}},
+		"another answers without calls as well: caches are filled": {inject: func(z *zones) {
+			z.answers(small(z), any(z))
+			z.never = func(n, _ *zoned) bool { return is(n) || n.src.Instance == "svc1-c1" }
 		}},
 		"whoever tells of its host leaves calls out": {inject: func(z *zones) {
 			z.answers(small(z), any(z))
@@ -206,6 +210,31 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 				t.Error("it is still suspected a minute after it was mended")
 			}
 		})
+	}
+}
+
+// A new process, or version, has to show first how it answers.
+func TestConductBeginsAnewWithTheProcess(t *testing.T) {
+	for name, c := range map[string]struct {
+		token   uint64
+		version string
+		anew    bool
+	}{
+		"the same":                  {7, "1.9", false},
+		"another process":           {8, "1.9", true},
+		"another version":           {7, "2.0", true},
+		"it does not tell any more": {0, "1.9", true},
+	} {
+		n := &entity{version: "1.9"}
+		n.incarnations[len(n.incarnations)-1].token = 7
+		c0 := &conduct{answers: 5}
+		c0.renew(n)
+		c0.against[measureSize].inStep = inStepFull
+		n.version, n.incarnations[len(n.incarnations)-1].token = c.version, c.token
+		c0.renew(n)
+		if anew := c0.against[measureSize].inStep == 0; anew != c.anew || c0.answers != 5 {
+			t.Errorf("%s: begins anew: %v, %v answers", name, anew, c0.answers)
+		}
 	}
 }
 

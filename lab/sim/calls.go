@@ -269,7 +269,7 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 	}
 	outcome := engine.OutcomeOK
 	for _, u := range s.uses {
-		if depth > 8 || !d.chance(u.share) {
+		if p.has(idling, begin) > 0 || depth > 8 || !d.chance(u.share) {
 			continue
 		}
 		for n := p.has(hammering, end); n > 1 && u == s.uses[0]; n-- {

@@ -77,6 +77,7 @@ type service struct {
 	median             time.Duration // of its own work
 	sigma              float64
 	capacity           float64       // seconds of work that one replica does in a second
+	asked              float64       // usual requests a second to one replica
 	sheds              bool          // turns away what would wait too long
 	queue              time.Duration // longest wait
 	phases             bool          // its client library tells connect from request time-outs
@@ -265,6 +266,7 @@ func (w *world) provide() {
 		mean := s.median.Seconds() * math.Exp(s.sigma*s.sigma/2)
 		load := flow[s] * w.rate * mean / float64(len(s.procs))
 		s.capacity = max(0.5, load*w.real(4, 12))
+		s.asked = flow[s] * w.rate / float64(len(s.procs))
 	}
 }
 

@@ -107,6 +107,7 @@ func (p *proc) exits() bool { return len(p.ends) > 0 }
 type scenario struct {
 	name  string
 	class engine.Class // ClassNone: a confounder
+	apart bool         // only by its name: it needs fleets such as few are
 	can   func(w *world) bool
 	do    func(w *world, i *injection) bool // false: this fleet has nobody to whom it can happen
 }

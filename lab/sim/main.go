@@ -76,8 +76,12 @@ func main() {
 
 // catalogue lists the scenarios that a filter leaves.
 func catalogue(filter string) (out []scenario) {
-	for _, list := range [...][]scenario{crashes, partitions, exhaustions, byzantines, confounders} {
+	lists := [...][]scenario{crashes, partitions, exhaustions, byzantines, confounders, conducts}
+	for _, list := range lists {
 		for _, sc := range list {
+			if sc.apart && (filter == "" || !strings.Contains(sc.name, filter)) {
+				continue
+			}
 			kind := string(sc.class)
 			if sc.class == engine.ClassNone {
 				kind = "confounder"

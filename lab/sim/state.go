@@ -137,6 +137,8 @@ const (
 	duplicateSend                   // its telemetry is sent twice
 	parted                          // its state is that of its side of a cut
 	hammering                       // it calls one callee x times as often as it should
+	idling                          // it answers without calling anybody
+	hollow                          // its answers are x as long, in powers of two
 )
 
 // has returns how strongly a kind of effect holds at t, 0 if not.

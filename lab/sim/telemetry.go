@@ -112,6 +112,7 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 			served.Failed++
 		default:
 			served.OK++
+			p.answers(&served, s)
 			sample := engine.SpanSample{Key: engine.SpanKey(src.ServiceKey, "serve", 2, ""), Duration: s.end - s.begin}
 			b.Spans = append(b.Spans, sample)
 			if crawls(usual, sample) {

@@ -1,0 +1,137 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// Of a fleet without heartbeats the ends of its calls tell whose clock was set. It
+// accuses nobody.
+func TestClockThatStepsIsToldByTheEndsOfCalls(t *testing.T) {
+	const host = "zone-b-h0"
+	on := func(n *zoned) bool { return n.at.name == host }
+	// steps says by how much the clock that n goes by is ahead at a time.
+	for name, c := range map[string]struct {
+		ahead func(n *zoned, at time.Duration) time.Duration
+		steps int
+	}{
+		"forward": {func(n *zoned, at time.Duration) time.Duration {
+			if on(n) && at > 65*time.Second {
+				return 3 * time.Second
+			}
+			return 0
+		}, 1},
+		"back, after it was always an hour ahead": {func(n *zoned, at time.Duration) time.Duration {
+			if on(n) && at < 65*time.Second {
+				return time.Hour
+			}
+			return 0
+		}, 1},
+		"it was always wrong": {func(n *zoned, _ time.Duration) time.Duration {
+			if on(n) {
+				return time.Minute
+			}
+			return 0
+		}, 0},
+		"it drifts": {func(n *zoned, at time.Duration) time.Duration {
+			if on(n) {
+				return at / 400
+			}
+			return 0
+		}, 0},
+		"it is set by a little": {func(n *zoned, at time.Duration) time.Duration {
+			if on(n) && at > 65*time.Second {
+				return 100 * time.Millisecond
+			}
+			return 0
+		}, 0},
+		"one process goes by a clock of its own": {func(n *zoned, at time.Duration) time.Duration {
+			if n.src.Instance == "svc1-b0" && at > 65*time.Second {
+				return 3 * time.Second
+			}
+			return 0
+		}, 0},
+		"all clocks are set at once": {func(_ *zoned, at time.Duration) time.Duration {
+			if at > 65*time.Second {
+				return time.Hour
+			}
+			return 0
+		}, 0},
+		"its stamps are at odds all the time": {func(n *zoned, at time.Duration) time.Duration {
+			if on(n) {
+				return at % (2 * time.Second)
+			}
+			return 0
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.beatless = true
+			start := z.now
+			z.began = func(client, server *zoned, at Time) (Time, Time) {
+				d := at.Sub(start)
+				return at.Add(c.ahead(client, d)), at.Add(300*time.Microsecond + c.ahead(server, d))
+			}
+			z.run(2 * time.Minute)
+			got := 0
+			for _, ev := range z.events {
+				if ev.Kind == contract.EventClockStepped {
+					t.Log(ev.Body)
+					if got++; ev.Entity != host {
+						t.Errorf("said %s", ev.Body)
+					}
+				}
+			}
+			if got != c.steps {
+				t.Errorf("told %d times, want %d", got, c.steps)
+			}
+			z.expect(t, ClassNone)
+		})
+	}
+}
+
+// What heartbeats have told already is not told again.
+func TestClockStepIsToldOnce(t *testing.T) {
+	z := newZones()
+	start := z.now
+	ahead := func(n *zoned) time.Duration {
+		if n.at.name == "zone-b-h0" && z.now.Sub(start) > 65*time.Second {
+			return time.Minute
+		}
+		return 0
+	}
+	z.beating = func(n *zoned, b *Beat) { b.SentAt = z.now.Add(ahead(n)) }
+	z.began = func(client, server *zoned, at Time) (Time, Time) {
+		return at.Add(ahead(client)), at.Add(300*time.Microsecond + ahead(server))
+	}
+	z.run(2 * time.Minute)
+	told := 0
+	for _, ev := range z.events {
+		if ev.Kind == contract.EventClockStepped {
+			if told++; ev.Entity == "zone-b-h0" {
+				t.Errorf("told again: %s", ev.Body)
+			}
+		}
+	}
+	if told == 0 {
+		t.Error("nobody told it")
+	}
+}
+
+func TestClockPairsAreBounded(t *testing.T) {
+	e := New(DefaultParams())
+	e.now = 1e18
+	for i := range maxClockPairs + 10 {
+		a, b := &hostState{name: fmt.Sprint("a", i)}, &hostState{name: fmt.Sprint("b", i)}
+		e.clockPairs.met(e, a, b, &pendingHop{began: 1e18, took: 2e6}, &pendingHop{began: 1e18, took: 1e6})
+	}
+	if k := &e.clockPairs; len(k.at) != maxClockPairs || len(k.list) != maxClockPairs || e.stats.ForgottenEdges != 10 {
+		t.Errorf("%d pairs are kept, %d told as forgotten", len(k.at), e.stats.ForgottenEdges)
+	}
+}
