@@ -186,7 +186,7 @@ func (c *conduct) isOdd(k int) bool {
 	for b := m.odd & oddOf; b != 0; b &= b - 1 {
 		count++
 	}
-	return count >= oddEnough
+	return m.inStep >= inStepEnough && count >= oddEnough
 }
 
 // steps takes in a window in which it was in step.

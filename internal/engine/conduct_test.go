@@ -60,6 +60,9 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			z.answers(small(z), any(z))
 			z.never = idle
 		}},
+		"its answers were always others, and now it has a cache": {before: func(z *zones) {
+			z.answers(small(z), any(z))
+		}, inject: func(z *zones) { z.never = idle }},
 		"it runs another version": {inject: func(z *zones) {
 			for _, n := range z.instances {
 				src := *n.src
@@ -129,6 +132,15 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 		"another answers without calls as well: caches are filled": {inject: func(z *zones) {
 			z.answers(small(z), any(z))
 			z.never = func(n, _ *zoned) bool { return is(n) || n.src.Instance == "svc1-c1" }
+		}},
+		"the answers of another become as small: something is being changed": {inject: func(z *zones) {
+			z.answers(func(n *zoned) float64 {
+				if is(n) || n.src.Instance == "svc1-c1" {
+					return 1
+				}
+				return usual(z)(n)
+			}, any(z))
+			z.never = idle
 		}},
 		"whoever tells of its host leaves calls out": {inject: func(z *zones) {
 			z.answers(small(z), any(z))
@@ -210,6 +222,30 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 				t.Error("it is still suspected a minute after it was mended")
 			}
 		})
+	}
+}
+
+// Under suspicion for whatever reason, one kind of being out of step does not convict.
+func TestOneKindOfOddConductConvictsNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		found    []evidence
+		convicts bool
+	}{
+		"its answers":                       {[]evidence{evAmongPeers}, false},
+		"what it does for them":             {[]evidence{evDoesNothing}, false},
+		"its answers, and it is slow":       {[]evidence{evAmongPeers, evSlow}, false},
+		"one, while it asks others in vain": {[]evidence{evAmongPeers, evCalleeFailing}, false},
+		"both":                              {[]evidence{evAmongPeers, evDoesNothing}, true},
+		"one, and its callers complain":     {[]evidence{evAmongPeers, evCallersWrong}, true},
+	} {
+		p := &episode{}
+		for _, k := range c.found {
+			p.note(k, 1, 1, "")
+		}
+		b := weigh(p, causeHealthy, DefaultParams().Temperature, 1)
+		if got := b.p[causeByzantine]; (got >= DefaultParams().EnterProbability) != c.convicts || !c.convicts && got > 0.5 {
+			t.Errorf("%s: byzantine %.2f", name, got)
+		}
 	}
 }
 
