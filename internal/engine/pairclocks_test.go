@@ -135,3 +135,51 @@ func TestClockPairsAreBounded(t *testing.T) {
 		t.Errorf("%d pairs are kept, %d told as forgotten", len(k.at), e.stats.ForgottenEdges)
 	}
 }
+
+// Two others cannot tell whose clock it was, nor can calls that went on at the server
+// when their clients had gone.
+func TestClockIsToldByThreeOthersOnly(t *testing.T) {
+	for name, c := range map[string]struct {
+		peers int
+		took  time.Duration // of the server; the client takes 5 ms
+		last  time.Duration // the same of another call
+		jumps func(peer int) time.Duration
+		told  bool
+	}{
+		"three others":                        {3, 4 * time.Millisecond, 4 * time.Millisecond, func(int) time.Duration { return time.Second }, true},
+		"some of its work outlasts the calls": {3, 4 * time.Millisecond, 6 * time.Millisecond, func(int) time.Duration { return time.Second }, true},
+		"two others":                          {2, 4 * time.Millisecond, 4 * time.Millisecond, func(int) time.Duration { return time.Second }, false},
+		"one of four has not noticed":         {4, 4 * time.Millisecond, 4 * time.Millisecond, func(p int) time.Duration { return time.Duration(min(p, 1)) * time.Second }, false},
+		"each by another time":                {3, 4 * time.Millisecond, 4 * time.Millisecond, func(p int) time.Duration { return time.Duration(p+1) * time.Second }, false},
+		"its work outlasts those calls":       {3, 6 * time.Millisecond, 6 * time.Millisecond, func(int) time.Duration { return time.Second }, false},
+	} {
+		e := New(DefaultParams())
+		host, told := &hostState{name: "h"}, false
+		for window := range 6 {
+			e.now = Time(1e18).Add(time.Duration(window) * clockWindow)
+			for p := range c.peers {
+				peer := e.hosts[fmt.Sprint(p)]
+				if peer == nil {
+					peer = &hostState{name: fmt.Sprint(p)}
+					e.hosts[peer.name] = peer
+				}
+				began := e.now
+				if window > 2 {
+					began = began.Add(c.jumps(p))
+				}
+				e.clockPairs.met(e, peer, host, &pendingHop{began: e.now, took: 5 * time.Millisecond}, &pendingHop{began: began, took: c.last})
+				for range clockCalls {
+					e.clockPairs.met(e, peer, host, &pendingHop{began: e.now, took: 5 * time.Millisecond}, &pendingHop{began: began, took: c.took})
+				}
+			}
+			e.clockPairs.next = 0
+			e.compareClocks()
+		}
+		for _, ev := range e.Events() {
+			told = told || ev.Kind == contract.EventClockStepped
+		}
+		if told != c.told {
+			t.Errorf("%s: told %v", name, told)
+		}
+	}
+}
