@@ -26,12 +26,17 @@ func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
 		}
 		one := s
 		one.target, one.to, one.named, one.good = i, i.host, s.target, v.lastMet
+		missed := latest.Sub(v.lastMet) > missedAfter*v.metEvery
 		switch {
+		case missed && w.stillAsked(v, latest, e.now):
+			one.share, one.since = 1, max(w.trouble, v.lastMet)
+			one.weight = min(s.weight, w.silent.value(e.now, viewWindow)/2)
+			missing = append(missing, one)
 		case s.share < silentFrom && s.good.Sub(v.lastMet) < metLately || s.share >= silentFrom && v.lastMet > w.trouble:
 			one.share, one.broken = 0, false
 			reached = append(reached, one)
-		case s.share >= nobodyBehind || s.share >= silentFrom && latest.Sub(v.lastMet) > missedAfter*v.metEvery:
-			one.share = 1
+		case s.share >= nobodyBehind || s.share >= silentFrom && missed:
+			one.share, one.since = 1, w.trouble // since then all that was meant for it got none
 			missing = append(missing, one)
 		}
 	}
@@ -41,19 +46,32 @@ func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
 			s.weight *= unknownWho // it will show who is not met any more
 		}
 		return append(out, s)
-	case s.share >= silentFrom:
-		for i := range missing {
-			missing[i].weight /= float64(len(missing))
-		}
-		out = append(out, missing...)
 	}
+	for i := range missing {
+		missing[i].weight /= float64(len(missing))
+	}
+	out = append(out, missing...)
 	for i := range reached {
 		reached[i].weight /= float64(len(reached))
 	}
 	return append(out, reached...)
 }
 
+// stillAsked says whether, since one behind the name was last met, as many calls to
+// the name got nothing back as it would have been asked: it was not taken off the
+// caller's list.
+func (w *view) stillAsked(v *view, latest, now Time) bool {
+	if v.metEvery <= 0 || w.lastBad < v.lastMet {
+		return false
+	}
+	missed := float64(latest.Sub(v.lastMet)) / float64(v.metEvery)
+	return w.silent.value(now, viewWindow) >= askedShare*missed
+}
+
 const (
+	// askedShare of the calls that one was missed for must have got no answer: those
+	// of the last few seconds are under way, and one that runs out of time counts half.
+	askedShare = 0.25
 	// metLately is how long after a call the one behind the name is known to be
 	// reached by those that go well.
 	metLately = 15 * time.Second

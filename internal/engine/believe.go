@@ -23,7 +23,10 @@ func (e *Engine) believe(f foundCut, slow bool) {
 				c.entity = e.cutEntity(c)
 				c.entity.cut = c
 			}
-			if c.goneAt > c.at {
+			if c.goneAt <= c.at { // who could not connect once makes it no more doubtful later
+				f.beside = f.beside && (c.found.beside || c.found.vain)
+				f.vain = f.vain && c.found.vain
+			} else {
 				c.opened++
 				c.began = f.since
 				c.anew, c.othersServe = "", false

@@ -68,6 +68,8 @@ func (e *Engine) joined(client, server *pendingHop) {
 		// One without breath answers quickly once it gets to it: when nobody waits any more.
 		if server.took < client.took/2 && ahead < w.net.ahead && n.verdict == nil { // else it is late by what ails it
 			w.unheard[0], w.unheard[1] = w.unheard[1], client.at.Add(-client.took)
+		} else {
+			w.worked = max(w.worked, client.at.Add(-client.took))
 		}
 		return
 	}

@@ -34,6 +34,7 @@ type cutState struct {
 	anewAt      Time
 	othersServe bool    // others behind it did as soon as it opened
 	lives       [2]Time // pause.go: when its ends were seen to go on while it lasted
+	heard       [2]Time // pause.go: when they were first heard since it began, be it after the latest silence
 }
 
 const (
@@ -88,9 +89,11 @@ func (e *Engine) lookForCuts() {
 				f, narrow = wide, false // something is cut for certain, and nobody knows how little
 			}
 			if narrow || f.oneHostsLateness() {
-				if f.vain = f.inVain(sights); !f.vain {
+				if !f.inVain(sights) {
 					continue
 				}
+				f.beside = f.besideIsWell(sights)
+				f.vain = !f.beside
 			}
 			e.believe(f, false)
 		}
@@ -219,6 +222,8 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 		p.blame(evCutLink, vainStrength, c.at, fmt.Sprintf("%s has had no answer of %s for %s, and others have", c.nameOf(&c.near), c.nameOf(&c.far), inWords(f.bad.Sub(f.since))))
 		p.note(evCallersTimeout, 1, c.at, "its calls run out of time on connections that stand")
 		return
+	} else if f.beside {
+		p.blame(evCutLink, besideStrength, c.at, fmt.Sprintf("%s has had no answer of %s for %s, and none of its calls arrived there; others have, and those like it answer %s", c.nameOf(&c.near), c.nameOf(&c.far), inWords(f.bad.Sub(f.since)), c.nameOf(&c.near)))
 	} else if !c.far.anywhere() {
 		p.blame(evCutLink, f.sure*clamp(f.score/linkScoreFull, 0.3, 1), c.at,
 			fmt.Sprintf("%s gets through between %s and %s (%d of %d ways), and both reach others", what, c.near.name(), c.far.name(), f.paths, f.of))
@@ -237,8 +242,12 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 	}
 }
 
-// vainStrength is what it says for a cut that one caller waits in vain.
-const vainStrength = 0.5
+const (
+	// vainStrength is what it says for a cut that one caller waits in vain, and
+	// besideStrength if those like the callee answer that caller meanwhile.
+	vainStrength   = 0.5
+	besideStrength = 0.85
+)
 
 // linkScoreFull is the log-likelihood over no cut, in nats, from which on it
 // says all that it can.

@@ -36,7 +36,7 @@ func (f *foundCut) tooNarrow(sights []sight) bool {
 		if !f.near.has(s.from, s.caller) || s.target == f.far.entity || s.to == nil || s.to != f.far.entity.host {
 			continue
 		}
-		if s.share < silentFrom && s.good > f.since && s.good <= f.bad {
+		if s.openDuring(f) {
 			return false
 		}
 		others = true
@@ -44,12 +44,21 @@ func (f *foundCut) tooNarrow(sights []sight) bool {
 	return others
 }
 
+// openDuring says whether something came back on this way while nothing did on the
+// one that is cut, be it that it has gone on doing so since.
+func (s *sight) openDuring(f *foundCut) bool {
+	if s.share >= silentFrom || s.good <= f.since {
+		return false
+	}
+	return s.good <= f.bad || s.goodOn != 0 && s.goodOn <= f.bad && (s.goodOn > f.since || f.bad.Sub(f.since) > goodBreak)
+}
+
 // inVain says whether one caller, or one host, has asked one callee for long and had
 // nothing back at all, while it goes on answering others elsewhere. They may be cut
 // off, or wait for something that it keeps from them: that is not told by lateness,
 // but it does not pass by itself.
 func (f *foundCut) inVain(sights []sight) bool {
-	if f.far.entity == nil || f.lossy || f.bad.Sub(f.since) < vainFor {
+	if f.far.entity == nil || f.lossy || f.bad.Sub(f.since) < vainFor || f.worksFor(f.since) {
 		return false
 	}
 	calls, served := 0.0, false
@@ -90,17 +99,65 @@ func (n *entity) explained() bool { return n.verdict != nil && n.verdict.Class !
 // alone says whether of several that ask the same of the far end, being instances
 // of one service, this one gets no answer and another does.
 func (f *foundCut) alone(sights []sight) bool {
-	if f.near.entity == nil || f.share < aloneFrom {
+	who := f.caller(sights)
+	if who == nil || f.share < aloneFrom || f.worksFor(f.since) {
 		return false
 	}
+	return slices.ContainsFunc(sights, func(s sight) bool {
+		return s.target == f.far.entity && s.caller != nil && s.caller != who && s.caller.service == who.service &&
+			s.share < silentFrom && s.good > f.since && s.weight > goodEnough
+	})
+}
+
+// besideIsWell says whether who waits in vain for the far end asks the same of
+// others like it, and has their answers: neither who asks nor what is asked is to
+// blame.
+func (f *foundCut) besideIsWell(sights []sight) bool {
+	who, far := f.caller(sights), f.far.entity
+	if who == nil || far.kind != kindInstance {
+		return false
+	}
+	if w := far.seenBy(who); w == nil || w.lastMet == 0 {
+		return false // nobody knows that it would tell of calls which get there
+	}
+	well := false
 	for i := range sights {
 		s := &sights[i]
-		if s.target == f.far.entity && s.caller != nil && s.caller != f.near.entity && s.caller.service == f.near.entity.service &&
-			s.share < silentFrom && s.good > f.since && s.weight > goodEnough {
-			return true
+		if s.caller != who || s.target == nil || s.target == far || s.target.service != far.service {
+			continue
+		}
+		if s.share >= silentFrom {
+			return false
+		}
+		well = well || s.weight > goodEnough && s.openDuring(f)
+	}
+	return well
+}
+
+// caller is the only one of the near end who is met with silence; nil if there are
+// several, or only probes.
+func (f *foundCut) caller(sights []sight) (who *entity) {
+	if f.near.entity != nil {
+		return f.near.entity
+	}
+	for i := range sights {
+		switch s := &sights[i]; {
+		case s.share < silentFrom || !f.predicts(s):
+		case s.caller == nil || who != nil && s.caller != who:
+			return nil
+		default:
+			who = s.caller
 		}
 	}
-	return false
+	return who
+}
+
+// worksFor says whether the far end tells of calls from the near one, begun since,
+// that got no answer and on which it worked for long: these have arrived.
+func (c *cut) worksFor(since Time) bool {
+	return c.far.entity != nil && slices.ContainsFunc(c.far.entity.views, func(w *view) bool {
+		return w.caller != nil && w.worked != 0 && w.worked >= since && c.near.has(w.from, w.caller)
+	})
 }
 
 // aloneFrom is the share without an answer from which on it is no mere slowness.

@@ -86,6 +86,11 @@ func (e *Engine) livesOn(sights []sight) {
 			continue
 		}
 		ends := c.silentEnds(sights)
+		for end := range c.heard {
+			if c.heard[end] <= c.began.Add(insideFrom) {
+				c.heard[end] = 0 // that was before it
+			}
+		}
 		if c.found.bad == 0 {
 			c.tried = e.now.Add(-underWay) // only signs of life are missed
 		}
@@ -98,13 +103,18 @@ func (e *Engine) livesOn(sights []sight) {
 					good = min(max(good, o.lived), c.tried) // it beats without a break
 				}
 			}
-			if good <= c.began.Add(insideFrom) || good > c.tried {
+			if good <= c.began.Add(insideFrom) {
 				continue
 			}
 			for end := range ends {
-				if ends[end].has(s.from, s.caller) || ends[end].has(s.to, s.target) {
-					c.lives[end] = good
+				if (c.heard[end] == 0 || good < c.heard[end]) && (ends[end].has(s.from, s.caller) || ends[end].has(s.to, s.target)) {
+					c.heard[end] = good
 				}
+			}
+		}
+		for end, at := range c.heard {
+			if at != 0 && at <= c.tried {
+				c.lives[end] = at // and a call that began later got no reply
 			}
 		}
 	}
@@ -154,7 +164,12 @@ func (c *cutState) lived() bool { return c.lives[0] > c.began && c.lives[1] > c.
 // one end was not seen to go on meanwhile.
 func (e *Engine) cutMayPass(n *entity, p *episode) bool {
 	c := n.cut
-	if c == nil || c.far.anywhere() || c.slow || c.oneway || p.explained() || c.lived() {
+	switch {
+	case c == nil || c.far.anywhere() || c.slow || c.oneway || p.explained():
+		return false
+	case !c.found.broken && c.worksFor(c.began):
+		return true // what one waits for has arrived, and may be answered yet
+	case c.lived():
 		return false
 	}
 	return c.tried.Sub(c.began) < asleepWait

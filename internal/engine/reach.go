@@ -105,6 +105,7 @@ type foundCut struct {
 	paths   int     // sights across it that are silent, at least in part
 	of      int     // sights across it
 	vain    bool    // all could connect: nothing tells that it is the way
+	beside  bool    // all could connect, and those beside the far end go on answering
 }
 
 // solve finds the cuts that explain the silences, likeliest first. here is where

@@ -19,15 +19,23 @@ func (e *Engine) sights() []sight {
 			if n.answersNobody(e) || n.starves() {
 				continue
 			}
+			silent := Time(0)
 			for _, w := range n.views {
 				s, ok := e.sight(n, w)
 				switch {
 				case !ok, w.caller != nil && w.caller.starves():
+					continue
 				case n.kind == kindService && w.caller != nil:
 					out = e.behindName(out, s, w)
 				default:
 					out = append(out, s)
 				}
+				if s.share >= silentFrom {
+					silent = max(silent, s.since)
+				}
+			}
+			if silent != 0 {
+				out = e.answersBeside(out, n, silent)
 			}
 		}
 		if len(out) > maxSights {
@@ -38,6 +46,19 @@ func (e *Engine) sights() []sight {
 	passOn(out)
 	out = append(out, unanswered(e.signSights(), out)...)
 	return byOrigin(out)
+}
+
+// answersBeside are the sights of callers on n's own machine whom it answers well
+// since: no network lies between, so that they speak of n alone.
+func (e *Engine) answersBeside(out []sight, n *entity, since Time) []sight {
+	for _, ed := range n.calledBy {
+		if h := ed.caller.host; h == nil || h.name == "" || h != n.host || ed.okEnd <= since || ed.complains(e) {
+			continue
+		}
+		calls := ed.ok.value(e.now, e.params.CallWindow)
+		out = append(out, sight{from: n.host, to: n.host, caller: ed.caller, target: n, calls: calls, weight: min(calls, callsFull) / 2, good: ed.okEnd, goodOn: ed.okEnd})
+	}
+	return out
 }
 
 // byOrigin sorts by the host that is seen from. Sights are large, so that their

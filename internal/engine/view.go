@@ -29,6 +29,7 @@ type view struct {
 	metEvery time.Duration // usual time between two such calls
 	net      netTime       // crossing.go
 	unheard  [2]Time       // crossing.go: starts of the latest calls that were answered in vain
+	worked   Time          // crossing.go: start of the latest call that got no reply, and on which the callee worked for long
 }
 
 const (
