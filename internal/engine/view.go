@@ -148,8 +148,12 @@ func (w *view) bad(now Time) (share, n float64) {
 		return 0, 0
 	}
 	s, r := w.silent.value(now, viewWindow), w.replies.value(now, viewWindow)
-	if w.lastGood < w.firstBad && s > 0 {
+	switch {
+	case w.lastGood >= w.firstBad || s == 0:
+	case w.lastGood <= w.trouble:
 		s, r = max(s, w.run), 0 // since it began nothing has come back at all, however seldom it was tried
+	case w.run >= losingRun:
+		s, r = w.run, 0 // it lost a part before
 	}
 	if w.lastGood.Sub(w.lastBad) > recoveredView {
 		s = 0
@@ -159,6 +163,10 @@ func (w *view) bad(now Time) (share, n float64) {
 	}
 	return s / (s + r), s + r
 }
+
+// losingRun is the number of calls in a row without a reply from which on a way
+// that lost only some of them until then loses all.
+const losingRun = 3.0
 
 // broken says whether, in the current run, somebody could not even connect.
 func (w *view) broken() bool { return w.brokenAt != 0 && w.brokenAt >= w.firstBad }
