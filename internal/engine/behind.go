@@ -61,7 +61,7 @@ func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
 // the name got nothing back as it would have been asked: it was not taken off the
 // caller's list.
 func (w *view) stillAsked(v *view, latest, now Time) bool {
-	if v.metEvery <= 0 || w.lastBad < v.lastMet {
+	if v.metEvery <= 0 || w.lastBad < v.lastMet || w.lastGood.Sub(w.lastBad) > recoveredView {
 		return false
 	}
 	missed := float64(latest.Sub(v.lastMet)) / float64(v.metEvery)

@@ -5,6 +5,8 @@ package engine
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,6 +159,61 @@ func (f *blocked) bodies() (out []string) {
 		out = append(out, fmt.Sprintf("%s %s %s", ev.At.Sub(f.began), ev.Kind, ev.Body))
 	}
 	return out
+}
+
+// Whom its neighbours on the same machine reach is not to blame for a caller elsewhere.
+func TestPortBlockedForTheOnlyCallerFromElsewhereIsACut(t *testing.T) {
+	f := newBlocked("order", "order")
+	f.callers[1] = NewSource(Source{Service: ServiceID{Name: "order"}, Instance: "order-2", Host: "host-price-1"})
+	f.run(90 * time.Second)
+	f.fails(OutcomeTimeout, never, firstToFirst)
+	f.run(20 * time.Second)
+	if v, after := f.firstClass(); v == nil || v.Culprit.Name != "order-1→price-1" || v.Class != ClassPartition {
+		t.Errorf("after %v said %v; %q", after, v, f.bodies())
+	}
+}
+
+// Where each call may get lost, that one of several is not met for a while tells
+// nothing of it.
+func TestCallsLostByANameAccuseNoneBehindIt(t *testing.T) {
+	f := newBlocked("order", "web", "mail")
+	f.name = "price:8085"
+	f.run(90 * time.Second)
+	dice := rand.New(rand.NewPCG(3, 4))
+	f.fails(OutcomeConnectTimeout, never, func(from, _ int) bool { return from == 0 && dice.Float64() < 0.8 })
+	f.run(60 * time.Second)
+	f.fails(OutcomeOK, never, firstToFirst)
+	f.run(20 * time.Second)
+	for _, ev := range f.events {
+		if v := ev.Verdict; v != nil && v.Class == ClassPartition && v.Culprit.Type == CulpritLink && strings.Contains(v.Culprit.Name, "price-") {
+			t.Errorf("after %v said %s", ev.At.Sub(f.began), ev.Body)
+		}
+	}
+}
+
+// One call more that gets no reply makes no whole cut of a way that loses some.
+func TestWayThatLosesSomeIsNotCutByOneMore(t *testing.T) {
+	f := newFleet(t)
+	api, web := f.add("api", "api-1"), f.add("web", "web-1")
+	f.calls(web, api)
+	f.run(20 * time.Second)
+	n, from := f.e.instance(api.src), f.e.host("elsewhere")
+	end := func(o Outcome, count int) *view {
+		f.now = f.now.Add(500 * time.Millisecond)
+		f.e.Tick(f.now)
+		f.e.seenFrom(n, from, f.e.instance(web.src), o, count, f.now.Add(-100*time.Millisecond), f.now)
+		return n.view(from, f.e.instance(web.src))
+	}
+	for range 10 {
+		end(OutcomeConnectTimeout, 2)
+		end(OutcomeOK, 8)
+	}
+	if share, _ := end(OutcomeConnectTimeout, 1).bad(f.e.now); share > 0.5 {
+		t.Errorf("a share of %.2f is taken to be lost, want what it was", share)
+	}
+	if share, _ := end(OutcomeConnectTimeout, 5).bad(f.e.now); share < 1 {
+		t.Errorf("a share of %.2f is taken to be lost, want all", share)
+	}
 }
 
 // A port that is blocked for one of several callers shows in nothing but its calls to
