@@ -57,6 +57,23 @@ func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
 	return append(out, reached...)
 }
 
+// reachedBehind brings up to date when something last came back from those behind a
+// name, and returns how many replies of late: a call that is answered often tells by
+// whom, and one that is not only whom it was configured to call.
+func (w *view) reachedBehind(s *service, now Time) (replies float64) {
+	for _, i := range s.instances {
+		v := i.seenBy(w.caller)
+		if v == nil {
+			continue
+		}
+		replies += v.replies.value(now, viewWindow)
+		if v.lastGood > w.lastGood {
+			w.lastGood, w.goodFrom = v.lastGood, v.goodFrom
+		}
+	}
+	return replies
+}
+
 // stillAsked says whether, since one behind the name was last met, as many calls to
 // the name got nothing back as it would have been asked: it was not taken off the
 // caller's list.

@@ -22,6 +22,7 @@ type blocked struct {
 	callers  []*Source
 	replicas []*Source
 	name     string // what callers call; "": the replica by its address
+	named    bool   // calls that are answered tell the address, too
 	ends     func(from, to int) (Outcome, arrives)
 	asks     func(from, to int) bool // whether it is on the caller's list
 	later    []func(b *Batch) bool
@@ -92,7 +93,10 @@ func (f *blocked) call(from, to int) {
 		took = callTimeout
 	}
 	callee := Callee{Address: fmt.Sprintf("10.0.0.%d:8085", to+1), Direct: true}
-	if f.name != "" {
+	switch {
+	case f.named && outcome == OutcomeOK:
+		callee.Named = f.name
+	case f.name != "":
 		callee = Callee{Address: f.name}
 	}
 	f.hops++
@@ -211,10 +215,10 @@ func TestWayThatLosesSomeIsNotCutByOneMore(t *testing.T) {
 		end(OutcomeConnectTimeout, 2)
 		end(OutcomeOK, 8)
 	}
-	if share, _ := end(OutcomeConnectTimeout, 1).bad(f.e.now); share > 0.5 {
+	if share, _ := end(OutcomeConnectTimeout, 1).bad(f.e.now, 0); share > 0.5 {
 		t.Errorf("a share of %.2f is taken to be lost, want what it was", share)
 	}
-	if share, _ := end(OutcomeConnectTimeout, 5).bad(f.e.now); share < 1 {
+	if share, _ := end(OutcomeConnectTimeout, 5).bad(f.e.now, 0); share < 1 {
 		t.Errorf("a share of %.2f is taken to be lost, want all", share)
 	}
 }
@@ -232,6 +236,8 @@ func TestPortBlockedForOneCallerIsACutBetweenTheTwo(t *testing.T) {
 		"kept_connection_and_only_a_name":         {[]string{"order", "order", "web"}, "price:8085", OutcomeTimeout, 12 * time.Second},
 		"new_connections":                         {[]string{"order", "order", "web"}, "", OutcomeConnectTimeout, 8 * time.Second},
 		"new_connections_and_only_a_name":         {[]string{"order", "order", "web"}, "price:8085", OutcomeConnectTimeout, 12 * time.Second},
+		"peer_of_answers_only":                    {[]string{"order", "order", "web"}, "price:8085", OutcomeTimeout, 12 * time.Second},
+		"peer_of_answers_only_cannot_connect":     {[]string{"order", "order", "web"}, "price:8085", OutcomeConnectTimeout, 12 * time.Second},
 		"no_other_of_its_kind":                    {[]string{"order", "web", "mail"}, "", OutcomeTimeout, 15 * time.Second},
 		"no_other_of_its_kind_and_only_a_name":    {[]string{"order", "web", "mail"}, "price:8085", OutcomeTimeout, 15 * time.Second},
 		"no_other_of_its_kind_and_cannot_connect": {[]string{"order", "web", "mail"}, "", OutcomeConnectTimeout, 8 * time.Second},
@@ -239,6 +245,7 @@ func TestPortBlockedForOneCallerIsACutBetweenTheTwo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newBlocked(c.callers...)
 			f.name = c.name
+			f.named = strings.HasPrefix(name, "peer_of_answers_only")
 			f.run(90 * time.Second)
 			f.fails(c.outcome, never, firstToFirst)
 			f.run(30 * time.Second)
@@ -302,19 +309,24 @@ func TestWhatOneCallerMeetsIsNoCutBetweenTheTwo(t *testing.T) {
 			f.fails(OutcomeTimeout, late, func(from, _ int) bool { sometimes++; return from == 0 && sometimes%15 == 0 })
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			if c.callers == nil {
-				c.callers = []string{"order", "order", "web"}
-			}
-			f := newBlocked(c.callers...)
-			f.run(90 * time.Second)
-			c.inject(f)
-			f.run(40 * time.Second)
-			for _, ev := range f.events {
-				if v := ev.Verdict; v != nil && v.Class == ClassPartition {
-					t.Errorf("after %v said %s", ev.At.Sub(f.began), ev.Body)
+		for _, named := range [...]bool{false, true} {
+			t.Run(fmt.Sprint(name, "/peer_of_answers_only_", named), func(t *testing.T) {
+				if c.callers == nil {
+					c.callers = []string{"order", "order", "web"}
 				}
-			}
-		})
+				f := newBlocked(c.callers...)
+				if f.named = named; named {
+					f.name = "price:8085"
+				}
+				f.run(90 * time.Second)
+				c.inject(f)
+				f.run(40 * time.Second)
+				for _, ev := range f.events {
+					if v := ev.Verdict; v != nil && v.Class == ClassPartition {
+						t.Errorf("after %v said %s", ev.At.Sub(f.began), ev.Body)
+					}
+				}
+			})
+		}
 	}
 }

@@ -118,7 +118,11 @@ const (
 
 // sight is what a view says now; false if nothing.
 func (e *Engine) sight(n *entity, w *view) (s sight, ok bool) {
-	share, count := w.bad(e.now)
+	more := 0.0
+	if n.kind == kindService && w.caller != nil && w.lastBad != 0 {
+		more = w.reachedBehind(n.service, e.now)
+	}
+	share, count := w.bad(e.now, more)
 	if count == 0 || w.lastGood == 0 && !e.cutBefore(w, n) { // a way that was never open is not cut: the caller may quote somebody
 		return s, false
 	}

@@ -96,6 +96,9 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 		w.lastGood = max(w.lastGood, last)
 		return
 	}
+	if n.kind == kindService && caller != nil {
+		w.reachedBehind(n.service, e.now)
+	}
 	if w.lastBad == 0 || first.Sub(w.lastBad) > troubleOver {
 		w.trouble = first
 	}
@@ -142,12 +145,13 @@ func (n *entity) view(from *hostState, caller *entity) *view {
 }
 
 // bad is the share, 0-1, of calls to which nothing came back, and the number of
-// calls that says so; 0 of 0 where the view is too old.
-func (w *view) bad(now Time) (share, n float64) {
+// calls that says so; 0 of 0 where the view is too old. more are replies that it does
+// not count itself.
+func (w *view) bad(now Time, more float64) (share, n float64) {
 	if now.Sub(w.told) > min(viewFresh, shortView+3*w.every) {
 		return 0, 0
 	}
-	s, r := w.silent.value(now, viewWindow), w.replies.value(now, viewWindow)
+	s, r := w.silent.value(now, viewWindow), w.replies.value(now, viewWindow)+more
 	switch {
 	case w.lastGood >= w.firstBad || s == 0:
 	case w.lastGood <= w.trouble:
