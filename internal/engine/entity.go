@@ -59,7 +59,8 @@ type entity struct {
 
 	incarnations              [8]incarnation // liveness.go: latest last
 	twinsAt                   Time           // liveness.go: when it was last clear that several use its identity
-	announced                 Time           // stop.go: when it last said that it would stop
+	announced                 Time           // stop.go: when it last said that it would stop; 0 once it is back
+	announcedLast             Time           // stop.go: the same, whether it is back or not; 0 if never
 	saysHowItIs, saysStarting bool           // stop.go: by its heartbeats
 	startingSince             Time
 	farewell                  farewell     // stop.go: the heartbeat that said so

@@ -166,10 +166,16 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 		p.lastWords(n, wantOfMemory)
 	}
 	latest := n.incarnations[len(n.incarnations)-1].first
-	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && n.service.announcedStops == 0 && !n.dealtWith(latest) {
+	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && !n.announcedWithin(e.now, crashLoopWithin) && !n.dealtWith(latest) {
 		p.remember(evCrashLoop, 1, latest,
 			fmt.Sprintf("started %d times within %s, and never said that it would stop", starts, inWords(crashLoopWithin)))
 	}
+}
+
+// announcedWithin says whether n itself said within d that it would stop. That others
+// of its service did, of a fleet that is never quite still, excuses nobody.
+func (n *entity) announcedWithin(now Time, d time.Duration) bool {
+	return n.announcedLast != 0 && now.Sub(n.announcedLast) < d
 }
 
 // evictions is what a node that is short of something ends others for.

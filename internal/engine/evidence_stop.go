@@ -115,7 +115,7 @@ func (e *Engine) announce(n *entity) {
 	if e.now.Sub(n.announced) > e.params.AnnouncedFor && n.service != nil {
 		n.service.announcedStops++
 	}
-	n.announced = e.now
+	n.announced, n.announcedLast = e.now, e.now
 	e.mark(n)
 }
 

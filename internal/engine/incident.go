@@ -29,8 +29,8 @@ const (
 )
 
 // openIncident puts a new verdict into the incident that it belongs to: one
-// about the same culprit, about somebody that it calls or is called by, or about
-// its host; else a new one.
+// about the same culprit, about somebody that it calls or is called by, about its
+// host, or about those of its site that fell silent with it; else a new one.
 func (e *Engine) openIncident(n *entity, v *Verdict) {
 	for _, inc := range e.incidents {
 		if inc.Resolved == 0 && inc.takes(n, v) {
@@ -93,7 +93,7 @@ func (i *incident) takes(n *entity, v *Verdict) bool {
 		if apart := v.Since.Sub(other.Since); apart > mergeWithin || apart < -mergeWithin {
 			continue
 		}
-		if m.dependsOn(n) || n.dependsOn(m) || m.kind == kindInstance && n.kind == kindInstance && m.src.Host != "" && m.src.Host == n.src.Host && m.service != n.service && bothSilent(m, n) {
+		if m.dependsOn(n) || n.dependsOn(m) || fellSilentTogether(m, n, other, v) || m.kind == kindInstance && n.kind == kindInstance && m.src.Host != "" && m.src.Host == n.src.Host && m.service != n.service && bothSilent(m, n) {
 			return true
 		}
 	}
@@ -114,6 +114,28 @@ func (n *entity) dependsOn(m *entity) bool {
 func bothSilent(m, n *entity) bool {
 	return m.episode != nil && n.episode != nil && m.episode.silent() && n.episode.silent()
 }
+
+// fellSilentTogether says whether two of one site, feeder or cell were heard for the
+// last time within the usual time between two signs: whatever takes that away takes
+// all of it.
+func fellSilentTogether(m, n *entity, a, b *Verdict) bool {
+	if m.kind != kindInstance || n.kind != kindInstance || m.src.Group == "" || m.src.Group != n.src.Group || !bothSilent(m, n) {
+		return false
+	}
+	apart := a.Since.Sub(b.Since)
+	return max(apart, -apart) <= max(m.usualGap(), n.usualGap())+deliveredWithin
+}
+
+// usualGap is the longest of the usual times between n's regular signs of life.
+func (n *entity) usualGap() (gap time.Duration) {
+	for _, s := range n.streams {
+		gap = max(gap, s.gaps.interval)
+	}
+	return gap
+}
+
+// deliveredWithin is by how much signs that were sent at once may come apart.
+const deliveredWithin = 2 * time.Second
 
 func (i *incident) member(n *entity) {
 	name := n.name()

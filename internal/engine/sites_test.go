@@ -1,0 +1,88 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+)
+
+// newSites is a fleet of devices at several sites behind NAT: they beat, nobody calls
+// them and nobody looks at them.
+func newSites(t *testing.T, sites, devices int) *fleet {
+	f := newFleet(t)
+	for s := range sites {
+		for d := range devices {
+			p := f.add("charger", fmt.Sprintf("cp-%d-%d", s, d))
+			src := *p.src
+			src.Host, src.Group = "", fmt.Sprintf("site-%d", s)
+			p.src = NewSource(src)
+			p.interval = 2 * time.Second
+		}
+	}
+	return f
+}
+
+func TestSiteThatFallsSilentIsOneIncident(t *testing.T) {
+	f := newSites(t, 4, 6)
+	for _, p := range f.procs[4:6] {
+		p.interval = 5 * time.Second
+	}
+	f.run(5 * time.Minute)
+	for _, p := range f.procs[:6] {
+		p.state = "cut"
+	}
+	f.run(2 * time.Minute)
+	f.nobodyAccused(true)
+	told := f.told()
+	if told[contract.EventFailureDetected] != 6 || told[contract.EventIncidentOpened] != 1 {
+		t.Errorf("told %v, want 6 devices in 1 incident", told)
+	}
+}
+
+func TestDevicesOfASiteThatFailOneAfterTheOtherAreTwoIncidents(t *testing.T) {
+	f := newSites(t, 4, 6)
+	f.run(5 * time.Minute)
+	f.procs[0].state = "dead"
+	f.run(30 * time.Second)
+	f.procs[1].state = "dead"
+	f.run(time.Minute)
+	if opened := f.told()[contract.EventIncidentOpened]; opened != 2 {
+		t.Errorf("%d incidents, want 2", opened)
+	}
+}
+
+// updates lets a device of the fleet be updated in order.
+func (f *fleet) updates(p *proc) {
+	f.announce(p, StatusStopping)
+	p.state = "dead"
+	f.run(8 * time.Second)
+	p.restart()
+	f.run(time.Minute)
+}
+
+func TestDeviceInARebootLoopIsToldThoughAnotherWasUpdated(t *testing.T) {
+	f := newSites(t, 2, 6)
+	f.run(2 * time.Minute)
+	f.updates(f.procs[3])
+	for range 5 {
+		f.procs[0].state = "dead"
+		f.run(4 * time.Second)
+		f.procs[0].restart()
+		f.run(5 * time.Second)
+	}
+	f.accused(f.now, 0, ClassCrash, "crash_loop", "cp-0-0")
+}
+
+func TestDeviceThatAnnouncesEachOfItsRestartsIsInNoLoop(t *testing.T) {
+	f := newSites(t, 2, 6)
+	f.run(2 * time.Minute)
+	for range 5 {
+		f.updates(f.procs[0])
+	}
+	f.nobodyAccused(true)
+}
