@@ -30,6 +30,7 @@ type replica struct {
 	inc, seq       uint64
 	alone          bool // no neighbour tells anything
 	outcome        Outcome
+	ownFault       bool // what it answers with failures, it made itself
 }
 
 func newBehind(n int) *behind {
@@ -97,6 +98,9 @@ func (f *behind) call(r *replica, b *Batch) {
 		v := Served{Source: r.src, OK: 1, Slow: slow, Last: f.now}
 		if outcome != OutcomeOK && outcome != OutcomeWrongAnswer {
 			v.OK, v.Failed = 0, 1
+			if r.ownFault {
+				v.Faults = 1
+			}
 		}
 		b.Served = append(b.Served, v)
 		f.seq++
@@ -201,6 +205,22 @@ func TestOneOfSeveralBehindAName(t *testing.T) {
 			c.inject(f)
 			f.run(c.for_)
 			f.expect(t, c.culprit, c.class, c.subclass)
+		})
+	}
+}
+
+func TestServiceIsToldByItsInstancesWhetherFailuresAreItsOwn(t *testing.T) {
+	for name, own := range map[string]bool{"its_own": true, "it_cannot_call_whom_it_needs": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newBehind(2)
+			f.run(3 * time.Minute)
+			f.instances[0].outcome, f.instances[0].ownFault = OutcomeServerError, own
+			f.run(40 * time.Second)
+			if own {
+				f.expect(t, "instance api-0", ClassByzantine, "error_response")
+				return
+			}
+			f.expect(t, "", ClassNone, "")
 		})
 	}
 }

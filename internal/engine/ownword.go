@@ -39,8 +39,9 @@ func (v *voice) hear(b *Beat, now Time) {
 	v.run = min(v.run+1, knownAddress)
 }
 
-// declares says whether an interval that a beat tells is to be taken: the first,
-// and another one when it is told again.
+// declares says whether an interval that a beat tells is to be taken: the first, a
+// longer one of the sender itself, which may sleep from now on, and any that is told
+// again.
 func (s *stream) declares(b *Beat) bool {
 	if b.Interval <= 0 || b.Interval == s.gaps.interval || s.voice.broke {
 		s.voice.offered = 0
@@ -48,7 +49,12 @@ func (s *stream) declares(b *Beat) bool {
 	}
 	again := b.Interval == s.voice.offered
 	s.voice.offered = b.Interval
-	return again || !s.declared
+	return again || !s.declared || b.Interval > s.gaps.interval && s.voice.usual(b)
+}
+
+// usual says whether a beat comes from where the sender's come from, as far as is known.
+func (v *voice) usual(b *Beat) bool {
+	return b.Authenticated || b.Remote == "" || b.Remote == v.from || v.run < knownAddress
 }
 
 // signs says whether n signed a beat of late, wherever it was heard.

@@ -86,3 +86,50 @@ func TestDeviceThatAnnouncesEachOfItsRestartsIsInNoLoop(t *testing.T) {
 	}
 	f.nobodyAccused(true)
 }
+
+// sleepsFor lets a device say, once, that it will beat more slowly from now on, as one
+// that saves its battery does, and be silent until then.
+func (f *fleet) sleepsFor(p *proc, d time.Duration) {
+	p.seq++
+	f.e.Observe(&Batch{Arrived: f.now, Beats: []Beat{{Stamp: f.stamp(), Source: p.src, Interval: d, Incarnation: p.incarnation, Seq: p.seq, Remote: p.remote}}})
+	p.state = "frozen"
+	f.run(d)
+	p.state = "up"
+}
+
+func TestDeviceThatSaysThatItWillBeatMoreSlowlyIsNotMissed(t *testing.T) {
+	f := newSites(t, 2, 6)
+	f.run(3 * time.Minute)
+	for range 3 {
+		f.sleepsFor(f.procs[0], 2*time.Minute)
+		f.run(time.Minute)
+	}
+	f.nobodyAccused(false)
+}
+
+func TestSleepThatSomebodyElseSaysHidesNobody(t *testing.T) {
+	f := newSites(t, 2, 6)
+	for _, p := range f.procs {
+		p.remote = "192.0.2.1"
+	}
+	f.run(3 * time.Minute)
+	p := f.procs[0]
+	p.remote = "198.51.100.7"
+	f.sleepsFor(p, 2*time.Minute)
+	f.nobodyAccused(true)
+	if f.first(contract.EventFailureDetected) == nil {
+		t.Error("nobody missed it")
+	}
+}
+
+func TestDeviceThatLosesPowerIsToldOfAtOnce(t *testing.T) {
+	f := newSites(t, 2, 6)
+	f.run(3 * time.Minute)
+	f.announce(f.procs[0], StatusReady)
+	f.announce(f.procs[0], StatusLastGasp)
+	f.procs[0].state = "dead"
+	at := f.now
+	f.run(40 * time.Second)
+	t.Log(f.dump())
+	f.accused(at, 8*time.Second, ClassCrash, "node_down", "cp-0-0")
+}
