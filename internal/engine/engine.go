@@ -35,7 +35,8 @@ type Engine struct {
 	self         *observer // the engine's own process
 	roomMade     Time      // observer.go: when room for observers was last looked for
 	watched      []*stream
-	fleet        accrual // gaps of all heartbeats, in intervals
+	fleet        accrual   // gaps of all heartbeats, in intervals
+	longGaps     []longGap // outages.go: of which it is not known yet whether the fleet learns
 
 	suspects  []*entity // those with an episode
 	pending   []*entity // those of them to be evaluated now

@@ -203,7 +203,7 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 		s.keepsWord(gap)
 		s.gaps.add(gap)
 		if s.kind == signBeat && s.gaps.interval > 0 && float64(s.kept) >= keptMostly*float64(s.seen) {
-			e.fleet.add(time.Duration(float64(gap) / float64(s.gaps.interval) * float64(e.fleet.interval)))
+			e.habit(s, gap)
 		}
 	}
 	s.last, s.real, s.token = at, at, token
@@ -344,6 +344,7 @@ func (s *stream) strength(e *Engine) float64 {
 // checkSilence looks at every stream; those that became overdue are suspects. It
 // counts for each observer whom it hears and who fell silent of late.
 func (e *Engine) checkSilence() {
+	e.weighLongGaps()
 	for _, o := range e.observerList {
 		o.fell, o.hears, o.heardSince = 0, 0, 0
 	}

@@ -133,3 +133,49 @@ func TestDeviceThatLosesPowerIsToldOfAtOnce(t *testing.T) {
 	t.Log(f.dump())
 	f.accused(at, 8*time.Second, ClassCrash, "node_down", "cp-0-0")
 }
+
+func TestOutageOfASiteMakesNobodyDeafToAnotherSilence(t *testing.T) {
+	f := newSites(t, 4, 6)
+	f.run(5 * time.Minute)
+	for range 2 {
+		for _, p := range f.procs[:6] {
+			p.state = "cut"
+		}
+		f.run(50 * time.Second)
+		for _, p := range f.procs[:6] {
+			p.state = "up"
+		}
+		f.run(3 * time.Minute)
+	}
+	f.events = nil
+	f.procs[20].state = "dead"
+	at := f.now
+	f.run(2 * time.Minute)
+	ev := f.first(contract.EventFailureDetected)
+	if ev == nil || ev.At.Sub(at) > 25*time.Second {
+		t.Errorf("missed after 25 s at the earliest: %v", ev)
+	}
+	if ev != nil {
+		t.Log(ev.At.Sub(at))
+	}
+}
+
+// pausing lets each device in turn be silent for a while, now and then.
+func (f *fleet) pausing(rounds int, pause time.Duration) {
+	for i := range rounds {
+		p := f.procs[i%len(f.procs)]
+		p.state = "frozen"
+		f.run(pause)
+		p.state = "up"
+		f.run(20 * time.Second)
+	}
+}
+
+func TestPausesOfSingleDevicesAreTheHabitOfTheFleet(t *testing.T) {
+	f := newSites(t, 2, 6)
+	f.run(5 * time.Minute)
+	f.pausing(24, 14*time.Second)
+	f.events = nil
+	f.pausing(12, 14*time.Second)
+	f.nobodyAccused(false)
+}
