@@ -14,7 +14,7 @@ import (
 // clock that steps is nobody's failure, but it spoils what is ordered by time.
 type clockState struct {
 	ahead time.Duration
-	known bool
+	known int           // beats from which it was learned, at most stepBeats
 	odd   time.Duration // another offset, seen of late
 	run   int           // beats in a row that show it
 }
@@ -27,14 +27,30 @@ const (
 	stepAlike = 500 * time.Millisecond
 )
 
+// late is how much later than usual a beat came after it was sent, by its sender's
+// clock; 0 if nobody knows, or if it is more than limit: then the clock was set.
+func (c *clockState) late(b *Beat, limit time.Duration) time.Duration {
+	if b.SentAt == 0 || b.At == 0 || c.known < stepBeats {
+		return 0
+	}
+	late := b.At.Sub(b.SentAt) + c.ahead
+	if late < 0 || late > limit {
+		return 0
+	}
+	return late
+}
+
 // clock takes in when a beat was sent by its sender's clock.
 func (e *Engine) clock(s *stream, b *Beat) {
 	if b.SentAt == 0 || b.At == 0 {
 		return
 	}
 	c, ahead := &s.clock, b.SentAt.Sub(b.At)
-	if !c.known {
-		c.known, c.ahead = true, ahead
+	if c.known < stepBeats {
+		if c.known == 0 || ahead > c.ahead {
+			c.ahead = ahead // the quickest: what was buffered tells nothing of a clock
+		}
+		c.known++
 		return
 	}
 	if step := ahead - c.ahead; step.Abs() < stepFrom {

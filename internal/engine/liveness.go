@@ -38,6 +38,9 @@ type stream struct {
 	seen     uint32           // signs so far
 	kept     uint32           // of them, those that came about when they were due
 
+	away away          // backlog.go
+	late time.Duration // of the beat that is taken in: how much later than usual it came
+
 	broken  Time    // engine time at which the latest break in its rhythm ended
 	token   uint64  // incarnation at the latest sign
 	seq     uint64  // sender's own count at the latest sign
@@ -119,6 +122,8 @@ func (e *Engine) beat(b *Beat) {
 		token = n.src.Incarnation
 	}
 	own := !b.ends() || e.ownWord(n, s, b, token)
+	s.late = s.clock.late(b, max(at-s.last, s.away.gap)+s.gaps.interval)
+	e.caughtUp(s, b, token)
 	e.sign(s, at, token, b.Seq)
 	s.voice.hear(b, e.now)
 	if b.BootID != "" {

@@ -33,14 +33,25 @@ func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64) {
 	if ep.backAt == 0 {
 		ep.backAt = e.now
 	}
-	expected := float64(gap) / float64(s.gaps.interval)
-	counted := float64(seq) - float64(s.seq)
 	switch {
 	case restarted:
 		ep.note(evReturnNew, 1, e.now, fmt.Sprintf("came back as a new process after %s", inWords(gap)))
 		e.cutReturned(n, evReturnNew, gap)
 	case seq == 0 || s.seq == 0 || token == 0:
 		// It did not say enough.
+	case s.late > gap/2:
+		s.away = away{gap: gap, seq: s.seq, token: token} // more of the kind may follow
+	default:
+		e.sameBack(s, gap, float64(seq)-float64(s.seq))
+	}
+	e.mark(n)
+}
+
+// sameBack is called when the same process is back that had counted by so much.
+func (e *Engine) sameBack(s *stream, gap time.Duration, counted float64) {
+	n, ep := s.entity, s.entity.episode
+	expected := float64(gap) / float64(s.gaps.interval)
+	switch {
 	case counted >= 0.5*expected:
 		ep.note(evReturnCounted, 1, e.now,
 			fmt.Sprintf("the same process came back after %s and had counted on: %.0f of %.0f beats", inWords(gap), counted, expected))
@@ -53,7 +64,6 @@ func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64) {
 		ep.stoodStill = gap
 		ep.note(evReturnFrozen, strength, e.now, fmt.Sprintf("the same process came back after %s and had stood still", inWords(gap)))
 	}
-	e.mark(n)
 }
 
 // cutReturned: what comes back from behind a cut says what the cut was.
