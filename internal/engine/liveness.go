@@ -34,6 +34,7 @@ type stream struct {
 	starts   int              // observer.starts then
 	declared bool             // the interval was told, not estimated
 	due      time.Duration    // silence from which on it is overdue, see deadline
+	asked    time.Duration    // silence at which that was computed anew; 0 while it is heard
 	longest  [2]time.Duration // longest gaps so far, while the interval is not known
 	seen     uint32           // signs so far
 	kept     uint32           // of them, those that came about when they were due
@@ -219,7 +220,7 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	if s.seen%deadlineEvery == 0 || s.seen < deadlineEvery && s.seen%8 == 0 {
 		s.deadline(e)
 	}
-	s.overdue, s.gone = false, false
+	s.overdue, s.gone, s.asked = false, false, 0
 	if n.left && (n.announced == 0 || e.now.Sub(n.announced) >= leavingTime) {
 		e.comeBack(n)
 	}
@@ -354,8 +355,8 @@ func (e *Engine) checkSilence() {
 		o.fell, o.hears, o.heardSince = 0, 0, 0
 	}
 	for _, s := range e.watched {
-		if !s.overdue && s.due != 0 && s.gaps.interval != 0 && s.silence() > s.due {
-			e.missed(s)
+		if !s.overdue && s.due != 0 && s.gaps.interval != 0 {
+			e.look(s, s.silence())
 		}
 		switch o := s.observer; {
 		case s.seen < knownFrom || s.entity.left || s.gone:
@@ -369,6 +370,18 @@ func (e *Engine) checkSilence() {
 				o.heardSince++
 			}
 		}
+	}
+}
+
+// look compares a silence with its deadline. What was computed some dozens of signs ago
+// may be of another time, so it is computed anew as the silence grows, ever more rarely.
+func (e *Engine) look(s *stream, silence time.Duration) {
+	if silence > time.Duration(e.params.MinSilence*float64(s.gaps.interval)) && silence >= 2*s.asked {
+		s.asked = silence
+		s.deadline(e)
+	}
+	if silence > s.due {
+		e.missed(s)
 	}
 }
 

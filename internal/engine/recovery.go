@@ -35,6 +35,9 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[groupIntegrity] && !e.rightAgain(n) {
 		return false
 	}
+	if p.found[evCrashLoop].strength > 0 && e.now.Sub(n.incarnations[len(n.incarnations)-1].first) < n.loopsFor() {
+		return false
+	}
 	if !replaced && e.refusedLately(n) {
 		return false
 	}
@@ -50,6 +53,20 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	}
 	return replaced || e.now.Sub(p.latest) >= settleFor
 }
+
+// loopsFor is how long one that starts again and again must live to be out of that: for
+// longer than it took from start to start lately.
+func (n *entity) loopsFor() (longest time.Duration) {
+	for i := len(n.incarnations) - crashLoopStarts + 1; i < len(n.incarnations); i++ {
+		if before := n.incarnations[i-1]; before.token != 0 {
+			longest = max(longest, n.incarnations[i].first.Sub(before.first))
+		}
+	}
+	return min(longest*3/2, loopLongest)
+}
+
+// loopLongest is for how long it is waited at most.
+const loopLongest = time.Minute
 
 // explained says whether those who came back have told what their silence was.
 func (p *episode) explained() bool {

@@ -76,6 +76,13 @@ func TestDeviceInARebootLoopIsToldThoughAnotherWasUpdated(t *testing.T) {
 		f.run(5 * time.Second)
 	}
 	f.accused(f.now, 0, ClassCrash, "crash_loop", "cp-0-0")
+	if told := f.told(); told[contract.EventFailureCleared] != 0 {
+		t.Errorf("told %v while it loops", told)
+	}
+	f.run(30 * time.Second)
+	if f.told()[contract.EventFailureCleared] != 1 {
+		t.Error("not over though it loops no more")
+	}
 }
 
 func TestDeviceThatAnnouncesEachOfItsRestartsIsInNoLoop(t *testing.T) {
@@ -177,4 +184,18 @@ func TestPausesOfSingleDevicesAreTheHabitOfTheFleet(t *testing.T) {
 	f.events = nil
 	f.pausing(12, 14*time.Second)
 	f.nobodyAccused(false)
+}
+
+func TestDeadlineOfAnotherTimeIsNotKept(t *testing.T) {
+	f := newSites(t, 2, 6)
+	f.run(5 * time.Minute)
+	for _, s := range f.e.watched {
+		s.due = 10 * time.Minute // as after a fleet that paused a lot
+	}
+	f.procs[0].state = "dead"
+	at := f.now
+	f.run(time.Minute)
+	if ev := f.first(contract.EventFailureDetected); ev == nil || ev.At.Sub(at) > 30*time.Second {
+		t.Errorf("missed late: %v", ev)
+	}
 }
