@@ -373,32 +373,6 @@ func (e *Engine) checkSilence() {
 	}
 }
 
-// look compares a silence with its deadline. What was computed some dozens of signs ago
-// may be of another time, so it is computed anew as the silence grows, ever more rarely.
-func (e *Engine) look(s *stream, silence time.Duration) {
-	if silence > time.Duration(e.params.MinSilence*float64(s.gaps.interval)) && silence >= 2*s.asked {
-		s.asked = silence
-		s.deadline(e)
-	}
-	if silence > s.due {
-		e.missed(s)
-	}
-}
-
-// missed takes in that a stream is silent for too long.
-func (e *Engine) missed(s *stream) {
-	n := s.entity
-	if n.left || s.strength(e) == 0 && (s.dueAt != 0 || s.kept == 0) {
-		return
-	}
-	if n.episode == nil && e.successor(n) != nil {
-		n.left = true // its place is taken, and nobody was hurt
-		return
-	}
-	s.overdue, s.since = true, e.now
-	e.suspect(n)
-}
-
 // neverHeard is when a sender was heard that is only known from before a restart.
 const neverHeard = time.Duration(math.MinInt64 / 4)
 

@@ -1,0 +1,47 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+// Whose failures they are: who answers knows better than who asks.
+
+// faults is how many of n's answers lately were failures of its own making, and
+// how many there were: in its own words, else in those of its instances if all of them
+// tell, else in its callers', to whom what it only passes on looks the same.
+func (n *entity) faults(e *Engine) (faults, all float64) {
+	w := e.params.CallWindow
+	if n.served.total > 0 {
+		return n.served.lately(e)
+	}
+	if n.kind == kindService {
+		if faults, all = n.service.faults(e); all > 0 {
+			return faults, all
+		}
+	}
+	if s := n.calls; s != nil {
+		return s.byOutcome[OutcomeServerError].value(e.now, w), s.ok.value(e.now, w)
+	}
+	return 0, 0
+}
+
+// faults sums up what the instances of a service tell of their answers; nothing if one
+// does not.
+func (s *service) faults(e *Engine) (faults, all float64) {
+	for _, i := range s.instances {
+		if i.left {
+			continue
+		}
+		if i.served.total == 0 {
+			return 0, 0
+		}
+		f, a := i.served.lately(e)
+		faults, all = faults+f, all+a
+	}
+	return faults, all
+}
+
+// lately is how many answers were failures of its own making, and how many there were.
+func (s *servedStats) lately(e *Engine) (faults, all float64) {
+	w := e.params.CallWindow
+	return s.faults.value(e.now, w), s.ok.value(e.now, w) + s.failed.value(e.now, w)
+}
