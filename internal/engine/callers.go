@@ -11,33 +11,35 @@ import (
 // callStats is what callers say of one callee. Counts fade with a half-life, so
 // that an old burst does not outweigh what happens now.
 type callStats struct {
-	told        cadence
-	byOutcome   [numOutcomes]fading
-	ok          fading  // answered, well or not
-	slow        fading  // of ok, those far slower than usual
-	firstFail   Time    // start of the first failed call of the current run
-	firstEnd    Time    // when that call ended
-	lastFail    Time    // engine time of the latest failed call
-	wrongs      fading  // answers that could not be used, over wrongWindow
-	rights      fading  // answers, over wrongWindow
-	wrongSince  Time    // start of the current run of wrong answers
-	lastWrong   Time    // engine time of the latest answer that could not be used
-	lastFull    Time    // engine time of the latest call that was turned away for overload
-	toldSince   Time    // start of the current run of answers that name a resource which is used up
-	lastTold    Time    // engine time of the latest such answer
-	usualFull   float64 // 0-1, usual share of calls that are turned away
-	learned     Time    // when that was learned last
-	askedFailed float64 // of the calls in its current span, those that failed
-	asked       rate    // calls, however they ended
-	wanted      float64 // demand.go: how many times the usual they were at most since they rose
-	lastOK      Time    // engine time of the latest answered call
-	failBegan   Time    // event time at which the latest failed call began
-	failEnd     Time    // event time at which the latest failed call ended
-	okEnd       Time    // event time at which the latest answered call ended
-	refusedFrom Time    // start of the first call that was refused since the latest answer
-	directly    Time    // engine time of the latest refusal by an instance's own address
-	callers     []callerCount
-	troubled    bool // in Engine.troubled
+	told         cadence
+	byOutcome    [numOutcomes]fading
+	ok           fading  // answered, well or not
+	slow         fading  // of ok, those far slower than usual
+	run          float64 // calls of the current run of failures that got no answer
+	firstFail    Time    // start of the first failed call of the current run
+	firstEnd     Time    // when that call ended
+	lastFail     Time    // engine time of the latest failed call
+	wrongs       fading  // answers that could not be used, over wrongWindow
+	rights       fading  // answers, over wrongWindow
+	wrongSince   Time    // start of the current run of wrong answers
+	lastWrong    Time    // engine time of the latest answer that could not be used
+	lastFull     Time    // engine time of the latest call that was turned away for overload
+	toldSince    Time    // start of the current run of answers that name a resource which is used up
+	lastTold     Time    // engine time of the latest such answer
+	usualFull    float64 // 0-1, usual share of calls that are turned away
+	learned      Time    // when that was learned last
+	askedFailed  float64 // of the calls in its current span, those that failed
+	asked        rate    // calls, however they ended
+	wanted       float64 // demand.go: how many times the usual they were at most since they rose
+	lastOK       Time    // engine time of the latest answered call
+	failBegan    Time    // event time at which the latest failed call began
+	failEnd      Time    // event time at which the latest failed call ended
+	okEnd        Time    // event time at which the latest answered call ended
+	refusedFrom  Time    // start of the first call that was refused since the latest answer
+	refusedFirst Time    // start of the first call of the current run of failures that was refused
+	directly     Time    // engine time of the latest refusal by an instance's own address
+	callers      []callerCount
+	troubled     bool // in Engine.troubled
 }
 
 type callerCount struct {
@@ -252,11 +254,17 @@ func (e *Engine) called(c *Calls) {
 		caller != nil && caller.starves() && !c.Outcome.Answered() {
 		return
 	}
-	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls+s.told.slack() || s.lastOK.Sub(s.lastFail) > newRunAfter {
+	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls+s.told.slack() || s.lastOK.Sub(s.lastFail) > newRunAfter && !e.oneStalls(n) {
 		s.newRun(c.First, c.Last, e.now)
 	}
 	s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
+	if c.Outcome.unanswered() {
+		s.run += float64(c.Count)
+	}
 	if c.Outcome == OutcomeRefused {
+		if s.refusedFirst == 0 {
+			s.refusedFirst = max(c.First, s.firstFail)
+		}
 		if s.okEnd >= s.refusedFrom || s.firstFail > s.refusedFrom {
 			s.refusedFrom = max(c.First, s.okEnd, s.firstFail)
 		}
@@ -314,7 +322,7 @@ func (n *entity) away() bool {
 
 // newRun forgets how earlier failures looked: these are others.
 func (s *callStats) newRun(first, end, now Time) {
-	s.byOutcome, s.ok = [numOutcomes]fading{}, fading{}
+	s.byOutcome, s.ok, s.run, s.refusedFirst = [numOutcomes]fading{}, fading{}, 0, 0
 	s.firstFail, s.firstEnd = first, end
 	if first == 0 {
 		s.firstFail = now

@@ -77,6 +77,10 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 		}
 	}
 	recent := s.lastFail != 0 && e.now.Sub(s.lastFail) < 2*window+s.told.slack()
+	more := 1.0 // rarely called: what has faded goes on
+	if lately := s.unanswered(e); p.stalls && weight < 1 && lately > 0 {
+		more = s.unansweredOf(e, n) / lately
+	}
 	if recent && failed > 0 {
 		// Calls that end well between those that fail, after the failure
 		// began, mean that somebody is still there.
@@ -89,7 +93,7 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 		}
 		for o := range callerRow {
 			r := &callerRow[o]
-			count := s.byOutcome[o].value(e.now, window)
+			count := more * s.byOutcome[o].value(e.now, window)
 			if r.kind == 0 || count < 0.5 {
 				continue
 			}
@@ -114,7 +118,7 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 	}
 	refusedFrom := s.refusedFrom
 	if weight < 1 {
-		refusedFrom = s.firstFail // others behind the name answer meanwhile
+		refusedFrom = s.refusedFirst // others behind the name answer meanwhile
 	}
 	if f := &p.found[evCallersRefused]; f.now && (s.okEnd <= refusedFrom || weight < 1) && s.failEnd.Sub(refusedFrom) > stillRefusedFor {
 		p.note(evStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.failEnd.Sub(refusedFrom))))

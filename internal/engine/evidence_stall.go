@@ -16,6 +16,8 @@ const (
 	// stallSure is the number of calls that it would usually have answered
 	// meanwhile from which on their absence is no chance.
 	stallSure = 5.0
+	// explainedSure is the same where another is known to fail the callers.
+	explainedSure = 2 * stallSure
 	// stallLeast is the shortest time without an answer that is looked at.
 	stallLeast = 2 * time.Second
 )
@@ -32,11 +34,17 @@ func (e *Engine) stalled(n *entity) (quiet time.Duration, sure float64) {
 	if quiet < stallLeast+n.served.told.slack() {
 		return 0, 0
 	}
-	missing := n.rate.usual * (quiet - n.served.told.every).Seconds()
+	missing := n.missing(e.now)
 	if missing < stallSure/2 {
 		return 0, 0
 	}
 	return quiet, 1 - math.Exp(-missing/2)
+}
+
+// missing is the number of calls that n would usually have answered since it was
+// told to have answered some.
+func (n *entity) missing(now Time) float64 {
+	return n.rate.usual * (now.Sub(n.served.seen) - n.served.told.every).Seconds()
 }
 
 // troubles notes that calls to a service get no answer.
@@ -78,20 +86,64 @@ func (e *Engine) lookForStalled() {
 // is not made.
 func (s *callStats) unanswered(e *Engine) (count float64) {
 	for o := range callerRow {
-		switch Outcome(o) {
-		case OutcomeDNS, OutcomeTLS:
-			continue
-		}
-		if callerRow[o].kind != 0 {
+		if Outcome(o).unanswered() {
 			count += s.byOutcome[o].value(e.now, e.params.CallWindow)
 		}
 	}
 	return count
 }
 
+// unanswered says whether a call that ended so asked somebody, and got no answer.
+func (o Outcome) unanswered() bool {
+	return o != OutcomeDNS && o != OutcomeTLS && callerRow[o].kind != 0
+}
+
+// unansweredOf is the same of calls that should have been n's: one that is called
+// rarely fails its callers rarely, for as long as it lasts. Where far fewer fail than
+// it should have been asked, it is not asked, and others fail.
+func (s *callStats) unansweredOf(e *Engine, n *entity) float64 {
+	if lately := s.unanswered(e); !s.fails(n, e.now) || lately > s.run {
+		return lately
+	}
+	return s.run
+}
+
+// fails says whether enough calls of the current run fail for n to be who fails them.
+func (s *callStats) fails(n *entity, now Time) bool { return s.run >= failsOfMissing*n.missing(now) }
+
+// failsOfMissing is the share of the calls that one who answers nobody would usually
+// have answered that must turn up as failures of its callers. They wait longer
+// between two than usual.
+const failsOfMissing = 0.3
+
+// oneStalls says whether one of the instances of a service has answered nobody since
+// calls to that began to fail: what the others answer meanwhile does not end the
+// failure.
+func (e *Engine) oneStalls(n *entity) bool {
+	if n.kind != kindService {
+		return false
+	}
+	for _, i := range n.service.instances {
+		if _, sure := e.stalled(i); sure > 0 && i.served.last < n.calls.firstFail.Add(stallLeast) && n.calls.fails(i, e.now) {
+			return true
+		}
+	}
+	return false
+}
+
 // failing says whether calls get no answer now.
 func (s *callStats) failing(e *Engine) bool {
 	return s.lastFail != 0 && e.now.Sub(s.lastFail) < 2*e.params.CallWindow+s.told.slack()
+}
+
+// hasCrashed says whether another instance than n is known to have crashed.
+func (s *service) hasCrashed(n *entity) bool {
+	for _, i := range s.instances {
+		if i != n && i.verdict != nil && i.verdict.Class == ClassCrash {
+			return true
+		}
+	}
+	return false
 }
 
 // detectStall: calls to its service get no answer, and it is the one that gives
@@ -102,9 +154,12 @@ func detectStall(e *Engine, n *entity, p *episode) {
 	}
 	s := n.service.whole.calls
 	quiet, sure := e.stalled(n)
-	sure *= clamp((s.unanswered(e)-1)/(e.params.BurstCalls-1), 0, 1) // one fails any day
+	sure *= clamp((s.unansweredOf(e, n)-1)/(e.params.BurstCalls-1), 0, 1) // one fails any day
 	if sure == 0 || !s.failing(e) || n.served.last > s.firstFail.Add(stallLeast) {
 		return
+	}
+	if n.missing(e.now) < explainedSure && n.service.hasCrashed(n) {
+		return // the failures are another's, and that it is not asked for so long is chance
 	}
 	p.stalls = true
 	goOn := 0

@@ -53,7 +53,7 @@ type proc struct {
 	phase       time.Duration
 	incarnation uint64
 	seq         uint64
-	state       string        // up, dead, frozen, deadlock, closed, cut, unlisted: gone or paused, and its balancer refuses for it
+	state       string        // up, dead, frozen, deadlock, full: hung, and its backlog is full, closed, cut, unlisted: gone or paused, and its balancer refuses for it
 	tells       time.Duration // how long after their end it tells of calls that it made; 0: half a second
 	drawn       bool          // draws a new id at each start
 	mute        bool          // sends no telemetry
@@ -163,7 +163,7 @@ func (f *fleet) call(c, p *proc) {
 		outcome, took = OutcomeRefused, time.Millisecond
 	case "frozen", "deadlock":
 		outcome, took = OutcomeTimeout, p.timeout
-	case "cut":
+	case "cut", "full":
 		outcome, took = OutcomeConnectTimeout, p.timeout
 	}
 	f.hopID++

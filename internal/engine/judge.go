@@ -41,9 +41,14 @@ func (e *Engine) evaluate(n *entity) {
 	if class != n.leading {
 		n.leading, n.since = class, e.now
 	}
-	wait := e.wait(n, p, class)
-	if e.now.Sub(n.since) < wait || e.mayPass(n, p, &b, class) {
+	if e.now.Sub(n.since) < e.wait(n, p, class) {
 		return
+	}
+	if e.mayPass(n, p, &b, class) {
+		if !e.overstays(n, p, class) {
+			return
+		}
+		class = ClassUnknown
 	}
 	e.hold(n, p, &b, class)
 }
@@ -91,7 +96,8 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 		if c := b.likeliest(first); (c == causeHang || c == causeNotListening) && !n.answered && !p.proof() {
 			return ClassNone // it never answered: it may still start
 		}
-		if first == ClassCrash && b.likeliest(first) == causeDead && n.kind == kindInstance && p.quietEnd() {
+		if first == ClassCrash && b.likeliest(first) == causeDead && n.kind == kindInstance && p.quietEnd() &&
+			(n.verdict == nil || n.verdict.Class != ClassCrash) { // what showed it may have faded since
 			return ClassUnknown // a stop that nobody announced looks the same
 		}
 		if first == ClassExhaustion && !p.harms() && !p.proof() {

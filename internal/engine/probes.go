@@ -100,6 +100,8 @@ func (e *Engine) probed(b *Probe) {
 		// A stopped listener's backlog fills up: later connects time out, and
 		// look like a cut. The first impression is the right one.
 		ps.latched = true
+	case b.Outcome == OutcomeConnectTimeout || b.Outcome == OutcomeTimeout:
+		ps.latched = ps.latched || n.acceptedFirst(ps)
 	}
 	if b.Process != nil {
 		e.processSeen(n, b, ps)
@@ -123,6 +125,32 @@ func (e *Engine) probed(b *Probe) {
 		e.mark(n)
 	}
 }
+
+// acceptedFirst says whether n's port went on taking connections when its callers had
+// got no answer for some time, and only then no more: its backlog has filled up.
+func (n *entity) acceptedFirst(ps *probeState) bool {
+	p := n.episode
+	if p == nil || ps.lastOK == 0 || !strings.HasPrefix(ps.target, "tcp://") {
+		return false
+	}
+	s := p.complaints(n)
+	if s == nil || s.firstFail == 0 {
+		return false
+	}
+	answered := s.okEnd
+	if s != n.calls {
+		answered = n.served.last // its siblings answer, too
+	}
+	waited := s.byOutcome[OutcomeTimeout].n + s.byOutcome[OutcomeNoAnswer].n
+	return waited >= enoughWaitedFirst && ps.lastOK > s.firstFail.Add(acceptedFor) && answered <= s.firstFail.Add(acceptedFor)
+}
+
+const (
+	// acceptedFor is how long a port must take connections after the first call
+	// that got no answer, and enoughWaitedFirst the number of calls that did not.
+	acceptedFor       = time.Second
+	enoughWaitedFirst = 2.0
+)
 
 // answersNobody says whether a probe got through to n and no further: what its
 // callers meet with is its own doing, and says nothing of the network.
@@ -300,6 +328,9 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 			strength = 1
 		}
 		text := fmt.Sprintf("probe of %s: %s", ps.target, r.says)
+		if outcome != ps.outcome && strings.HasPrefix(ps.target, "tcp://") {
+			text = fmt.Sprintf("probe of %s: connect timed out, after its port had taken connections while it answered nobody", ps.target)
+		}
 		if outcome == OutcomeUnacknowledged {
 			text = fmt.Sprintf("nothing that %s sends to it is acknowledged", ps.observer.name())
 		}

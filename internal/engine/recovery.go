@@ -26,8 +26,8 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[groupCallers] && !e.callersAgain(n) {
 		return false
 	}
-	if p.found[evMissed].now {
-		return false
+	if p.found[evMissed].now || p.stalls {
+		return false // its callers may be served by others
 	}
 	if (p.bad[groupRuntime] || p.bad[groupEnding]) && !replaced && !e.runsAgain(n, p) {
 		return false

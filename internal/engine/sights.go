@@ -19,11 +19,11 @@ func (e *Engine) sights() []sight {
 			if n.answersNobody(e) || n.starves() {
 				continue
 			}
-			silent := Time(0)
+			silent, well := Time(0), n.wellSince()
 			for _, w := range n.views {
 				s, ok := e.sight(n, w)
 				switch {
-				case !ok, w.caller != nil && w.caller.starves():
+				case !ok, w.caller != nil && w.caller.starves(), s.share >= silentFrom && s.tried < well:
 					continue
 				case n.kind == kindService && w.caller != nil:
 					out = e.behindName(out, s, w)
@@ -59,6 +59,23 @@ func (e *Engine) answersBeside(out []sight, n *entity, since Time) []sight {
 		out = append(out, sight{from: n.host, to: n.host, caller: ed.caller, target: n, calls: calls, weight: min(calls, callsFull) / 2, good: ed.okEnd, goodOn: ed.okEnd})
 	}
 	return out
+}
+
+// wellSince is when n was last well again after a failure of its own: who has not
+// tried since does not know. 0 if it did not fail.
+func (n *entity) wellSince() Time {
+	since := max(n.well, n.resumed)
+	v := n.verdict
+	if v == nil || v.Class != ClassCrash {
+		return since
+	}
+	first := Time(0)
+	for _, w := range n.views {
+		if w.goodFrom > v.Since && (first == 0 || w.goodFrom < first) {
+			first = w.goodFrom
+		}
+	}
+	return max(since, first)
 }
 
 // byOrigin sorts by the host that is seen from. Sights are large, so that their

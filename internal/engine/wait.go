@@ -70,6 +70,13 @@ func (e *Engine) mayPass(n *entity, p *episode, b *belief, class Class) bool {
 	return false
 }
 
+// overstays says whether what may pass by itself should have by now, for all that is
+// known: who paused would have been asked again.
+func (e *Engine) overstays(n *entity, p *episode, class Class) bool {
+	return n.verdict == nil && class == ClassCrash && p.hurts() && n.back() <= p.onset &&
+		e.now.Sub(n.since) >= asleepWait+n.served.told.slack()
+}
+
 // crashMayPass: a machine or a process that pauses, or a stop that nobody
 // announced and that hurts nobody.
 func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
