@@ -44,6 +44,7 @@ type episode struct {
 	CleanFalse []string      `json:"clean_false"` // verdicts in that time
 	CleanOpen  int           `json:"clean_unknown"`
 	Guesses    []guess       `json:"guesses"`
+	Open       []guess       `json:"open"` // the same of those that name no class
 	Reason     string        `json:"reason"`
 	events     []string
 }
@@ -57,7 +58,8 @@ type says struct {
 	Subclass   string       `json:"subclass,omitempty"`
 }
 
-// guess is a first verdict and whether it was right.
+// guess is a first verdict and whether it was right: that of no class if
+// something failed there.
 type guess struct {
 	Class      engine.Class `json:"class"`
 	Confidence float64      `json:"confidence"`
@@ -229,16 +231,24 @@ func chief(told []*story, end time.Duration) (best *story) {
 // guess notes the first class that was given to somebody, and with which
 // confidence.
 func (ep *episode) guess(s *story, right engine.Class) {
-	if ep.Hidden && s.level > 0 {
-		return // no evidence could make it right
-	}
+	failed := s.level > 0 && right != engine.ClassNone
+	open := false
 	for _, e := range s.events {
-		if e.cleared || e.verdict.Class == engine.ClassUnknown {
+		switch {
+		case e.cleared:
 			continue
+		case e.verdict.Class == engine.ClassUnknown:
+			if !open {
+				open = true
+				ep.Open = append(ep.Open, guess{Class: e.verdict.Class, Confidence: e.verdict.Confidence, Right: failed})
+			}
+			continue
+		case ep.Hidden && s.level > 0:
+			return // no evidence could make it right
 		}
 		ep.Guesses = append(ep.Guesses, guess{
 			Class: e.verdict.Class, Confidence: e.verdict.Confidence, basis: e.verdict.Basis,
-			Right: s.level > 0 && right != engine.ClassNone && e.verdict.Class == right,
+			Right: failed && e.verdict.Class == right,
 		})
 		return
 	}

@@ -104,6 +104,7 @@ func becomes(s state) func(w *world, i *injection) bool {
 		i.blame(p)
 		i.hidden = p.svc.layer == 0 && !w.looked(p)
 		i.ends = s == deaf && !p.svc.beats && !p.svc.signs
+		i.runsOn = s != stopped
 		i.end = i.start + w.span(25*time.Second, 70*time.Second)
 		p.life.pause(i.start, i.end, s)
 		return true

@@ -55,7 +55,10 @@ func zoneCut(w *world, i *injection) bool {
 	w.lasts(i)
 	w.cut(i, inZone(z), outOf(z), true, w.closed())
 	i.exact = isZone(z)
-	i.near = anyOf(onHosts(z.hosts...), isLink(w.within(z), nil), nodesOf(z))
+	i.near = anyOf(onHosts(z.hosts...), isLink(w.within(z), nil), nodesOf(z), func(c engine.Culprit) bool {
+		// The machine of the zone's agent stands in it and is cut off as well.
+		return slices.ContainsFunc(w.within(z), func(h *host) bool { return isNode(h)(c) })
+	})
 	if !w.habits.Zoned {
 		i.exact = anyOf(isZone(z), nodesOf(z))
 	}

@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ type injection struct {
 	hurtFrom   time.Duration               // when the first of them ended,
 	hurtTill   time.Duration               // and the last
 	ends       bool                        // a process ends
+	runsOn     bool                        // its process runs on: the kernel has nothing to tell of a lock or a closed port
 	asked      int                         // requests that came to the culprit meanwhile
 	felt       bool                        // only those who ask it can feel it
 	passes     engine.Class                // what a hidden fault may be called as well: all that can be seen of it
@@ -94,7 +96,7 @@ func (i *injection) settle(w *world) {
 		}
 		i.hidden = true
 	case p == nil || i.scenario.class != engine.ClassCrash && !i.byCallers:
-	case !i.byCallers && (w.habits.Exits && p.exits() || w.looked(p)):
+	case !i.byCallers && (w.habits.Exits && p.exits() || w.probed(p) || w.looked(p) && !i.runsOn):
 	default:
 		i.hidden = true
 	}
@@ -335,6 +337,12 @@ func (w *world) looked(p *proc) bool {
 		}
 	}
 	return false
+}
+
+// probed says whether p is asked over the network by somebody who tells of that.
+func (w *world) probed(p *proc) bool {
+	of := func(t *target) bool { return t.of == p && !t.process }
+	return slices.ContainsFunc(w.ownTargets, of) || slices.ContainsFunc(w.agents, func(a *agent) bool { return slices.ContainsFunc(a.targets, of) })
 }
 
 // examined says whether an agent reads p's resources from its kernel.

@@ -43,6 +43,7 @@ type summary struct {
 	cleanFalse  []string
 	cleanOpen   int
 	bins        [10]bin
+	open        [10]bin               // the same of those that name no class
 	said        map[engine.Class]*bin // the same by what was said
 }
 
@@ -73,11 +74,14 @@ func summarize(done []episode) *summary {
 		}
 		s.clean(ep)
 		for _, g := range ep.Guesses {
-			s.bins[min(int(g.Confidence*10+1e-9), 9)].add(g)
+			s.bins[binOf(g)].add(g)
 			if s.said[g.Class] == nil {
 				s.said[g.Class] = &bin{}
 			}
 			s.said[g.Class].add(g)
+		}
+		for _, g := range ep.Open {
+			s.open[binOf(g)].add(g)
 		}
 		if ep.Class == engine.ClassNone {
 			get(&s.confounders, ep.Scenario, "").confound(ep)
@@ -107,6 +111,9 @@ func summarize(done []episode) *summary {
 	order(s.confounders)
 	return s
 }
+
+// binOf is the tenth that a confidence lies in.
+func binOf(g guess) int { return min(int(g.Confidence*10+1e-9), 9) }
 
 func (b *bin) add(g guess) {
 	b.n++
@@ -279,25 +286,31 @@ func quantile(ds []time.Duration, q float64) string {
 // calibration compares how sure the first verdicts were with how many were right.
 func (s *summary) calibration(w io.Writer) {
 	fmt.Fprintf(w, "\n%-14s %6s %10s %8s\n", "confidence", "n", "mean", "right")
-	n, ece, brier := 0, 0.0, 0.0
-	for _, b := range s.bins {
-		n += b.n
-	}
-	for i, b := range s.bins {
-		if b.n == 0 {
-			continue
-		}
-		mean, right := b.sum/float64(b.n), float64(b.right)/float64(b.n)
-		fmt.Fprintf(w, "%.1f – %.1f %9d %10.2f %8.2f\n", float64(i)/10, float64(i+1)/10, b.n, mean, right)
-		ece += math.Abs(mean-right) * float64(b.n) / float64(n)
-		brier += b.brier / float64(n)
-	}
+	n, ece, brier := reliability(w, "", &s.bins)
 	for _, class := range [...]engine.Class{engine.ClassCrash, engine.ClassPartition, engine.ClassExhaustion, engine.ClassByzantine} {
 		if b := s.said[class]; b != nil {
 			fmt.Fprintf(w, "%-19s %4d %10.2f %8.2f\n", class, b.n, b.sum/float64(b.n), float64(b.right)/float64(b.n))
 		}
 	}
 	fmt.Fprintf(w, "expected calibration error %.3f, Brier score %.3f, %d verdicts\n", ece, brier, n)
+	// What `unknown` states is how likely it is that something failed there at all.
+	n, ece, brier = reliability(w, "unknown ", &s.open)
+	fmt.Fprintf(w, "of `unknown`, that something failed there: expected calibration error %.3f, Brier score %.3f, %d verdicts\n", ece, brier, n)
+}
+
+// reliability prints how many of the verdicts of each bin were right.
+func reliability(w io.Writer, what string, bins *[10]bin) (n int, ece, brier float64) {
+	for i, b := range bins {
+		if b.n == 0 {
+			continue
+		}
+		mean, right := b.sum/float64(b.n), float64(b.right)/float64(b.n)
+		fmt.Fprintf(w, "%s%.1f – %.1f %*d %10.2f %8.2f\n", what, float64(i)/10, float64(i+1)/10, 9-len(what), b.n, mean, right)
+		n += b.n
+		ece += math.Abs(mean-right) * float64(b.n)
+		brier += b.brier
+	}
+	return n, ece / float64(max(n, 1)), brier / float64(max(n, 1))
 }
 
 // worst shows where to look first.
