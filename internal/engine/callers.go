@@ -31,6 +31,7 @@ type callStats struct {
 	askedFailed  float64 // of the calls in its current span, those that failed
 	asked        rate    // calls, however they ended
 	wanted       float64 // demand.go: how many times the usual they were at most since they rose
+	drained      Time    // demand.go: until when what comes may have waited for it
 	lastOK       Time    // engine time of the latest answered call
 	failBegan    Time    // event time at which the latest failed call began
 	failEnd      Time    // event time at which the latest failed call ended
@@ -186,6 +187,9 @@ func (e *Engine) called(c *Calls) {
 			count = float64(c.Count)
 		}
 		e.askedOf(n, count, c.Took)
+	}
+	if !failed {
+		s.standsStill(c.Last, e.now)
 	}
 	e.wants(n, s, c)
 	if !failed {

@@ -226,11 +226,14 @@ func (e *Engine) wants(n *entity, s *callStats, c *Calls) {
 	if c.Outcome.Failed() {
 		s.askedFailed += calls
 	}
-	if !s.asked.add(calls, c.Took, e.now, n.episode == nil) {
+	if !s.asked.add(calls, c.Took, e.now, n.episode == nil && e.now > s.drained) {
 		return
 	}
 	failed := min(s.askedFailed/max(s.asked.now*s.asked.span.Seconds(), 1), 1)
 	s.askedFailed = 0
+	if e.now <= s.drained {
+		s.asked.rose = 0 // what waited comes at once
+	}
 	if s.asked.rose == 0 {
 		s.wanted = 0
 		return
@@ -238,6 +241,26 @@ func (e *Engine) wants(n *entity, s *callStats, c *Calls) {
 	times := s.asked.now / s.asked.usual
 	s.wanted = max(s.wanted, times/tries(failed), min(times, e.upstream(n)))
 }
+
+// standsStill notes that an answered call ended at t. Where it is the first for long, as
+// of one that hung or was down while producers kept what they had for it, what comes
+// for as long again has waited.
+func (s *callStats) standsStill(t, now Time) {
+	if s.okEnd == 0 || s.asked.known < rateKnown {
+		return
+	}
+	if stood := t.Sub(s.okEnd); stood >= stoodFrom && stood.Seconds()*s.asked.usual >= stoodMissed {
+		s.drained = now.Add(min(stood, drainsMost))
+	}
+}
+
+const (
+	// stoodFrom is how long one must have answered nobody, and stoodMissed how many
+	// calls it usually answers in that time, to have stood still.
+	stoodFrom   = 5 * time.Second
+	stoodMissed = 8.0
+	drainsMost  = time.Minute
+)
 
 // upstream is how many times as often as usual those who call n are asked
 // themselves, what their own callers may try again not counted.
@@ -272,7 +295,7 @@ func (e *Engine) demand(n *entity, p *episode) (times, usual float64) {
 		s = n.service.whole.calls
 	}
 	if s != nil && s.asked.known >= rateKnown {
-		if !s.asked.more(e.now) || p.onset != 0 && s.asked.rose > late {
+		if !s.asked.more(e.now) || e.now <= s.drained || p.onset != 0 && s.asked.rose > late {
 			return 1, 0
 		}
 		return s.wanted, s.asked.usual

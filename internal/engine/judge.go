@@ -93,7 +93,7 @@ func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
 		if first == ClassCrash && p.quietly() {
 			return ClassUnknown
 		}
-		if c := b.likeliest(first); (c == causeHang || c == causeNotListening) && !n.answered && !p.proof() {
+		if c := b.likeliest(first); (c == causeHang || c == causeNotListening) && !n.answered && !p.stopped && !p.proof() {
 			return ClassNone // it never answered: it may still start
 		}
 		if first == ClassCrash && b.likeliest(first) == causeDead && n.kind == kindInstance && p.quietEnd() &&

@@ -227,6 +227,11 @@ func (n *entity) probe(o *observer, target string) *probeState {
 // exit status are facts; a new start time is a new incarnation.
 func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	p, f := b.Process, &n.process
+	if !f.known && len(b.Addresses) > 0 && p.PID != 0 && p.State != ProcessRunning {
+		// Who is found by discovery is known when the first call to it fails, and
+		// the agent has seen it run before.
+		n.alive, f.pid, f.start = true, p.PID, p.StartTime
+	}
 	since := ps.first
 	if p.State == ProcessRunning {
 		since = e.now
