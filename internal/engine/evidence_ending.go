@@ -29,6 +29,29 @@ func (p *episode) lastWords(n *entity, f *Fact) {
 	}
 }
 
+// hostWrote keeps the last line of a log on a host that tells of a want and not who
+// wrote it: servers without telemetry have no other voice.
+func (e *Engine) hostWrote(f Fact) {
+	if h := e.host(f.Source.Host); h != nil && e.now.Sub(f.At) <= staleFact && f.At >= h.wrote.At {
+		h.wrote = f
+	}
+}
+
+// hostsWords notes that n ended by itself right after somebody on its host had written
+// that a limit refused it. Who goes on is not meant, nor is who was ended.
+func (p *episode) hostsWords(n *entity) {
+	if n.host == nil || n.host.wrote.At == 0 || p.found[evExitClean].strength > 0 || !p.endedAfter(n, n.host.wrote.At, false) {
+		return
+	}
+	f := &n.host.wrote
+	kind := evDiskFull
+	if f.Kind == FactOutOfMemory {
+		kind = evOutOfMemory
+	}
+	p.remember(kind, 1, f.At, "on its host somebody wrote: "+f.Text)
+	p.remember(evLastLimit, 1, f.At, "and then it ended")
+}
+
 // endedAfter says whether n's process came to its end right after t, and by itself
 // as far as is known. Who runs out of memory may have itself killed for that:
 // virtual machines offer it.

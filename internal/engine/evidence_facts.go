@@ -31,6 +31,10 @@ func (e *Engine) fact(f *Fact) {
 		e.addFact(n, *f)
 		return
 	}
+	if f.Kind == FactDiskFull || f.Kind == FactOutOfMemory {
+		e.hostWrote(*f)
+		return
+	}
 	// About a node: it concerns all that run there.
 	for _, n := range e.onHost(f.Source.Host) {
 		e.addFact(n, *f)
@@ -165,6 +169,7 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 	if wantOfMemory != nil {
 		p.lastWords(n, wantOfMemory)
 	}
+	p.hostsWords(n)
 	latest := n.incarnations[len(n.incarnations)-1].first
 	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && !n.announcedWithin(e.now, crashLoopWithin) && !n.dealtWith(latest) {
 		p.remember(evCrashLoop, 1, latest,

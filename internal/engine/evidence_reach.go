@@ -168,7 +168,7 @@ func detectReach(e *Engine, n *entity, p *episode) {
 		e.cutSays(c, p)
 	}
 	c := n.cutOff
-	if c == nil || !c.explains(p, e.now) || p.proven() {
+	if c == nil || !c.explains(p, e.now) || p.proven() || p.answersOthers(n, c) {
 		return
 	}
 	if v := c.entity.verdict; v != nil && v.Class != ClassUnknown {
@@ -183,6 +183,13 @@ func detectReach(e *Engine, n *entity, p *episode) {
 	if f := &p.found[evNoProgress]; f.now {
 		p.note(evNoProgress, 0, e.now, "") // who is cut off answers nobody either
 	}
+}
+
+// answersOthers says whether n, a server that is cut off from some, told others what it
+// is short of: an answer is nothing that a cut explains.
+func (p *episode) answersOthers(n *entity, c *cutState) bool {
+	return n.kind == kindExternal && !c.far.anywhere() && !c.slow &&
+		p.found[evCallersOverloaded].strength+p.found[evToldDiskFull].strength+p.found[evToldMemoryFull].strength > 0
 }
 
 // hurts says what the cut does to those behind it.

@@ -24,6 +24,7 @@ type hostState struct {
 		at     Time
 	}
 	stepped Time        // pairclocks.go: when its clock was last told to have stepped
+	wrote   Fact        // evidence_ending.go: the last line there of a want, of nobody known
 	resumed Time        // when somebody on it went on after a break in its heartbeats
 	worked  [2]struct { // the same by event times of their calls
 		entity *entity

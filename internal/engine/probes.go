@@ -152,11 +152,12 @@ const (
 	enoughWaitedFirst = 2.0
 )
 
-// answersNobody says whether a probe got through to n and no further: what its
-// callers meet with is its own doing, and says nothing of the network.
+// answersNobody says whether a probe got through to n and no further, or n is seen to
+// be stopped: what its callers meet with is its own doing, and says nothing of the
+// network.
 func (n *entity) answersNobody(e *Engine) bool {
 	for _, ps := range n.probes {
-		if ps.latched && e.current(ps) {
+		if stopped := ps.process != nil && ps.process.State == ProcessStopped && !n.supposed; (ps.latched || stopped) && e.current(ps) {
 			return true
 		}
 	}

@@ -37,7 +37,8 @@ func endOfSpans(scope string) spansEnd {
 		return atQueue
 	case scope == "@opentelemetry/instrumentation-ioredis",
 		scope == "@opentelemetry/instrumentation-pg",
-		scope == "opentelemetry.instrumentation.sqlalchemy":
+		scope == "opentelemetry.instrumentation.sqlalchemy",
+		scope == "github.com/XSAM/otelsql":
 		return poolConnects
 	}
 	return atAnswer
@@ -46,9 +47,9 @@ func endOfSpans(scope string) spansEnd {
 // outcome is what a call was whose span ended well; unset if it shows nothing.
 func (s spansEnd) outcome(name string) engine.Outcome {
 	switch {
-	case s == whenSent, s == poolConnects && name == "pg.connect": // a database that lets somebody in may answer nobody
+	case s == whenSent, s == poolConnects && (name == "pg.connect" || name == "sql.connector.connect"): // a database that lets somebody in may answer nobody
 		return engine.OutcomeSent
-	case s == atQueue, s == poolConnects && (name == "connect" || name == "pg-pool.connect"):
+	case s == atQueue, s == poolConnects && (name == "connect" || name == "pg-pool.connect" || name == "sql.conn.reset_session"):
 		return engine.OutcomeUnset
 	}
 	return engine.OutcomeOK

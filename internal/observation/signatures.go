@@ -96,6 +96,7 @@ func (r *logResource) line(lr plog.LogRecord) {
 		if grave && says&aboutCall != 0 {
 			r.proxied(lr, says, s)
 		}
+		r.unnamed(says, severity, at, s)
 		return
 	}
 	if says&aboutItself != 0 {
@@ -122,6 +123,20 @@ func (r *logResource) tell(says meaning, severity plog.SeverityNumber, at engine
 		}
 		return
 	}
+}
+
+// unnamed adds what a line tells of the want of somebody on its host who gives no
+// service: a server without telemetry, whose log is read.
+func (r *logResource) unnamed(says meaning, severity plog.SeverityNumber, at engine.Time, s string) {
+	if says &= saysDisk | saysMemory | saysGuess | quotesAnswer; says&(saysDisk|saysMemory) == 0 {
+		return
+	}
+	if r.identify(); r.id.hostName == "" {
+		return
+	}
+	r.sc.src = r.sc.x.source(&sourceID{host: r.id.hostName, cluster: r.id.cluster})
+	r.tell(says, severity, at, s)
+	r.sc.src = nil
 }
 
 // firstEphemeral is the lowest port that systems hand out to callers: an error
