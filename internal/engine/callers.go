@@ -205,15 +205,7 @@ func (e *Engine) called(c *Calls) {
 				e.suspect(n)
 			}
 		case OutcomeWrongAnswer:
-			if e.now.Sub(s.lastWrong) > wrongWindow {
-				s.wrongSince = c.First
-			}
-			s.lastWrong = e.now
-			s.wrongs.add(float64(c.Count), e.now, wrongWindow)
-			if caller != nil {
-				s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
-			}
-			e.suspect(n)
+			e.wrong(n, s, caller, float64(c.Count), c.First)
 		case OutcomeDiskFull, OutcomeMemoryFull:
 			if e.now.Sub(s.lastTold) > e.params.RecoveryCalls {
 				s.toldSince = c.First

@@ -91,3 +91,73 @@ func TestWhatProducersKeptIsNoDemand(t *testing.T) {
 		})
 	}
 }
+
+// TestALogOnItsHostTellsWhyAServerEnded: the log of a broker is read, and nobody says
+// whose it is.
+func TestALogOnItsHostTellsWhyAServerEnded(t *testing.T) {
+	wrote := func(d *database, host string) func(b *Batch) {
+		return func(b *Batch) {
+			b.Facts = append(b.Facts, Fact{Source: NewSource(Source{Host: host}), Kind: FactDiskFull, At: b.Arrived, Text: "java.io.IOException: No space left on device"})
+		}
+	}
+	for name, c := range map[string]struct {
+		host     string
+		exit     int
+		before   time.Duration
+		class    Class
+		subclass string
+	}{
+		"it ended by itself":          {"data1", 1, 2 * time.Second, ClassExhaustion, "disk"},
+		"it was written elsewhere":    {"data9", 1, 2 * time.Second, ClassCrash, "process_exit"},
+		"it was written long before":  {"data1", 1, time.Minute, ClassCrash, "process_exit"},
+		"it was killed from outside":  {"data1", 137, 2 * time.Second, ClassCrash, "process_exit"},
+		"nobody has ended":            {"data1", -1, 2 * time.Second, ClassNone, ""},
+		"it was ended in order after": {"data1", 0, 2 * time.Second, ClassNone, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDatabase(t)
+			d.callee = Callee{Address: "10.0.0.31:3306", Direct: true}
+			d.pass(2 * time.Minute)
+			at := d.now
+			d.tell(c.before, c.before, func(b *Batch) {
+				d.look(b)
+				d.call(b)
+				wrote(d, c.host)(b)
+			})
+			if c.exit >= 0 {
+				d.process, d.outcome = Process{State: ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: c.exit, OOMKills: -1}, OutcomeRefused
+			}
+			if c.class == ClassNone {
+				d.pass(4 * time.Second)
+				d.nobodyAccused(true)
+				return
+			}
+			d.pass(10 * time.Second)
+			d.accused(at.Add(c.before), 6*time.Second, c.class, c.subclass, "10.0.0.31:3306")
+		})
+	}
+}
+
+// TestACutToOneExplainsNoAnswerToAnother: a database that its standby cannot reach
+// turns its callers away.
+func TestACutToOneExplainsNoAnswerToAnother(t *testing.T) {
+	e := New(DefaultParams())
+	n := &entity{kind: kindExternal}
+	for name, c := range map[string]struct {
+		far  side
+		kind evidence
+		want bool
+	}{
+		"a link, and it says that it is full": {side{host: &hostState{}}, evCallersOverloaded, true},
+		"a link, and its callers wait":        {side{host: &hostState{}}, evCallersTimeout, false},
+		"it is cut off from all":              {side{}, evCallersOverloaded, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &episode{}
+			p.note(c.kind, 1, e.now, "")
+			if got := p.answersOthers(n, &cutState{cut: cut{near: side{host: &hostState{}}, far: c.far}}); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}

@@ -63,6 +63,10 @@ func (e *Engine) addFact(n *entity, f Fact) {
 		e.twins(n, f.Text)
 		return
 	}
+	if f.Kind == FactIntegrity && e.calleesOf(n) > 0 {
+		e.doesNotCheck(n, &f)
+		return
+	}
 	if len(n.facts) == maxFactsEach {
 		n.facts = append(n.facts[:0], n.facts[1:]...)
 	}

@@ -227,6 +227,8 @@ func (e *Engine) excuseOf(n *entity, p *episode, since Time) (own float64, whose
 		own = 1 - excuse
 	case e.calleesFailed(n, since.Add(-n.told().slack())):
 		own = 0.1
+	case n.given != 0 && n.given >= since.Add(-n.told().slack()):
+		own, whose = givenErrors, "it found that what it was given does not check"
 	case e.unheard(n):
 		own, whose = unheardErrors, "what it calls is not told"
 	case e.calleesOf(n) == 0:

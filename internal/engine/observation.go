@@ -200,7 +200,7 @@ type Served struct {
 type Fact struct {
 	Source *Source // whom it is about; a source without service is a node
 	Kind   FactKind
-	Value  int64  // exit code, count or bytes, by Kind
+	Value  int64  // exit code, count (of lines: FactIntegrity) or bytes, by Kind
 	At     Time   // event time
 	Text   string // the words that said so, for people, at most 200 bytes
 	Said   bool   // by one who merely speaks in its name: to be borne out

@@ -108,7 +108,8 @@ func (r *logResource) line(lr plog.LogRecord) {
 }
 
 // tell adds the fact that a line states, once for each kind and resource in a
-// batch: a flood of lines says no more than one.
+// batch: a flood of lines says no more than one. Of answers that do not check it
+// says how many.
 func (r *logResource) tell(says meaning, severity plog.SeverityNumber, at engine.Time, s string) {
 	for i := range signatures {
 		g := &signatures[i]
@@ -120,6 +121,14 @@ func (r *logResource) tell(says meaning, severity plog.SeverityNumber, at engine
 		if sc.facts>>g.kind&1 == 0 {
 			sc.facts |= 1 << g.kind
 			sc.out.Facts = append(sc.out.Facts, engine.Fact{Source: sc.src, Kind: g.kind, At: at, Text: line(s)})
+		}
+		if g.kind == engine.FactIntegrity {
+			for i := len(sc.out.Facts) - 1; i >= 0; i-- {
+				if f := &sc.out.Facts[i]; f.Kind == g.kind && f.Source == sc.src {
+					f.Value++
+					break
+				}
+			}
 		}
 		return
 	}

@@ -134,6 +134,9 @@ func TestTraces_spans_that_end_before_the_answer(t *testing.T) {
 		"sqlalchemy_connect": {"opentelemetry.instrumentation.sqlalchemy", "connect", engine.OutcomeUnset},
 		"pg_pool_connect":    {"@opentelemetry/instrumentation-pg", "pg-pool.connect", engine.OutcomeUnset},
 		"pg_connect":         {"@opentelemetry/instrumentation-pg", "pg.connect", engine.OutcomeSent},
+		"otelsql_connect":    {"github.com/XSAM/otelsql", "sql.connector.connect", engine.OutcomeSent},
+		"otelsql_reset":      {"github.com/XSAM/otelsql", "sql.conn.reset_session", engine.OutcomeUnset},
+		"otelsql_query":      {"github.com/XSAM/otelsql", "sql.conn.query", engine.OutcomeOK},
 		"confluent_kafka":    {"opentelemetry.instrumentation.confluent_kafka", "t send", engine.OutcomeUnset},
 		"lettuce":            {"io.opentelemetry.lettuce-5.1", "GET", engine.OutcomeOK},
 	} {

@@ -1,0 +1,69 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "strings"
+
+// Who finds that a checksum or a signature does not fit, and says so, is honest, and
+// fails its callers for want of an answer that it could use. Whoever gave it that is
+// wrong; a line of its log may name him.
+
+// givenErrors is how much of its own making the failures of such a one are.
+const givenErrors = 0.1
+
+// doesNotCheck takes in such a line of n. Of several that n calls the one with the
+// longest name in the line is meant, if any.
+func (e *Engine) doesNotCheck(n *entity, f *Fact) {
+	n.given = max(n.given, f.At)
+	var who *entity
+	n.eachCallee(func(ed *edge) bool {
+		c := ed.callee
+		if c.service == nil || c.service == n.service || e.now.Sub(ed.used) > e.params.RecoveryCalls || !namesIn(f.Text, c.service.id.Name) {
+			return false
+		}
+		if who == nil || len(who.service.id.Name) < len(c.service.id.Name) {
+			who = c
+		}
+		return false
+	})
+	if who != nil && who.calls != nil {
+		count := float64(max(f.Value, 1))
+		e.wrong(who, who.calls, n, count, f.At)
+		who.calls.byOutcome[OutcomeWrongAnswer].add(count, e.now, e.params.CallWindow)
+	}
+	e.mark(n)
+}
+
+// wrong counts answers of n that a caller could not use.
+func (e *Engine) wrong(n *entity, s *callStats, caller *entity, count float64, first Time) {
+	if e.now.Sub(s.lastWrong) > wrongWindow {
+		s.wrongSince = first
+	}
+	s.lastWrong = e.now
+	s.wrongs.add(count, e.now, wrongWindow)
+	if caller != nil {
+		s.named(caller.src.Service.Name, count, e.now, e.params.CallWindow)
+	}
+	e.suspect(n)
+}
+
+// namesIn says whether text has a name as a word of its own.
+func namesIn(text, name string) bool {
+	for at := 0; len(name) >= 3; {
+		i := strings.Index(text[at:], name)
+		if i < 0 {
+			return false
+		}
+		from, end := at+i, at+i+len(name)
+		if (from == 0 || !partOfName(text[from-1])) && (end == len(text) || !partOfName(text[end])) {
+			return true
+		}
+		at = from + 1
+	}
+	return false
+}
+
+func partOfName(c byte) bool {
+	return c == '-' || c == '_' || c-'0' <= 9 || c|0x20 >= 'a' && c|0x20 <= 'z'
+}

@@ -1,0 +1,58 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// doubting drives a service that fails every fourth of the requests that it answers,
+// and writes why; the calls that it makes itself end well.
+func doubting(t *testing.T, write string) *fleet {
+	f := newFleet(t)
+	api := NewSource(Source{Service: ServiceID{Name: "api"}, Instance: "api-1", Host: "h1"})
+	catalog := NewSource(Source{Service: ServiceID{Name: "catalog"}, Instance: "catalog-1", Host: "h2"})
+	other := NewSource(Source{Service: ServiceID{Name: "stock"}, Instance: "stock-1", Host: "h3"})
+	second := func(bad int) {
+		f.tell(time.Second, time.Second, func(b *Batch) {
+			first := b.Arrived.Add(-time.Second)
+			for i, to := range []*Source{catalog, other} {
+				callee := Callee{Address: fmt.Sprintf("10.0.0.%d:80", 2+i), Direct: true}
+				f.hopID++
+				b.Hops = append(b.Hops, Hop{Span: f.hopID, Source: api, Callee: callee, At: b.Arrived}, Hop{Span: f.hopID, Server: true, Source: to, At: b.Arrived})
+				b.Calls = append(b.Calls, Calls{Caller: api, Callee: callee, Outcome: OutcomeOK, Count: 8, First: first, Started: first, Last: b.Arrived, Done: first})
+				b.Served = append(b.Served, Served{Source: to, OK: 8, Last: b.Arrived})
+			}
+			b.Served = append(b.Served, Served{Source: api, OK: 12 - bad, Failed: bad, Faults: bad, Last: b.Arrived})
+			if bad > 0 {
+				b.Facts = append(b.Facts, Fact{Source: api, Kind: FactIntegrity, Value: int64(bad), At: b.Arrived, Text: write})
+			}
+		})
+	}
+	for range 90 {
+		second(0)
+	}
+	for range 40 {
+		second(3)
+	}
+	return f
+}
+
+func TestWhoFindsThatAnAnswerDoesNotCheckIsNotWrongItself(t *testing.T) {
+	t.Run("its_log_names_whose_answer", func(t *testing.T) {
+		f := doubting(t, "catalog: checksum mismatch: got 17, want 4")
+		f.accused(f.began.Add(90*time.Second), 20*time.Second, ClassByzantine, "invalid_response", "catalog-1")
+		for _, ev := range f.events {
+			if ev.Verdict != nil && ev.Verdict.Culprit.Name == "api-1" {
+				t.Errorf("said %s", ev.Body)
+			}
+		}
+	})
+	t.Run("its_log_names_nobody", func(t *testing.T) {
+		f := doubting(t, "checksum mismatch in my-catalog: got 17, want 4")
+		f.nobodyAccused(true)
+	})
+}
