@@ -119,8 +119,30 @@ func (e *Engine) server(b *Probe) *entity {
 	}
 	if only != nil {
 		e.suppose(only, host, b.Addresses)
+		return only
 	}
-	return only
+	return e.balancer(b, host)
+}
+
+// balancer is a process on a host that came to a bad end, if calls to it went on to
+// several on other hosts: while it lived whoever called it meant those, and now nobody
+// calls them.
+func (e *Engine) balancer(b *Probe, host *hostState) *entity {
+	if q := b.Process; q == nil || q.State != ProcessGone && q.State != ProcessZombie || !q.HasExitCode || cleanExit(int64(q.ExitCode)) {
+		return nil
+	}
+	for _, a := range b.Addresses {
+		entry := e.book.entries[a]
+		if entry == nil || len(entry.behind) < 2 || entry.only() != nil || !e.servers.ownAddress(a, e.now) {
+			continue
+		}
+		if !slices.ContainsFunc(entry.behind, func(s seenBehind) bool { return s.entity.host == nil || s.entity.host == host }) {
+			n := e.external(a)
+			n.host = host
+			return n
+		}
+	}
+	return nil
 }
 
 // suppose takes n to stand on a host, at addresses there, until another host turns
@@ -155,7 +177,10 @@ func (e *Engine) peer(b *Probe) *entity {
 // knownAt is the one who is known to take connections at an address, or nil.
 func (e *Engine) knownAt(address string) *entity {
 	if entry := e.book.entries[address]; entry != nil {
-		return entry.only()
+		if one := entry.only(); one != nil {
+			return one
+		}
+		return e.reg.byKey[externalKey(address)] // a proxy of several
 	}
 	if n := e.onlyOne(e.doors.at[address]); n != nil {
 		return n

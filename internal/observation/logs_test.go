@@ -122,6 +122,46 @@ func TestLogs_flood_of_lines_is_one_fact(t *testing.T) {
 	}
 }
 
+func TestLogs_answers_that_do_not_check_are_counted(t *testing.T) {
+	ld := logOf(t, attrs{"service.name": "payment"}, errorLevel, "ledger: checksum mismatch", nil)
+	records := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
+	for range 6 {
+		records.At(0).CopyTo(records.AppendEmpty())
+	}
+	var b engine.Batch
+	New(Settings{}).Logs(ld, testNow, &b)
+	if len(b.Facts) != 1 || b.Facts[0].Value != 7 {
+		t.Errorf("%+v, want one fact of 7 lines", b.Facts)
+	}
+}
+
+func TestLogs_want_of_a_server_without_a_service_is_told_of_its_host(t *testing.T) {
+	for name, c := range map[string]struct {
+		host, body string
+		want       []engine.FactKind
+	}{
+		"disk":                   {"data1", "java.io.IOException: No space left on device", []engine.FactKind{engine.FactDiskFull}},
+		"nobody_knows_the_host":  {"", "java.io.IOException: No space left on device", nil},
+		"what_a_callee_answered": {"data1", "ledger answered 502 Bad Gateway: no space left on device", nil},
+		"a_panic":                {"data1", "panic: runtime error: index out of range", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := attrs{}
+			if c.host != "" {
+				id["host.name"] = c.host
+			}
+			var b engine.Batch
+			New(Settings{}).Logs(logOf(t, id, noSeverity, c.body, nil), testNow, &b)
+			if !equalKinds(kinds(&b), c.want) {
+				t.Fatalf("%+v, want %v", b.Facts, c.want)
+			}
+			if len(b.Facts) > 0 && (b.Facts[0].Source.Service.Name != "" || b.Facts[0].Source.Host != c.host) {
+				t.Errorf("of %+v, want the host", b.Facts[0].Source)
+			}
+		})
+	}
+}
+
 func TestLogs_severity_by_name(t *testing.T) {
 	for name, want := range map[string]int{"ERROR": 1, "Warning": 1, "crit": 1, "INFO": 0, "debug": 0, "": 1, "???": 1} {
 		ld := logOf(t, attrs{"service.name": "payment"}, noSeverity, "no space left on device", nil)
