@@ -193,10 +193,34 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 	if n.eachCallee(func(*edge) bool { return true }) && p.found[evCalleeSlow].strength == 0 && p.found[evCalleeFailing].strength == 0 && !e.calleesFail(n) && !e.missesSome(n) {
 		p.note(evCalleesWell, 1, e.now, "those that it calls are well")
 	}
-	if times, usual := e.demand(n, p); times >= demandFrom {
+	if times, usual := e.demand(n, p); times >= demandFrom && !e.slowForOne(n) {
 		p.note(evDemand, clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
 	}
 	detectKnee(e, n, p)
+}
+
+// slowForOne says whether n, which does not tell of its answers itself, is slow for
+// those on one host only, and as ever for those on another: who is asked for more than
+// it can do is slow for all, and those for whom it is slow try again.
+func (e *Engine) slowForOne(n *entity) bool {
+	if n.tellsAnswers() {
+		return false
+	}
+	var slow *hostState
+	others, content := false, false
+	for _, ed := range n.calledBy {
+		ok := ed.ok.value(e.now, e.params.CallWindow)
+		switch h := ed.caller.host; {
+		case h == nil || ok < slowSome:
+		case ed.slow.value(e.now, e.params.CallWindow) < slowFrom/2*ok:
+			content = true
+		case slow == nil:
+			slow = h
+		case slow != h:
+			others = true
+		}
+	}
+	return slow != nil && !others && content
 }
 
 // mayBeSlow says whether it is the callee that is slow where its caller finds it

@@ -161,3 +161,46 @@ func TestACutToOneExplainsNoAnswerToAnother(t *testing.T) {
 		})
 	}
 }
+
+// TestOneThatIsSlowForOneHostIsNotOverloaded: what one caller sends gets through late,
+// and it tries again; the other is served as ever.
+func TestOneThatIsSlowForOneHostIsNotOverloaded(t *testing.T) {
+	for name, both := range map[string]bool{"slow for one": false, "slow for both": true} {
+		t.Run(name, func(t *testing.T) {
+			d := newDatabase(t)
+			other := NewSource(Source{Service: ServiceID{Name: "orders"}, Instance: "orders-2", Host: "app2"})
+			second := func(ok, late, lost int) {
+				d.tell(time.Second, time.Second, func(b *Batch) {
+					first := b.Arrived.Add(-time.Second)
+					tell := func(who *Source, o Outcome, count, slow int) {
+						if count > 0 {
+							b.Calls = append(b.Calls, Calls{Caller: who, Callee: d.callee, Outcome: o, Count: count, Slow: slow, First: first, Started: first, Last: b.Arrived, Done: first})
+						}
+					}
+					tell(d.caller, OutcomeOK, ok, late)
+					tell(d.caller, OutcomeTimeout, lost, 0)
+					if both {
+						tell(other, OutcomeOK, ok, late)
+						tell(other, OutcomeTimeout, lost, 0)
+					} else {
+						tell(other, OutcomeOK, 4, 0)
+					}
+				})
+			}
+			for range 120 {
+				second(4, 0, 0)
+			}
+			for range 15 {
+				second(20, 16, 3)
+			}
+			if both {
+				d.accused(d.began.Add(2*time.Minute), 20*time.Second, ClassExhaustion, "overload", "db:3306")
+				return
+			}
+			for range 20 {
+				second(4, 0, 0)
+			}
+			d.nobodyAccused(true)
+		})
+	}
+}
