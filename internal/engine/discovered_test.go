@@ -204,3 +204,22 @@ func TestOneThatIsSlowForOneHostIsNotOverloaded(t *testing.T) {
 		})
 	}
 }
+
+// TestOneThatIsSeenToBeStoppedSaysNothingOfTheNetwork: its backlog fills up, and its
+// callers cannot even connect.
+func TestOneThatIsSeenToBeStoppedSaysNothingOfTheNetwork(t *testing.T) {
+	for state, want := range map[ProcessState]bool{ProcessStopped: true, ProcessRunning: false, ProcessGone: false} {
+		d := newDatabase(t)
+		d.callee = Callee{Address: "10.0.0.31:3306", Direct: true}
+		d.pass(30 * time.Second)
+		d.process.State, d.outcome = state, OutcomeConnectTimeout
+		d.pass(6 * time.Second)
+		n := d.e.reg.byKey[externalKey("10.0.0.31:3306")]
+		if n == nil {
+			t.Fatal("nobody is known")
+		}
+		if got := n.answersNobody(d.e); got != want {
+			t.Errorf("process state %d: %v, want %v", state, got, want)
+		}
+	}
+}
