@@ -16,6 +16,9 @@ const givenErrors = 0.1
 // longest name in the line is meant, if any.
 func (e *Engine) doesNotCheck(n *entity, f *Fact) {
 	n.given = max(n.given, f.At)
+	if n.service != nil && n.service.whole != nil {
+		n.service.whole.given = n.given
+	}
 	var who *entity
 	n.eachCallee(func(ed *edge) bool {
 		c := ed.callee
