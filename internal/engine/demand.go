@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -373,6 +374,7 @@ func (e *Engine) pusher(n *entity) *service {
 // they used to, beyond what they try again, and are turned away.
 func (e *Engine) pushes(n *entity, s *service) bool {
 	var sum rate
+	var rose Time // the first of them
 	full, failed, ok := 0.0, 0.0, 0.0
 	w := e.params.CallWindow
 	for _, ed := range n.calledBy {
@@ -383,9 +385,15 @@ func (e *Engine) pushes(n *entity, s *service) bool {
 		if ed.rate.stands(e.now) {
 			sum.now += ed.rate.now
 		}
+		if r := ed.rate.rose; r != 0 && (rose == 0 || r < rose) {
+			rose = r
+		}
 		full += ed.full.value(e.now, w)
 		failed, ok = failed+ed.failed.value(e.now, w), ok+ed.ok.value(e.now, w)
 	}
 	sum.known, sum.began, sum.span = rateKnown, e.now, rateSpan
+	if p := n.episode; p != nil && rose > cmp.Or(p.onset, p.began).Add(demandLate+n.told().slack()) {
+		return false // it was turned away before it asked for more
+	}
 	return full >= 1 && sum.more(e.now) && sum.now/sum.usual/tries(failed/max(failed+ok, 1)) >= demandFrom
 }
