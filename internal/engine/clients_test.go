@@ -14,7 +14,6 @@ type consumer struct {
 	*fleet
 	src         *Source
 	process     Process
-	since       Time // when its process changed
 	reads, sent int  // messages each five seconds
 	polls       bool // it asks somebody each five seconds, and reads no queue
 	mute        bool // it tells nothing, and goes on

@@ -36,17 +36,17 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			return usual(z)(n)
 		}
 	}
-	any := func(z *zones) func(*zoned) int { return func(*zoned) int { return z.rand.IntN(Mixes) } }
+	anything := func(z *zones) func(*zoned) int { return func(*zoned) int { return z.rand.IntN(Mixes) } }
 	idle := func(n, _ *zoned) bool { return is(n) }
 	for name, c := range map[string]struct {
 		before, inject func(z *zones)
 		class          Class
 	}{
 		"its answers are empty and it calls nobody": {inject: func(z *zones) {
-			z.answers(small(z), any(z))
+			z.answers(small(z), anything(z))
 			z.never = idle
 		}, class: ClassByzantine},
-		"only its answers are empty":    {inject: func(z *zones) { z.answers(small(z), any(z)) }},
+		"only its answers are empty":    {inject: func(z *zones) { z.answers(small(z), anything(z)) }},
 		"it only calls nobody: a cache": {inject: func(z *zones) { z.never = idle }},
 		"it rejects much, for a client of its own": {inject: func(z *zones) {
 			z.serving = func(to *zoned, s *Served, c *Calls) {
@@ -57,11 +57,11 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			}
 		}},
 		"it was always like that": {before: func(z *zones) {
-			z.answers(small(z), any(z))
+			z.answers(small(z), anything(z))
 			z.never = idle
 		}},
 		"its answers were always others, and now it has a cache": {before: func(z *zones) {
-			z.answers(small(z), any(z))
+			z.answers(small(z), anything(z))
 		}, inject: func(z *zones) { z.never = idle }},
 		"it runs another version": {inject: func(z *zones) {
 			for _, n := range z.instances {
@@ -73,11 +73,11 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 				n.src = NewSource(src)
 			}
 			z.run(80 * time.Second)
-			z.answers(small(z), any(z))
+			z.answers(small(z), anything(z))
 			z.never = idle
 		}},
 		"it is a new process": {inject: func(z *zones) {
-			z.answers(small(z), any(z))
+			z.answers(small(z), anything(z))
 			z.never = idle
 			z.who(liar).inc += 100
 		}},
@@ -91,7 +91,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			z.never = idle
 		}},
 		"it is asked much less": {inject: func(z *zones) {
-			z.answers(small(z), any(z))
+			z.answers(small(z), anything(z))
 			z.never = func(n, to *zoned) bool { return is(n) || is(to) && z.rand.Float64() < 0.7 }
 		}},
 		"its calls failed first": {inject: func(z *zones) {
@@ -102,7 +102,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 				return OutcomeOK
 			}
 			z.run(20 * time.Second)
-			z.answers(small(z), any(z))
+			z.answers(small(z), anything(z))
 			z.never = idle
 		}},
 		"a switch is turned on all of them": {inject: func(z *zones) {
@@ -112,7 +112,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 					return 1
 				}
 				return usual(z)(n)
-			}, any(z))
+			}, anything(z))
 			z.never = func(n, _ *zoned) bool { return of(n) }
 		}},
 		"a switch is turned on one after the other": {inject: func(z *zones) {
@@ -122,7 +122,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 					return 1
 				}
 				return usual(z)(n)
-			}, any(z))
+			}, anything(z))
 			z.never = func(n, _ *zoned) bool { return turned[n.src.Instance] }
 			for _, id := range [...]string{"svc1-b0", "svc1-a1", "svc1-c0", "svc1-c1"} {
 				turned[id] = true
@@ -130,7 +130,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			}
 		}},
 		"another answers without calls as well: caches are filled": {inject: func(z *zones) {
-			z.answers(small(z), any(z))
+			z.answers(small(z), anything(z))
 			z.never = func(n, _ *zoned) bool { return is(n) || n.src.Instance == "svc1-c1" }
 		}},
 		"the answers of another become as small: something is being changed": {inject: func(z *zones) {
@@ -139,11 +139,11 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 					return 1
 				}
 				return usual(z)(n)
-			}, any(z))
+			}, anything(z))
 			z.never = idle
 		}},
 		"whoever tells of its host leaves calls out": {inject: func(z *zones) {
-			z.answers(small(z), any(z))
+			z.answers(small(z), anything(z))
 			z.never = func(n, _ *zoned) bool { return n.at.name == "zone-b-h0" }
 		}},
 		"of its spans nine in ten are lost, the rest come twice": {inject: func(z *zones) {
@@ -199,7 +199,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			t.Parallel()
 			z := newZones()
 			z.times = 4
-			z.answers(usual(z), any(z))
+			z.answers(usual(z), anything(z))
 			if c.before != nil {
 				c.before(z)
 			}
@@ -215,7 +215,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			if c.class == ClassNone {
 				return
 			}
-			z.answers(usual(z), any(z))
+			z.answers(usual(z), anything(z))
 			z.never = func(_, _ *zoned) bool { return false }
 			z.run(time.Minute)
 			if len(z.e.suspects) > 0 {

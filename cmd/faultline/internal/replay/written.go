@@ -37,7 +37,7 @@ type written struct {
 }
 
 func newWritten(dir string) (*written, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
 	}
 	w := &written{}
