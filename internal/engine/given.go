@@ -12,22 +12,27 @@ import "strings"
 // givenErrors is how much of its own making the failures of such a one are.
 const givenErrors = 0.1
 
-// doesNotCheck takes in such a line of n. Of several that n calls the one with the
-// longest name in the line is meant, if any.
+// doesNotCheck takes in such a line of n. Whom n calls and the line names by the
+// longest name is meant, if n calls no other of that name and is answered well: who
+// fails its calls passes on what it was given itself.
 func (e *Engine) doesNotCheck(n *entity, f *Fact) {
 	n.given = max(n.given, f.At)
 	if n.service != nil && n.service.whole != nil {
 		n.service.whole.given = n.given
 	}
 	var who *entity
+	name := ""
 	n.eachCallee(func(ed *edge) bool {
 		c := ed.callee
-		if c.service == nil || c.service == n.service || e.now.Sub(ed.used) > e.params.RecoveryCalls || !namesIn(f.Text, c.service.id.Name) {
+		if c.service == nil || c.service == n.service || e.now.Sub(ed.used) > e.params.RecoveryCalls || len(c.service.id.Name) < len(name) || !namesIn(f.Text, c.service.id.Name) {
 			return false
 		}
-		if who == nil || len(who.service.id.Name) < len(c.service.id.Name) {
+		if c.service.id.Name == name || ed.complains(e) {
+			who = nil
+		} else {
 			who = c
 		}
+		name = c.service.id.Name
 		return false
 	})
 	if who != nil && who.calls != nil {

@@ -9,13 +9,24 @@ import (
 	"time"
 )
 
+// doubts are what the calls of one who doubts are like: how those that fail end that
+// it makes itself, if they do, and the name of its other callee.
+type doubts struct {
+	outcome Outcome
+	other   string
+}
+
 // doubting drives a service that fails every fourth of the requests that it answers,
-// and writes why; the calls that it makes itself end well.
-func doubting(t *testing.T, write string) *fleet {
+// and writes why.
+func doubting(t *testing.T, write string, unlike ...func(*doubts)) *fleet {
 	f := newFleet(t)
+	d := doubts{other: "stock"}
+	for _, u := range unlike {
+		u(&d)
+	}
 	api := NewSource(Source{Service: ServiceID{Name: "api"}, Instance: "api-1", Host: "h1"})
 	catalog := NewSource(Source{Service: ServiceID{Name: "catalog"}, Instance: "catalog-1", Host: "h2"})
-	other := NewSource(Source{Service: ServiceID{Name: "stock"}, Instance: "stock-1", Host: "h3"})
+	other := NewSource(Source{Service: ServiceID{Name: d.other}, Instance: "stock-1", Host: "h3"})
 	second := func(bad int) {
 		f.tell(time.Second, time.Second, func(b *Batch) {
 			first := b.Arrived.Add(-time.Second)
@@ -24,6 +35,9 @@ func doubting(t *testing.T, write string) *fleet {
 				f.hopID++
 				b.Hops = append(b.Hops, Hop{Span: f.hopID, Source: api, Callee: callee, At: b.Arrived}, Hop{Span: f.hopID, Server: true, Source: to, At: b.Arrived})
 				b.Calls = append(b.Calls, Calls{Caller: api, Callee: callee, Outcome: OutcomeOK, Count: 8, First: first, Started: first, Last: b.Arrived, Done: first})
+				if bad > 0 && d.outcome != 0 && to == catalog {
+					b.Calls = append(b.Calls, Calls{Caller: api, Callee: callee, Outcome: d.outcome, Count: bad, First: first, Started: first, Last: b.Arrived, Done: first})
+				}
 				b.Served = append(b.Served, Served{Source: to, OK: 8, Last: b.Arrived})
 			}
 			b.Served = append(b.Served, Served{Source: api, OK: 12 - bad, Failed: bad, Faults: bad, Last: b.Arrived})
@@ -55,4 +69,23 @@ func TestWhoFindsThatAnAnswerDoesNotCheckIsNotWrongItself(t *testing.T) {
 		f := doubting(t, "checksum mismatch in my-catalog: got 17, want 4")
 		f.nobodyAccused(true)
 	})
+	t.Run("whom_it_names_passes_on_a_failure", func(t *testing.T) {
+		f := doubting(t, "catalog: checksum mismatch: got 17, want 4", func(d *doubts) { d.outcome = OutcomeServerError })
+		f.neverAccuses(ClassByzantine, "catalog-1")
+	})
+	t.Run("two_go_by_that_name", func(t *testing.T) {
+		f := doubting(t, "catalog: checksum mismatch: got 17, want 4", func(d *doubts) { d.other = "catalog" })
+		f.neverAccuses(ClassByzantine, "catalog-1")
+		f.neverAccuses(ClassByzantine, "stock-1")
+	})
+}
+
+// neverAccuses fails if any event blames an instance for a class.
+func (f *fleet) neverAccuses(class Class, instance string) {
+	f.t.Helper()
+	for _, ev := range f.events {
+		if ev.Verdict != nil && ev.Verdict.Class == class && ev.Verdict.Culprit.Name == instance {
+			f.t.Errorf("said %s", ev.Body)
+		}
+	}
 }

@@ -65,6 +65,7 @@ func TestLogs_signatures(t *testing.T) {
 		"callee_shuts_down":                {noSeverity, "FATAL:  the database system is shutting down", nil, 0},
 		"pool":                             {errorLevel, "HikariPool-1 - Connection is not available, request timed out after 30000ms.", nil, engine.FactPoolEmpty},
 		"integrity":                        {errorLevel, "segment 7: checksum mismatch", nil, engine.FactIntegrity},
+		"integrity_found_by_a_callee":      {errorLevel, "payment answered 502 Bad Gateway: ledger: checksum mismatch", nil, 0},
 		"sigterm":                          {info, "received SIGTERM, draining", nil, engine.FactStopping},
 		"shutting_down":                    {info, "INFO:     Shutting down", nil, engine.FactStopping},
 		"stop_with_no_severity":            {noSeverity, "signal: terminated", nil, engine.FactStopping},

@@ -33,7 +33,7 @@ var signatures = [...]struct {
 	{saysPorts, aboutCall &^ saysConnectFailed, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoPort},
 	{saysDisk, quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactDiskFull},
 	{saysPool, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactPoolEmpty},
-	{saysIntegrity, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactIntegrity},
+	{saysIntegrity, quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactIntegrity},
 	// A server that recovers from panics writes them, too, and lives on; so does
 	// one that installs a handler for SIGSEGV.
 	{saysPanic, saysRecovered | saysNotStopping, plog.SeverityNumberInfo, plog.SeverityNumberFatal4, engine.FactPanic},
@@ -42,7 +42,7 @@ var signatures = [...]struct {
 	{saysStarted, saysNotStopping | aboutCall | saysStopping, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStarted},
 }
 
-// quotesAnswer: a callee's want of disk or memory, which came with its answer.
+// quotesAnswer: a callee's want, or what a callee found, which came with its answer.
 const quotesAnswer = saysUnavailable | saysCallFailed | saysQuoted
 
 const aboutItself = saysOOMKill | saysThreads | saysMemory | saysDescriptors | saysPorts | saysDisk | saysPool | saysIntegrity |
