@@ -88,7 +88,7 @@ func (e *Engine) dissent(n *entity, p *episode) {
 			others++
 		}
 	}
-	if others < 2 || e.cutBetween(n) {
+	if others < 2 || e.mayHaveParted(n) {
 		return
 	}
 	p.blame(evDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", in.dissents, others))

@@ -35,14 +35,6 @@ type split struct {
 	agreed  Time // since when they agree again, 0 if they do not
 }
 
-// between says whether the cut lies between two entities.
-func (c *cut) between(a, b *entity) bool {
-	if c.far.anywhere() {
-		return c.near.has(a.host, a) != c.near.has(b.host, b)
-	}
-	return c.near.has(a.host, a) && c.far.has(b.host, b) || c.near.has(b.host, b) && c.far.has(a.host, a)
-}
-
 // lookForSplits asks whose state parts across a cut that stands.
 func (e *Engine) lookForSplits(c *cutState) {
 	if c.slow || c.split != nil || !c.stands(e.now) {
@@ -111,20 +103,42 @@ func (e *Engine) splitOf(s *service) bool {
 	return slices.ContainsFunc(e.splits, func(x split) bool { return x.service == s })
 }
 
-// cutBetween says whether a cut lies, or lay of late, between n and one of its
-// siblings, or their states have not been brought together since.
-func (e *Engine) cutBetween(n *entity) bool {
+// mayHaveParted says whether a cut lies, or lay of late, where n or one of its siblings
+// stands, or an observer there is silent, or their states have not been brought together
+// since. Before it is known between whom a cut lies, those it parts differ already.
+func (e *Engine) mayHaveParted(n *entity) bool {
 	if e.splitOf(n.service) {
 		return true
 	}
 	for _, c := range e.cuts {
-		if c.slow || e.now.Sub(c.at) > cutStands+dissentFresh {
+		if !c.slow && e.now.Sub(c.at) <= cutStands+dissentFresh && slices.ContainsFunc(n.service.instances, c.touches) {
+			return true
+		}
+	}
+	for _, o := range e.observerList {
+		if !o.ownBeat || e.now.Sub(o.seen) <= observerSilence*o.interval {
 			continue
 		}
-		for _, m := range n.service.instances {
-			if m != n && c.between(n, m) {
-				return true
-			}
+		h := e.standsOn(o)
+		if h != nil && slices.ContainsFunc(n.service.instances, func(m *entity) bool { return m.host == h || m.host != nil && h.zone != "" && m.host.zone == h.zone }) {
+			return true
+		}
+	}
+	return false
+}
+
+// touches says whether n stands on one of the sides, or in the zone of one.
+func (c *cut) touches(n *entity) bool {
+	for _, s := range [...]*side{&c.near, &c.far} {
+		if s.anywhere() {
+			continue
+		}
+		h := s.host
+		if s.entity != nil {
+			h = s.entity.host
+		}
+		if s.has(n.host, n) || h != nil && n.host != nil && h.zone != "" && h.zone == n.host.zone {
+			return true
 		}
 	}
 	return false

@@ -73,3 +73,40 @@ func TestStatesThatPartAcrossACutAreASplitBrain(t *testing.T) {
 		})
 	}
 }
+
+// Before it is known where a cut lies, whom it parts differ already: who has the newest
+// state is alone with it until the others get it.
+func TestWhoDiffersWhileSomethingIsCutOffDoesNotLie(t *testing.T) {
+	for name, silent := range map[string]bool{"an agent beside a sibling is silent": true, "all are heard": false} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			parted := false
+			z.beating = func(n *zoned, b *Beat) {
+				if n.src.Service.Name != "svc0" || n.at.zone == "zone-c" && silent && parted {
+					return
+				}
+				b.Digest = fmt.Sprint("state ", int64(z.now)/10e9)
+				if parted && n == z.instances[0] {
+					b.Digest = fmt.Sprint("another ", int64(z.now)/10e9)
+				}
+			}
+			z.run(80 * time.Second)
+			for _, a := range z.agents {
+				a.paused = silent && a.at.zone == "zone-c"
+			}
+			z.run(8 * time.Second)
+			parted = true
+			z.run(30 * time.Second)
+			accused := 0
+			for _, v := range z.verdicts() {
+				if v.Class == ClassByzantine {
+					accused++
+				}
+			}
+			if want := map[bool]int{false: 1}[silent]; accused != want {
+				t.Errorf("%d accused, want %d", accused, want)
+				z.dump(t)
+			}
+		})
+	}
+}
