@@ -230,3 +230,21 @@ func TestIncidentThatEndsWhileFrozenIsResolvedByTheNextEngine(t *testing.T) {
 	}
 	t.Errorf("incident %s was never resolved: %v", incident, s.told())
 }
+
+func TestStartsOfLongAgoAreNoLoopAfterARestart(t *testing.T) {
+	for name, between := range map[string]time.Duration{"long_before": 20 * time.Minute, "announced_just_before": 0} {
+		t.Run(name, func(t *testing.T) {
+			f := newSites(t, 2, 6)
+			f.run(2 * time.Minute)
+			for range 3 {
+				f.updates(f.procs[0])
+				f.run(between)
+			}
+			f.restartEngine(5 * time.Second)
+			f.run(2 * time.Minute)
+			f.procs[0].state = "dead"
+			f.run(2 * time.Minute)
+			f.nobodyAccused(true)
+		})
+	}
+}

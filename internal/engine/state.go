@@ -28,9 +28,11 @@ type (
 		Touched      Time           `json:"touched"`
 		Left         bool           `json:"left,omitempty"`
 		Incarnations []uint64       `json:"incarnations,omitempty"`
+		Began        []Time         `json:"began,omitempty"` // when each of these was first seen
 		Addresses    []string       `json:"addresses,omitempty"`
 		Streams      []storedStream `json:"streams,omitempty"`
 		Announced    Time           `json:"announced,omitempty"`
+		LastAnnounce Time           `json:"last_announced,omitempty"`
 		storedEpisode
 	}
 	storedStream struct {
@@ -64,11 +66,11 @@ func (e *Engine) Save() ([]byte, error) {
 func (n *entity) store() storedInstance {
 	in := storedInstance{
 		Source: *n.src, Born: n.born, Touched: n.touched, Left: n.left, Addresses: n.addresses,
-		Announced: n.announced, storedEpisode: n.storeEpisode(),
+		Announced: n.announced, LastAnnounce: n.announcedLast, storedEpisode: n.storeEpisode(),
 	}
 	for _, inc := range n.incarnations {
 		if inc.token != 0 {
-			in.Incarnations = append(in.Incarnations, inc.token)
+			in.Incarnations, in.Began = append(in.Incarnations, inc.token), append(in.Began, inc.first)
 		}
 	}
 	for _, s := range n.streams {
@@ -112,8 +114,13 @@ func (e *Engine) Restore(state []byte, now Time) error {
 func (e *Engine) restore(in *storedInstance) {
 	n := e.instance(NewSource(in.Source))
 	n.alive, n.answered, n.left, n.born, n.announced = true, true, in.Left, min(in.Born, e.now), min(in.Announced, e.now)
-	for _, token := range in.Incarnations {
-		n.begin(token, in.Touched)
+	n.announcedLast = min(max(in.LastAnnounce, in.Announced), e.now)
+	for i, token := range in.Incarnations {
+		began := n.born // of an older state
+		if i < len(in.Began) {
+			began = min(in.Began[i], e.now)
+		}
+		n.begin(token, began)
 	}
 	for _, a := range in.Addresses {
 		e.book.put(a, n, e.now)
