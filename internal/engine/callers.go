@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"cmp"
 	"math"
 	"time"
 )
@@ -189,7 +190,7 @@ func (e *Engine) called(c *Calls) {
 		e.askedOf(n, count, c.Took)
 	}
 	if !failed {
-		s.standsStill(c.Last, e.now)
+		s.standsStill(cmp.Or(c.Done, c.First), e.now) // who sends spans seldom sends many
 	}
 	e.wants(n, s, c)
 	if !failed {

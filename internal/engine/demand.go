@@ -267,9 +267,9 @@ func (e *Engine) wants(n *entity, s *callStats, c *Calls) {
 	s.wanted = max(s.wanted, times/tries(failed), min(times, e.upstream(n)))
 }
 
-// standsStill notes that an answered call ended at t. Where it is the first for long, as
-// of one that hung or was down while producers kept what they had for it, what comes
-// for as long again has waited.
+// standsStill notes that answered calls ended, the first at t. Where that is the first for
+// long, as of one that hung or was down while producers kept what they had for it, what
+// comes for as long again has waited.
 func (s *callStats) standsStill(t, now Time) {
 	if s.okEnd == 0 || s.asked.known < rateKnown {
 		return

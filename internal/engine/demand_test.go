@@ -103,3 +103,25 @@ func TestBusyIsNotExhausted(t *testing.T) {
 		})
 	}
 }
+
+func TestDemandIsSeenHoweverSeldomItsCallerTells(t *testing.T) {
+	for _, every := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second} {
+		t.Run(every.String(), func(t *testing.T) {
+			f := newFleet(t)
+			web := NewSource(Source{Service: ServiceID{Name: "web"}, Instance: "web-1", Host: "h1"})
+			told := func(calls int, slow float64) func(b *Batch) {
+				return func(b *Batch) {
+					n := calls * int(every/time.Second)
+					b.Calls = append(b.Calls, Calls{Caller: web, Callee: Callee{Address: "db:5432"}, Outcome: OutcomeOK, Count: n, Slow: int(slow * float64(n)),
+						First: b.Arrived.Add(-every), Started: b.Arrived.Add(-time.Millisecond), Last: b.Arrived, Done: b.Arrived.Add(50*time.Millisecond - every)})
+				}
+			}
+			f.tell(every, 4*time.Minute, told(20, 0))
+			f.tell(every, time.Minute, told(80, 0.9))
+			n := f.e.reg.byKey[externalKey("db:5432")]
+			if n == nil || n.episode == nil || !n.episode.found[evDemand].now {
+				t.Errorf("it is asked four times as often, and that is not seen: %s", f.dump())
+			}
+		})
+	}
+}
