@@ -36,7 +36,7 @@ const (
 	kneeSteady = 0.25
 	kneeSure   = 2.5
 	// kneeRises is by how much in each at least. kneeFrom is how many times the usual it must
-	// come to; below kneeOver times the usual it is over.
+	// come to; below kneeOver times what as many calls usually hold it is over.
 	kneeRises = 1.05
 	kneeFrom  = 2.5
 	kneeOver  = 1.5
@@ -78,7 +78,8 @@ func (k *knee) span(r *rate, asked float64, now Time) {
 	} else {
 		k.behind = 0
 	}
-	switch beyond := r.now >= kneeGoesOn*r.usual && r.held >= kneeOver*r.usualHeld; {
+	held := r.usualHeld * max(r.now/r.usual, 1) // if a call takes as long as usual: who answers more holds more
+	switch beyond := r.now >= kneeGoesOn*r.usual && r.held >= kneeOver*held; {
 	case !beyond:
 		k.since = 0
 	case k.since == 0 && (k.grows(r) || k.behind >= kneeBehindFor):

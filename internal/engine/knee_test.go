@@ -279,3 +279,18 @@ func TestWhatMayRaiseWhatIsUnderWayIsNoOverload(t *testing.T) {
 		})
 	}
 }
+
+func TestOverloadIsOverThoughMoreIsAskedThanBefore(t *testing.T) {
+	c := newCounter(t, 7)
+	c.timeout, c.asks = 5*time.Second, 110
+	at := c.now
+	c.pass(time.Minute)
+	c.overloaded(at, 45*time.Second)
+	c.asks = 50 // of 80 that it can do, and 20 that it used to be asked
+	c.pass(2 * time.Minute)
+	for _, n := range c.e.suspects {
+		if v := n.verdict; v != nil {
+			t.Errorf("still says %s", v.Reason)
+		}
+	}
+}
