@@ -55,7 +55,7 @@ type entity struct {
 	knee      knee          // knee.go
 	reads     []*reading    // queue.go: queues that it reads
 	seenRun   Time          // facts.go: when its host's agent saw its process run
-	given     Time          // given.go: when it last said that what it was given does not check
+	given     fading        // given.go: how often it said of late that what it was given does not check
 	facts     []Fact        // facts.go: what was said outright, latest last
 
 	incarnations              [8]incarnation // liveness.go: latest last

@@ -20,7 +20,8 @@ func detectErrorLines(e *Engine, n *entity, p *episode) {
 			continue
 		}
 		strength := clamp(surprise/newFull, 0, 1) * clamp(share/erringFull, 0, 1)
-		excuse, whose := e.excuseOf(n, p, k.began)
+		_, lately := n.served.lately(e)
+		excuse, whose := e.excuseOf(n, p, k.began, share*lately)
 		if e.calleesOf(n) == 0 && e.othersFail(n) {
 			excuse, whose = min(excuse, unheardErrors), "somebody else fails, whom it may call"
 		}

@@ -204,7 +204,7 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 	if n.served.total == 0 {
 		strength *= e.oneVoice(n, in.errorsSince)
 	}
-	excuse, whose := e.excuseOf(n, p, in.errorsSince)
+	excuse, whose := e.excuseOf(n, p, in.errorsSince, faults)
 	strength *= excuse
 	if strength > 0 && p.newlyShort() {
 		p.note(evFailsShort, strength, e.now, fmt.Sprintf("and %.0f %% of its answers are failures of its own making (usually %.1f %%)", 100*faults/all, 100*in.usual))
@@ -218,16 +218,17 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 	p.startedBy(in.errorsSince)
 }
 
-// excuseOf is how much failures that n makes are its own, 0-1, for all that is known
-// of those that it calls and of what it is short of, and the words for that.
-func (e *Engine) excuseOf(n *entity, p *episode, since Time) (own float64, whose string) {
+// excuseOf is how much failures that n makes since then, so many of late, are its own,
+// 0-1, for all that is known of those that it calls and of what it is short of, and the
+// words for that.
+func (e *Engine) excuseOf(n *entity, p *episode, since Time, faults float64) (own float64, whose string) {
 	own, whose = 1, "its own callees are well"
 	switch excuse := p.found[evCalleeFailing].strength; {
 	case excuse > 0:
 		own = 1 - excuse
 	case e.calleesFailed(n, since.Add(-n.told().slack())):
 		own = 0.1
-	case n.given != 0 && n.given >= since.Add(-n.told().slack()):
+	case e.givenWrong(n, faults):
 		own, whose = givenErrors, "it found that what it was given does not check"
 	case e.unheard(n):
 		own, whose = unheardErrors, "what it calls is not told"

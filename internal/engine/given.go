@@ -9,16 +9,29 @@ import "strings"
 // fails its callers for want of an answer that it could use. Whoever gave it that is
 // wrong; a line of its log may name him.
 
-// givenErrors is how much of its own making the failures of such a one are.
-const givenErrors = 0.1
+const (
+	// givenErrors is how much of its own making the failures of such a one are.
+	givenErrors = 0.1
+	// givenLeast is how many such lines there must be for each of its failures: some
+	// write one now and then of what strangers send them.
+	givenLeast = 0.25
+)
+
+// givenWrong says whether n wrote for enough of so many failures that what it was given
+// did not check.
+func (e *Engine) givenWrong(n *entity, faults float64) bool {
+	lines := n.given.value(e.now, e.params.CallWindow)
+	return lines > 0 && lines >= givenLeast*faults
+}
 
 // doesNotCheck takes in such a line of n. Whom n calls and the line names by the
 // longest name is meant, if n calls no other of that name and is answered well: who
 // fails its calls passes on what it was given itself.
 func (e *Engine) doesNotCheck(n *entity, f *Fact) {
-	n.given = max(n.given, f.At)
+	count := float64(max(f.Value, 1))
+	n.given.add(count, e.now, e.params.CallWindow)
 	if n.service != nil && n.service.whole != nil {
-		n.service.whole.given = n.given
+		n.service.whole.given.add(count, e.now, e.params.CallWindow)
 	}
 	var who *entity
 	name := ""
@@ -36,7 +49,6 @@ func (e *Engine) doesNotCheck(n *entity, f *Fact) {
 		return false
 	})
 	if who != nil && who.calls != nil {
-		count := float64(max(f.Value, 1))
 		e.wrong(who, who.calls, n, count, f.At)
 		who.calls.byOutcome[OutcomeWrongAnswer].add(count, e.now, e.params.CallWindow)
 	}

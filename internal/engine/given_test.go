@@ -10,17 +10,19 @@ import (
 )
 
 // doubts are what the calls of one who doubts are like: how those that fail end that
-// it makes itself, if they do, and the name of its other callee.
+// it makes itself, if they do, the name of its other callee, and how many lines it
+// writes when so many requests fail.
 type doubts struct {
 	outcome Outcome
 	other   string
+	lines   func(bad int) int
 }
 
 // doubting drives a service that fails every fourth of the requests that it answers,
 // and writes why.
 func doubting(t *testing.T, write string, unlike ...func(*doubts)) *fleet {
 	f := newFleet(t)
-	d := doubts{other: "stock"}
+	d := doubts{other: "stock", lines: func(bad int) int { return bad }}
 	for _, u := range unlike {
 		u(&d)
 	}
@@ -41,8 +43,8 @@ func doubting(t *testing.T, write string, unlike ...func(*doubts)) *fleet {
 				b.Served = append(b.Served, Served{Source: to, OK: 8, Last: b.Arrived})
 			}
 			b.Served = append(b.Served, Served{Source: api, OK: 12 - bad, Failed: bad, Faults: bad, Last: b.Arrived})
-			if bad > 0 {
-				b.Facts = append(b.Facts, Fact{Source: api, Kind: FactIntegrity, Value: int64(bad), At: b.Arrived, Text: write})
+			if n := d.lines(bad); n > 0 {
+				b.Facts = append(b.Facts, Fact{Source: api, Kind: FactIntegrity, Value: int64(n), At: b.Arrived, Text: write})
 			}
 		})
 	}
@@ -88,4 +90,15 @@ func (f *fleet) neverAccuses(class Class, instance string) {
 			f.t.Errorf("said %s", ev.Body)
 		}
 	}
+}
+
+func TestALineNowAndThenOfWhatDoesNotCheckExcusesNobody(t *testing.T) {
+	seconds := 0
+	f := doubting(t, "signature mismatch on a webhook", func(d *doubts) {
+		d.lines = func(int) int {
+			seconds++
+			return max(1-seconds%5, 0)
+		}
+	})
+	f.accused(f.began.Add(90*time.Second), 20*time.Second, ClassByzantine, "error_response", "api-1")
 }
