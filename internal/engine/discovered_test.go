@@ -41,6 +41,14 @@ func TestOneThatIsFirstNamedByAnErrorIsToldByItsAgent(t *testing.T) {
 		d.pass(4 * time.Second)
 		d.nobodyAccused(true)
 	})
+	t.Run("first_called_by_a_name_when_another_of_its_port_is_gone", func(t *testing.T) {
+		d := newDatabase(t)
+		d.tell(2*time.Second, time.Minute, d.look)
+		d.process = Process{State: ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: 137, OOMKills: -1}
+		d.tell(2*time.Second, 10*time.Second, d.look)
+		d.pass(30 * time.Second) // and is well, wherever it stands
+		d.nobodyAccused(false)
+	})
 	t.Run("gone_and_never_called", func(t *testing.T) {
 		d := discovered(t)
 		d.process = Process{State: ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: 137, OOMKills: -1}

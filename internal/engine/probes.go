@@ -228,22 +228,22 @@ func (n *entity) probe(o *observer, target string) *probeState {
 // exit status are facts; a new start time is a new incarnation.
 func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	p, f := b.Process, &n.process
-	if !f.known && len(b.Addresses) > 0 && p.PID != 0 && p.State != ProcessRunning {
-		// Who is found by discovery is known when the first call to it fails, and
-		// the agent has seen it run before.
-		n.alive, f.pid, f.start = true, p.PID, p.StartTime
-	}
 	since := ps.first
 	if p.State == ProcessRunning {
 		since = e.now
 	}
 	// It may be another's: whose callers are well has not ended. And who is no server
 	// ends or not as he likes, unless he is missed.
-	if n.supposed && f.known && !e.missedSince(n, since) || b.Client && f.changes(p) && !e.clientMissed(n, ps) {
+	if n.supposed && (f.known || p.State != ProcessRunning) && !e.missedSince(n, since) || b.Client && f.changes(p) && !e.clientMissed(n, ps) {
 		if p.State == ProcessRunning {
 			f.pid, f.start, f.oomKills = p.PID, p.StartTime, p.OOMKills
 		}
 		return
+	}
+	if !f.known && len(b.Addresses) > 0 && p.PID != 0 && p.State != ProcessRunning {
+		// Who is found by discovery is known when the first call to it fails, and
+		// the agent has seen it run before.
+		n.alive, f.pid, f.start = true, p.PID, p.StartTime
 	}
 	if f.known && p.OOMKills > f.oomKills && f.oomKills >= 0 {
 		e.addFact(n, Fact{Kind: FactOOMKill, At: e.now, Text: fmt.Sprintf("its cgroup counted %d out-of-memory kills", p.OOMKills-f.oomKills)})
