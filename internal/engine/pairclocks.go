@@ -27,7 +27,8 @@ type clockPair struct {
 	used   Time
 }
 
-// clockPairs are all of them: at most maxClockPairs, in a ring.
+// clockPairs are all of them: at most maxClockPairs, in a ring. A new pair takes the
+// place of one that has been quiet: else a fleet with more would know of none for long.
 type clockPairs struct {
 	at   map[[2]*hostState]*clockPair
 	list []*clockPair
@@ -56,6 +57,9 @@ func (k *clockPairs) met(e *Engine, a, b *hostState, client, server *pendingHop)
 		a, b, lo, hi = b, a, -hi, -lo
 	}
 	p := k.pair(e, a, b)
+	if p == nil {
+		return
+	}
 	p.used = e.now
 	if p.n++; p.n == 1 {
 		p.lo, p.hi = lo, hi
@@ -64,24 +68,31 @@ func (k *clockPairs) met(e *Engine, a, b *hostState, client, server *pendingHop)
 	p.lo, p.hi = max(p.lo, lo), min(p.hi, hi)
 }
 
+// pair is what is known of two hosts, new if there is room, else nil.
 func (k *clockPairs) pair(e *Engine, a, b *hostState) *clockPair {
 	key := [2]*hostState{a, b}
 	p := k.at[key]
 	if p != nil {
 		return p
 	}
+	at := len(k.list)
+	if at == maxClockPairs {
+		at, k.hand = k.hand, (k.hand+1)%maxClockPairs
+		old := k.list[at]
+		if e.now.Sub(old.used) < clockSoon {
+			return nil
+		}
+		delete(k.at, [2]*hostState{old.a, old.b})
+		e.stats.ForgottenEdges++
+	}
 	p = &clockPair{a: a, b: b}
 	if k.at == nil {
 		k.at = map[[2]*hostState]*clockPair{}
 	}
-	if len(k.list) < maxClockPairs {
+	if at == len(k.list) {
 		k.list = append(k.list, p)
 	} else {
-		old := k.list[k.hand]
-		delete(k.at, [2]*hostState{old.a, old.b})
-		e.stats.ForgottenEdges++
-		k.list[k.hand] = p
-		k.hand = (k.hand + 1) % maxClockPairs
+		k.list[at] = p
 	}
 	k.at[key] = p
 	return p
@@ -101,12 +112,47 @@ func (e *Engine) compareClocks() {
 	if !jumped {
 		return
 	}
+	of := map[*hostState]*hostJump{}
 	for _, p := range k.list {
-		if p.stepAt == e.now {
-			e.clockOf(p.a)
-			e.clockOf(p.b)
+		if e.now.Sub(p.wasAt) <= clockSoon {
+			noticed := p.stepAt != 0 && e.now.Sub(p.stepAt) <= 2*clockWindow
+			jumpOf(of, p.a).take(-p.step, noticed)
+			jumpOf(of, p.b).take(p.step, noticed)
 		}
 	}
+	for _, p := range k.list {
+		if p.stepAt == e.now {
+			e.clockOf(p.a, of[p.a])
+			e.clockOf(p.b, of[p.b])
+		}
+	}
+}
+
+// hostJump is by how much a host's clock jumped against those with whom it
+// exchanges calls.
+type hostJump struct {
+	least, most time.Duration
+	peers       int
+	unnoticed   bool // by one of them
+}
+
+func jumpOf(of map[*hostState]*hostJump, h *hostState) *hostJump {
+	j := of[h]
+	if j == nil {
+		j = &hostJump{}
+		of[h] = j
+	}
+	return j
+}
+
+func (j *hostJump) take(step time.Duration, noticed bool) {
+	if j.unnoticed = j.unnoticed || !noticed; j.unnoticed {
+		return
+	}
+	if j.peers++; j.peers == 1 {
+		j.least, j.most = step, step
+	}
+	j.least, j.most = min(j.least, step), max(j.most, step)
 }
 
 // close ends a window. Where no difference fits all calls, a clock was set
@@ -129,36 +175,18 @@ func (p *clockPair) close(now Time) (jumped bool) {
 
 // clockOf tells that the clock of a host was set, if it jumped by the same against
 // all of those with whom it exchanges calls, three at least.
-func (e *Engine) clockOf(h *hostState) {
+func (e *Engine) clockOf(h *hostState, j *hostJump) {
 	if h.stepped != 0 && e.now.Sub(h.stepped) < clockSoon {
 		return
 	}
-	var least, most time.Duration
-	peers := 0
-	for _, p := range e.clockPairs.list {
-		if p.a != h && p.b != h || e.now.Sub(p.wasAt) > clockSoon {
-			continue
-		}
-		if p.stepAt == 0 || e.now.Sub(p.stepAt) > 2*clockWindow {
-			return // this one has not noticed
-		}
-		step := p.step
-		if p.a == h {
-			step = -step
-		}
-		if peers++; peers == 1 {
-			least, most = step, step
-		}
-		least, most = min(least, step), max(most, step)
-	}
-	if peers < clockPeers || most-least > clockAlike {
+	if j.unnoticed || j.peers < clockPeers || j.most-j.least > clockAlike {
 		return
 	}
 	h.stepped = e.now
 	way := "forward"
-	if most < 0 {
+	if j.most < 0 {
 		way = "back"
 	}
 	e.emit(Event{Kind: contract.EventClockStepped, Source: NewSource(Source{Host: h.name, Zone: h.zone}), Entity: h.name,
-		Body: fmt.Sprintf("the clock of %s stepped %s by %s, by the calls between it and %d other hosts", h.name, way, inWords(((least + most) / 2).Abs()), peers)})
+		Body: fmt.Sprintf("the clock of %s stepped %s by %s, by the calls between it and %d other hosts", h.name, way, inWords(((j.least + j.most) / 2).Abs()), j.peers)})
 }

@@ -127,11 +127,30 @@ func TestClockStepIsToldOnce(t *testing.T) {
 func TestClockPairsAreBounded(t *testing.T) {
 	e := New(DefaultParams())
 	e.now = 1e18
-	for i := range maxClockPairs + 10 {
-		a, b := &hostState{name: fmt.Sprint("a", i)}, &hostState{name: fmt.Sprint("b", i)}
-		e.clockPairs.met(e, a, b, &pendingHop{began: 1e18, took: 2e6}, &pendingHop{began: 1e18, took: 1e6})
+	hosts := make([]*hostState, maxClockPairs+10)
+	for i := range hosts {
+		hosts[i] = &hostState{name: fmt.Sprint("b", i)}
 	}
-	if k := &e.clockPairs; len(k.at) != maxClockPairs || len(k.list) != maxClockPairs || e.stats.ForgottenEdges != 10 {
+	first := &hostState{name: "a"}
+	all := func(hosts []*hostState) {
+		for _, h := range hosts {
+			e.clockPairs.met(e, first, h, &pendingHop{began: 1e18, took: 2e6}, &pendingHop{began: 1e18, took: 1e6})
+		}
+	}
+	all(hosts)
+	all(hosts)
+	k := &e.clockPairs
+	if len(k.at) != maxClockPairs || len(k.list) != maxClockPairs || e.stats.ForgottenEdges != 0 {
+		t.Errorf("%d pairs are kept, %d told as forgotten", len(k.at), e.stats.ForgottenEdges)
+	}
+	for _, p := range k.list {
+		if p.n != 2 {
+			t.Fatalf("%d calls of one that is in use are known", p.n)
+		}
+	}
+	e.now = e.now.Add(2 * clockSoon)
+	all(hosts[maxClockPairs:])
+	if len(k.at) != maxClockPairs || len(k.list) != maxClockPairs || e.stats.ForgottenEdges != 10 {
 		t.Errorf("%d pairs are kept, %d told as forgotten", len(k.at), e.stats.ForgottenEdges)
 	}
 }
