@@ -138,7 +138,7 @@ func play(ctx context.Context, s *settings, files []string, out string, onEvent 
 	host := clock.Host(s.processor.Engine)
 	var end consumer.Traces = sink{}
 	if out != "" {
-		w, failed := newWritten(out)
+		w, failed := newWritten(out, files)
 		if failed != nil {
 			return read, 0, failed
 		}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -127,6 +128,22 @@ func TestWhatWouldHaveBeenSentOnIsWritten(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, strings.Count(string(before), `"spanId"`), strings.Count(written[0], `"spanId"`), "no span is lost, however long it waits")
 	assert.Contains(t, written[0], contract.FailureClass)
+}
+
+func TestARecordingIsNotWrittenOver(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, tracesFile)
+	text, err := os.ReadFile(writeLines(t, record(t, sample.Story{Length: time.Minute})))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(name, text, 0o600))
+	cmd := Command()
+	cmd.SetArgs([]string{"--out", dir, name})
+	cmd.SetOut(io.Discard)
+	cmd.SetErr(io.Discard)
+	require.ErrorContains(t, cmd.Execute(), "give another folder")
+	after, err := os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Equal(t, text, after)
 }
 
 func TestQuietRecordingSaysNothing(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -36,7 +37,17 @@ type written struct {
 	traces, events *bufio.Writer
 }
 
-func newWritten(dir string) (*written, error) {
+// newWritten begins the files in a folder; none of inputs is written over.
+func newWritten(dir string, inputs []string) (*written, error) {
+	for _, name := range [...]string{tracesFile, eventsFile} {
+		if before, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			for _, input := range inputs {
+				if in, err := os.Stat(input); err == nil && os.SameFile(before, in) {
+					return nil, fmt.Errorf("--out %s: %s is a recording that is read: give another folder", dir, input)
+				}
+			}
+		}
+	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
 	}
