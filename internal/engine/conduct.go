@@ -148,7 +148,7 @@ func (e *Engine) compare(s *service, whole bool) {
 		c.empty()
 		if n.episode != nil {
 			e.mark(n)
-		} else if c.isOdd(measureMade) && (c.isOdd(measureSize) || c.isOdd(measureRejected)) {
+		} else if c.convicts() {
 			e.suspect(n)
 		}
 	}
@@ -187,6 +187,11 @@ func (c *conduct) isOdd(k int) bool {
 		count++
 	}
 	return m.inStep >= inStepEnough && count >= oddEnough
+}
+
+// convicts says whether it is out of step in two ways at once.
+func (c *conduct) convicts() bool {
+	return c != nil && c.isOdd(measureMade) && (c.isOdd(measureSize) || c.isOdd(measureRejected))
 }
 
 // steps takes in a window in which it was in step.

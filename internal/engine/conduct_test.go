@@ -215,6 +215,9 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			if c.class == ClassNone {
 				return
 			}
+			if z.e.Snapshot().Answer(z.who(liar).src, nil, z.now) == nil {
+				t.Error("its answers are believed")
+			}
 			z.answers(usual(z), anything(z))
 			z.never = func(_, _ *zoned) bool { return false }
 			z.run(time.Minute)

@@ -354,7 +354,7 @@ func (e *Engine) stillWrong(n *entity, v *Verdict) bool {
 		return false // it runs another
 	}
 	in := &n.integrity
-	if in.dissents > 0 || !n.errsNoMore(e) || in.errorsSince != 0 && e.now.Sub(in.lastError) < rightFor+n.told().slack() {
+	if in.dissents > 0 || n.conduct.convicts() || !n.errsNoMore(e) || in.errorsSince != 0 && e.now.Sub(in.lastError) < rightFor+n.told().slack() {
 		return true
 	}
 	for _, ps := range n.probes {
