@@ -113,6 +113,21 @@ func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
 			t.Errorf("said %v, want it to stand", said)
 		}
 	})
+	t.Run("memory_ran_out_and_it_was_started_again", func(t *testing.T) {
+		for name, between := range map[string]time.Duration{"at_once": 0, "after_a_moment": 4 * time.Second} {
+			t.Run(name, func(t *testing.T) {
+				c := newConsumer(t, func(c *consumer) { c.process.OOMKills = 0 })
+				at := c.now
+				c.ends(137)
+				c.process.OOMKills = 1
+				c.pass(between)
+				c.process, c.reads = runs(18), 25
+				c.process.OOMKills = 1
+				c.pass(20 * time.Second)
+				c.accused(at, 14*time.Second, ClassExhaustion, "oom_kill", "worker@app1")
+			})
+		}
+	})
 	t.Run("it_runs_and_reads_nothing", func(t *testing.T) {
 		c := newConsumer(t)
 		at := c.now

@@ -235,6 +235,9 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	// It may be another's: whose callers are well has not ended. And who is no server
 	// ends or not as he likes, unless he is missed.
 	if n.supposed && (f.known || p.State != ProcessRunning) && !e.missedSince(n, since) || b.Client && f.changes(p) && !e.clientMissed(n, ps) {
+		if !n.supposed {
+			e.outOfMemory(n, p) // nobody likes that
+		}
 		if p.State == ProcessRunning {
 			f.pid, f.start, f.oomKills = p.PID, p.StartTime, p.OOMKills
 		}
@@ -245,12 +248,7 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 		// the agent has seen it run before.
 		n.alive, f.pid, f.start = true, p.PID, p.StartTime
 	}
-	if f.known && p.OOMKills > f.oomKills && f.oomKills >= 0 {
-		e.addFact(n, Fact{Kind: FactOOMKill, At: e.now, Text: fmt.Sprintf("its cgroup counted %d out-of-memory kills", p.OOMKills-f.oomKills)})
-	}
-	if p.OOMKills >= 0 {
-		f.oomKills = p.OOMKills
-	}
+	e.outOfMemory(n, p)
 	if ended := p.State == ProcessGone || p.State == ProcessZombie || p.PID != f.pid || !sameStart(p.StartTime, f.start); p.HasExitCode && ended && f.pid != 0 {
 		e.addFact(n, Fact{Kind: FactExit, Value: int64(p.ExitCode), At: e.now})
 		f.pid = 0
@@ -266,6 +264,17 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	f.known = true
 	if p.MemoryLimit > 0 && p.State == ProcessRunning {
 		e.levelOf(n, &Level{Kind: LevelMemory, Share: float64(p.MemoryUsed) / float64(p.MemoryLimit)})
+	}
+}
+
+// outOfMemory takes in how many in its cgroup the kernel has ended for lack of memory.
+func (e *Engine) outOfMemory(n *entity, p *Process) {
+	f := &n.process
+	if f.known && p.OOMKills > f.oomKills && f.oomKills >= 0 {
+		e.addFact(n, Fact{Kind: FactOOMKill, At: e.now, Text: fmt.Sprintf("its cgroup counted %d out-of-memory kills", p.OOMKills-f.oomKills)})
+	}
+	if p.OOMKills >= 0 {
+		f.oomKills = p.OOMKills
 	}
 }
 
