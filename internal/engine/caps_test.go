@@ -136,6 +136,9 @@ func (e *Engine) overCaps() string {
 	check("cuts", len(e.cuts), maxCutStates)
 	check("suspects", len(e.suspects), p.MaxInstances)
 	check("settled verdicts", len(e.settled), maxSettled)
+	check("long gaps", len(e.longGaps), maxLongGaps)
+	check("clock pairs", max(len(e.clockPairs.list), len(e.clockPairs.at)), maxClockPairs)
+	check("compared services", len(e.compared), 2*p.MaxInstances) // some are forgotten, until a window ends
 	watched := 0
 	for _, n := range e.reg.byKey {
 		watched += len(n.streams)

@@ -173,18 +173,31 @@ func (g *garbage) batch() *Batch {
 			Status: Status(g.rand.IntN(9)), HasExitCode: g.rand.IntN(9) == 0, ExitCode: int(g.int()), Due: Time(g.int() * int64(g.rand.IntN(2))), Grace: g.duration(),
 			Digest: []string{"", "d", "e"}[g.rand.IntN(3)], Authenticated: g.rand.IntN(3) == 0, Remote: []string{"", "r1", "r2"}[g.rand.IntN(3)], BootID: "b"})
 		b.Probes = append(b.Probes, Probe{Stamp: g.stamp(), Source: g.source(), Target: "process:x"[g.rand.IntN(8):], Outcome: Outcome(g.rand.IntN(int(numOutcomes) + 2)), Interval: g.duration(), Direct: true,
-			Process: g.process()})
+			Process: g.process(), Client: g.rand.IntN(4) == 0, Host: []string{"", "h1", "h2"}[g.rand.IntN(3)], Addresses: []string{callee.Address, "10.0.0.1:80"}[g.rand.IntN(3)%2:]})
 		b.Signs = append(b.Signs, Sign{Source: g.source(), At: Time(g.int())})
-		b.Calls = append(b.Calls, Calls{Caller: g.source(), Callee: callee, Outcome: Outcome(g.rand.IntN(int(numOutcomes))), Count: g.rand.IntN(50) - 1, Slow: g.rand.IntN(9), First: Time(g.int()), Last: Time(g.int())})
-		b.Served = append(b.Served, Served{Source: g.source(), OK: g.rand.IntN(30), Failed: g.rand.IntN(30), Faults: g.rand.IntN(30), Slow: g.rand.IntN(9), Last: Time(g.int())})
+		b.Calls = append(b.Calls, Calls{Caller: g.source(), Callee: callee, Outcome: Outcome(g.rand.IntN(int(numOutcomes))), Count: g.rand.IntN(50) - 1, Slow: g.rand.IntN(9),
+			First: Time(g.int()), Started: Time(g.int()), Last: Time(g.int()), Done: Time(g.int()), Took: time.Duration(g.int())})
+		b.Served = append(b.Served, g.served())
 		b.Facts = append(b.Facts, Fact{Source: g.source(), Kind: FactKind(g.rand.IntN(int(numFacts) + 1)), Value: g.int(), At: Time(g.int()), Text: "x", Said: g.rand.IntN(2) == 0})
 		b.Levels = append(b.Levels, Level{Source: g.source(), Kind: LevelKind(g.rand.IntN(int(NumLevels) + 1)), Share: g.float(), Waiting: g.float(), At: Time(g.int())})
 		b.Queues = append(b.Queues, Queue{Source: g.source(), Name: fmt.Sprint("q", g.rand.IntN(5)), Group: fmt.Sprint("s", g.rand.IntN(4)), Waiting: g.float() * 1000, Read: g.float()})
 		b.Consumed = append(b.Consumed, Consumed{Source: g.source(), Queue: fmt.Sprint("q", g.rand.IntN(20)), Count: g.rand.IntN(9), Last: Time(g.int())})
-		b.Hops = append(b.Hops, Hop{Span: uint64(g.rand.IntN(20)), Server: g.rand.IntN(2) == 0, Source: g.source(), Callee: callee})
+		b.Hops = append(b.Hops, Hop{Span: uint64(g.rand.IntN(20)), Server: g.rand.IntN(2) == 0, Source: g.source(), Callee: callee,
+			Lost: g.rand.IntN(3) == 0, Duration: g.duration(), At: Time(g.int()), Began: Time(g.int())})
 		b.Spans = append(b.Spans, SpanSample{Key: uint64(g.rand.IntN(20)), Duration: time.Duration(g.int())})
 	}
 	return b
+}
+
+func (g *garbage) served() Served {
+	ok := g.rand.IntN(30)
+	v := Served{Source: g.source(), OK: ok, Rejected: g.rand.IntN(ok + 1), Failed: g.rand.IntN(30), Faults: g.rand.IntN(30), Slow: g.rand.IntN(9), Last: Time(g.int()), Took: time.Duration(g.int())}
+	for range ok - v.Rejected {
+		size := 31 * g.rand.Float64()
+		v.Sized, v.Size, v.SizeSquare = v.Sized+1, v.Size+size, v.SizeSquare+size*size
+		v.Asked[g.rand.IntN(Mixes)]++
+	}
+	return v
 }
 
 func (g *garbage) process() *Process {
