@@ -149,6 +149,17 @@ func (s *Servers) isPartOfOne(of procStat, service string) bool {
 	return false
 }
 
+// leaveClient makes room by the client that was found last, if any is followed.
+func (s *Servers) leaveClient() {
+	for i, f := range slices.Backward(s.followed) {
+		if f.client {
+			f.close()
+			s.followed = slices.Delete(s.followed, i, i+1)
+			return
+		}
+	}
+}
+
 // isFull says whether no more can be followed, and once whom that left out.
 func (s *Servers) isFull(stat procStat) bool {
 	if len(s.followed) < s.limit {

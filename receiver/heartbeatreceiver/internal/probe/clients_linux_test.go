@@ -114,3 +114,14 @@ func TestEndOfAClientIsTold(t *testing.T) {
 	w.lookAfter(2 * time.Minute)
 	assert.Empty(t, w.look(), "it is told for two minutes")
 }
+
+func TestClientMakesRoomForAServer(t *testing.T) {
+	h := newFakeHost(t)
+	h.startedBy(1, 300, 70, 0, "python", asWorker, 11)
+	h.keeps("10.0.0.7:40000", "10.0.0.9:5672", 11)
+	w := h.watch(1)
+	require.Equal(t, []string{"process:python:worker pid 300"}, w.afterAMinute())
+	h.listens("10.0.0.7:80", 12)
+	h.startedBy(1, 301, 71, 0, "nginx", "", 12)
+	assert.Equal(t, []string{"process:nginx:80 pid 301"}, w.afterAMinute())
+}

@@ -264,6 +264,9 @@ func (s *Servers) follow(p listening, v *view) {
 	if err != nil || stat.id() != p.procID || !alive(stat) {
 		return
 	}
+	if len(s.followed) >= s.limit {
+		s.leaveClient() // somebody calls a server
+	}
 	if s.isFull(stat) {
 		return
 	}
