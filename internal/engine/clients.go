@@ -16,6 +16,10 @@ const (
 	clientQuiet = 8 * time.Second
 	// clientUnderWay is how long after an end what it sent before may still come.
 	clientUnderWay = 2 * time.Second
+	// clientActive is for how long it may have been heard to do nothing before it is
+	// killed, and be at work: who was asked to stop and takes too long for it has been
+	// given ten seconds and more, and does no more work then.
+	clientActive = 12 * time.Second
 )
 
 // changes says whether p tells that the process is not as it was, or is another.
@@ -26,7 +30,8 @@ func (f *processFacts) changes(p *Process) bool {
 
 // clientMissed says whether it counts what the agent saw of n's process, which takes
 // no connections: n has not been heard of since, and its process ended in order or
-// by violence, or messages wait that it used to read, or its callers fail.
+// by what it did, or was killed at work, or messages wait that it used to read, or its
+// callers fail.
 func (e *Engine) clientMissed(n *entity, ps *probeState) bool {
 	q := ps.process
 	if q == nil || q.State == ProcessRunning || q.State == ProcessDiskWait {
@@ -35,16 +40,33 @@ func (e *Engine) clientMissed(n *entity, ps *probeState) bool {
 	if e.now.Sub(ps.first) < clientQuiet || n.lastSign() > ps.first.Add(clientUnderWay) {
 		return false
 	}
-	if q.State != ProcessStopped && q.HasExitCode && (cleanExit(int64(q.ExitCode)) || violentEnd(int64(q.ExitCode))) {
-		return true
+	if q.State != ProcessStopped && q.HasExitCode {
+		switch status := int64(q.ExitCode); {
+		case cleanExit(status), signalNames[status] != "":
+			return true
+		case status == killedStatus && n.lastWork() >= ps.first.Add(-clientActive):
+			return true
+		}
 	}
 	return e.leavesUnread(n) || e.missedSince(n, ps.first)
 }
 
-// violentEnd says whether a status is that of a process which was killed, or which
-// the processor or its own run time ended for what it did. Jobs end by other signals,
-// too.
-func violentEnd(status int64) bool { return status == 128+9 || signalNames[status] != "" }
+// killedStatus is that of a process which was killed: by whatever was left of a stop
+// that took too long, too.
+const killedStatus = 128 + 9
+
+// lastWork is when n was last heard to have read a message or called somebody.
+func (n *entity) lastWork() Time {
+	last := Time(0)
+	for _, r := range n.reads {
+		last = max(last, r.seen)
+	}
+	n.eachCallee(func(ed *edge) bool {
+		last = max(last, ed.used)
+		return false
+	})
+	return last
+}
 
 // lastSign is when n was last heard of by its own telemetry.
 func (n *entity) lastSign() Time {

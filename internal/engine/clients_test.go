@@ -149,15 +149,16 @@ func TestEndThatNobodyMissesAccusesNobody(t *testing.T) {
 		known  func(c *consumer)
 		during func(c *consumer)
 	}{
-		"a_job_is_done":           {polls, func(c *consumer) { c.ends(0) }},
-		"a_job_fails":             {polls, func(c *consumer) { c.ends(1) }},
-		"nobody_reads_its_pipe":   {polls, func(c *consumer) { c.ends(141) }},
-		"nobody_tells_how":        {polls, func(c *consumer) { c.ends(-1) }},
-		"asked_to_stop":           {func(*consumer) {}, func(c *consumer) { c.ends(143) }},
-		"another_of_it_reads_on":  {func(*consumer) {}, func(c *consumer) { c.ends(137); c.reads = 25 }},
-		"another_of_it_asks_on":   {polls, func(c *consumer) { c.ends(137); c.reads = 25 }},
-		"stopped_and_it_reads_on": {func(*consumer) {}, func(c *consumer) { c.process.State = ProcessStopped }},
-		"started_again_at_once":   {polls, func(c *consumer) { c.process = runs(18); c.process.HasExitCode, c.process.ExitCode = true, 137 }},
+		"a_job_is_done":                   {polls, func(c *consumer) { c.ends(0) }},
+		"a_job_fails":                     {polls, func(c *consumer) { c.ends(1) }},
+		"nobody_reads_its_pipe":           {polls, func(c *consumer) { c.ends(141) }},
+		"nobody_tells_how":                {polls, func(c *consumer) { c.ends(-1) }},
+		"asked_to_stop":                   {func(*consumer) {}, func(c *consumer) { c.ends(143) }},
+		"another_of_it_reads_on":          {func(*consumer) {}, func(c *consumer) { c.ends(137); c.reads = 25 }},
+		"another_of_it_asks_on":           {polls, func(c *consumer) { c.ends(137); c.reads = 25 }},
+		"stopped_and_it_reads_on":         {func(*consumer) {}, func(c *consumer) { c.process.State = ProcessStopped }},
+		"started_again_at_once":           {polls, func(c *consumer) { c.process = runs(18); c.process.HasExitCode, c.process.ExitCode = true, 137 }},
+		"killed_long_after_its_last_work": {polls, func(c *consumer) { c.reads, c.mute = 0, true; c.pass(30 * time.Second); c.ends(137) }},
 		"a_debugger_for_a_moment": {polls, func(c *consumer) {
 			c.process.State, c.reads = ProcessStopped, 0
 			c.pass(5 * time.Second)
