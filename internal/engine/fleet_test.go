@@ -58,6 +58,7 @@ type proc struct {
 	drawn       bool          // draws a new id at each start
 	mute        bool          // sends no telemetry
 	remote      string        // address that its heartbeats come from
+	files       int64         // descriptors that it has open, of 100
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -145,7 +146,7 @@ func (f *fleet) live(p *proc, b *Batch) {
 			state, outcome = ProcessStopped, OutcomeOther
 		}
 		b.Probes = append(b.Probes, Probe{Stamp: f.stamp(), Source: p.src, Target: "process:" + p.src.Instance, Outcome: outcome, Interval: 2 * time.Second,
-			Process: &Process{State: state, PID: int64(p.incarnation), OOMKills: -1}})
+			Process: &Process{State: state, PID: int64(p.incarnation), OOMKills: -1, FDs: p.files, FDLimit: 100}})
 	}
 	for _, c := range p.callers {
 		if f.due(p.callEvery, p.phase) && c.state == "up" {

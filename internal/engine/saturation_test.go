@@ -193,3 +193,33 @@ func TestHearsayConvictsNobody(t *testing.T) {
 	s.run(2 * time.Minute)
 	s.nobodyAccused(true)
 }
+
+// Who has no descriptor left can accept no connection, and need not say so: to its
+// callers it hangs.
+func TestWhoHangsForWantOfDescriptorsIsShortOfThem(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, during int64
+		class          Class
+		subclass       string
+	}{
+		"they have run out":        {40, 100, ClassExhaustion, "file_descriptors"},
+		"there are enough of them": {40, 40, ClassCrash, "hang"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			api, db := f.add("api", "api-1"), f.add("db", "db-1")
+			f.calls(api, db)
+			db.watch, db.probe, db.files = true, 2*time.Second, c.before
+			f.run(time.Minute)
+			db.files = c.during
+			f.run(2 * time.Second)
+			db.state = "deadlock"
+			at := f.now
+			f.run(20 * time.Second)
+			f.accused(at, 15*time.Second, c.class, c.subclass, "db-1")
+			if said := f.verdicts(); len(said) != 1 {
+				t.Errorf("said %v", said)
+			}
+		})
+	}
+}

@@ -307,7 +307,7 @@ var weights = [numEvidence]row{
 	evCPUWait:           {groupSaturation, 0, false, dB{ha: -5, pa: -4, ex: 12, vi: -2}},
 	evMemoryPressure:    {groupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
 	evMemoryFull:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 11, vi: -3}},
-	evDescriptorsFull:   {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	evDescriptorsFull:   {groupSaturation, 0, false, dB{ha: -12, pa: -4, ex: 16, vi: -3}}, // who has none left accepts no connection
 	evThreadsFull:       {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
 	evPoolFull:          {groupSaturation, 0, false, dB{ha: -2, pa: -4, ex: 13, vi: -2}},
 	evVolumeFull:        {groupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
