@@ -267,6 +267,20 @@ func (e *Engine) wants(n *entity, s *callStats, c *Calls) {
 	s.wanted = max(s.wanted, times/tries(failed), min(times, e.upstream(n)))
 }
 
+// cutOpened says whether a cut lies, or lay for no shorter than it has been gone, where n
+// or one of its callers stands: what they ask now may have waited for it.
+func (e *Engine) cutOpened(n *entity) bool {
+	for _, c := range e.cuts {
+		if c.slow || e.now.Sub(c.at) > min(c.at.Sub(c.began), drainsMost) {
+			continue
+		}
+		if c.isBefore(n) || slices.ContainsFunc(n.calledBy, func(ed *edge) bool { return c.isBefore(ed.caller) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // standsStill notes that answered calls ended, the first at t. Where that is the first for
 // long, as of one that hung or was down while producers kept what they had for it, what
 // comes for as long again has waited.
@@ -314,6 +328,9 @@ func (e *Engine) upstream(n *entity) float64 {
 // long after the failure began, such as what had waited for one that hung, or
 // what came over from a sibling that fails, is an effect of the failure.
 func (e *Engine) demand(n *entity, p *episode) (times, usual float64) {
+	if e.cutOpened(n) {
+		return 1, 0
+	}
 	late := p.onset.Add(demandLate + n.served.told.slack())
 	s := n.calls
 	if s == nil && n.service != nil && n.service.whole != nil {

@@ -125,3 +125,31 @@ func TestDemandIsSeenHoweverSeldomItsCallerTells(t *testing.T) {
 		})
 	}
 }
+
+// What waits behind a cut comes at once when it opens.
+func TestWhatWaitedBehindACutIsNoDemand(t *testing.T) {
+	for name, c := range map[string]struct {
+		zone string
+		more bool
+	}{
+		"its callers were cut off":      {"zone-b", false},
+		"it was cut off itself":         {"zone-a", false},
+		"nobody was with whom it talks": {"", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(80 * time.Second)
+			z.blocked = func(x, y zoneHost) bool { return c.zone != "" && (x.zone == c.zone) != (y.zone == c.zone) }
+			z.run(20 * time.Second)
+			z.blocked = func(_, _ zoneHost) bool { return false }
+			z.run(5 * time.Second)
+			z.times = 3
+			z.run(12 * time.Second)
+			n := z.e.instance(z.instances[1].src)
+			times, _ := z.e.demand(n, &episode{})
+			if (times >= demandFrom) != c.more {
+				t.Errorf("it is asked %.1f times as often as usual", times)
+			}
+		})
+	}
+}

@@ -129,19 +129,24 @@ func (e *Engine) mayHaveParted(n *entity) bool {
 
 // touches says whether n stands on one of the sides, or in the zone of one.
 func (c *cut) touches(n *entity) bool {
+	if c.isBefore(n) {
+		return true
+	}
 	for _, s := range [...]*side{&c.near, &c.far} {
-		if s.anywhere() {
-			continue
-		}
 		h := s.host
 		if s.entity != nil {
 			h = s.entity.host
 		}
-		if s.has(n.host, n) || h != nil && n.host != nil && h.zone != "" && h.zone == n.host.zone {
+		if h != nil && n.host != nil && h.zone != "" && h.zone == n.host.zone {
 			return true
 		}
 	}
 	return false
+}
+
+// isBefore says whether n stands on one of the sides, other than all the rest.
+func (c *cut) isBefore(n *entity) bool {
+	return !c.near.anywhere() && c.near.has(n.host, n) || !c.far.anywhere() && c.far.has(n.host, n)
 }
 
 // reconcile tells when those who had parted agree again.
