@@ -262,11 +262,11 @@ func (c *cut) onlyOneWay(sights []sight) bool {
 		if c.near.has(s.from, s.caller) {
 			other = s.to
 		}
-		if other == nil {
-			continue
+		if other == nil || c.near.zone != "" && other.zone == "" {
+			continue // nobody knows where it stands
 		}
 		var place any = other
-		if c.near.zone != "" && other.zone != "" {
+		if c.near.zone != "" || c.near.host.zone != "" && other.zone != "" && other.zone != c.near.host.zone {
 			place = other.zone
 		}
 		switch {
