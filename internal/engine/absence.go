@@ -52,7 +52,7 @@ func (e *Engine) observerBack(o *observer, b *ObserverBeat) {
 // countedOn notes for the cuts around a host that it went on meanwhile.
 func (e *Engine) countedOn(h *hostState, how string) {
 	for _, c := range e.cuts {
-		if h == nil || c.slow || c.entity.episode == nil || !c.near.has(h, nil) && (c.far.anywhere() || !c.far.has(h, nil)) {
+		if h == nil || c.slow || c.isInside(e.now) || c.entity.episode == nil || !c.near.has(h, nil) && (c.far.anywhere() || !c.far.has(h, nil)) {
 			continue
 		}
 		c.entity.episode.note(evReturnCounted, 1, e.now, how)

@@ -95,8 +95,12 @@ func (e *Engine) lookForCuts() {
 				f.beside = f.besideIsWell(sights)
 				f.vain = !f.beside
 			}
+			if e.absorbed(&f, sights) {
+				continue
+			}
 			e.believe(f, false)
 		}
+		e.absorb(sights)
 	}
 	e.livesOn(sights)
 	var slow []sight
@@ -292,7 +296,7 @@ func (e *Engine) behind(c *cutState) *entity {
 // held then, it was alive.
 func (e *Engine) worked(n *entity, at Time) {
 	for _, c := range e.cuts {
-		if !c.far.anywhere() || c.near.here != nil || c.entity.episode == nil || !c.near.has(n.host, n) {
+		if !c.far.anywhere() || c.near.here != nil || c.entity.episode == nil || !c.near.has(n.host, n) || c.isInside(e.now) {
 			continue
 		}
 		if at > c.began.Add(behindAliveFor) && at < c.found.bad.Add(-time.Second) && c.entity.episode.found[evStampedInside].strength == 0 {

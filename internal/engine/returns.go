@@ -76,7 +76,9 @@ func (e *Engine) cutReturned(n *entity, kind evidence, gap time.Duration) {
 			e.cameBackNew(c, n.name(), fmt.Sprintf("%s came back after %s and is a new process", n.name(), inWords(gap)))
 			continue
 		}
-		c.entity.episode.note(kind, 1, e.now, fmt.Sprintf("%s came back after %s and had counted on", n.name(), inWords(gap)))
+		if !c.isInside(e.now) {
+			c.entity.episode.note(kind, 1, e.now, fmt.Sprintf("%s came back after %s and had counted on", n.name(), inWords(gap)))
+		}
 		if kind == evReturnCounted && n.cut == nil && c.tookAway(e.now.Add(-gap)) {
 			n.cutOff = c
 		}

@@ -33,3 +33,137 @@ func TestPlaceThatOnlyOneZoneDoesNotReachIsNotCutOff(t *testing.T) {
 		}
 	}
 }
+
+// told is an engine at a time, with cuts that somebody was told of.
+func told(now Time, cuts ...*cutState) *Engine {
+	e := New(DefaultParams())
+	e.now = now
+	for _, c := range cuts {
+		c.entity = e.cutEntity(c)
+		c.entity.cut = c
+		e.suspect(c.entity)
+		c.entity.verdict = &Verdict{Class: ClassPartition}
+		e.cuts = append(e.cuts, c)
+	}
+	return e
+}
+
+func TestMachineBehindACutOfItsZoneIsNotCutOffItself(t *testing.T) {
+	b, a, c := machine("b1", "b"), machine("a1", "a"), machine("c1", "c")
+	observer, gateway := machine("observer", ""), machine("gateway", "")
+	across := []sight{
+		seen(a.host, a, b, 1, true), seen(observer.host, nil, b, 1, true),
+		{from: b.host, to: gateway.host, share: 1, weight: 1, since: 10e9, good: 9e9},
+	}
+	for name, x := range map[string]struct {
+		sights   []sight
+		healed   Time // 0: the link stands
+		absorbed bool
+	}{
+		"all who do not reach it are, or may be, beyond the link": {across, 0, true},
+		"a third zone does not reach it either":                   {append([]sight{seen(c.host, c, b, 1, true)}, across...), 0, false},
+		"nor did they since the link healed":                      {across, 15e9, false},
+		"the link healed after they had tried":                    {across, 25e9, true},
+	} {
+		link := &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}}, at: 21e9, began: 10e9, goneAt: x.healed}
+		if x.healed != 0 {
+			link.at = x.healed
+		}
+		e := told(26e9, link)
+		sights := append([]sight(nil), x.sights...)
+		for i := range sights {
+			sights[i].tried = 20e9
+		}
+		weighSights(sights)
+		f := foundCut{cut: cut{near: side{host: b.host}, prior: priorHost}, bad: 20e9}
+		if got := e.absorbed(&f, sights); got != x.absorbed {
+			t.Errorf("%s: absorbed %v", name, got)
+		}
+		if x.healed != 0 {
+			continue
+		}
+		// The same of one that was told before the link was found.
+		node := &cutState{cut: f.cut, at: 26e9, began: 10e9}
+		e = told(26e9, node, link)
+		e.absorb(sights)
+		if got := node.entity.cutOff == link; got != x.absorbed {
+			t.Errorf("%s: told before, it is inside the link: %v", name, got)
+		}
+		if link.entity.cutOff != nil {
+			t.Errorf("%s: the link is inside the node", name)
+		}
+		e.countedOn(b.host, "it counted on")
+		if got := node.entity.episode.found[evReturnCounted].strength == 0; got != x.absorbed {
+			t.Errorf("%s: that it counted on says nothing of the node: %v", name, got)
+		}
+	}
+}
+
+func TestZoneThatIsSilentBeyondALinkIsNotCutOffFromAll(t *testing.T) {
+	b, c, gateway := machine("b1", "b"), machine("c1", "c"), machine("gateway", "")
+	beats := sight{from: b.host, to: gateway.host, share: 1, weight: 3, since: 10e9, good: 9e9}
+	for name, x := range map[string]struct {
+		sights   []sight
+		absorbed bool
+	}{
+		"the gateway may stand beyond it": {[]sight{beats}, true},
+		"a third zone does not reach it":  {[]sight{beats, seen(c.host, c, b, 1, true)}, false},
+	} {
+		e := told(26e9, &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}}, at: 26e9, began: 10e9})
+		weighSights(x.sights)
+		if got := e.absorbed(&foundCut{cut: cut{near: side{zone: "b"}, prior: priorZone}, bad: 20e9}, x.sights); got != x.absorbed {
+			t.Errorf("%s: absorbed %v", name, got)
+		}
+	}
+}
+
+func TestNobodyIsAccusedOfWhatWasBeforeACutHealed(t *testing.T) {
+	d, a, b := machine("d1", "d"), machine("a1", "a"), machine("b1", "b")
+	for name, x := range map[string]struct {
+		tried   Time
+		told    bool
+		accused bool
+	}{
+		"they tried before":                {20e9, true, false},
+		"they tried after":                 {24e9, true, true},
+		"of a cut that nobody was told of": {20e9, false, true},
+	} {
+		zone := &cutState{cut: cut{near: side{zone: "c"}}, at: 21e9, began: 10e9, goneAt: 22e9}
+		e := told(26e9, zone)
+		if !x.told {
+			zone.entity.verdict = nil
+		}
+		sights := []sight{seen(a.host, a, d, 1, true), seen(b.host, b, d, 1, true)}
+		for i := range sights {
+			sights[i].tried = x.tried
+		}
+		weighSights(sights)
+		if got := !e.absorbed(&foundCut{cut: cut{near: side{host: d.host}, prior: priorHost}}, sights); got != x.accused {
+			t.Errorf("%s: accused %v", name, got)
+		}
+	}
+}
+
+func TestWhoDoesNotReachThoseThatAreCutOffIsNot(t *testing.T) {
+	a, b1, b2, c := machine("a1", ""), machine("b1", ""), machine("b2", ""), machine("c1", "")
+	cuts := func() []*cutState {
+		return []*cutState{
+			{cut: cut{near: side{host: b1.host}}, at: 26e9, began: 10e9},
+			{cut: cut{near: side{host: b2.host}}, at: 26e9, began: 10e9},
+		}
+	}
+	silent := []sight{seen(a.host, a, b1, 1, true), seen(a.host, a, b2, 1, true), seen(b1.host, b1, a, 1, true)}
+	for name, x := range map[string]struct {
+		sights  []sight
+		accused bool
+	}{
+		"it is only they":               {silent, false},
+		"somebody else does not either": {append([]sight{seen(c.host, c, a, 1, true)}, silent...), true},
+	} {
+		e := told(26e9, cuts()...)
+		weighSights(x.sights)
+		if got := !e.absorbed(&foundCut{cut: cut{near: side{host: a.host}, prior: priorHost}}, x.sights); got != x.accused {
+			t.Errorf("%s: accused %v", name, got)
+		}
+	}
+}
