@@ -139,6 +139,18 @@ func (e *Engine) past(c *cut, sights []sight) bool {
 	return ended != 0 && !c.standsWithout(func(s *sight) bool { return s.tried <= ended }, sights)
 }
 
+// oneOfSeveral says whether others, of which nobody tells the zone either, were cut off
+// within moments of a machine: something that they share may be cut, and some of what
+// is beyond it still reach it.
+func (e *Engine) oneOfSeveral(c *cutState) bool {
+	nowhere := func(c *cutState) bool {
+		return c.near.host != nil && c.near.host.zone == "" && c.far.anywhere() && !c.slow
+	}
+	return nowhere(c) && slices.ContainsFunc(e.cuts, func(d *cutState) bool {
+		return d != c && nowhere(d) && d.entity.verdict != nil && d.began < c.began.Add(hidesFrom) && c.began < d.began.Add(hidesFrom)
+	})
+}
+
 // standsWithout says whether the cut would be believed without the silences that are
 // explained already.
 func (c *cut) standsWithout(explained func(s *sight) bool, sights []sight) bool {

@@ -3,7 +3,10 @@
 
 package engine
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // machine is a host in a zone, "" if nobody tells that, with one process.
 func machine(name, zone string) *entity {
@@ -165,5 +168,27 @@ func TestWhoDoesNotReachThoseThatAreCutOffIsNot(t *testing.T) {
 		if got := !e.absorbed(&foundCut{cut: cut{near: side{host: a.host}, prior: priorHost}}, x.sights); got != x.accused {
 			t.Errorf("%s: accused %v", name, got)
 		}
+	}
+}
+
+func TestOneOfSeveralThatFallSilentTogetherIsDoubtful(t *testing.T) {
+	for name, x := range map[string]struct {
+		zone     string
+		apart    time.Duration
+		doubtful bool
+	}{
+		"together, in zones that nobody tells": {"", time.Second, true},
+		"one after the other":                  {"", 20 * time.Second, false},
+		"in a zone, which would be found":      {"b", time.Second, false},
+	} {
+		one := &cutState{cut: cut{near: side{host: machine("b1", x.zone).host}}, at: 26e9, began: 10e9}
+		other := &cutState{cut: cut{near: side{host: machine("b2", x.zone).host}}, at: 26e9, began: Time(10e9).Add(x.apart)}
+		if e := told(40e9, one, other); e.oneOfSeveral(one) != x.doubtful || e.oneOfSeveral(other) != x.doubtful {
+			t.Errorf("%s: doubtful %v, %v", name, e.oneOfSeveral(one), e.oneOfSeveral(other))
+		}
+	}
+	one := &cutState{cut: cut{near: side{host: machine("b1", "").host}}, at: 26e9, began: 10e9}
+	if e := told(40e9, one); e.oneOfSeveral(one) {
+		t.Error("one alone is doubtful")
 	}
 }

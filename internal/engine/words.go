@@ -35,7 +35,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 		case ClassCrash:
 			v.Subclass = "node_down"
 		}
-		if e.oneSided(n.cut, p) || n.cut.found.beside {
+		if e.oneSided(n.cut, p) || n.cut.found.beside || e.oneOfSeveral(n.cut) {
 			v.Confidence = min(v.Confidence, ceilingOneSided)
 		}
 	}
