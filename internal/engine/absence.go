@@ -49,10 +49,11 @@ func (e *Engine) observerBack(o *observer, b *ObserverBeat) {
 	}
 }
 
-// countedOn notes for the cuts around a host that it went on meanwhile.
+// countedOn notes for the cuts around a host that it went on meanwhile. Whom nobody asked
+// for anything was not missed: what it tells came late, and that is all.
 func (e *Engine) countedOn(h *hostState, how string) {
 	for _, c := range e.cuts {
-		if h == nil || c.slow || c.isInside(e.now) || c.entity.episode == nil || !c.near.has(h, nil) && (c.far.anywhere() || !c.far.has(h, nil)) {
+		if h == nil || c.slow || !c.found.asked || c.isInside(e.now) || c.entity.episode == nil || !c.near.has(h, nil) && (c.far.anywhere() || !c.far.has(h, nil)) {
 			continue
 		}
 		c.entity.episode.note(evReturnCounted, 1, e.now, how)

@@ -105,3 +105,21 @@ func TestSilentAgentAloneIsNoCut(t *testing.T) {
 		}
 	})
 }
+
+// Whom nobody hears for a while, and nobody asked for anything, was not missed: what it
+// tells came late.
+func TestTelemetryThatComesLateIsNoCut(t *testing.T) {
+	for name, asked := range map[string]bool{"nobody asked for anything": false, "somebody asked in vain": true} {
+		t.Run(name, func(t *testing.T) {
+			e := New(DefaultParams())
+			h := e.host("node-c1")
+			c := &cutState{cut: cut{near: side{host: h}}, found: foundCut{asked: asked}}
+			c.entity = &entity{cut: c, episode: &episode{}}
+			e.cuts = append(e.cuts, c)
+			e.countedOn(h, "it counted on")
+			if got := c.entity.episode.found[evReturnCounted].strength > 0; got != asked {
+				t.Errorf("it was cut off: %v, want %v", got, asked)
+			}
+		})
+	}
+}

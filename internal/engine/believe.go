@@ -32,6 +32,7 @@ func (e *Engine) believe(f foundCut, slow bool) {
 				c.anew, c.othersServe = "", false
 			}
 			c.at = e.now
+			f.asked = f.asked || c.found.asked
 			if f.share >= c.found.share-healing { // less only means that it heals
 				c.found, c.lossy = f, f.lossy
 			}

@@ -101,6 +101,7 @@ type foundCut struct {
 	unacked bool    // a kernel tells that nothing is acknowledged
 	share   float64 // of what got no reply across it
 	probes  int     // of paths, those of probes
+	asked   bool    // somebody called or probed in vain, and not only was not heard
 	froms   int     // hosts that met with silence
 	paths   int     // sights across it that are silent, at least in part
 	of      int     // sights across it
@@ -312,6 +313,7 @@ func (f *foundCut) take(sights []sight) {
 		s.taken = true
 		f.paths++
 		f.broken, f.unacked = f.broken || s.broken, f.unacked || s.unacked
+		f.asked = f.asked || s.target != nil
 		if s.target != nil && s.caller == nil {
 			f.probes++
 		}

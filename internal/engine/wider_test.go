@@ -86,7 +86,7 @@ func TestMachineBehindACutOfItsZoneIsNotCutOffItself(t *testing.T) {
 			continue
 		}
 		// The same of one that was told before the link was found.
-		node := &cutState{cut: f.cut, at: 26e9, began: 10e9}
+		node := &cutState{cut: f.cut, found: foundCut{asked: true}, at: 26e9, began: 10e9}
 		e = told(26e9, node, link)
 		e.absorb(sights)
 		if got := node.entity.cutOff == link; got != x.absorbed {
