@@ -16,6 +16,7 @@ import (
 
 	"github.com/faultline-otel/faultline/extension/failuremodelextension/internal/metadata"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
 
@@ -256,8 +257,8 @@ func (x *failureModel) Observe(b *engine.Batch) {
 
 // Now is the wall clock as it was at the start, moved on by the monotonic one:
 // a clock that is set does not age anybody.
-func (x *failureModel) Now() engine.Time {
-	return engine.Time(x.began.UnixNano()).Add(time.Since(x.began))
+func (x *failureModel) Now() clock.Time {
+	return clock.Time(x.began.UnixNano()).Add(time.Since(x.began))
 }
 
 // Snapshot is what holds true now.

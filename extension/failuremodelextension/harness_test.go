@@ -19,6 +19,7 @@ import (
 
 	"github.com/faultline-otel/faultline/extension/failuremodelextension/internal/metadatatest"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
 
@@ -141,7 +142,7 @@ func (s *shop) run(r *rig, d time.Duration) {
 	}
 }
 
-func (s *shop) call(b *engine.Batch, now engine.Time) {
+func (s *shop) call(b *engine.Batch, now clock.Time) {
 	outcome := engine.OutcomeOK
 	callee := engine.Callee{Address: paymentAddress, Direct: true}
 	if s.dead {
@@ -154,13 +155,13 @@ func (s *shop) call(b *engine.Batch, now engine.Time) {
 	b.Calls = append(b.Calls, engine.Calls{Caller: s.checkout, Callee: callee, Outcome: outcome, Count: 1, First: now, Last: now})
 }
 
-func (s *shop) beat(b *engine.Batch, now engine.Time, who *engine.Source, incarnation uint64) {
+func (s *shop) beat(b *engine.Batch, now clock.Time, who *engine.Source, incarnation uint64) {
 	b.Beats = append(b.Beats, engine.Beat{
 		Stamp: s.stamp(now), Source: who, Interval: time.Second, Incarnation: incarnation, Seq: s.beats / 10, SentAt: now,
 	})
 }
 
-func (s *shop) stamp(now engine.Time) engine.Stamp {
+func (s *shop) stamp(now clock.Time) engine.Stamp {
 	s.seq++
 	return engine.Stamp{Observer: "node-1", At: now, Uptime: time.Since(s.began) + time.Hour, Seq: s.seq}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/faultline-otel/faultline/extension/failuremodelextension/internal/metadatatest"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
 
@@ -61,7 +62,7 @@ func (r *rig) telemetryOf(t *testing.T, name string) []int64 {
 
 func TestPublisher(t *testing.T) {
 	type told struct {
-		now  engine.Time
+		now  clock.Time
 		said []string
 	}
 	start := func(t *testing.T) (p *publisher, dropped *int64) {

@@ -6,13 +6,15 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // absence is a time in which nothing came from an observer. If the same process
 // comes back and its clock went on, it was cut off, and its host was not down.
 type absence struct {
 	lasted       time.Duration // 0: there is none
-	back         Time          // engine time of the first record after it
+	back         clock.Time    // engine time of the first record after it
 	clock        time.Duration // the observer's, before
 	seq          uint64        // its count then
 	starts, naps int           // then
@@ -22,7 +24,7 @@ type absence struct {
 const backFor = 30 * time.Second
 
 // wasAway notes that o, of which something comes now, was away for long.
-func (o *observer) wasAway(now Time) {
+func (o *observer) wasAway(now clock.Time) {
 	if away := now.Sub(o.seen); o.ownBeat && away > observerSilence*o.interval+time.Second {
 		o.absence = absence{lasted: away, back: now, clock: o.clock, seq: o.seq, starts: o.starts, naps: o.naps}
 	}

@@ -6,6 +6,8 @@ package engine
 import (
 	"strings"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // addressBook knows who stands behind an address. It is learned while calls
@@ -28,7 +30,7 @@ type addressEntry struct {
 
 type seenBehind struct {
 	entity *entity
-	at     Time
+	at     clock.Time
 }
 
 const (
@@ -44,8 +46,8 @@ type pendingHop struct {
 	server bool
 	lost   bool
 	took   time.Duration
-	at     Time
-	began  Time
+	at     clock.Time
+	began  clock.Time
 	callee Callee
 }
 
@@ -103,7 +105,7 @@ func (e *Engine) learn(c Callee, server *Source) {
 	}
 }
 
-func (k *addressBook) put(address string, n *entity, now Time) {
+func (k *addressBook) put(address string, n *entity, now clock.Time) {
 	entry := k.entries[address]
 	if entry == nil {
 		if len(k.entries) >= k.cap {
@@ -202,7 +204,7 @@ func (e *Engine) callee(c Callee) *entity {
 // are not known to have gone.
 func (a *addressEntry) only() *entity {
 	var one *entity
-	newest := Time(0)
+	newest := clock.Time(0)
 	for _, b := range a.behind {
 		newest = max(newest, b.at)
 	}

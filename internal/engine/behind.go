@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // Callers that go by a service's name do not tell which of its instances they
 // meant. Those that have answered them since are reached; the silences belong to
@@ -13,7 +17,7 @@ import "time"
 // behind it, as far as that is known.
 func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
 	var reached, missing []sight
-	latest := Time(0)
+	latest := clock.Time(0)
 	for _, i := range s.target.service.instances {
 		if v := i.seenBy(w.caller); v != nil {
 			latest = max(latest, v.lastMet)
@@ -60,7 +64,7 @@ func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
 // reachedBehind brings up to date when something last came back from those behind a
 // name, and returns how many replies of late: a call that is answered often tells by
 // whom, and one that is not only whom it was configured to call.
-func (w *view) reachedBehind(s *service, now Time) (replies float64) {
+func (w *view) reachedBehind(s *service, now clock.Time) (replies float64) {
 	for _, i := range s.instances {
 		v := i.seenBy(w.caller)
 		if v == nil {
@@ -77,7 +81,7 @@ func (w *view) reachedBehind(s *service, now Time) (replies float64) {
 // stillAsked says whether, since one behind the name was last met, as many calls to
 // the name got nothing back as it would have been asked: it was not taken off the
 // caller's list.
-func (w *view) stillAsked(v *view, latest, now Time) bool {
+func (w *view) stillAsked(v *view, latest, now clock.Time) bool {
 	if v.metEvery <= 0 || w.lastBad < v.lastMet || w.lastGood.Sub(w.lastBad) > recoveredView {
 		return false
 	}

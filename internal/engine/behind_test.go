@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // behind is a service of several instances behind one name, called by a client
 // that knows only the name. Each instance has a host with a neighbour on it.
 type behind struct {
 	e         *Engine
-	now       Time
+	now       clock.Time
 	client    *Source
 	instances []*replica
 	perSecond int
@@ -34,7 +36,7 @@ type replica struct {
 }
 
 func newBehind(n int) *behind {
-	f := &behind{e: New(DefaultParams()), now: Time(1_800_000_000_000_000_000), perSecond: 12, each: func(*Batch) {},
+	f := &behind{e: New(DefaultParams()), now: clock.Time(1_800_000_000_000_000_000), perSecond: 12, each: func(*Batch) {},
 		client: NewSource(Source{Service: ServiceID{Name: "web"}, Instance: "web-1", Host: "w"})}
 	for i := range n {
 		host := fmt.Sprintf("h%d", i)
@@ -265,7 +267,7 @@ func TestRetriesAreNoDemand(t *testing.T) {
 
 func TestUsualRateIsLearnedBeforeItIsJudged(t *testing.T) {
 	var r rate
-	now := Time(1e9)
+	now := clock.Time(1e9)
 	for range 20 { // every second one call; the first batch comes late
 		now = now.Add(time.Second)
 		r.add(1, 0, now, true)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 func TestNameThatIsNotFoundIsNoHangOfThoseBehindIt(t *testing.T) {
@@ -67,7 +69,7 @@ func TestComplaintsOfOneServiceAloneAreHeard(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := New(DefaultParams())
-			now := Time(1_800_000_000_000_000_000)
+			now := clock.Time(1_800_000_000_000_000_000)
 			client := NewSource(Source{Service: ServiceID{Name: "web"}, Instance: "web-1", Host: "w"})
 			said := map[string]Class{}
 			for second := range 100 {

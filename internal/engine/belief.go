@@ -3,7 +3,11 @@
 
 package engine
 
-import "math"
+import (
+	"math"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // belief is the posterior over causes and what made it.
 type belief struct {
@@ -16,7 +20,7 @@ type belief struct {
 // weigh adds up an episode's findings: in each group the strongest and a share
 // of the rest, clipped to the group's cap, because members of a group err
 // together; over groups as independent.
-func weigh(p *episode, held cause, temperature float64, now Time) belief {
+func weigh(p *episode, held cause, temperature float64, now clock.Time) belief {
 	var b belief
 	var strongest, rest [numCauses][numGroups][2]float64 // [0] for, [1] against
 	for kind := range p.found {

@@ -6,6 +6,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // around is what a host with three others of two zones on each side sees.
@@ -71,7 +73,7 @@ func TestSilenceTowardsWhoGetsAnswersIsNoCut(t *testing.T) {
 
 // aCut is a link between zones a and b, followed since the start of an engine, and
 // one who stands in zone b.
-func aCut(e *Engine, began Time) (c *cutState, behind *entity) {
+func aCut(e *Engine, began clock.Time) (c *cutState, behind *entity) {
 	c = &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}}, at: e.now, began: began}
 	c.entity = e.cutEntity(c)
 	c.entity.cut = c
@@ -88,7 +90,7 @@ func TestCutLastsWhileNothingGetsThrough(t *testing.T) {
 		lasts bool
 	}{"nothing gets through": {1, true}, "half of it does": {0.5, false}, "all does": {0, false}} {
 		e := New(DefaultParams())
-		e.now = Time(time.Hour)
+		e.now = clock.Time(time.Hour)
 		cut, behind := aCut(e, e.now)
 		from := &hostState{name: "a1", zone: "a"}
 		e.now = e.now.Add(cutStands + time.Second)
@@ -114,7 +116,7 @@ func TestWhoWasBehindACutIsItsVictimForAWhile(t *testing.T) {
 		"it is known to have died meantime": {onset: time.Second, now: healed + 5*time.Second, proven: true},
 	} {
 		e := New(DefaultParams())
-		e.now = Time(time.Hour)
+		e.now = clock.Time(time.Hour)
 		start := e.now
 		cut, n := aCut(e, start)
 		cut.goneAt = start.Add(healed)
@@ -147,7 +149,7 @@ func TestSilenceInAPlaceThatIsCutOffIsTheCuts(t *testing.T) {
 		"it was silent long before the others": {"a", -time.Minute, false},
 	} {
 		e := New(DefaultParams())
-		e.now = Time(time.Hour)
+		e.now = clock.Time(time.Hour)
 		cut, n := aCut(e, e.now)
 		cut.far = side{}
 		n.host.zone = c.at
@@ -172,7 +174,7 @@ func TestWhoCountedOnBehindACutWasCutOffByIt(t *testing.T) {
 		"it comes back as another process": {20 * time.Second, evReturnNew, false},
 	} {
 		e := New(DefaultParams())
-		e.now = Time(time.Hour)
+		e.now = clock.Time(time.Hour)
 		cut, n := aCut(e, e.now)
 		e.now = e.now.Add(20 * time.Second)
 		cut.at = e.now

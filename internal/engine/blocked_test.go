@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // blocked is a fleet of which only spans are known: callers that ask three replicas
 // of one service in turn, each ten times a second. Spans are told once a second.
 type blocked struct {
 	e        *Engine
-	now      Time
-	began    Time // of what went wrong
+	now      clock.Time
+	began    clock.Time // of what went wrong
 	callers  []*Source
 	replicas []*Source
 	name     string // what callers call; "": the replica by its address
@@ -43,7 +44,7 @@ const (
 const callTimeout = 2 * time.Second
 
 func newBlocked(callers ...string) *blocked {
-	f := &blocked{e: New(DefaultParams()), now: Time(1_800_000_000_000_000_000), asks: func(int, int) bool { return true },
+	f := &blocked{e: New(DefaultParams()), now: clock.Time(1_800_000_000_000_000_000), asks: func(int, int) bool { return true },
 		ends: func(int, int) (Outcome, arrives) { return OutcomeOK, never }}
 	at := map[string]int{}
 	for _, service := range callers {

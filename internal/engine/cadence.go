@@ -3,12 +3,16 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // cadence is how often something is told. SDKs and agents send in batches, so
 // what was told once stands until the next batch is due.
 type cadence struct {
-	last  Time
+	last  clock.Time
 	every time.Duration // usual time between two batches
 }
 
@@ -20,7 +24,7 @@ const (
 )
 
 // saw notes that something was told now.
-func (c *cadence) saw(now Time) {
+func (c *cadence) saw(now clock.Time) {
 	if c.last == 0 {
 		c.last = now
 		return

@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"math"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // callStats is what callers say of one callee. Counts fade with a half-life, so
@@ -14,32 +16,32 @@ import (
 type callStats struct {
 	told         cadence
 	byOutcome    [numOutcomes]fading
-	ok           fading  // answered, well or not
-	slow         fading  // of ok, those far slower than usual
-	run          float64 // calls of the current run of failures that got no answer
-	firstFail    Time    // start of the first failed call of the current run
-	firstEnd     Time    // when that call ended
-	lastFail     Time    // engine time of the latest failed call
-	wrongs       fading  // answers that could not be used, over wrongWindow
-	rights       fading  // answers, over wrongWindow
-	wrongSince   Time    // start of the current run of wrong answers
-	lastWrong    Time    // engine time of the latest answer that could not be used
-	lastFull     Time    // engine time of the latest call that was turned away for overload
-	toldSince    Time    // start of the current run of answers that name a resource which is used up
-	lastTold     Time    // engine time of the latest such answer
-	usualFull    float64 // 0-1, usual share of calls that are turned away
-	learned      Time    // when that was learned last
-	askedFailed  float64 // of the calls in its current span, those that failed
-	asked        rate    // calls, however they ended
-	wanted       float64 // demand.go: how many times the usual they were at most since they rose
-	drained      Time    // demand.go: until when what comes may have waited for it
-	lastOK       Time    // engine time of the latest answered call
-	failBegan    Time    // event time at which the latest failed call began
-	failEnd      Time    // event time at which the latest failed call ended
-	okEnd        Time    // event time at which the latest answered call ended
-	refusedFrom  Time    // start of the first call that was refused since the latest answer
-	refusedFirst Time    // start of the first call of the current run of failures that was refused
-	directly     Time    // engine time of the latest refusal by an instance's own address
+	ok           fading     // answered, well or not
+	slow         fading     // of ok, those far slower than usual
+	run          float64    // calls of the current run of failures that got no answer
+	firstFail    clock.Time // start of the first failed call of the current run
+	firstEnd     clock.Time // when that call ended
+	lastFail     clock.Time // engine time of the latest failed call
+	wrongs       fading     // answers that could not be used, over wrongWindow
+	rights       fading     // answers, over wrongWindow
+	wrongSince   clock.Time // start of the current run of wrong answers
+	lastWrong    clock.Time // engine time of the latest answer that could not be used
+	lastFull     clock.Time // engine time of the latest call that was turned away for overload
+	toldSince    clock.Time // start of the current run of answers that name a resource which is used up
+	lastTold     clock.Time // engine time of the latest such answer
+	usualFull    float64    // 0-1, usual share of calls that are turned away
+	learned      clock.Time // when that was learned last
+	askedFailed  float64    // of the calls in its current span, those that failed
+	asked        rate       // calls, however they ended
+	wanted       float64    // demand.go: how many times the usual they were at most since they rose
+	drained      clock.Time // demand.go: until when what comes may have waited for it
+	lastOK       clock.Time // engine time of the latest answered call
+	failBegan    clock.Time // event time at which the latest failed call began
+	failEnd      clock.Time // event time at which the latest failed call ended
+	okEnd        clock.Time // event time at which the latest answered call ended
+	refusedFrom  clock.Time // start of the first call that was refused since the latest answer
+	refusedFirst clock.Time // start of the first call of the current run of failures that was refused
+	directly     clock.Time // engine time of the latest refusal by an instance's own address
 	callers      []callerCount
 	troubled     bool // in Engine.troubled
 }
@@ -54,15 +56,15 @@ const maxCallersNamed = 8
 // fading is a count that halves every halfLife of engine time.
 type fading struct {
 	n  float64
-	at Time
+	at clock.Time
 }
 
-func (f *fading) add(n float64, now Time, halfLife time.Duration) {
+func (f *fading) add(n float64, now clock.Time, halfLife time.Duration) {
 	f.n = f.value(now, halfLife) + n
 	f.at = now
 }
 
-func (f *fading) value(now Time, halfLife time.Duration) float64 {
+func (f *fading) value(now clock.Time, halfLife time.Duration) float64 {
 	if f.n == 0 || now <= f.at {
 		return f.n
 	}
@@ -73,10 +75,10 @@ func (f *fading) value(now Time, halfLife time.Duration) float64 {
 type servedStats struct {
 	told    cadence
 	total   uint64
-	coded   uint64 // of total, those with a status code of success
-	last    Time   // event time of the latest end
-	seen    Time   // engine time
-	spanned Time   // when a span of it was seen last
+	coded   uint64     // of total, those with a status code of success
+	last    clock.Time // event time of the latest end
+	seen    clock.Time // engine time
+	spanned clock.Time // when a span of it was seen last
 	ok      fading
 	failed  fading
 	faults  fading // failures of its own making
@@ -92,11 +94,11 @@ type edge struct {
 	callee        *entity
 	rate          rate
 	full          fading // calls that were turned away for overload
-	used          Time
-	lastFail      Time   // engine time of the latest call that failed, however
-	okEnd         Time   // event time at which the latest call that did not fail ended
-	failed        fading // calls that failed, however
-	answeredBadly fading // of failed, those that were answered so
+	used          clock.Time
+	lastFail      clock.Time // engine time of the latest call that failed, however
+	okEnd         clock.Time // event time at which the latest call that did not fail ended
+	failed        fading     // calls that failed, however
+	answeredBadly fading     // of failed, those that were answered so
 	ok            fading
 	slow          fading // of ok, those far slower than usual
 	run           slowRun
@@ -318,7 +320,7 @@ func (n *entity) away() bool {
 }
 
 // newRun forgets how earlier failures looked: these are others.
-func (s *callStats) newRun(first, end, now Time) {
+func (s *callStats) newRun(first, end, now clock.Time) {
 	s.byOutcome, s.ok, s.run, s.refusedFirst = [numOutcomes]fading{}, fading{}, 0, 0
 	s.firstFail, s.firstEnd = first, end
 	if first == 0 {
@@ -344,7 +346,7 @@ const stillAnswers = 3 * time.Second
 // staleCalls is the age from which on failed calls are history.
 const staleCalls = 45 * time.Second
 
-func (s *callStats) named(service string, count float64, now Time, halfLife time.Duration) {
+func (s *callStats) named(service string, count float64, now clock.Time, halfLife time.Duration) {
 	least := 0
 	for i := range s.callers {
 		if s.callers[i].service == service {

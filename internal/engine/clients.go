@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // An agent also looks at processes that take no connections and keep one that they
 // opened: workers, consumers and pollers, but jobs as well, and what somebody runs by
@@ -56,8 +60,8 @@ func (e *Engine) clientMissed(n *entity, ps *probeState) bool {
 const killedStatus = 128 + 9
 
 // lastWork is when n was last heard to have read a message or called somebody.
-func (n *entity) lastWork() Time {
-	last := Time(0)
+func (n *entity) lastWork() clock.Time {
+	last := clock.Time(0)
 	for _, r := range n.reads {
 		last = max(last, r.seen)
 	}
@@ -69,7 +73,7 @@ func (n *entity) lastWork() Time {
 }
 
 // lastSign is when n was last heard of by its own telemetry.
-func (n *entity) lastSign() Time {
+func (n *entity) lastSign() clock.Time {
 	last := n.heard
 	for _, r := range n.reads {
 		last = max(last, r.seen)

@@ -6,6 +6,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // consumer is a process that takes no connections, on a host with an agent. It reads a
@@ -33,7 +35,7 @@ func newConsumer(t *testing.T, known ...func(c *consumer)) *consumer {
 }
 
 func runs(pid int64) Process {
-	return Process{State: ProcessRunning, PID: pid, StartTime: Time(pid) * 1e10, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+	return Process{State: ProcessRunning, PID: pid, StartTime: clock.Time(pid) * 1e10, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
 }
 
 func (c *consumer) pass(d time.Duration) {

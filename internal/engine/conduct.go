@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // Instances of one service that are asked alike should answer alike. What each of
 // them does is added up over windows and compared with its siblings when a window
@@ -25,20 +29,20 @@ type conduct struct {
 	failed   float64 // of those, the ones that failed or were not tried
 	asked    [Mixes]float64
 
-	share   float64 // usual answers, in those of the middle one of its siblings
-	usual   float64 // usual calls that it makes for an answer
-	badAt   Time    // when its own calls last failed at more than a trickle
+	share   float64    // usual answers, in those of the middle one of its siblings
+	usual   float64    // usual calls that it makes for an answer
+	badAt   clock.Time // when its own calls last failed at more than a trickle
 	against [numMeasures]measure
 }
 
 // measure is one of the ways in which an instance is compared.
 type measure struct {
-	inStep uint8   // windows in which it was like its siblings, at most inStepFull
-	odd    uint8   // a bit for each window in which it was not, latest lowest
-	run    uint8   // windows in a row in which it was not
-	below  bool    // it is less than its siblings'
-	since  Time    // when the current run began
-	x, med float64 // its own in the latest odd window, and what is usual
+	inStep uint8      // windows in which it was like its siblings, at most inStepFull
+	odd    uint8      // a bit for each window in which it was not, latest lowest
+	run    uint8      // windows in a row in which it was not
+	below  bool       // it is less than its siblings'
+	since  clock.Time // when the current run began
+	x, med float64    // its own in the latest odd window, and what is usual
 }
 
 const (
@@ -202,7 +206,7 @@ func (m *measure) steps() {
 
 // strays takes in a window in which it was not. What lasts, and convicts nobody, is
 // how it is.
-func (m *measure) strays(now Time, x, med float64, held bool) {
+func (m *measure) strays(now clock.Time, x, med float64, held bool) {
 	if below := x < med; m.run == 0 || below != m.below {
 		m.odd, m.run, m.below, m.since = 0, 0, below, now.Add(-conductWindow)
 	}
@@ -260,7 +264,7 @@ func comparable(peers []*entity) []bool {
 // conducted is the engine's part of all this, and room to work in.
 type conducted struct {
 	compared          []*service // those that have siblings that answer
-	comparedAt        Time
+	comparedAt        clock.Time
 	alike             []*entity
 	values, errs, off []float64
 	who               []int

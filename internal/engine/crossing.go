@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // What a call takes for its client and does not take for its server it spent on
 // the way. Both durations are of one clock each, so that clocks need not agree.
@@ -18,7 +22,7 @@ type netTime struct {
 	late   uint32  // calls that took far longer
 	seen   fading  // calls of late
 	ahead  float64 // s, by which answers end later by the server's clock than by the client's: its skew
-	used   Time
+	used   clock.Time
 	run    slowRun
 }
 

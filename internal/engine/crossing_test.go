@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // betweenZones says whether two hosts stand in these two zones.
@@ -148,7 +150,7 @@ func heldBack(z *zones) *entity {
 func TestAnswersThatComeTooLateAreNotLostOnTheWay(t *testing.T) {
 	n := heldBack(newZones())
 	for _, w := range n.views {
-		if w.unheard != [2]Time{} {
+		if w.unheard != [2]clock.Time{} {
 			t.Errorf("from %s: answered in vain at %v", w.from.name, w.unheard)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // rate follows how often an entity is called: the usual, learned slowly, and
@@ -17,10 +19,10 @@ type rate struct {
 	usual float64       // calls a second
 	known time.Duration // for how long it has been learned
 	count float64       // since began
-	began Time
+	began clock.Time
 	now   float64       // calls a second, of the last full span
 	span  time.Duration // how long that was
-	rose  Time          // since when it has been more than usual; 0 while it is not
+	rose  clock.Time    // since when it has been more than usual; 0 while it is not
 
 	took      float64 // s, of the calls since began together
 	held      float64 // calls under way at a time, in the last full span; 0 where nobody tells how long they take
@@ -51,7 +53,7 @@ const (
 
 // add counts calls that took so long together; while something is wrong the usual
 // is not learned anew. It says whether that ends a span.
-func (r *rate) add(calls float64, took time.Duration, now Time, learn bool) bool {
+func (r *rate) add(calls float64, took time.Duration, now clock.Time, learn bool) bool {
 	if r.began == 0 {
 		r.began = now
 		return false // it covers a time that began before
@@ -82,11 +84,11 @@ func (r *rate) add(calls float64, took time.Duration, now Time, learn bool) bool
 }
 
 // stands says whether the last full span says something of now.
-func (r *rate) stands(now Time) bool { return now.Sub(r.began) < rateStands*r.span }
+func (r *rate) stands(now clock.Time) bool { return now.Sub(r.began) < rateStands*r.span }
 
 // more says whether the current rate is clearly more than the usual, and by
 // more than three standard deviations of a count by chance.
-func (r *rate) more(now Time) bool {
+func (r *rate) more(now clock.Time) bool {
 	span := rateSpan.Seconds()
 	usual := r.usual * span
 	return r.known >= rateKnown && usual > 0 && r.stands(now) &&
@@ -143,7 +145,7 @@ func (e *Engine) slowsHeldBack(n *entity, share, many float64) bool {
 
 // isHeldBack says whether n is given less of a processor than it wants, and used to
 // be given enough.
-func (n *entity) isHeldBack(now Time) bool {
+func (n *entity) isHeldBack(now clock.Time) bool {
 	for _, kind := range [...]LevelKind{LevelThrottled, LevelCPUWait} {
 		if n.levels.short(kind, now) && n.levels[kind].news() > oldNews {
 			return true
@@ -284,7 +286,7 @@ func (e *Engine) cutOpened(n *entity) bool {
 // standsStill notes that answered calls ended, the first at t. Where that is the first for
 // long, as of one that hung or was down while producers kept what they had for it, what
 // comes for as long again has waited.
-func (s *callStats) standsStill(t, now Time) {
+func (s *callStats) standsStill(t, now clock.Time) {
 	if s.okEnd == 0 || s.asked.known < rateKnown {
 		return
 	}
@@ -391,7 +393,7 @@ func (e *Engine) pusher(n *entity) *service {
 // they used to, beyond what they try again, and are turned away.
 func (e *Engine) pushes(n *entity, s *service) bool {
 	var sum rate
-	var rose Time // the first of them
+	var rose clock.Time // the first of them
 	full, failed, ok := 0.0, 0.0, 0.0
 	w := e.params.CallWindow
 	for _, ed := range n.calledBy {

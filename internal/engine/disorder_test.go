@@ -6,6 +6,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // played runs the zones for d and delivers what they say as told.
@@ -88,9 +90,11 @@ func TestOneAbsurdStampBlindsNoObserver(t *testing.T) {
 	for name, forge := range map[string]func(st *Stamp){
 		"a_count_at_the_very_end":   func(st *Stamp) { st.Seq = 1<<63 - 1 },
 		"a_hundred_years_of_uptime": func(st *Stamp) { st.Uptime = 100 * 366 * 24 * time.Hour },
-		"a_clock_of_tomorrow":       func(st *Stamp) { st.At += Time(24 * time.Hour) },
+		"a_clock_of_tomorrow":       func(st *Stamp) { st.At += clock.Time(24 * time.Hour) },
 		"a_clock_of_1970":           func(st *Stamp) { st.At = 1 },
-		"all_of_it":                 func(st *Stamp) { st.Seq, st.Uptime, st.At = 1<<63-1, 100*366*24*time.Hour, st.At+Time(24*time.Hour) },
+		"all_of_it": func(st *Stamp) {
+			st.Seq, st.Uptime, st.At = 1<<63-1, 100*366*24*time.Hour, st.At+clock.Time(24*time.Hour)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShop(t)

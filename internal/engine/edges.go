@@ -6,6 +6,8 @@ package engine
 import (
 	"slices"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // edge returns the edge from caller to callee; the longest unused makes room.
@@ -92,7 +94,7 @@ func (n *entity) disconnect() {
 
 // counted says whether calls that a metric counted are those of which spans tell
 // anyhow: spans say more, and sooner. spanned is when one was seen last.
-func (e *Engine) counted(byMetric bool, spanned *Time) bool {
+func (e *Engine) counted(byMetric bool, spanned *clock.Time) bool {
 	if !byMetric {
 		*spanned = e.now
 		return false

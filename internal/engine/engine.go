@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Engine judges. See the package comment for who may call what.
 type Engine struct {
 	params Params
-	now    Time
+	now    clock.Time
 	frozen bool
 
 	reg           registry
@@ -23,7 +25,7 @@ type Engine struct {
 	here          *hostState // where the engine itself stands
 	cutSuspected  bool       // a view went silent since cuts were last looked for
 	slowSuspected bool       // slow.go: some calls are far slower than usual
-	solvedAt      Time
+	solvedAt      clock.Time
 	cuts          []*cutState
 	splits        []split       // split.go
 	queues        []*queueState // queue.go: at most maxQueues
@@ -32,8 +34,8 @@ type Engine struct {
 	conducted
 	observers    map[string]*observer
 	observerList []*observer
-	self         *observer // the engine's own process
-	roomMade     Time      // observer.go: when room for observers was last looked for
+	self         *observer  // the engine's own process
+	roomMade     clock.Time // observer.go: when room for observers was last looked for
 	watched      []*stream
 	fleet        accrual   // gaps of all heartbeats, in intervals
 	longGaps     []longGap // outages.go: of which it is not known yet whether the fleet learns
@@ -54,8 +56,8 @@ type Engine struct {
 
 	events      []Event
 	changed     bool
-	publishedAt Time
-	swept       Time
+	publishedAt clock.Time
+	swept       clock.Time
 	stats       Stats
 
 	snapshot  atomic.Pointer[Snapshot]
@@ -139,7 +141,7 @@ func (e *Engine) Observe(b *Batch) {
 
 // Tick lets time pass: deadlines run out, evidence fades. Call it every 250 ms
 // or so; a now that lies before the last one is taken as the last one.
-func (e *Engine) Tick(now Time) {
+func (e *Engine) Tick(now clock.Time) {
 	e.advance(now)
 	e.checkSilence()
 	e.checkObservers()
@@ -162,7 +164,7 @@ func (e *Engine) Tick(now Time) {
 
 // advance moves the clock on. A jump means that this process itself slept: the
 // silences that it did not listen to are nobody's.
-func (e *Engine) advance(now Time) {
+func (e *Engine) advance(now clock.Time) {
 	if now <= e.now {
 		return
 	}
@@ -246,7 +248,7 @@ func (e *Engine) Baselines() *Baselines { return e.baselines.Load() }
 func (e *Engine) Freeze() { e.frozen = true }
 
 // Thaw starts judging. Everybody gets a fresh deadline.
-func (e *Engine) Thaw(now Time) {
+func (e *Engine) Thaw(now clock.Time) {
 	e.advance(now)
 	e.frozen = false
 	for _, s := range e.watched {

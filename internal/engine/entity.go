@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // entityKind is the level at which something is judged.
 type entityKind uint8
@@ -29,10 +33,10 @@ type entity struct {
 	host    *hostState // evidence_context.go: nil where it names none
 	node    string     // place.go: name of its host as that host's agent tells it
 
-	born    Time
-	touched Time // last time that anything came from or about it
-	heard   Time // last time that it gave a sign of life itself, or told of a call
-	alive   bool // was ever seen to work: who never did is not accused
+	born    clock.Time
+	touched clock.Time // last time that anything came from or about it
+	heard   clock.Time // last time that it gave a sign of life itself, or told of a call
+	alive   bool       // was ever seen to work: who never did is not accused
 
 	answered bool // has it ever answered a call or a probe? One that starts slowly has not
 
@@ -42,9 +46,9 @@ type entity struct {
 	served    servedStats   // callers.go: what it says of calls that it answered
 	callees   []*edge       // callers.go: whom it calls
 	proxies   *proxyWord    // evidence_proxies.go: what logs of proxies say of it; nil while they say nothing
-	stoodFrom Time          // evidence_saturation.go: from when to when somebody that
-	stood     Time          // it calls answered none of its calls for long, last
-	spanned   Time          // callers.go: when a span of a call that it made was seen last
+	stoodFrom clock.Time    // evidence_saturation.go: from when to when somebody that
+	stood     clock.Time    // it calls answered none of its calls for long, last
+	spanned   clock.Time    // callers.go: when a span of a call that it made was seen last
 	calledBy  []*edge       // callers.go: who calls it, at most maxCallers
 	views     []*view       // view.go: how it is seen from each host
 	integrity integrity     // evidence_integrity.go
@@ -54,37 +58,37 @@ type entity struct {
 	rate      rate          // demand.go: how often it is called
 	knee      knee          // knee.go
 	reads     []*reading    // queue.go: queues that it reads
-	seenRun   Time          // facts.go: when its host's agent saw its process run
+	seenRun   clock.Time    // facts.go: when its host's agent saw its process run
 	given     fading        // given.go: how often it said of late that what it was given does not check
 	facts     []Fact        // facts.go: what was said outright, latest last
 
 	incarnations              [8]incarnation // liveness.go: latest last
-	twinsAt                   Time           // liveness.go: when it was last clear that several use its identity
-	announced                 Time           // stop.go: when it last said that it would stop; 0 once it is back
-	announcedLast             Time           // stop.go: the same, whether it is back or not; 0 if never
+	twinsAt                   clock.Time     // liveness.go: when it was last clear that several use its identity
+	announced                 clock.Time     // stop.go: when it last said that it would stop; 0 once it is back
+	announcedLast             clock.Time     // stop.go: the same, whether it is back or not; 0 if never
 	saysHowItIs, saysStarting bool           // stop.go: by its heartbeats
-	startingSince             Time
+	startingSince             clock.Time
 	farewell                  farewell     // stop.go: the heartbeat that said so
 	left                      bool         // stop.go: it went in order; not missed until it comes back
-	leftAt                    Time         // stop.go: when it was found to have left
-	returned                  Time         // stop.go: when it came back from that; what failed before is nobody's failure
+	leftAt                    clock.Time   // stop.go: when it was found to have left
+	returned                  clock.Time   // stop.go: when it came back from that; what failed before is nobody's failure
 	process                   processFacts // probes.go
 	bootID                    string
-	resumed                   Time  // liveness.go: when its heartbeats went on after a break
-	conflictAt                Time  // liveness.go: when an identity conflict was last told
-	restartCount              int64 // facts.go: restarts that its supervisor counted
-	restartSeen               Time
-	started                   Time // facts.go: when somebody last told that it was started
+	resumed                   clock.Time // liveness.go: when its heartbeats went on after a break
+	conflictAt                clock.Time // liveness.go: when an identity conflict was last told
+	restartCount              int64      // facts.go: restarts that its supervisor counted
+	restartSeen               clock.Time
+	started                   clock.Time // facts.go: when somebody last told that it was started
 
-	cutOff    *cutState // evidence_reach.go: the cut that explains why nobody hears it, or nil
-	cut       *cutState // evidence_reach.go: of a link, node or zone
-	episode   *episode  // episode.go: nil while nothing speaks against it
-	verdict   *Verdict  // the one in force, or nil
-	since     Time      // when the candidate class below was first ahead
+	cutOff    *cutState  // evidence_reach.go: the cut that explains why nobody hears it, or nil
+	cut       *cutState  // evidence_reach.go: of a link, node or zone
+	episode   *episode   // episode.go: nil while nothing speaks against it
+	verdict   *Verdict   // the one in force, or nil
+	since     clock.Time // when the candidate class below was first ahead
 	leading   Class
-	heldCause cause // of the verdict in force
-	cleared   Time  // when the latest verdict was: what was said before is dealt with
-	well      Time  // judge.go: when it was last seen to be well again after a verdict: what ended or failed before is dealt with
+	heldCause cause      // of the verdict in force
+	cleared   clock.Time // when the latest verdict was: what was said before is dealt with
+	well      clock.Time // judge.go: when it was last seen to be well again after a verdict: what ended or failed before is dealt with
 
 	supposed  bool     // servers.go: its host was concluded from a port, nobody told
 	addresses []string // at which it is called, newest last, at most maxAddressesEach
@@ -141,26 +145,26 @@ type service struct {
 	knee           knee          // knee.go
 	versions       []versionSeen // latest last
 	announcedStops int           // stops that were announced
-	deployed       Time          // when a roll-out of it was told last
+	deployed       clock.Time    // when a roll-out of it was told last
 	restart        time.Duration // longest usual absence over a restart, 0 while unknown
 	restarts       int
-	lastBorn       Time    // when its youngest instance was first seen
-	youngest       *entity // the one first seen last; compared by pointer only
-	compared       bool    // conduct.go: it is in Engine.compared
+	lastBorn       clock.Time // when its youngest instance was first seen
+	youngest       *entity    // the one first seen last; compared by pointer only
+	compared       bool       // conduct.go: it is in Engine.compared
 }
 
 // incarnation is one start of a process.
 type incarnation struct {
 	token uint64
-	first Time
-	last  Time
+	first clock.Time
+	last  clock.Time
 	alone bool // the one before had fallen silent when it began
 }
 
 // begin notes that the process shows an incarnation token at a time. It says
 // whether that is a new one, and whether it is an older one that came back,
 // which means that two processes use one identity.
-func (n *entity) begin(token uint64, now Time) (fresh, back bool) {
+func (n *entity) begin(token uint64, now clock.Time) (fresh, back bool) {
 	inc := &n.incarnations
 	top := len(inc) - 1
 	if token == 0 {
@@ -191,7 +195,7 @@ func (n *entity) begin(token uint64, now Time) (fresh, back bool) {
 
 // startedAs says whether a token is that of n's latest start, or of a new one: an
 // older one that comes again is another process of the same identity.
-func (n *entity) startedAs(token uint64, now Time) bool {
+func (n *entity) startedAs(token uint64, now clock.Time) bool {
 	inc := &n.incarnations
 	top := len(inc) - 1
 	if inc[top].token == token {
@@ -208,7 +212,7 @@ func (n *entity) startedAs(token uint64, now Time) bool {
 // restartsWithin counts starts in the time before now, the first known one not
 // included. Where several use one identity nothing is known of anybody's starts,
 // and it takes a while to see that the older ones come again.
-func (n *entity) restartsWithin(now Time, d time.Duration) int {
+func (n *entity) restartsWithin(now clock.Time, d time.Duration) int {
 	if n.shared(now) {
 		return 0
 	}
@@ -223,7 +227,7 @@ func (n *entity) restartsWithin(now Time, d time.Duration) int {
 }
 
 // shared says whether several were lately seen to use n's identity.
-func (n *entity) shared(now Time) bool { return n.twinsAt != 0 && now.Sub(n.twinsAt) < sharedFor }
+func (n *entity) shared(now clock.Time) bool { return n.twinsAt != 0 && now.Sub(n.twinsAt) < sharedFor }
 
 const sharedFor = 10 * time.Minute
 
@@ -233,7 +237,7 @@ const twinsShow = 2500 * time.Millisecond
 
 // crowded says whether more starts are known within a moment than one process
 // can make: more use the identity than are remembered.
-func (n *entity) crowded(now Time) bool {
+func (n *entity) crowded(now clock.Time) bool {
 	inc := &n.incarnations
 	return inc[0].token != 0 && now.Sub(inc[0].first) < twinsShow
 }

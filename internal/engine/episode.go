@@ -6,43 +6,45 @@ package engine
 import (
 	"math"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // episode is the time during which something speaks against an entity, and what
 // does. It opens with the first suspicion and ends when the entity is seen to be
 // well, or nothing speaks against it for long.
 type episode struct {
-	began        Time
-	onset        Time          // when the failure began, as far as the evidence tells; 0 unknown
-	neighbour    Time          // pause.go: when, after the onset, another on its machine was first seen to go on; 0 if none
-	backAt       Time          // when a silent sender was heard again; 0 while it was not
+	began        clock.Time
+	onset        clock.Time    // when the failure began, as far as the evidence tells; 0 unknown
+	neighbour    clock.Time    // pause.go: when, after the onset, another on its machine was first seen to go on; 0 if none
+	backAt       clock.Time    // when a silent sender was heard again; 0 while it was not
 	stoodStill   time.Duration // how long the same process had stood still when it came back
-	shortAt      Time          // when it was last short of something that its answers need; 0 never
-	latest       Time          // when anything last spoke against the entity
+	shortAt      clock.Time    // when it was last short of something that its answers need; 0 never
+	latest       clock.Time    // when anything last spoke against the entity
 	found        [numEvidence]finding
 	dirty        bool // in Engine.pending
 	index        int  // in Engine.suspects
 	bad          [numGroups]bool
-	planned      bool    // told as a planned stop
-	restored     Time    // when it was taken up again after a restart; 0 if it was not
-	probed       bool    // restored: probes looked at the entity before
-	direct       bool    // evidence_callers.go: its own address refuses its callers, at this evaluation
-	limited      bool    // evidence_saturation.go: a limit refuses it again and again, and its own calls fail
-	crowded      bool    // crowd.go: it is short of what its host has too little of, and takes little of it
-	crowder      *entity // crowd.go: who takes it, nil if that is not known
-	stopped      bool    // probes.go: its process was seen to be stopped
-	dead         bool    // evidence_ending.go: it is known to have ended and not to be back, at this evaluation
-	routedAround bool    // evidence_proxies.go: only its proxies miss it, and not for long yet
-	unread       bool    // queue.go: spans alone tell that what is sent to it is not read
-	untold       bool    // and it has told nothing else since, either
-	stalls       bool    // evidence_stall.go: it is who answers nobody, at this evaluation
-	failing      float64 // probability at the last evaluation that it is a failure of the entity
+	planned      bool       // told as a planned stop
+	restored     clock.Time // when it was taken up again after a restart; 0 if it was not
+	probed       bool       // restored: probes looked at the entity before
+	direct       bool       // evidence_callers.go: its own address refuses its callers, at this evaluation
+	limited      bool       // evidence_saturation.go: a limit refuses it again and again, and its own calls fail
+	crowded      bool       // crowd.go: it is short of what its host has too little of, and takes little of it
+	crowder      *entity    // crowd.go: who takes it, nil if that is not known
+	stopped      bool       // probes.go: its process was seen to be stopped
+	dead         bool       // evidence_ending.go: it is known to have ended and not to be back, at this evaluation
+	routedAround bool       // evidence_proxies.go: only its proxies miss it, and not for long yet
+	unread       bool       // queue.go: spans alone tell that what is sent to it is not read
+	untold       bool       // and it has told nothing else since, either
+	stalls       bool       // evidence_stall.go: it is who answers nobody, at this evaluation
+	failing      float64    // probability at the last evaluation that it is a failure of the entity
 }
 
 // finding is one piece of evidence in an episode.
 type finding struct {
-	strength float64 // 0-1; 0 is none
-	at       Time    // when it was last supported
+	strength float64    // 0-1; 0 is none
+	at       clock.Time // when it was last supported
 	text     string
 	now      bool // its detector says so at this evaluation
 }
@@ -80,7 +82,7 @@ func (e *Engine) mark(n *entity) {
 }
 
 // note records evidence at an instant. Rows with a half-life remember it.
-func (p *episode) note(kind evidence, strength float64, now Time, text string) {
+func (p *episode) note(kind evidence, strength float64, now clock.Time, text string) {
 	if math.IsNaN(strength) {
 		strength = 0 // a share of nothing
 	}
@@ -89,7 +91,7 @@ func (p *episode) note(kind evidence, strength float64, now Time, text string) {
 }
 
 // value is the strength of a finding now; what no detector says any more fades.
-func (p *episode) value(kind evidence, now Time) float64 {
+func (p *episode) value(kind evidence, now clock.Time) float64 {
 	f := &p.found[kind]
 	if f.strength == 0 {
 		return 0

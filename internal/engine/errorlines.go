@@ -6,6 +6,8 @@ package engine
 import (
 	"math"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Lines of a log in which somebody says that a request failed. Where spans carry
@@ -20,14 +22,14 @@ type erring struct {
 	text    string
 	traces  [4]uint64 // requests that wrote it last: each counts once
 	next    int
-	count   float64 // requests of the run that wrote it
-	from    uint64  // answers, servedStats.total, when the run began
-	upTo    uint64  // and when the line came last
-	without float64 // answers before the run that did not write it
-	usual   float64 // requests that wrote it in earlier runs that were no failure
-	first   Time    // engine time, of the run
-	last    Time
-	began   Time // event time of the first
+	count   float64    // requests of the run that wrote it
+	from    uint64     // answers, servedStats.total, when the run began
+	upTo    uint64     // and when the line came last
+	without float64    // answers before the run that did not write it
+	usual   float64    // requests that wrote it in earlier runs that were no failure
+	first   clock.Time // engine time, of the run
+	last    clock.Time
+	began   clock.Time // event time of the first
 	blamed  bool
 }
 
@@ -59,7 +61,7 @@ const (
 // failed: those after it may repeat in words of their own what they were answered.
 type firstErred struct {
 	trace uint64
-	at    Time
+	at    clock.Time
 	who   *entity // nil: somebody who quotes another
 	kind  uint64
 }

@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // scribe is a fleet of which spans tell only that calls were answered, and logs the
 // rest: nobody tells an address or a status.
 type scribe struct {
 	e      *Engine
-	now    Time
+	now    clock.Time
 	trace  uint64
 	every  time.Duration                                  // between two requests
 	writes func(trace uint64, back, front *Source) []line // lines of a request
@@ -36,7 +38,7 @@ var (
 )
 
 func newScribe() *scribe {
-	return &scribe{e: New(DefaultParams()), now: Time(1_800_000_000e9), every: time.Second}
+	return &scribe{e: New(DefaultParams()), now: clock.Time(1_800_000_000e9), every: time.Second}
 }
 
 func (s *scribe) run(d time.Duration) {

@@ -3,6 +3,8 @@
 
 package engine
 
+import "github.com/faultline-otel/faultline/internal/engine/clock"
+
 // detector reads what is known of an entity and notes what it says in the
 // episode. It keeps no state of its own.
 type detector func(e *Engine, n *entity, p *episode)
@@ -57,7 +59,7 @@ func (e *Engine) find(n *entity) belief {
 
 // blame notes evidence against the entity: it keeps the episode alive, and the
 // group must be seen to be good again before the failure is over.
-func (p *episode) blame(kind evidence, strength float64, now Time, text string) {
+func (p *episode) blame(kind evidence, strength float64, now clock.Time, text string) {
 	p.note(kind, strength, now, text)
 	if strength > 0 {
 		p.bad[weights[kind].group] = true
@@ -66,7 +68,7 @@ func (p *episode) blame(kind evidence, strength float64, now Time, text string) 
 }
 
 // startedBy moves the onset of the failure back to t.
-func (p *episode) startedBy(t Time) {
+func (p *episode) startedBy(t clock.Time) {
 	if t != 0 && (p.onset == 0 || t < p.onset) {
 		p.onset = t
 	}

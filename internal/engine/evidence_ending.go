@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // Why it ended: what a process said right before, and what it was short of.
 
@@ -55,7 +59,7 @@ func (p *episode) hostsWords(n *entity) {
 // endedAfter says whether n's process came to its end right after t, and by itself
 // as far as is known. Who runs out of memory may have itself killed for that:
 // virtual machines offer it.
-func (p *episode) endedAfter(n *entity, t Time, killsItself bool) bool {
+func (p *episode) endedAfter(n *entity, t clock.Time, killsItself bool) bool {
 	if p.found[evExitKilled].strength > 0 && !killsItself {
 		return false
 	}
@@ -73,7 +77,7 @@ func (p *episode) endedAfter(n *entity, t Time, killsItself bool) bool {
 }
 
 // closedSince says whether n's port is closed since right after t.
-func (p *episode) closedSince(n *entity, t Time) bool {
+func (p *episode) closedSince(n *entity, t clock.Time) bool {
 	for _, ps := range n.probes {
 		if p.found[evProbeRefused].now && ps.outcome == OutcomeRefused && soonAfter(ps.first, t) {
 			return true
@@ -84,14 +88,14 @@ func (p *episode) closedSince(n *entity, t Time) bool {
 
 // answersNobodySince says whether n accepts calls and answers none since right
 // after t, and waits for nobody else.
-func (p *episode) answersNobodySince(n *entity, t Time) bool {
+func (p *episode) answersNobodySince(n *entity, t clock.Time) bool {
 	return p.found[evNoProgress].now && (p.found[evCallersTimeout].now || p.found[evProbeNoAnswer].now) &&
 		p.found[evCalleeFailing].strength < suspectFrom && p.failsSinceRightAfter(n, t)
 }
 
 // failsSinceRightAfter says whether calls to n, or to its service where they name no
 // instance, fail since right after t.
-func (p *episode) failsSinceRightAfter(n *entity, t Time) bool {
+func (p *episode) failsSinceRightAfter(n *entity, t clock.Time) bool {
 	s := n.calls
 	if (s == nil || s.lastFail == 0) && n.kind == kindInstance && n.service.whole != nil {
 		s = n.service.whole.calls
@@ -99,13 +103,13 @@ func (p *episode) failsSinceRightAfter(n *entity, t Time) bool {
 	return s != nil && s.lastFail != 0 && soonAfter(s.firstFail, t)
 }
 
-func soonAfter(end, t Time) bool {
+func soonAfter(end, t clock.Time) bool {
 	return end >= t.Add(-lastWordsOrder) && end.Sub(t) < lastWordsWithin
 }
 
 // dealtWith says whether what happened to n, or to one of a service, at t belongs to
 // a failure that is over: callers tell late of calls that failed then.
-func (n *entity) dealtWith(t Time) bool {
+func (n *entity) dealtWith(t clock.Time) bool {
 	if t == 0 || t <= n.well || n.kind != kindService {
 		return t != 0 && t <= n.well
 	}
@@ -119,7 +123,7 @@ func (n *entity) dealtWith(t Time) bool {
 
 // ended is when n's process ended last, by the word of those who saw it; 0 if nobody
 // told.
-func (n *entity) ended() (last Time) {
+func (n *entity) ended() (last clock.Time) {
 	for i := range n.facts {
 		if f := &n.facts[i]; f.Kind == FactOOMKill || f.Kind == FactExit && !f.Said {
 			last = max(last, f.At)

@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // What was said outright: exit statuses, kills, panics, crash loops.
@@ -183,7 +185,7 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 
 // announcedWithin says whether n itself said within d that it would stop. That others
 // of its service did, of a fleet that is never quite still, excuses nobody.
-func (n *entity) announcedWithin(now Time, d time.Duration) bool {
+func (n *entity) announcedWithin(now clock.Time, d time.Duration) bool {
 	return n.announcedLast != 0 && now.Sub(n.announcedLast) < d
 }
 
@@ -197,7 +199,7 @@ func (p *episode) evicted() bool {
 
 // killedFull: who is killed when it comes to the limit of its memory was killed
 // for that, though the kernel's own word does not come.
-func (p *episode) killedFull(n *entity, at Time) {
+func (p *episode) killedFull(n *entity, at clock.Time) {
 	if n.levels == nil {
 		return
 	}
@@ -211,7 +213,7 @@ func (p *episode) killedFull(n *entity, at Time) {
 const panicAlone = 0.4
 
 // remember records something that happened, as against something that holds.
-func (p *episode) remember(kind evidence, strength float64, at Time, text string) {
+func (p *episode) remember(kind evidence, strength float64, at clock.Time, text string) {
 	f := &p.found[kind]
 	if at < f.at || f.now {
 		return

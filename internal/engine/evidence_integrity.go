@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Byzantine behaviour: it answers in time, and wrongly. Proof is a wrong answer
@@ -15,20 +17,20 @@ import (
 
 // integrity is what is remembered of how right an entity's answers are.
 type integrity struct {
-	usual       float64 // 0-1, usual share of its answers that are failures of its own
-	answers     float64 // answers that taught it, at most usualMemory
-	errorsSince Time    // when more than usual became failures; 0 while they are not
-	lastError   Time    // when it last answered with a failure
+	usual       float64    // 0-1, usual share of its answers that are failures of its own
+	answers     float64    // answers that taught it, at most usualMemory
+	errorsSince clock.Time // when more than usual became failures; 0 while they are not
+	lastError   clock.Time // when it last answered with a failure
 	said        [8]saying
 	next        int
 	digest      uint64 // latest, of its heartbeats
-	digestAt    Time
+	digestAt    clock.Time
 	digestToken uint64 // incarnation and count of the beat that bore it
 	digestSeq   uint64
-	votedAt     Time // when it was last compared
-	changedAt   Time // when it last changed
-	agreed      int  // beats in which its digest was that of its siblings, at most agreedFull
-	dissents    int  // beats in a row in which they agreed and it did not
+	votedAt     clock.Time // when it was last compared
+	changedAt   clock.Time // when it last changed
+	agreed      int        // beats in which its digest was that of its siblings, at most agreedFull
+	dissents    int        // beats in a row in which they agreed and it did not
 }
 
 // saying is one word: the digest that was given with a count. Only one process,
@@ -221,7 +223,7 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 // excuseOf is how much failures that n makes since then, so many of late, are its own,
 // 0-1, for all that is known of those that it calls and of what it is short of, and the
 // words for that.
-func (e *Engine) excuseOf(n *entity, p *episode, since Time, faults float64) (own float64, whose string) {
+func (e *Engine) excuseOf(n *entity, p *episode, since clock.Time, faults float64) (own float64, whose string) {
 	own, whose = 1, "its own callees are well"
 	switch excuse := p.found[evCalleeFailing].strength; {
 	case excuse > 0:
@@ -293,7 +295,7 @@ func (e *Engine) calleesFail(n *entity) bool {
 
 // calleesFailed says the same of calls that have failed since a time: what failed
 // before n's own failures began and is well again is no reason for them.
-func (e *Engine) calleesFailed(n *entity, since Time) bool {
+func (e *Engine) calleesFailed(n *entity, since clock.Time) bool {
 	return n.eachCallee(func(ed *edge) bool { return ed.lastFail >= since && ed.more(&ed.failed, e) })
 }
 
@@ -378,7 +380,7 @@ const rightFor = 3 * time.Second
 // release returns the version to blame: n runs it, it is new, and it came
 // before the failure began, or as soon as it could tell of itself. A version that
 // serves well elsewhere is not to blame.
-func (n *entity) release(e *Engine, onset Time) string {
+func (n *entity) release(e *Engine, onset clock.Time) string {
 	if n.service == nil || n.version == "" {
 		return ""
 	}
@@ -397,7 +399,7 @@ func (n *entity) release(e *Engine, onset Time) string {
 }
 
 // servesWell says whether n has gone on answering since, and made no failures.
-func (e *Engine) servesWell(n *entity, since Time) bool {
+func (e *Engine) servesWell(n *entity, since clock.Time) bool {
 	return !n.left && n.verdict == nil && n.integrity.errorsSince == 0 &&
 		n.served.last > since && n.served.ok.value(e.now, e.params.CallWindow) >= 1
 }
@@ -405,13 +407,13 @@ func (e *Engine) servesWell(n *entity, since Time) bool {
 // versionSeen is a version of a service and when it was first seen.
 type versionSeen struct {
 	name  string
-	first Time
+	first clock.Time
 }
 
 const maxVersions = 8
 
 // runs notes that the service runs a version.
-func (s *service) runs(version string, now Time) {
+func (s *service) runs(version string, now clock.Time) {
 	for i := range s.versions {
 		if s.versions[i].name == version {
 			return

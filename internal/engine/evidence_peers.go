@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // One among several that are asked alike gives other answers than they do, by the
@@ -115,7 +117,7 @@ func detectPeers(e *Engine, n *entity, p *episode) {
 }
 
 // odd notes that n is not like its siblings. Alone that is no reason to suspect it.
-func (p *episode) odd(kind evidence, strength float64, since, now Time, text string, both bool) {
+func (p *episode) odd(kind evidence, strength float64, since, now clock.Time, text string, both bool) {
 	if !both {
 		p.note(kind, strength, now, text)
 		return

@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // A proxy without telemetry of its own sends no spans: that one of those behind it is
@@ -19,9 +21,9 @@ type proxyWord struct {
 	who     string  // whose log it is, a host; "" if not told
 	outcome Outcome // of the latest
 	count   int
-	first   Time // event time of the first
-	last    Time // event time of the latest
-	seen    Time // engine time of the latest
+	first   clock.Time // event time of the first
+	last    clock.Time // event time of the latest
+	seen    clock.Time // engine time of the latest
 }
 
 const (
@@ -67,7 +69,7 @@ func (w *proxyWord) lasted() time.Duration { return w.last.Sub(w.first) }
 
 // stands says whether n failed its proxies for a while, and nothing shows that it
 // has answered anybody since.
-func (w *proxyWord) stands(n *entity, now Time) bool {
+func (w *proxyWord) stands(n *entity, now clock.Time) bool {
 	return w != nil && w.count > 1 && w.lasted() >= proxyLeast && now.Sub(w.seen) < proxyStands && n.served.last <= w.first.Add(stallLeast)
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // cutState is a cut that the engine believes in, or did lately. It belongs to
@@ -20,21 +22,21 @@ type cutState struct {
 	late        float64 // the largest share of its calls that was late
 	lost        bool    // some was lost
 	found       foundCut
-	at          Time // when it was last found
-	began       Time
-	split       *service // whose state has parted across it, or nil
-	partedAt    Time     // since when one's state differs across it
-	oneway      bool     // packets get through the other way
-	opened      int      // times that it went and came back, for flapping
-	goneAt      Time     // when it was last seen to be open
-	before      bool     // it is known from before a restart
-	tried       Time     // when the latest call that got no reply across it began
-	anew        string   // who behind it started anew first, how that showed, and when
+	at          clock.Time // when it was last found
+	began       clock.Time
+	split       *service   // whose state has parted across it, or nil
+	partedAt    clock.Time // since when one's state differs across it
+	oneway      bool       // packets get through the other way
+	opened      int        // times that it went and came back, for flapping
+	goneAt      clock.Time // when it was last seen to be open
+	before      bool       // it is known from before a restart
+	tried       clock.Time // when the latest call that got no reply across it began
+	anew        string     // who behind it started anew first, how that showed, and when
 	anewHow     string
-	anewAt      Time
-	othersServe bool    // others behind it did as soon as it opened
-	lives       [2]Time // pause.go: when its ends were seen to go on while it lasted
-	heard       [2]Time // pause.go: when they were first heard since it began, be it after the latest silence
+	anewAt      clock.Time
+	othersServe bool          // others behind it did as soon as it opened
+	lives       [2]clock.Time // pause.go: when its ends were seen to go on while it lasted
+	heard       [2]clock.Time // pause.go: when they were first heard since it began, be it after the latest silence
 }
 
 const (
@@ -124,7 +126,7 @@ func (e *Engine) oneSided(c *cutState, p *episode) bool {
 }
 
 // heardAfter says whether anybody on a side is known to have lived after t.
-func (e *Engine) heardAfter(s *side, t Time) bool {
+func (e *Engine) heardAfter(s *side, t clock.Time) bool {
 	switch {
 	case s.entity != nil:
 		return s.entity.host != nil && s.entity.host.livesAfter(t)
@@ -140,19 +142,19 @@ func (e *Engine) heardAfter(s *side, t Time) bool {
 }
 
 // stands says whether the cut holds now.
-func (c *cutState) stands(now Time) bool { return c.goneAt < c.at && now.Sub(c.at) < cutStands }
+func (c *cutState) stands(now clock.Time) bool { return c.goneAt < c.at && now.Sub(c.at) < cutStands }
 
 // heals says whether the cut was seen to be open, or was not found again, such a
 // short while ago that who was behind it may not have been heard of since.
-func (c *cutState) heals(now Time) bool {
+func (c *cutState) heals(now clock.Time) bool {
 	return !c.stands(now) && now.Sub(c.endedAt()) < heardAgainFor
 }
 
 // justHealed says whether that was a cut that somebody was told of.
-func (c *cutState) justHealed(now Time) bool { return c.heals(now) && c.entity.cleared > c.began }
+func (c *cutState) justHealed(now clock.Time) bool { return c.heals(now) && c.entity.cleared > c.began }
 
 // endedAt is when a cut that does not stand was last taken to.
-func (c *cutState) endedAt() Time {
+func (c *cutState) endedAt() clock.Time {
 	if c.goneAt >= c.at {
 		return c.goneAt
 	}
@@ -161,7 +163,7 @@ func (c *cutState) endedAt() Time {
 
 // explains says whether the trouble of one behind the cut is the cut's doing: it
 // stands, or it has just healed and the trouble is older than that.
-func (c *cutState) explains(p *episode, now Time) bool {
+func (c *cutState) explains(p *episode, now clock.Time) bool {
 	return c.stands(now) || c.heals(now) && p.onset != 0 && p.onset < c.endedAt()
 }
 
@@ -294,7 +296,7 @@ func (e *Engine) behind(c *cutState) *entity {
 
 // worked is called when n is told to have worked at a time: behind a cut that
 // held then, it was alive.
-func (e *Engine) worked(n *entity, at Time) {
+func (e *Engine) worked(n *entity, at clock.Time) {
 	for _, c := range e.cuts {
 		if !c.far.anywhere() || c.near.here != nil || c.entity.episode == nil || !c.near.has(n.host, n) || c.isInside(e.now) {
 			continue
@@ -319,12 +321,12 @@ func (e *Engine) hostsSilentIn(zone string) int {
 }
 
 // reachable says whether the cut has been seen to be open for long enough.
-func (c *cutState) reachable(now Time) bool {
+func (c *cutState) reachable(now clock.Time) bool {
 	return c.goneAt >= c.at && now.Sub(c.goneAt) >= recoveredView || now.Sub(c.at) >= cutStands+recoveredView
 }
 
 // cutSubclass names the shape of a cut.
-func (c *cutState) subclass(now Time) string {
+func (c *cutState) subclass(now clock.Time) string {
 	switch {
 	case c.split != nil:
 		return "split_brain"

@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // saturationFacts maps what a process says of a limit that it ran into.
@@ -185,11 +187,11 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 // that n calls had answered nothing for long, and calls to it have failed since, or
 // nobody had, and calls under way had not had the time to fail. It keeps them, then.
 // Later than that they are lost, or nobody waits: the pool is short by itself.
-func (e *Engine) poolStands(n *entity, at Time) bool {
+func (e *Engine) poolStands(n *entity, at clock.Time) bool {
 	if at > n.stoodFrom && at <= n.stood {
 		return true
 	}
-	all, latest := true, Time(0)
+	all, latest := true, clock.Time(0)
 	fails := n.eachCallee(func(ed *edge) bool {
 		if ed.rate.known < rateKnown || e.now.Sub(ed.used) > e.params.LeaveFor {
 			return false
@@ -203,7 +205,7 @@ func (e *Engine) poolStands(n *entity, at Time) bool {
 
 // stoodAgain notes that one that n calls answered nothing from one time to another.
 // Of several who did at the same time it counts that one of them did.
-func (n *entity) stoodAgain(from, to Time) {
+func (n *entity) stoodAgain(from, to clock.Time) {
 	if from >= n.stood {
 		n.stoodFrom, n.stood = from, to
 		return
@@ -212,7 +214,7 @@ func (n *entity) stoodAgain(from, to Time) {
 }
 
 // stoodUntil says whether none of the calls was answered for long before t.
-func (ed *edge) stoodUntil(t Time) bool {
+func (ed *edge) stoodUntil(t clock.Time) bool {
 	quiet := t.Sub(ed.okEnd)
 	return ed.okEnd != 0 && quiet >= poolStandsFor && ed.rate.known >= rateKnown && ed.rate.usual*quiet.Seconds() >= stallSure
 }

@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // detectSilence: the regular signs of life stay away, or go on.
@@ -74,7 +76,7 @@ const freshWithin = 2.0 // intervals
 // hurtSince is when n ended, or those who ask it began to fail, if they do, else
 // when the episode began: a sign of life from before says nothing of what hurts
 // them.
-func (e *Engine) hurtSince(n *entity, p *episode) Time {
+func (e *Engine) hurtSince(n *entity, p *episode) clock.Time {
 	since := max(p.began, n.ended())
 	if s := n.calls; s != nil && s.lastFail != 0 && e.now.Sub(s.lastFail) < e.params.CallWindow {
 		since = max(since, min(s.firstFail, e.now))

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Where callers name only a service, nobody says which of its instances fails
@@ -43,7 +45,7 @@ func (e *Engine) stalled(n *entity) (quiet time.Duration, sure float64) {
 
 // missing is the number of calls that n would usually have answered since it was
 // told to have answered some.
-func (n *entity) missing(now Time) float64 {
+func (n *entity) missing(now clock.Time) float64 {
 	return n.rate.usual * (now.Sub(n.served.seen) - n.served.told.every).Seconds()
 }
 
@@ -109,7 +111,9 @@ func (s *callStats) unansweredOf(e *Engine, n *entity) float64 {
 }
 
 // fails says whether enough calls of the current run fail for n to be who fails them.
-func (s *callStats) fails(n *entity, now Time) bool { return s.run >= failsOfMissing*n.missing(now) }
+func (s *callStats) fails(n *entity, now clock.Time) bool {
+	return s.run >= failsOfMissing*n.missing(now)
+}
 
 // failsOfMissing is the share of the calls that one who answers nobody would usually
 // have answered that must turn up as failures of its callers. They wait longer

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Planned stops: who leaves in order is not missed.
@@ -77,7 +78,7 @@ func (e *Engine) comeBack(n *entity) {
 
 // returnedLate says whether a call to n that ended at t met it before it came
 // back from a stop in order, or a moment after: balancers follow late.
-func (n *entity) returnedLate(t Time) bool {
+func (n *entity) returnedLate(t clock.Time) bool {
 	if n.kind != kindService {
 		return n.returned != 0 && (n.stillStarts(t) || t != 0 && t < n.returned.Add(listedAgain))
 	}
@@ -91,14 +92,14 @@ func (n *entity) returnedLate(t Time) bool {
 
 // stillStarts says whether n, back from a stop in order, may still be starting at
 // t: by its own word, or because it has answered nobody since.
-func (n *entity) stillStarts(t Time) bool {
+func (n *entity) stillStarts(t clock.Time) bool {
 	if n.returned == 0 {
 		return false
 	}
 	return n.saysStarting && t < n.startingSince.Add(startingLong) || t < n.returned.Add(startingFor) && !n.answeredSince(n.returned)
 }
 
-func (n *entity) answeredSince(t Time) bool {
+func (n *entity) answeredSince(t clock.Time) bool {
 	for _, ps := range n.probes {
 		if ps.lastOK > t && ps.process == nil {
 			return true
@@ -121,7 +122,7 @@ func (e *Engine) announce(n *entity) {
 
 // excused says whether a stop that was announced explains a failure that began
 // at onset.
-func (e *Engine) excused(n *entity, onset Time) bool {
+func (e *Engine) excused(n *entity, onset clock.Time) bool {
 	return n.announced != 0 && onset < n.announced.Add(e.params.AnnouncedFor)
 }
 
@@ -195,7 +196,7 @@ func detectStop(e *Engine, n *entity, p *episode) {
 // nobodyHurt says whether n used to be called by those who tell, and no call
 // failed when it went: what fails much later is something else. Where its port
 // does not refuse, calls may hang and not have ended yet.
-func (e *Engine) nobodyHurt(n *entity, p *episode, onset Time) bool {
+func (e *Engine) nobodyHurt(n *entity, p *episode, onset clock.Time) bool {
 	if n.rate.usual < calledFrom || p.bad[groupCallers] || p.bad[groupProbe] && !p.found[evProbeRefused].now ||
 		e.now.Sub(onset) < unhurtAfter+n.served.told.slack() {
 		return false

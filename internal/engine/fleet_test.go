@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // fleet drives an engine in virtual time: processes that beat, probes that look
@@ -19,8 +20,8 @@ import (
 type fleet struct {
 	t       *testing.T
 	e       *Engine
-	now     Time
-	began   Time
+	now     clock.Time
+	began   clock.Time
 	procs   []*proc
 	events  []Event
 	rand    *rand.Rand
@@ -64,7 +65,7 @@ type proc struct {
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	f := &fleet{t: t, e: New(DefaultParams()), rand: rand.New(rand.NewPCG(1, 2))}
-	f.now = Time(time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC).UnixNano())
+	f.now = clock.Time(time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC).UnixNano())
 	f.began = f.now
 	return f
 }
@@ -229,7 +230,7 @@ func (f *fleet) first(kind string) *Event {
 
 // accused fails the test unless the first verdict is this one, within a time
 // after from.
-func (f *fleet) accused(from Time, within time.Duration, class Class, subclass, culprit string) *Verdict {
+func (f *fleet) accused(from clock.Time, within time.Duration, class Class, subclass, culprit string) *Verdict {
 	f.t.Helper()
 	for i := range f.events {
 		ev := &f.events[i]

@@ -3,6 +3,8 @@
 
 package engine
 
+import "github.com/faultline-otel/faultline/internal/engine/clock"
+
 // Where nobody tells how many messages wait in a queue, the spans of those who send
 // and of those who read tell at least whether any is read while more are sent. They
 // do not tell how many there are: not everybody has spans. A queue of which it is
@@ -13,7 +15,7 @@ type flow struct {
 	queue string
 	sent  float64 // since the latest was read
 	read  float64 // in all
-	used  Time
+	used  clock.Time
 }
 
 // sent takes in that messages were sent.

@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // followCuts brings what each cut explains up to date and forgets those that
 // are over.
@@ -102,7 +106,7 @@ func (c *cutState) mute(e *Engine) (mute, spoke bool) {
 	if !c.far.anywhere() {
 		return false, false
 	}
-	last := Time(0)
+	last := clock.Time(0)
 	if c.near.host != nil {
 		last = c.near.host.heardLast()
 	} else {

@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // FuzzObserve feeds batches of arbitrary values: nothing may panic, nothing may
@@ -106,7 +108,7 @@ func (e *Engine) torn() string {
 // garbage makes observations of anything, from a few names so that they meet.
 type garbage struct {
 	rand *rand.Rand
-	now  Time
+	now  clock.Time
 	wild bool // the engine's own clock jumps, too
 }
 
@@ -153,37 +155,37 @@ func (g *garbage) source() *Source {
 }
 
 func (g *garbage) stamp() Stamp {
-	return Stamp{Observer: []string{"", "o1", "o2", "o3", "o4", "o5", "o6", "o7"}[g.rand.IntN(8)], At: Time(g.int()), Uptime: time.Duration(g.int()), Seq: uint64(g.int())}
+	return Stamp{Observer: []string{"", "o1", "o2", "o3", "o4", "o5", "o6", "o7"}[g.rand.IntN(8)], At: clock.Time(g.int()), Uptime: time.Duration(g.int()), Seq: uint64(g.int())}
 }
 
 func (g *garbage) batch() *Batch {
-	g.now += Time(g.rand.Int64N(int64(time.Second)))
+	g.now += clock.Time(g.rand.Int64N(int64(time.Second)))
 	if g.wild && g.rand.IntN(50) == 0 {
-		g.now += Time(g.rand.Int64N(int64(240 * time.Hour)))
+		g.now += clock.Time(g.rand.Int64N(int64(240 * time.Hour)))
 	}
 	b := &Batch{Arrived: g.now}
 	if g.wild && g.rand.IntN(200) == 0 {
-		b.Arrived = Time(g.int())
+		b.Arrived = clock.Time(g.int())
 		g.now = max(g.now, min(b.Arrived, math.MaxInt64/2))
 	}
 	b.Observers = append(b.Observers, ObserverBeat{Stamp: g.stamp(), Host: fmt.Sprint("h", g.rand.IntN(5)), Interval: g.duration(), Late: g.duration()})
 	for range 3 {
 		callee := Callee{Address: fmt.Sprint("a", g.rand.IntN(40)), Named: []string{"", "n:1"}[g.rand.IntN(2)], Service: fmt.Sprint("s", g.rand.IntN(9)), Direct: g.rand.IntN(2) == 0}
-		b.Beats = append(b.Beats, Beat{Stamp: g.stamp(), Source: g.source(), Interval: g.duration(), Incarnation: uint64(g.rand.IntN(3)), Seq: uint64(g.int()), SentAt: Time(g.int()),
-			Status: Status(g.rand.IntN(9)), HasExitCode: g.rand.IntN(9) == 0, ExitCode: int(g.int()), Due: Time(g.int() * int64(g.rand.IntN(2))), Grace: g.duration(),
+		b.Beats = append(b.Beats, Beat{Stamp: g.stamp(), Source: g.source(), Interval: g.duration(), Incarnation: uint64(g.rand.IntN(3)), Seq: uint64(g.int()), SentAt: clock.Time(g.int()),
+			Status: Status(g.rand.IntN(9)), HasExitCode: g.rand.IntN(9) == 0, ExitCode: int(g.int()), Due: clock.Time(g.int() * int64(g.rand.IntN(2))), Grace: g.duration(),
 			Digest: []string{"", "d", "e"}[g.rand.IntN(3)], Authenticated: g.rand.IntN(3) == 0, Remote: []string{"", "r1", "r2"}[g.rand.IntN(3)], BootID: "b"})
 		b.Probes = append(b.Probes, Probe{Stamp: g.stamp(), Source: g.source(), Target: "process:x"[g.rand.IntN(8):], Outcome: Outcome(g.rand.IntN(int(numOutcomes) + 2)), Interval: g.duration(), Direct: true,
 			Process: g.process(), Client: g.rand.IntN(4) == 0, Host: []string{"", "h1", "h2"}[g.rand.IntN(3)], Addresses: []string{callee.Address, "10.0.0.1:80"}[g.rand.IntN(3)%2:]})
-		b.Signs = append(b.Signs, Sign{Source: g.source(), At: Time(g.int())})
+		b.Signs = append(b.Signs, Sign{Source: g.source(), At: clock.Time(g.int())})
 		b.Calls = append(b.Calls, Calls{Caller: g.source(), Callee: callee, Outcome: Outcome(g.rand.IntN(int(numOutcomes))), Count: g.rand.IntN(50) - 1, Slow: g.rand.IntN(9),
-			First: Time(g.int()), Started: Time(g.int()), Last: Time(g.int()), Done: Time(g.int()), Took: time.Duration(g.int())})
+			First: clock.Time(g.int()), Started: clock.Time(g.int()), Last: clock.Time(g.int()), Done: clock.Time(g.int()), Took: time.Duration(g.int())})
 		b.Served = append(b.Served, g.served())
-		b.Facts = append(b.Facts, Fact{Source: g.source(), Kind: FactKind(g.rand.IntN(int(numFacts) + 1)), Value: g.int(), At: Time(g.int()), Text: "x", Said: g.rand.IntN(2) == 0})
-		b.Levels = append(b.Levels, Level{Source: g.source(), Kind: LevelKind(g.rand.IntN(int(NumLevels) + 1)), Share: g.float(), Waiting: g.float(), At: Time(g.int())})
+		b.Facts = append(b.Facts, Fact{Source: g.source(), Kind: FactKind(g.rand.IntN(int(numFacts) + 1)), Value: g.int(), At: clock.Time(g.int()), Text: "x", Said: g.rand.IntN(2) == 0})
+		b.Levels = append(b.Levels, Level{Source: g.source(), Kind: LevelKind(g.rand.IntN(int(NumLevels) + 1)), Share: g.float(), Waiting: g.float(), At: clock.Time(g.int())})
 		b.Queues = append(b.Queues, Queue{Source: g.source(), Name: fmt.Sprint("q", g.rand.IntN(5)), Group: fmt.Sprint("s", g.rand.IntN(4)), Waiting: g.float() * 1000, Read: g.float()})
-		b.Consumed = append(b.Consumed, Consumed{Source: g.source(), Queue: fmt.Sprint("q", g.rand.IntN(20)), Count: g.rand.IntN(9), Last: Time(g.int())})
+		b.Consumed = append(b.Consumed, Consumed{Source: g.source(), Queue: fmt.Sprint("q", g.rand.IntN(20)), Count: g.rand.IntN(9), Last: clock.Time(g.int())})
 		b.Hops = append(b.Hops, Hop{Span: uint64(g.rand.IntN(20)), Server: g.rand.IntN(2) == 0, Source: g.source(), Callee: callee,
-			Lost: g.rand.IntN(3) == 0, Duration: g.duration(), At: Time(g.int()), Began: Time(g.int())})
+			Lost: g.rand.IntN(3) == 0, Duration: g.duration(), At: clock.Time(g.int()), Began: clock.Time(g.int())})
 		b.Spans = append(b.Spans, SpanSample{Key: uint64(g.rand.IntN(20)), Duration: time.Duration(g.int())})
 	}
 	return b
@@ -191,7 +193,7 @@ func (g *garbage) batch() *Batch {
 
 func (g *garbage) served() Served {
 	ok := g.rand.IntN(30)
-	v := Served{Source: g.source(), OK: ok, Rejected: g.rand.IntN(ok + 1), Failed: g.rand.IntN(30), Faults: g.rand.IntN(30), Slow: g.rand.IntN(9), Last: Time(g.int()), Took: time.Duration(g.int())}
+	v := Served{Source: g.source(), OK: ok, Rejected: g.rand.IntN(ok + 1), Failed: g.rand.IntN(30), Faults: g.rand.IntN(30), Slow: g.rand.IntN(9), Last: clock.Time(g.int()), Took: time.Duration(g.int())}
 	for range ok - v.Rejected {
 		size := 31 * g.rand.Float64()
 		v.Sized, v.Size, v.SizeSquare = v.Sized+1, v.Size+size, v.SizeSquare+size*size
@@ -204,6 +206,6 @@ func (g *garbage) process() *Process {
 	if g.rand.IntN(2) == 0 {
 		return nil
 	}
-	return &Process{State: ProcessState(g.rand.IntN(7)), PID: g.int(), OOMKills: g.int(), StartTime: Time(g.int()), HasExitCode: true, ExitCode: int(g.int()),
+	return &Process{State: ProcessState(g.rand.IntN(7)), PID: g.int(), OOMKills: g.int(), StartTime: clock.Time(g.int()), HasExitCode: true, ExitCode: int(g.int()),
 		Throttled: g.float(), CPUWait: g.float(), PressureCPU: g.float(), PressureMem: g.float(), PressureIO: g.float(), MemoryUsed: g.int(), MemoryLimit: g.int(), FDs: g.int(), FDLimit: g.int(), Threads: g.int(), ThreadLimit: g.int()}
 }

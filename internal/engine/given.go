@@ -3,7 +3,11 @@
 
 package engine
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // Who finds that a checksum or a signature does not fit, and says so, is honest, and
 // fails its callers for want of an answer that it could use. Whoever gave it that is
@@ -56,7 +60,7 @@ func (e *Engine) doesNotCheck(n *entity, f *Fact) {
 }
 
 // wrong counts answers of n that a caller could not use.
-func (e *Engine) wrong(n *entity, s *callStats, caller *entity, count float64, first Time) {
+func (e *Engine) wrong(n *entity, s *callStats, caller *entity, count float64, first clock.Time) {
 	if e.now.Sub(s.lastWrong) > wrongWindow {
 		s.wrongSince = first
 	}

@@ -3,7 +3,11 @@
 
 package engine
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // A call into a cut hangs, and may hang for longer than the cut lasts: no span tells
 // of it. Where the observer on a host falls silent and those who used to call its
@@ -13,7 +17,7 @@ import "slices"
 // hosts whose observers are silent.
 func (e *Engine) hushed() []sight {
 	var out []sight
-	silent := map[*hostState]Time{}
+	silent := map[*hostState]clock.Time{}
 	for _, o := range e.observerList {
 		if h := e.standsOn(o); h != nil && h != e.here && o.ownBeat && e.now.Sub(o.seen) > observerSilence*o.interval && h.heardLast() <= o.seen {
 			silent[h] = o.seen
@@ -52,7 +56,7 @@ func replace(sights, hushed []sight) []sight {
 // waitsFor is the sight that calls on an edge leave which are not completed since
 // the callee's host fell silent; false if there are not enough that should be. Who
 // is not asked himself has no reason to call.
-func (e *Engine) waitsFor(ed *edge, silent Time) (s sight, ok bool) {
+func (e *Engine) waitsFor(ed *edge, silent clock.Time) (s sight, ok bool) {
 	from := ed.caller.host
 	if from == nil || from == ed.callee.host || ed.used == 0 || ed.okEnd > silent.Add(underWay) || ed.caller.served.last <= silent.Add(underWay) {
 		return s, false

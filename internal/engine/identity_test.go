@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // beatAs sends one heartbeat in p's name, as it comes from elsewhere.
@@ -81,7 +82,7 @@ func TestWhatOnlyLooksLikeAnotherIsNoConviction(t *testing.T) {
 			for range 12 {
 				for seq := range uint64(7) {
 					s.beatAs(s.ledger, func(b *Beat) {
-						b.Incarnation, b.Seq, b.SentAt = 5_000_000_000, seq+1, Time(seq+5)*1e9
+						b.Incarnation, b.Seq, b.SentAt = 5_000_000_000, seq+1, clock.Time(seq+5)*1e9
 						b.Digest = fmt.Sprint("state ", s.now)
 					})
 					s.run(time.Second)

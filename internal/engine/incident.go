@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // incident is a set of verdicts that belong together.
 type incident struct {
 	Incident
 	open map[*entity]*Verdict
-	last Time // when its latest verdict ended
+	last clock.Time // when its latest verdict ended
 }
 
 const (

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Up to what it can do, who is asked more answers more. Beyond that, the knee, more
@@ -21,7 +23,7 @@ type knee struct {
 	ends   [kneeSpans + 1]float64 // calls answered a second in the latest spans, oldest first
 	held   [kneeSpans + 1]float64 // calls under way at a time
 	behind int                    // in how many of the latest spans it answered less than it was asked
-	since  Time                   // since when it is beyond; 0 while it is not
+	since  clock.Time             // since when it is beyond; 0 while it is not
 }
 
 const (
@@ -65,7 +67,7 @@ const (
 
 // span takes in a full span of a rate. asked is how many times as often as usual
 // callers want something by their own count, 0 if that is not known.
-func (k *knee) span(r *rate, asked float64, now Time) {
+func (k *knee) span(r *rate, asked float64, now clock.Time) {
 	copy(k.ends[:], k.ends[1:])
 	copy(k.held[:], k.held[1:])
 	k.ends[kneeSpans], k.held[kneeSpans] = r.now, r.held

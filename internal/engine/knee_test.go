@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // counter is a service of which only spans tell: a shop that calls it, and a store
@@ -28,16 +30,16 @@ type counter struct {
 	stands   bool          // it answers nobody
 	lossy    float64       // share of requests that do not arrive
 	every    time.Duration // between exports
-	free     []Time        // when each worker is free
+	free     []clock.Time  // when each worker is free
 	requests []request
-	back     []Time // when users, or those who try again, ask
+	back     []clock.Time // when users, or those who try again, ask
 	again    []int
 	batch    Batch
-	sent     Time
+	sent     clock.Time
 }
 
 type request struct {
-	at, begin, end, client Time
+	at, begin, end, client clock.Time
 	storage                time.Duration
 	told, lost, asked      bool
 	try                    int
@@ -54,7 +56,7 @@ func newCounter(t *testing.T, seed uint64) *counter {
 }
 
 // ask lets a request come, and decides how it ends.
-func (c *counter) ask(at Time, try int) {
+func (c *counter) ask(at clock.Time, try int) {
 	took := time.Duration(float64(c.work) * (0.7 + 0.6*c.dice.Float64()))
 	storage := time.Duration(float64(c.storage) * (0.7 + 0.6*c.dice.Float64()))
 	r := request{at: at, begin: at, try: try, storage: storage}
@@ -168,7 +170,7 @@ func (c *counter) ends() {
 	c.requests = left
 }
 
-func (c *counter) served(who *Source, took time.Duration, at Time) {
+func (c *counter) served(who *Source, took time.Duration, at clock.Time) {
 	s := Served{Source: who, OK: 1, Took: took, Last: at}
 	key := SpanKey(who.ServiceKey, "serve", 2, "")
 	if c.e.Baselines().Of(key).Slow(took) {
@@ -178,7 +180,7 @@ func (c *counter) served(who *Source, took time.Duration, at Time) {
 	c.batch.Spans = append(c.batch.Spans, SpanSample{Key: key, Duration: took})
 }
 
-func (c *counter) calls(who *Source, to Callee, o Outcome, took time.Duration, at Time) {
+func (c *counter) calls(who *Source, to Callee, o Outcome, took time.Duration, at clock.Time) {
 	call := Calls{Caller: who, Callee: to, Outcome: o, Count: 1, Took: took, First: at.Add(-took), Started: at.Add(-took), Last: at, Done: at}
 	if o == OutcomeOK {
 		key := SpanKey(who.ServiceKey, "call", 3, to.Address)
@@ -191,7 +193,7 @@ func (c *counter) calls(who *Source, to Callee, o Outcome, took time.Duration, a
 }
 
 // overloaded checks that the counter is said to have more to do than it can.
-func (c *counter) overloaded(at Time, within time.Duration) {
+func (c *counter) overloaded(at clock.Time, within time.Duration) {
 	c.t.Helper()
 	for _, ev := range c.events {
 		v := ev.Verdict
@@ -262,7 +264,7 @@ func TestWhatMayRaiseWhatIsUnderWayIsNoOverload(t *testing.T) {
 			}
 		},
 		"a_pause": func(c *counter) {
-			c.free = []Time{c.now.Add(4 * time.Second), c.now.Add(4 * time.Second)}
+			c.free = []clock.Time{c.now.Add(4 * time.Second), c.now.Add(4 * time.Second)}
 			c.pass(time.Minute)
 		},
 		"what_is_lost_on_the_way": func(c *counter) { c.timeout, c.retries, c.lossy = time.Second, 3, 0.3; c.pass(time.Minute) },

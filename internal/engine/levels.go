@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // levels is what is known of how full an entity's, or a host's, resources are.
 type levels [NumLevels]levelState
@@ -12,7 +16,7 @@ type levelState struct {
 	share   float64
 	waiting float64
 	slope   float64 // by how much the share rose a second, over the last two
-	at      Time
+	at      clock.Time
 	every   time.Duration // between the last two that were told
 	stands  time.Duration // how long it stands by itself; 0 if it is told again and again
 
@@ -114,7 +118,7 @@ func (e *Engine) levelOf(n *entity, l *Level) {
 
 // set takes in what was told of somebody who has been known for a while. learn
 // is false while something speaks against them.
-func (s *levelState) set(l *Level, now Time, since time.Duration, learn bool) {
+func (s *levelState) set(l *Level, now clock.Time, since time.Duration, learn bool) {
 	if s.at != 0 && now.Sub(s.at) <= oneBatch { // of several, the fullest
 		s.share, s.waiting = max(s.share, l.Share), max(s.waiting, l.Waiting)
 		return
@@ -137,7 +141,7 @@ func (s *levelState) set(l *Level, now Time, since time.Duration, learn bool) {
 }
 
 // short says whether what was told last still stands and is at its limit.
-func (ls *levels) short(kind LevelKind, now Time) bool {
+func (ls *levels) short(kind LevelKind, now clock.Time) bool {
 	if ls == nil {
 		return false
 	}
@@ -149,7 +153,7 @@ func (ls *levels) short(kind LevelKind, now Time) bool {
 }
 
 // told says whether what was told last still stands.
-func (s *levelState) told(now Time) bool {
+func (s *levelState) told(now clock.Time) bool {
 	stands := s.stands
 	if stands == 0 {
 		stands = 3*s.every + levelFresh
@@ -188,7 +192,7 @@ const (
 
 // filledAt is how full it must have been at t, if it went on as it was told last;
 // 0 where nobody told shortly before.
-func (s *levelState) filledAt(t Time) float64 {
+func (s *levelState) filledAt(t clock.Time) float64 {
 	since := t.Sub(s.at)
 	if s.at == 0 || s.every == 0 || since > s.every+2*time.Second {
 		return 0

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // signKind is a kind of regular sign of life.
@@ -42,18 +43,18 @@ type stream struct {
 	away away          // backlog.go
 	late time.Duration // of the beat that is taken in: how much later than usual it came
 
-	broken  Time    // engine time at which the latest break in its rhythm ended
-	token   uint64  // incarnation at the latest sign
-	seq     uint64  // sender's own count at the latest sign
-	replays replays // replay.go
-	came    uint64  // replay.go: which of the latest 64 counts did, the newest lowest
-	voice   voice   // ownword.go
+	broken  clock.Time // engine time at which the latest break in its rhythm ended
+	token   uint64     // incarnation at the latest sign
+	seq     uint64     // sender's own count at the latest sign
+	replays replays    // replay.go
+	came    uint64     // replay.go: which of the latest 64 counts did, the newest lowest
+	voice   voice      // ownword.go
 	clock   clockState
-	dueAt   Time // of a scheduled check
+	dueAt   clock.Time // of a scheduled check
 	grace   time.Duration
 	overdue bool
-	since   Time // engine time at which it became overdue
-	gone    bool // overdue, and by its own fault: see checkObservers
+	since   clock.Time // engine time at which it became overdue
+	gone    bool       // overdue, and by its own fault: see checkObservers
 }
 
 // brokenFrom is the gap, in intervals, that is more than a beat that was lost.

@@ -3,6 +3,8 @@
 
 package engine
 
+import "github.com/faultline-otel/faultline/internal/engine/clock"
+
 // A place that is met with silence from some others and reached from the rest is
 // not cut off: as many links are. What is cut off, or loses packets, is so for all.
 
@@ -65,7 +67,7 @@ func (c *cut) losesApart(sights []sight) bool {
 		return false
 	}
 	var all, some, open float64
-	latest := Time(0) // when the last of them fell silent
+	latest := clock.Time(0) // when the last of them fell silent
 	for i := range sights {
 		s := &sights[i]
 		switch {

@@ -6,6 +6,8 @@ package engine
 import (
 	"slices"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // How narrow a cut is, and whether it is one at all, is asked before it is believed.
@@ -154,7 +156,7 @@ func (f *foundCut) caller(sights []sight) (who *entity) {
 
 // worksFor says whether the far end tells of calls from the near one, begun since,
 // that got no answer and on which it worked for long: these have arrived.
-func (c *cut) worksFor(since Time) bool {
+func (c *cut) worksFor(since clock.Time) bool {
 	return c.far.entity != nil && slices.ContainsFunc(c.far.entity.views, func(w *view) bool {
 		return w.caller != nil && w.worked != 0 && w.worked >= since && c.near.has(w.from, w.caller)
 	})

@@ -3,13 +3,17 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // Batch is what one passing pdata batch showed. The engine owns it after
 // Observe; Reset makes it reusable.
 type Batch struct {
 	// Arrived is when the batch reached the engine's process, on its clock.
-	Arrived Time
+	Arrived clock.Time
 
 	Observers []ObserverBeat
 	Beats     []Beat
@@ -65,7 +69,7 @@ func (b *Batch) Len() int {
 // Stamp says which observer saw something and when, on that observer's clock.
 type Stamp struct {
 	Observer string        // observer's id; "" is the engine's own process
-	At       Time          // observed time, observer's wall clock
+	At       clock.Time    // observed time, observer's wall clock
 	Uptime   time.Duration // observer's monotonic clock since its start; 0 if unknown
 	Seq      uint64        // observer's own count; 0 if unknown. A repeat is duplication in transport
 }
@@ -86,15 +90,15 @@ type Beat struct {
 	Interval      time.Duration // declared; 0 if not
 	Incarnation   uint64        // the sender's start; 0 if not told
 	Seq           uint64        // sender's own count of its timer's ticks; 0 if not told
-	SentAt        Time          // sender's clock; 0 if not told
+	SentAt        clock.Time    // sender's clock; 0 if not told
 	Status        Status
 	HasExitCode   bool
 	ExitCode      int
 	BootID        string
 	Digest        string
-	Authenticated bool   // the sender proved who it is
-	Remote        string // address that it came from
-	Due           Time   // when the next beat of a scheduled check is due; 0 if none
+	Authenticated bool       // the sender proved who it is
+	Remote        string     // address that it came from
+	Due           clock.Time // when the next beat of a scheduled check is due; 0 if none
 	Grace         time.Duration
 }
 
@@ -128,7 +132,7 @@ type Probe struct {
 type Process struct {
 	State       ProcessState
 	PID         int64
-	StartTime   Time
+	StartTime   clock.Time
 	HasExitCode bool
 	ExitCode    int
 	OOMKills    int64   // cumulative, of its cgroup
@@ -149,7 +153,7 @@ type Process struct {
 // metric export or a scrape of it.
 type Sign struct {
 	Source *Source
-	At     Time // when the batch was seen
+	At     clock.Time // when the batch was seen
 }
 
 // Callee is whom a call was made to, as far as the caller tells.
@@ -167,10 +171,10 @@ type Calls struct {
 	Outcome Outcome
 	Count   int
 	Slow    int           // of Count, those far slower than calls of their kind usually are
-	First   Time          // earliest start, event time
-	Started Time          // latest start, event time; 0 if not told
-	Last    Time          // latest end, event time
-	Done    Time          // earliest end, event time; 0 if not told
+	First   clock.Time    // earliest start, event time
+	Started clock.Time    // latest start, event time; 0 if not told
+	Last    clock.Time    // latest end, event time
+	Done    clock.Time    // earliest end, event time; 0 if not told
 	Took    time.Duration // how long they took together; 0 if not told
 	Hearsay bool          // only a line of a log tells of it: the caller may repeat another's words, and be a proxy without a service
 	Counted bool          // by a metric: between First and Last, and of no use where spans tell the same
@@ -191,7 +195,7 @@ type Served struct {
 	Rejected, Sized  int
 	Size, SizeSquare float64
 	Asked            [Mixes]uint16
-	Last             Time          // latest end, event time
+	Last             clock.Time    // latest end, event time
 	Took             time.Duration // how long all of them took together; 0 if not told
 	Counted          bool          // by a metric, as Calls.Counted
 }
@@ -200,20 +204,20 @@ type Served struct {
 type Fact struct {
 	Source *Source // whom it is about; a source without service is a node
 	Kind   FactKind
-	Value  int64  // exit code, count (of lines: FactIntegrity) or bytes, by Kind
-	At     Time   // event time
-	Text   string // the words that said so, for people, at most 200 bytes
-	Said   bool   // by one who merely speaks in its name: to be borne out
+	Value  int64      // exit code, count (of lines: FactIntegrity) or bytes, by Kind
+	At     clock.Time // event time
+	Text   string     // the words that said so, for people, at most 200 bytes
+	Said   bool       // by one who merely speaks in its name: to be borne out
 }
 
 // ErrorLine is a line of a log that says that a request failed.
 type ErrorLine struct {
-	Source *Source // who wrote it
-	Kind   uint64  // hash of its words without what varies in them
-	Trace  uint64  // hash of the request's trace; 0 if not told
-	Quoted bool    // it only tells how a call of its writer ended
-	At     Time    // event time
-	Text   string  // for people, at most 200 bytes
+	Source *Source    // who wrote it
+	Kind   uint64     // hash of its words without what varies in them
+	Trace  uint64     // hash of the request's trace; 0 if not told
+	Quoted bool       // it only tells how a call of its writer ended
+	At     clock.Time // event time
+	Text   string     // for people, at most 200 bytes
 }
 
 // Level is how much of something is used, or how often it fell short.
@@ -223,7 +227,7 @@ type Level struct {
 	Kind    LevelKind
 	Share   float64 // 0-1 and beyond, of the limit or of the time; -1 if not told
 	Waiting float64 // requests that wait for it
-	At      Time
+	At      clock.Time
 	Stands  time.Duration // how long it holds if it is not told again; 0: it is told at a rhythm
 }
 
@@ -289,7 +293,7 @@ type Consumed struct {
 	Queue  string
 	Group  string // "" if not told
 	Count  int
-	Last   Time // latest end, event time
+	Last   clock.Time // latest end, event time
 }
 
 // Sent counts messages that somebody put into a queue.
@@ -309,8 +313,8 @@ type Hop struct {
 	// Duration is that of the span, 0 if unknown, and At its end, event time. Began is
 	// its start as the clock of its host has it, however wrong; 0 if not told.
 	Duration time.Duration
-	At       Time
-	Began    Time
+	At       clock.Time
+	Began    clock.Time
 }
 
 // Door is an address at which an instance takes calls, by its own account: whoever

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // observer is a process that sees others' signs of life: the engine's own, or a
@@ -23,29 +24,29 @@ type observer struct {
 	paused   time.Duration // total time that it slept, and what its clock showed when it was first heard
 	naps     int           // times that it slept
 	wokeAt   time.Duration // awake clock when it last woke
-	wall     Time          // its wall clock then
+	wall     clock.Time    // its wall clock then
 	starts   int           // times that its uptime began anew
-	born     Time          // engine time of its first record
-	seen     Time          // engine time of its latest record
+	born     clock.Time    // engine time of its first record
+	seen     clock.Time    // engine time of its latest record
 	ownBeat  bool          // it sends beats of its own
 	absence  absence       // absence.go: the latest, while how it came back is not known
 
 	backFrom  time.Duration // its clock at the first of the records that lie behind it
-	backSince Time          // engine time of that; 0 if none does
+	backSince clock.Time    // engine time of that; 0 if none does
 
 	// Counted at each tick, of those who were heard often enough to be known: who
 	// fell silent of late, who is not overdue, and who was heard since overdueAt.
 	fell, hears, heardSince int
 
 	behind time.Duration // least time between its seeing and our hearing, of late
-	heard  Time          // when behind was last brought up to date
-	lived  Time          // engine time at which it made the latest of its own beats
+	heard  clock.Time    // when behind was last brought up to date
+	lived  clock.Time    // engine time at which it made the latest of its own beats
 
-	doubted  Time // when all others last contradicted it; 0 if never
-	misses   int  // 0-7, local health (Lifeguard): 0 is well
+	doubted  clock.Time // when all others last contradicted it; 0 if never
+	misses   int        // 0-7, local health (Lifeguard): 0 is well
 	degraded bool
 	degradedAt,
-	overdueAt Time // when most of its streams fell silent together; 0 if not
+	overdueAt clock.Time // when most of its streams fell silent together; 0 if not
 	overdueAwake time.Duration // its awake clock then
 }
 
@@ -59,7 +60,7 @@ const wakeGrace = 5 * time.Second
 func (o *observer) justWoke() bool { return o.wokeAt > 0 && o.awake()-o.wokeAt < wakeGrace }
 
 // credible says whether its bad word counts at all.
-func (o *observer) credible(now Time) bool {
+func (o *observer) credible(now clock.Time) bool {
 	return o.overdueAt == 0 && o.misses < maxMisses && (o.doubted == 0 || now.Sub(o.doubted) > doubtedFor)
 }
 
@@ -73,7 +74,7 @@ func (o *observer) health() float64 { return 1 / float64(1+o.misses) }
 // jump much longer than its own interval means that it slept, or after an absence
 // that its records were lost; an uptime that falls while its wall clock rises, that
 // it was started anew.
-func (o *observer) at(st *Stamp, now Time) time.Duration {
+func (o *observer) at(st *Stamp, now clock.Time) time.Duration {
 	o.wasAway(now)
 	t := st.Uptime
 	if t <= 0 {
@@ -107,7 +108,7 @@ func (o *observer) at(st *Stamp, now Time) time.Duration {
 
 // goesOn says whether a clock that lies behind what was told once goes on as time
 // does: then that was wrong. A backlog comes faster.
-func (o *observer) goesOn(t time.Duration, now Time) bool {
+func (o *observer) goesOn(t time.Duration, now clock.Time) bool {
 	if o.backSince == 0 || t < o.backFrom {
 		o.backFrom, o.backSince = t, now
 		return false
@@ -121,15 +122,15 @@ const goesOnFor = 10 * time.Second
 // late says whether a record lay somewhere for long before it came: what it
 // tells is history. Clocks may differ, so what counts is how much longer it took
 // than the quickest of late.
-func (o *observer) late(st *Stamp, now Time) bool { return o.lateness(st, now) > lateFrom }
+func (o *observer) late(st *Stamp, now clock.Time) bool { return o.lateness(st, now) > lateFrom }
 
-func (o *observer) lateness(st *Stamp, now Time) time.Duration {
+func (o *observer) lateness(st *Stamp, now clock.Time) time.Duration {
 	if st.At == 0 || o.id == "" {
 		return 0
 	}
 	took := now.Sub(st.At)
 	if st.Uptime > 0 {
-		took = now.Sub(Time(st.Uptime)) // no clock that is set
+		took = now.Sub(clock.Time(st.Uptime)) // no clock that is set
 	}
 	if o.heard == 0 || took < o.behind {
 		o.behind = took

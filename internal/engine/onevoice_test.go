@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // liked is a fleet in which five callers are happy with one callee, and a sixth
@@ -118,7 +120,7 @@ func TestCallThatWasOpenForHoursDatesNoFailureBack(t *testing.T) {
 func TestCallersThatCameLastAreKnown(t *testing.T) {
 	e := New(DefaultParams())
 	for i := range 3 * maxCallers {
-		e.advance(Time(1e18).Add(time.Duration(i) * time.Second))
+		e.advance(clock.Time(1e18).Add(time.Duration(i) * time.Second))
 		src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("c", i)}, Instance: "1"})
 		e.called(&Calls{Caller: src, Callee: Callee{Address: "10.0.0.1:80", Direct: true}, Outcome: OutcomeOK, Count: 1, First: e.now, Last: e.now})
 	}

@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // What the fleet learns from long gaps. A pause that one sender makes, any may make; an
 // outage that takes several away at once is nobody's habit, and would make the engine
@@ -13,8 +17,8 @@ import "time"
 type longGap struct {
 	stream *stream
 	gap    time.Duration
-	began  Time
-	ended  Time
+	began  clock.Time
+	ended  clock.Time
 	alike  int // others that began when it did
 }
 

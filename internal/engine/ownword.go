@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Anybody may send a heartbeat in another's name. That somebody lives may be
@@ -15,7 +17,7 @@ import (
 type voice struct {
 	from     string        // address that the latest came from
 	run      int           // beats in a row from there, at most knownAddress
-	signedAt Time          // engine time of the latest that was signed; 0 if none
+	signedAt clock.Time    // engine time of the latest that was signed; 0 if none
 	offered  time.Duration // another interval that it told once
 	broke    bool          // it does not beat as it says
 }
@@ -29,7 +31,7 @@ const (
 )
 
 // hear takes in how a beat that is a sign of life sounds.
-func (v *voice) hear(b *Beat, now Time) {
+func (v *voice) hear(b *Beat, now clock.Time) {
 	if b.Authenticated {
 		v.signedAt = now
 	}
@@ -58,7 +60,7 @@ func (v *voice) usual(b *Beat) bool {
 }
 
 // signs says whether n signed a beat of late, wherever it was heard.
-func (n *entity) signs(now Time) bool {
+func (n *entity) signs(now clock.Time) bool {
 	for _, s := range n.streams {
 		if s.voice.signedAt != 0 && now.Sub(s.voice.signedAt) < signsFor {
 			return true

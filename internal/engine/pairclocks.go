@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // The two ends of a call bound by how much the clocks of two hosts differ: the
@@ -21,10 +22,10 @@ type clockPair struct {
 	lo, hi time.Duration // by how much b is ahead of a, in the current window
 	n      int           // calls in it
 	was    [2]time.Duration
-	wasAt  Time // end of the window that was is of; 0 while there is none
+	wasAt  clock.Time // end of the window that was is of; 0 while there is none
 	step   time.Duration
-	stepAt Time
-	used   Time
+	stepAt clock.Time
+	used   clock.Time
 }
 
 // clockPairs are all of them: at most maxClockPairs, in a ring. A new pair takes the
@@ -33,7 +34,7 @@ type clockPairs struct {
 	at   map[[2]*hostState]*clockPair
 	list []*clockPair
 	hand int
-	next Time // when the current window ends
+	next clock.Time // when the current window ends
 }
 
 const (
@@ -157,7 +158,7 @@ func (j *hostJump) take(step time.Duration, noticed bool) {
 
 // close ends a window. Where no difference fits all calls, a clock was set
 // meanwhile, or processes on one host go by different clocks.
-func (p *clockPair) close(now Time) (jumped bool) {
+func (p *clockPair) close(now clock.Time) (jumped bool) {
 	if p.n >= clockCalls && p.lo <= p.hi {
 		if p.wasAt != 0 && now.Sub(p.wasAt) < clockSoon {
 			switch {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Of a fleet without heartbeats the ends of its calls tell whose clock was set. It
@@ -74,7 +75,7 @@ func TestClockThatStepsIsToldByTheEndsOfCalls(t *testing.T) {
 			z := newZones()
 			z.beatless = true
 			start := z.now
-			z.began = func(client, server *zoned, at Time) (Time, Time) {
+			z.began = func(client, server *zoned, at clock.Time) (clock.Time, clock.Time) {
 				d := at.Sub(start)
 				return at.Add(c.ahead(client, d)), at.Add(300*time.Microsecond + c.ahead(server, d))
 			}
@@ -107,7 +108,7 @@ func TestClockStepIsToldOnce(t *testing.T) {
 		return 0
 	}
 	z.beating = func(n *zoned, b *Beat) { b.SentAt = z.now.Add(ahead(n)) }
-	z.began = func(client, server *zoned, at Time) (Time, Time) {
+	z.began = func(client, server *zoned, at clock.Time) (clock.Time, clock.Time) {
 		return at.Add(ahead(client)), at.Add(300*time.Microsecond + ahead(server))
 	}
 	z.run(2 * time.Minute)
@@ -175,7 +176,7 @@ func TestClockIsToldByThreeOthersOnly(t *testing.T) {
 		e := New(DefaultParams())
 		host, told := &hostState{name: "h"}, false
 		for window := range 6 {
-			e.now = Time(1e18).Add(time.Duration(window) * clockWindow)
+			e.now = clock.Time(1e18).Add(time.Duration(window) * clockWindow)
 			for p := range c.peers {
 				peer := e.hosts[fmt.Sprint(p)]
 				if peer == nil {

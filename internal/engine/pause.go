@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // A machine that is paused answers nobody, and goes on as if nothing had been.
 // It is told from a failure by who goes on meanwhile: afterwards everybody does.
@@ -23,7 +27,7 @@ const (
 // machine, be it n's own timer, was first seen to go on; 0 if that was not seen. Who
 // still answers nobody later does not share a pause with it, and is in none that
 // lasts since the beginning.
-func (e *Engine) neighbourWoke(n *entity, p *episode) Time {
+func (e *Engine) neighbourWoke(n *entity, p *episode) clock.Time {
 	if p.onset == 0 {
 		return 0
 	}
@@ -43,7 +47,7 @@ func (e *Engine) neighbourWoke(n *entity, p *episode) Time {
 
 // awakeSince is when n itself beat, or was seen to run by an agent on its machine,
 // after t; 0 if it was not. Either may have been under way.
-func (n *entity) awakeSince(t Time) Time {
+func (n *entity) awakeSince(t clock.Time) clock.Time {
 	for _, s := range n.streams {
 		if at := s.heardAt(); s.kind == signBeat && s.observer.ownBeat && at.Add(-underWay) > t {
 			return at
@@ -60,7 +64,7 @@ func (n *entity) awakeSince(t Time) Time {
 // failsSince says whether n goes on failing after others on its machine were seen
 // to go on. A call counts from when it began: what waited for a machine that is
 // paused may run out of time while that goes on again.
-func (p *episode) failsSince(n *entity, now, woke Time) bool {
+func (p *episode) failsSince(n *entity, now, woke clock.Time) bool {
 	for _, s := range n.streams {
 		if s.kind == signBeat && now.Sub(woke)-s.gaps.interval >= wokenWait && s.silence() >= s.gaps.interval+wokenWait {
 			return true

@@ -6,6 +6,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // newMachine is a fleet with two services on one machine, each called from
@@ -71,7 +73,7 @@ func TestOneThatStopsWhileItsMachineGoesOnIsAccused(t *testing.T) {
 }
 
 func TestShortCutNeedsTwoEndsThatLiveThroughIt(t *testing.T) {
-	const began = Time(100 * time.Second)
+	const began = clock.Time(100 * time.Second)
 	at := began.Add
 	for name, tc := range map[string]struct {
 		tried, near, far time.Duration // after it began
@@ -105,9 +107,9 @@ func TestShortCutNeedsTwoEndsThatLiveThroughIt(t *testing.T) {
 }
 
 func TestWhatWaitedForAPausedOneIsNoDemand(t *testing.T) {
-	const onset, back = Time(100 * time.Second), Time(106 * time.Second)
+	const onset, back = clock.Time(100 * time.Second), clock.Time(106 * time.Second)
 	for name, tc := range map[string]struct {
-		counted Time // until when its rate was counted, over 5 s
+		counted clock.Time // until when its rate was counted, over 5 s
 		slow    float64
 		waited  bool
 	}{

@@ -3,37 +3,41 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // hostState is a host as far as the engine has to know it: where it stands, and
 // who was heard last on it, so that a silent process can be told from a silent
 // host.
 type hostState struct {
 	name     string
-	zone     string    // "" while nobody told
-	observer *observer // the latest that looks from there, or nil
-	levels   *levels   // nil while nobody told
-	born     Time      // when it was first named
-	told     cadence   // of signs from it
-	doubted  Time      // when it last was the only one to find fault with several
-	since    Time      // when the current unbroken run of signs began
-	spans    cadence   // of spans from it
-	spanEnd  Time      // end of its latest span, event time
+	zone     string     // "" while nobody told
+	observer *observer  // the latest that looks from there, or nil
+	levels   *levels    // nil while nobody told
+	born     clock.Time // when it was first named
+	told     cadence    // of signs from it
+	doubted  clock.Time // when it last was the only one to find fault with several
+	since    clock.Time // when the current unbroken run of signs began
+	spans    cadence    // of spans from it
+	spanEnd  clock.Time // end of its latest span, event time
 	recent   [2]struct {
 		entity *entity
-		at     Time
+		at     clock.Time
 	}
-	stepped Time        // pairclocks.go: when its clock was last told to have stepped
+	stepped clock.Time  // pairclocks.go: when its clock was last told to have stepped
 	wrote   Fact        // evidence_ending.go: the last line there of a want, of nobody known
-	resumed Time        // when somebody on it went on after a break in its heartbeats
+	resumed clock.Time  // when somebody on it went on after a break in its heartbeats
 	worked  [2]struct { // the same by event times of their calls
 		entity *entity
-		at     Time
+		at     clock.Time
 	}
 }
 
 // busy notes that n answered or made a call that ended at t.
-func (h *hostState) busy(n *entity, t Time) {
+func (h *hostState) busy(n *entity, t clock.Time) {
 	if h.worked[0].entity != n {
 		if h.worked[0].at >= t {
 			if h.worked[1].entity == n || h.worked[1].at < t {
@@ -49,7 +53,7 @@ func (h *hostState) busy(n *entity, t Time) {
 
 // awakeAfter is when somebody other than n was last heard, or worked, on the host,
 // if that is after t; else 0. What worked tells best: its times are its own.
-func (h *hostState) awakeAfter(n *entity, t Time) Time {
+func (h *hostState) awakeAfter(n *entity, t clock.Time) clock.Time {
 	for _, r := range h.worked {
 		if r.entity != nil && r.entity != n && r.at > t {
 			return r.at
@@ -67,7 +71,7 @@ func (h *hostState) awakeAfter(n *entity, t Time) Time {
 }
 
 // heard notes a sign of life of n.
-func (h *hostState) heard(n *entity, now Time) {
+func (h *hostState) heard(n *entity, now clock.Time) {
 	if h.since == 0 || now.Sub(h.told.last) > brokenAfter+2*h.told.every {
 		h.since = now
 	}
@@ -80,7 +84,7 @@ func (h *hostState) heard(n *entity, now Time) {
 }
 
 // spoke notes that spans came from the host, the latest of which ended at a time.
-func (h *hostState) spoke(end, now Time) {
+func (h *hostState) spoke(end, now clock.Time) {
 	if h != nil {
 		h.spans.saw(now)
 		h.spanEnd = max(h.spanEnd, min(end, now))
@@ -89,7 +93,7 @@ func (h *hostState) spoke(end, now Time) {
 
 // heardLast is when the host is last known to have lived, 0 if it never was. What
 // comes of signs may have been under way for a moment; spans tell when they ended.
-func (h *hostState) heardLast() Time {
+func (h *hostState) heardLast() clock.Time {
 	last := h.spanEnd
 	if h.told.last != 0 {
 		last = max(last, h.told.last.Add(-underWay))
@@ -99,12 +103,12 @@ func (h *hostState) heardLast() Time {
 
 // livesAfter says whether anybody on the host, or its observer, is known to have
 // lived after t.
-func (h *hostState) livesAfter(t Time) bool {
+func (h *hostState) livesAfter(t clock.Time) bool {
 	return h.heardLast() > t || h.observer != nil && h.observer.lived > t
 }
 
 // speaks says whether something comes from the host at its usual pace.
-func (h *hostState) speaks(now Time) bool {
+func (h *hostState) speaks(now clock.Time) bool {
 	usual := func(c *cadence) bool { return c.last != 0 && now.Sub(c.last) < shortView+3*c.every }
 	return usual(&h.told) || usual(&h.spans)
 }
@@ -113,7 +117,7 @@ func (h *hostState) speaks(now Time) bool {
 const brokenAfter = 2 * time.Second
 
 // other is somebody else who was heard on the host after t, or nil.
-func (h *hostState) other(n *entity, t Time) *entity {
+func (h *hostState) other(n *entity, t clock.Time) *entity {
 	for _, r := range h.recent {
 		if r.entity != nil && r.entity != n && r.at > t {
 			return r.entity

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // probeState is what one observer's probe of one target last said.
@@ -19,10 +21,10 @@ type probeState struct {
 	interval time.Duration
 
 	outcome Outcome
-	run     int  // results alike in a row
-	first   Time // of the run
-	at      Time // of the latest
-	lastOK  Time
+	run     int        // results alike in a row
+	first   clock.Time // of the run
+	at      clock.Time // of the latest
+	lastOK  clock.Time
 	seq     uint64        // observer's count at it
 	seenAt  time.Duration // its awake clock then
 	starts  int
@@ -37,7 +39,7 @@ type probeState struct {
 // processFacts is what a process target showed last.
 type processFacts struct {
 	pid      int64
-	start    Time
+	start    clock.Time
 	oomKills int64
 	known    bool
 }
@@ -280,7 +282,7 @@ func (e *Engine) outOfMemory(n *entity, p *Process) {
 
 // sameStart says whether two start times are of one process: they are told by a clock
 // that may have been set meanwhile.
-func sameStart(a, b Time) bool { return a-b < 5e9 && b-a < 5e9 }
+func sameStart(a, b clock.Time) bool { return a-b < 5e9 && b-a < 5e9 }
 
 // heardAs says whether n beats at an observer, which then tells incarnations.
 func (n *entity) heardAs(observer string) bool {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // proxiedPair are two replicas behind a proxy that sends nothing but its log. Their
@@ -169,7 +171,7 @@ func TestDoorsAreBounded(t *testing.T) {
 	for i := range 3 * maxDoorsEach {
 		for one := range 3 * maxBehindDoor {
 			src := NewSource(Source{Service: ServiceID{Name: "web"}, Instance: fmt.Sprint(one), Host: "h"})
-			e.Observe(&Batch{Arrived: Time(i + 1), Doors: []Door{{src, fmt.Sprintf("10.0.0.%d:80", i)}}})
+			e.Observe(&Batch{Arrived: clock.Time(i + 1), Doors: []Door{{src, fmt.Sprintf("10.0.0.%d:80", i)}}})
 		}
 	}
 	for _, n := range e.reg.byKey {

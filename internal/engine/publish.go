@@ -6,6 +6,8 @@ package engine
 import (
 	"sort"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // settledVerdict is a verdict that was cleared lately. Spans that it hurt may
@@ -120,13 +122,13 @@ func (e *Engine) count(v *Verdict) {
 
 type readingState struct {
 	Reading
-	until Time // 0 while active
+	until clock.Time // 0 while active
 }
 
 // dropReading makes room by the one that settled first.
 func (e *Engine) dropReading() {
 	var oldest readingKey
-	at := Time(0)
+	at := clock.Time(0)
 	for k, r := range e.readings {
 		if r.until != 0 && (at == 0 || r.until < at) {
 			oldest, at = k, r.until

@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // A queue hides the failure of those who read from it: nobody's call fails, the
@@ -22,35 +24,35 @@ type queueKey struct{ name, group string }
 type queueState struct {
 	key     queueKey
 	teller  *entity // whose telemetry told it; nil unless an instance
-	told    Time
-	first   Time
+	told    clock.Time
+	first   clock.Time
 	every   time.Duration
 	waiting float64
 	usual   float64 // messages that usually wait
 
-	piling Time    // since when more than usual wait and do not get fewer; 0 if not
-	peak   float64 // since then
-	rises  int     // looks since then at which more waited than before
+	piling clock.Time // since when more than usual wait and do not get fewer; 0 if not
+	peak   float64    // since then
+	rises  int        // looks since then at which more waited than before
 
 	read    float64       // cumulative, -1 if not told
 	rate    float64       // messages read a second, usually; 0 if not known
 	reads   int           // looks that found some read, at most readsKnown
-	still   Time          // when the latest was read, while none is and some wait; 0 else
+	still   clock.Time    // when the latest was read, while none is and some wait; 0 else
 	began   float64       // messages that waited then
 	longest time.Duration // that none was read, as is usual for it
 
 	inferred bool // flow.go: spans alone tell of it
 
 	readers  []*entity // whose failure it is, see culprits
-	lookedAt Time
+	lookedAt clock.Time
 }
 
 // reading is that an instance reads from a queue.
 type reading struct {
 	key  queueKey
 	rate rate
-	last Time // event time of the latest message
-	seen Time // engine time
+	last clock.Time // event time of the latest message
+	seen clock.Time // engine time
 }
 
 const (
@@ -165,7 +167,7 @@ func (s *queueState) inTrouble() bool {
 }
 
 // progress follows how many were read, and learns from it how they usually are.
-func (s *queueState) progress(q *Queue, gap time.Duration, now Time, learn bool) {
+func (s *queueState) progress(q *Queue, gap time.Duration, now clock.Time, learn bool) {
 	if q.Read < 0 || s.read < 0 || q.Read < s.read {
 		s.still = 0
 		return
@@ -192,18 +194,18 @@ func (s *queueState) progress(q *Queue, gap time.Duration, now Time, learn bool)
 }
 
 // pilesUp says whether more and more wait.
-func (s *queueState) pilesUp(now Time) bool {
+func (s *queueState) pilesUp(now clock.Time) bool {
 	return s.current(now) && s.piling != 0 && s.rises >= pileRises && now.Sub(s.piling) >= pileFor
 }
 
 // stands says whether messages come and nobody reads any.
-func (s *queueState) stands(now Time) bool {
+func (s *queueState) stands(now clock.Time) bool {
 	return s.current(now) && s.still != 0 && s.reads == readsKnown && s.waiting >= s.began+unreadMore && now.Sub(s.still) >= unreadFor+2*s.longest && !s.onlyCounted(now)
 }
 
 // onlyCounted says whether a reader tells that it goes on, though no count of what
 // was read does.
-func (s *queueState) onlyCounted(now Time) bool {
+func (s *queueState) onlyCounted(now clock.Time) bool {
 	return now.Sub(s.still) < unreadAnyhow && slices.ContainsFunc(s.readers, func(n *entity) bool {
 		r := n.readsFrom(s.key)
 		return r != nil && r.seen > s.still.Add(unreadFor/2)
@@ -211,7 +213,7 @@ func (s *queueState) onlyCounted(now Time) bool {
 }
 
 // current says whether it was told lately.
-func (s *queueState) current(now Time) bool { return now.Sub(s.told) < 3*s.every+2*time.Second }
+func (s *queueState) current(now clock.Time) bool { return now.Sub(s.told) < 3*s.every+2*time.Second }
 
 // consumed takes in that an instance read from a queue.
 func (e *Engine) consumed(c *Consumed) {

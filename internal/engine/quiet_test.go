@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // quietFleet is a healthy fleet in virtual time: beats are lost, processes
@@ -20,7 +21,7 @@ import (
 type quietFleet struct {
 	e         *Engine
 	rand      *rand.Rand
-	now       Time
+	now       clock.Time
 	instances []*quietInstance
 	seq       uint64
 }
@@ -29,12 +30,12 @@ type quietInstance struct {
 	src      *Source
 	inc      uint64
 	seq      uint64
-	next     Time // next tick of its timer
-	awayTill Time
+	next     clock.Time // next tick of its timer
+	awayTill clock.Time
 }
 
 func newQuietFleet(n int, seed uint64) *quietFleet {
-	f := &quietFleet{e: New(DefaultParams()), rand: rand.New(rand.NewPCG(seed, 7)), now: Time(1_700_000_000_000_000_000)}
+	f := &quietFleet{e: New(DefaultParams()), rand: rand.New(rand.NewPCG(seed, 7)), now: clock.Time(1_700_000_000_000_000_000)}
 	for i := range n {
 		f.instances = append(f.instances, &quietInstance{
 			src: NewSource(Source{Service: ServiceID{Name: fmt.Sprintf("service-%d", i/4)}, Instance: fmt.Sprintf("i-%d", i), Host: fmt.Sprintf("h-%d", i/8)}),
@@ -44,7 +45,7 @@ func newQuietFleet(n int, seed uint64) *quietFleet {
 	return f
 }
 
-func (f *quietFleet) stamp(at Time) Stamp {
+func (f *quietFleet) stamp(at clock.Time) Stamp {
 	f.seq++
 	return Stamp{Observer: "o", At: at, Uptime: time.Duration(at) - 1_600_000_000_000_000_000, Seq: f.seq}
 }
@@ -116,7 +117,7 @@ func TestHealthyFleetIsLeftInPeace(t *testing.T) {
 				continue
 			}
 			if ev.Verdict.Class != ClassUnknown {
-				t.Errorf("after %v: %s", ev.At.Sub(Time(1_700_000_000_000_000_000)), ev.Body)
+				t.Errorf("after %v: %s", ev.At.Sub(clock.Time(1_700_000_000_000_000_000)), ev.Body)
 			} else if ev.Kind == contract.EventFailureDetected {
 				unknown++
 			}

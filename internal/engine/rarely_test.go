@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // rarely lets the instances be called in turn, one every other second.
@@ -114,11 +115,11 @@ func TestCrashIsNotTakenBackWhenWhatShowedItFades(t *testing.T) {
 }
 
 func TestPortThatTookConnectionsAtFirst(t *testing.T) {
-	const began = Time(100 * time.Second)
+	const began = clock.Time(100 * time.Second)
 	at := began.Add
 	for name, tc := range map[string]struct {
 		target         string
-		tookLast, told Time // when it took a connection last, and answered a caller last
+		tookLast, told clock.Time // when it took a connection last, and answered a caller last
 		want           bool
 	}{
 		"hangs_when_its_backlog_is_full":     {"tcp://cart:80", at(12 * time.Second), at(-time.Second), true},
@@ -182,7 +183,7 @@ func TestSiblingOfOneThatCrashedNeedsMoreToBeMissed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := New(DefaultParams())
-			e.now = Time(1000 * time.Second)
+			e.now = clock.Time(1000 * time.Second)
 			svc := &service{}
 			n, other := &entity{kind: kindInstance, service: svc}, &entity{kind: kindInstance, service: svc}
 			svc.instances = []*entity{n, other}

@@ -6,6 +6,8 @@ package engine
 import (
 	"math"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Who reaches whom? Each view of an entity from a host, and each stream of
@@ -19,23 +21,23 @@ import (
 type sight struct {
 	from    *hostState
 	to      *hostState
-	caller  *entity // who called; nil for probes and signs of life
-	target  *entity // who was called; nil for signs of life, which go to an observer
-	named   *entity // the service that the caller named, where target is one behind its name
-	broken  bool    // some could not even connect
-	unacked bool    // a kernel tells that nothing is acknowledged
-	looked  bool    // of what is not acknowledged: an agent on its machine looks at the target
-	share   float64 // of what got no reply, 0-1
-	calls   float64 // that say so
-	weight  float64 // 0-3, how much it says
-	since   Time    // when the silence began
-	good    Time    // when something last came back
-	goodOn  Time    // since when something does, on end
-	bad     Time    // when nothing last came back
-	tried   Time    // when the latest call to which nothing came back began
-	taken   bool    // an explanation has been found
-	cut     float64 // nats that it says for a cut against none
-	lossy   float64 // nats that it says for a link that loses packets
+	caller  *entity    // who called; nil for probes and signs of life
+	target  *entity    // who was called; nil for signs of life, which go to an observer
+	named   *entity    // the service that the caller named, where target is one behind its name
+	broken  bool       // some could not even connect
+	unacked bool       // a kernel tells that nothing is acknowledged
+	looked  bool       // of what is not acknowledged: an agent on its machine looks at the target
+	share   float64    // of what got no reply, 0-1
+	calls   float64    // that say so
+	weight  float64    // 0-3, how much it says
+	since   clock.Time // when the silence began
+	good    clock.Time // when something last came back
+	goodOn  clock.Time // since when something does, on end
+	bad     clock.Time // when nothing last came back
+	tried   clock.Time // when the latest call to which nothing came back began
+	taken   bool       // an explanation has been found
+	cut     float64    // nats that it says for a cut against none
+	lossy   float64    // nats that it says for a link that loses packets
 }
 
 // cut is a hypothesis: nothing, or only a part, gets from one side to the other.
@@ -95,18 +97,18 @@ type foundCut struct {
 	cut
 	score   float64 // nats over no cut
 	sure    float64 // 0-1, among the explanations of the same silences
-	since   Time
-	bad     Time    // latest silence that it explains
-	broken  bool    // some could not even connect
-	unacked bool    // a kernel tells that nothing is acknowledged
-	share   float64 // of what got no reply across it
-	probes  int     // of paths, those of probes
-	asked   bool    // somebody called or probed in vain, and not only was not heard
-	froms   int     // hosts that met with silence
-	paths   int     // sights across it that are silent, at least in part
-	of      int     // sights across it
-	vain    bool    // all could connect: nothing tells that it is the way
-	beside  bool    // all could connect, and those beside the far end go on answering
+	since   clock.Time
+	bad     clock.Time // latest silence that it explains
+	broken  bool       // some could not even connect
+	unacked bool       // a kernel tells that nothing is acknowledged
+	share   float64    // of what got no reply across it
+	probes  int        // of paths, those of probes
+	asked   bool       // somebody called or probed in vain, and not only was not heard
+	froms   int        // hosts that met with silence
+	paths   int        // sights across it that are silent, at least in part
+	of      int        // sights across it
+	vain    bool       // all could connect: nothing tells that it is the way
+	beside  bool       // all could connect, and those beside the far end go on answering
 }
 
 // solve finds the cuts that explain the silences, likeliest first. here is where
@@ -192,7 +194,7 @@ func (s *side) kin(t *side) bool {
 // weighSights fills in what each sight says. What was seen to be well before the
 // first silence began says nothing of now.
 func weighSights(sights []sight) {
-	began := Time(0)
+	began := clock.Time(0)
 	for i := range sights {
 		if s := &sights[i]; s.share >= 0.5 && s.since != 0 && (began == 0 || s.since < began) {
 			began = s.since

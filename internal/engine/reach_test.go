@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // zones is a fleet in three zones with two hosts each; on each host runs one
@@ -17,7 +18,7 @@ import (
 // the others. The engine stands in zone c.
 type zones struct {
 	e         *Engine
-	now       Time
+	now       clock.Time
 	rand      *rand.Rand
 	instances []*zoned
 	agents    []*zoneAgent
@@ -34,7 +35,7 @@ type zones struct {
 	times     float64 // calls, of what is usual
 	beating   func(n *zoned, b *Beat)
 	serving   func(to *zoned, s *Served, c *Calls)
-	began     func(client, server *zoned, at Time) (c, s Time) // by their clocks
+	began     func(client, server *zoned, at clock.Time) (c, s clock.Time) // by their clocks
 	more      func(b *Batch)
 	deliver   func(b *Batch)  // by what way batches come; nil: at once
 	dead      map[string]bool // hosts whose kernel is gone
@@ -49,7 +50,7 @@ type zoned struct {
 	addr string
 	inc  uint64
 	seq  uint64
-	next Time
+	next clock.Time
 	told []func(*Batch) // spans that could not be sent yet
 }
 
@@ -62,7 +63,7 @@ type zoneAgent struct {
 }
 
 func newZones() *zones {
-	z := &zones{e: New(DefaultParams()), rand: rand.New(rand.NewPCG(3, 4)), now: Time(1_800_000_000_000_000_000), dead: map[string]bool{}}
+	z := &zones{e: New(DefaultParams()), rand: rand.New(rand.NewPCG(3, 4)), now: clock.Time(1_800_000_000_000_000_000), dead: map[string]bool{}}
 	for _, zone := range []string{"zone-a", "zone-b", "zone-c"} {
 		for h := range 2 {
 			at := zoneHost{zone, fmt.Sprintf("%s-h%d", zone, h)}
@@ -86,7 +87,7 @@ func newZones() *zones {
 	z.late, z.times = func(_ *zoned) bool { return false }, 1
 	z.beating = func(_ *zoned, _ *Beat) {}
 	z.serving = func(_ *zoned, _ *Served, _ *Calls) {}
-	z.began = func(_, _ *zoned, _ Time) (c, s Time) { return 0, 0 }
+	z.began = func(_, _ *zoned, _ clock.Time) (c, s clock.Time) { return 0, 0 }
 	z.more = func(_ *Batch) {}
 	return z
 }

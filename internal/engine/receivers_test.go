@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // What stock receivers tell, in a fleet.
@@ -167,7 +168,7 @@ func TestLimitThatIsUsuallyReachedExplainsNoFailure(t *testing.T) {
 
 func TestLimitStandsBetweenTwoExports(t *testing.T) {
 	var ls levels
-	now := Time(1e18)
+	now := clock.Time(1e18)
 	for range 4 {
 		ls[LevelDisk].set(&Level{Kind: LevelDisk, Share: 1}, now, time.Hour, true)
 		now = now.Add(time.Minute)

@@ -5,6 +5,8 @@ package engine
 
 import (
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // over says whether the failure is seen to be over: everything that was bad is
@@ -171,7 +173,7 @@ func (e *Engine) runsAgain(n *entity, p *episode) bool {
 }
 
 // answersSince says whether n answered somebody after t.
-func (n *entity) answersSince(t Time) bool {
+func (n *entity) answersSince(t clock.Time) bool {
 	for _, ps := range n.probes {
 		if ps.process == nil && ps.lastOK > t {
 			return true
@@ -181,4 +183,4 @@ func (n *entity) answersSince(t Time) bool {
 }
 
 // heardAt is the engine's time at the latest sign.
-func (s *stream) heardAt() Time { return s.observer.seen.Add(-s.silence()) }
+func (s *stream) heardAt() clock.Time { return s.observer.seen.Add(-s.silence()) }

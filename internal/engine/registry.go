@@ -3,6 +3,8 @@
 
 package engine
 
+import "github.com/faultline-otel/faultline/internal/engine/clock"
+
 // registry holds the entities, bounded. Newcomers wait in a queue of their own
 // until they have come back a few times, and evictions take from that queue
 // first: a flood of made-up names displaces itself, not the real fleet.
@@ -65,7 +67,7 @@ func newRegistry(capacity int) registry {
 }
 
 // touch moves n to the front of its queue.
-func (r *registry) touch(n *entity, now Time) {
+func (r *registry) touch(n *entity, now clock.Time) {
 	n.touched = now
 	q := &r.passersBy
 	if n.settled {

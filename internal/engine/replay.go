@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // A beat that comes again, after later ones of the same run of its sender, was
@@ -19,8 +21,8 @@ type replays struct {
 	since   int // came since the latest newer one
 	rising  int // of them, those on end that counted on
 	seq     uint64
-	last    Time // engine time of the latest
-	falls   int  // of a sender that does not tell its start: times that it counted back, lately
+	last    clock.Time // engine time of the latest
+	falls   int        // of a sender that does not tell its start: times that it counted back, lately
 }
 
 const (
@@ -92,7 +94,7 @@ func (e *Engine) repeated(s *stream, b *Beat) bool {
 }
 
 // fell follows how often a sender that does not tell its start counts back.
-func (e *Engine) fell(s *stream, b *Beat, falls int, last Time) {
+func (e *Engine) fell(s *stream, b *Beat, falls int, last clock.Time) {
 	r := &s.replays
 	if e.now.Sub(last) <= replayedWithin {
 		r.falls, r.last = falls, last

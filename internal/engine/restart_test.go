@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // reborn is what an engine is after a stop and a start away later, with its state
 // on a disk.
-func reborn(t *testing.T, e *Engine, now Time, away time.Duration) *Engine {
+func reborn(t *testing.T, e *Engine, now clock.Time, away time.Duration) *Engine {
 	t.Helper()
 	e.Freeze()
 	state, err := e.Save()

@@ -3,7 +3,11 @@
 
 package engine
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // A restart of the engine is no recovery: who was failing before is failing until
 // those who said so are heard again.
@@ -20,15 +24,15 @@ type (
 		Verdict *Verdict        `json:"verdict,omitempty"`
 		Cause   uint8           `json:"cause,omitempty"`
 		Bad     []int           `json:"bad,omitempty"`
-		Began   Time            `json:"began,omitempty"`
+		Began   clock.Time      `json:"began,omitempty"`
 		Probed  bool            `json:"probed,omitempty"`
 		Found   []storedFinding `json:"found,omitempty"`
 	}
 	storedFinding struct {
-		Row      int     `json:"row"`
-		Strength float64 `json:"strength"`
-		At       Time    `json:"at"`
-		Text     string  `json:"text"`
+		Row      int        `json:"row"`
+		Strength float64    `json:"strength"`
+		At       clock.Time `json:"at"`
+		Text     string     `json:"text"`
 	}
 	// storedOther is one with a verdict that is no instance: a service, one known
 	// by its address, or what is cut.
@@ -43,7 +47,7 @@ type (
 		Far   storedSide `json:"far"`
 		Slow  bool       `json:"slow,omitempty"`
 		Lossy bool       `json:"lossy,omitempty"`
-		Began Time       `json:"began"`
+		Began clock.Time `json:"began"`
 		Score float64    `json:"score"`
 		Sure  float64    `json:"sure"`
 		Share float64    `json:"share"`
@@ -57,8 +61,8 @@ type (
 		Entity uint64 `json:"entity,omitempty"` // key
 	}
 	storedIncident struct {
-		Incident Incident `json:"incident"`
-		Last     Time     `json:"last,omitempty"`
+		Incident Incident   `json:"incident"`
+		Last     clock.Time `json:"last,omitempty"`
 	}
 )
 

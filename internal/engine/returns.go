@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // returned is called when a sender is heard again after an absence, or in a new
@@ -157,7 +159,7 @@ func (e *Engine) countBehind(c *cutState, most int, counts func(n *entity) bool)
 
 // tookAway says whether one that was last heard at a time, and that had lived on,
 // was away for the cut.
-func (c *cutState) tookAway(heard Time) bool {
+func (c *cutState) tookAway(heard clock.Time) bool {
 	return !c.slow && heard >= c.began.Add(-lastHeard) && heard < c.endedAt()
 }
 

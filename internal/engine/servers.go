@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Databases, caches and brokers send no telemetry: they are known by how their
@@ -24,15 +26,15 @@ type servers struct {
 	cap     int
 	dropped uint64
 
-	madeRoom Time
+	madeRoom clock.Time
 }
 
 // portHost is the host on which somebody takes connections at a port, or an address.
 type portHost struct {
 	host   string
-	since  Time // when it was told first
-	at     Time // when it was told last
-	others Time // when another host was told last, 0 if never
+	since  clock.Time // when it was told first
+	at     clock.Time // when it was told last
+	others clock.Time // when another host was told last, 0 if never
 }
 
 const (
@@ -227,7 +229,7 @@ func (e *Engine) onlyAtPort(b *Probe) *entity {
 
 // told notes that somebody on a host takes connections at a port, or at an address;
 // nil if there is no room.
-func (s *servers) told(at, host string, now Time) *portHost {
+func (s *servers) told(at, host string, now clock.Time) *portHost {
 	p := s.ports[at]
 	if p == nil {
 		if len(s.ports) >= s.cap {
@@ -252,7 +254,7 @@ func (s *servers) told(at, host string, now Time) *portHost {
 }
 
 // forgetIdle drops what nobody has told of for long.
-func (s *servers) forgetIdle(now Time) {
+func (s *servers) forgetIdle(now clock.Time) {
 	if now == s.madeRoom {
 		return
 	}
@@ -270,13 +272,13 @@ func (s *servers) forgetIdle(now Time) {
 }
 
 // only says whether no other host takes connections there, as far as is known.
-func (p *portHost) only(now Time) bool {
+func (p *portHost) only(now clock.Time) bool {
 	return p != nil && now.Sub(p.since) >= onlyAfter && (p.others == 0 || now.Sub(p.others) > onlyAgain)
 }
 
 // ownAddress says whether no two hosts have told of an address: bridges to
 // containers and addresses of balancers are the same on many.
-func (s *servers) ownAddress(a string, now Time) bool {
+func (s *servers) ownAddress(a string, now clock.Time) bool {
 	p := s.ports[a]
 	return p == nil || p.others == 0 || now.Sub(p.others) > onlyAgain
 }
@@ -284,7 +286,7 @@ func (s *servers) ownAddress(a string, now Time) bool {
 // missedSince says whether calls to n have failed about t or since, or none is
 // answered any more. Who is only supposed to be a process that ended then has not
 // ended while its callers are well.
-func (e *Engine) missedSince(n *entity, t Time) bool {
+func (e *Engine) missedSince(n *entity, t clock.Time) bool {
 	if s := n.calls; s != nil && s.lastFail > t.Add(-supposedWithin) {
 		return true
 	}

@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // What is known of who reaches whom, gathered for the solver.
@@ -19,7 +21,7 @@ func (e *Engine) sights() []sight {
 			if n.answersNobody(e) || n.starves() {
 				continue
 			}
-			silent, well := Time(0), n.wellSince()
+			silent, well := clock.Time(0), n.wellSince()
 			for _, w := range n.views {
 				s, ok := e.sight(n, w)
 				switch {
@@ -50,7 +52,7 @@ func (e *Engine) sights() []sight {
 
 // answersBeside are the sights of callers on n's own machine whom it answers well
 // since: no network lies between, so that they speak of n alone.
-func (e *Engine) answersBeside(out []sight, n *entity, since Time) []sight {
+func (e *Engine) answersBeside(out []sight, n *entity, since clock.Time) []sight {
 	for _, ed := range n.calledBy {
 		if h := ed.caller.host; h == nil || h.name == "" || h != n.host || ed.okEnd <= since || ed.complains(e) {
 			continue
@@ -63,13 +65,13 @@ func (e *Engine) answersBeside(out []sight, n *entity, since Time) []sight {
 
 // wellSince is when n was last well again after a failure of its own: who has not
 // tried since does not know. 0 if it did not fail.
-func (n *entity) wellSince() Time {
+func (n *entity) wellSince() clock.Time {
 	since := max(n.well, n.resumed)
 	v := n.verdict
 	if v == nil || v.Class != ClassCrash {
 		return since
 	}
-	first := Time(0)
+	first := clock.Time(0)
 	for _, w := range n.views {
 		if w.goodFrom > v.Since && (first == 0 || w.goodFrom < first) {
 			first = w.goodFrom
@@ -97,7 +99,7 @@ func byOrigin(sights []sight) []sight {
 // from their host, be they refusals: the way is open, and who is silent is gone.
 func unanswered(signs, views []sight) []sight {
 	type way struct{ from, to *hostState }
-	open := map[way]Time{}
+	open := map[way]clock.Time{}
 	for i := range views {
 		if s := &views[i]; s.to != nil && s.share < silentFrom {
 			open[way{s.to, s.from}] = max(open[way{s.to, s.from}], s.good)
@@ -111,7 +113,7 @@ func unanswered(signs, views []sight) []sight {
 // passOn takes weight from the lateness of those who wait themselves for somebody
 // who is silent: it comes up through them.
 func passOn(sights []sight) {
-	since := map[*entity]Time{}
+	since := map[*entity]clock.Time{}
 	for i := range sights {
 		s := &sights[i]
 		if at, known := since[s.caller]; s.caller != nil && s.share >= silentFrom && (!known || s.since < at) {

@@ -6,6 +6,8 @@ package engine
 import (
 	"slices"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // A link that is slow hurts calls across it and no others: those who are called
@@ -28,8 +30,8 @@ const (
 
 // slowRun is a run of calls on an edge, some of which were far slower than usual.
 type slowRun struct {
-	began Time
-	last  Time // when one was slow last
+	began clock.Time
+	last  clock.Time // when one was slow last
 	ok    fading
 	slow  fading
 }
@@ -111,7 +113,7 @@ func (e *Engine) slowEdge(n *entity, ed *edge) (s sight, ok bool) {
 }
 
 // slowRun fills in how slow a way is of which so many calls are known of late.
-func (e *Engine) slowRun(s *sight, r *slowRun, used Time, calls float64) {
+func (e *Engine) slowRun(s *sight, r *slowRun, used clock.Time, calls float64) {
 	s.share, s.weight = r.share(e), min(calls, callsFull)/2
 	if s.share < silentFrom {
 		s.good = used

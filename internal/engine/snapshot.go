@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // A verdict's time is widened when spans are matched with it: much before its
 // beginning, because a failing call may have ended before the first evidence was
@@ -18,7 +22,7 @@ const (
 // read without a lock; nil is an empty snapshot, so the healthy path costs one
 // pointer load.
 type Snapshot struct {
-	At       Time
+	At       clock.Time
 	Readings []Reading
 
 	instances map[uint64][]*Verdict // by Source.Key: the instance is the culprit
@@ -91,7 +95,7 @@ func (w *way) crosses(src *Source, c *Callee) (may, must bool) {
 // that it must have gone before one that it may have, a cut before one that loses a
 // part if it must have gone both, and of two that it may have gone the one that
 // was known first.
-func (s *Snapshot) way(src *Source, callee *Callee, end Time) (best *Verdict) {
+func (s *Snapshot) way(src *Source, callee *Callee, end clock.Time) (best *Verdict) {
 	top := 0
 	for i := range s.ways {
 		w := &s.ways[i]
@@ -134,7 +138,7 @@ func (s *Snapshot) Empty() bool {
 // Verdict returns the verdict on the source itself, or nil: the instance, or
 // its service as a whole, is the culprit of a failure at that time. An instance
 // that works while its sibling fails gets nil.
-func (s *Snapshot) Verdict(src *Source, end Time) *Verdict {
+func (s *Snapshot) Verdict(src *Source, end clock.Time) *Verdict {
 	if s.Empty() || src == nil {
 		return nil
 	}
@@ -156,7 +160,7 @@ func (s *Snapshot) Verdict(src *Source, end Time) *Verdict {
 // with outcome, or nil. A cut explains more than what is said of those behind it,
 // and that more than a way on which calls are late or a part of them is lost. src may
 // be nil.
-func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end Time) (best *Verdict) {
+func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end clock.Time) (best *Verdict) {
 	if s.Empty() {
 		return nil
 	}
@@ -171,7 +175,7 @@ func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end Time) 
 // Beyond returns the cut that a question of src to a server that nobody names may
 // have had to cross, or nil: src stands on one of its sides. So may the name server
 // whose answer did not come.
-func (s *Snapshot) Beyond(src *Source, end Time) (best *Verdict) {
+func (s *Snapshot) Beyond(src *Source, end clock.Time) (best *Verdict) {
 	if s.Empty() || src == nil {
 		return nil
 	}
@@ -191,7 +195,7 @@ func (s *Snapshot) Convicts() bool { return s != nil && len(s.tainting) > 0 }
 
 // Answer returns the verdict of byzantine behaviour on the one who answered:
 // src itself where callee is nil, else the instance at callee's address.
-func (s *Snapshot) Answer(src *Source, callee *Callee, end Time) *Verdict {
+func (s *Snapshot) Answer(src *Source, callee *Callee, end clock.Time) *Verdict {
 	if !s.Convicts() {
 		return nil
 	}
@@ -216,7 +220,7 @@ func silent(o Outcome) bool {
 	return s > 0 || o == OutcomeReset || o == OutcomeUnavailable || o == OutcomeOther || o == OutcomeCanceled
 }
 
-func explaining(vs []*Verdict, outcome Outcome, end Time) (best *Verdict) {
+func explaining(vs []*Verdict, outcome Outcome, end clock.Time) (best *Verdict) {
 	for _, v := range vs {
 		if v.explains(outcome) && v.covers(end, slackBefore, slackAfter) {
 			best = best.Or(v)
@@ -228,7 +232,7 @@ func explaining(vs []*Verdict, outcome Outcome, end Time) (best *Verdict) {
 // NewSnapshot builds a snapshot of verdicts, for tests of those who read one.
 // targets[i] holds the sources that are the culprit of verdicts[i] and the
 // addresses at which it is called.
-func NewSnapshot(at Time, verdicts []*Verdict, targets []Target) *Snapshot {
+func NewSnapshot(at clock.Time, verdicts []*Verdict, targets []Target) *Snapshot {
 	s := &Snapshot{
 		At:        at,
 		instances: map[uint64][]*Verdict{}, services: map[uint64][]*Verdict{},

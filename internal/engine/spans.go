@@ -7,6 +7,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // spanKind learns how long spans of one kind take, in a log-linear histogram:
@@ -18,7 +20,7 @@ type spanKind struct {
 	tail   *atomic.Pointer[Tail]
 	slow   uint32  // spans far slower than usual
 	beyond float32 // share of the latest spans that took longer than P99
-	used   Time
+	used   clock.Time
 }
 
 const (

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Replicas that used to agree, stand on both sides of a cut, both go on changing
@@ -31,8 +32,8 @@ const (
 // split is a service whose state has parted.
 type split struct {
 	service *service
-	at      Time // when it was found
-	agreed  Time // since when they agree again, 0 if they do not
+	at      clock.Time // when it was found
+	agreed  clock.Time // since when they agree again, 0 if they do not
 }
 
 // lookForSplits asks whose state parts across a cut that stands.
@@ -85,7 +86,7 @@ func (e *Engine) parted(c *cutState, s *service) bool {
 }
 
 // vouches says whether the digest in n's latest heartbeat still stands.
-func (n *entity) vouches(now Time) bool {
+func (n *entity) vouches(now clock.Time) bool {
 	fresh := dissentFresh
 	for _, s := range n.streams {
 		if s.kind == signBeat {

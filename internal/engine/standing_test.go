@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // A cut that stands explains what is left of its silences while it heals; another
@@ -46,8 +48,8 @@ func TestCutThatStandsGoesOnSoonerThanAnotherBegins(t *testing.T) {
 // back on some and everything on others, those ways are cut.
 func TestWhatIsLostOnSomeWaysAltogetherIsNoLossOfPackets(t *testing.T) {
 	for name, c := range map[string]struct {
-		silent float64 // on the ways to every other host
-		good   Time    // when the other ways were last open
+		silent float64    // on the ways to every other host
+		good   clock.Time // when the other ways were last open
 		apart  bool
 	}{
 		"nothing comes back on half of the ways": {1, 20e9, true},
@@ -88,7 +90,7 @@ func TestWhoIsHeardByASilentObserverIsNotHeardNow(t *testing.T) {
 		"it fell silent with the failure": {0, asleepWait},
 	} {
 		e := New(DefaultParams())
-		e.now = Time(time.Hour)
+		e.now = clock.Time(time.Hour)
 		began := e.now
 		o := &observer{id: "agent", seen: began.Add(c.heard)}
 		n := &entity{host: &hostState{name: "h"}, src: &Source{Host: "h"}}
@@ -131,7 +133,7 @@ func TestLinkOfAHostWithoutAZoneMayBePartOfTheLinkOfZones(t *testing.T) {
 // A cut that was never told has no more right than another to what is silent now.
 func TestOnlyACutThatWasToldStands(t *testing.T) {
 	e := New(DefaultParams())
-	e.now = Time(time.Hour)
+	e.now = clock.Time(time.Hour)
 	c, _ := aCut(e, e.now)
 	if len(e.standing(false)) != 0 {
 		t.Error("one that is only suspected stands")

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // stateVersion is raised when the stored form changes in a way that an older
@@ -18,21 +20,21 @@ const stateVersion = 1
 type (
 	storedState struct {
 		Version   int              `json:"version"`
-		Saved     Time             `json:"saved"`
+		Saved     clock.Time       `json:"saved"`
 		Instances []storedInstance `json:"instances"`
 		storedFailures
 	}
 	storedInstance struct {
 		Source       Source         `json:"source"`
-		Born         Time           `json:"born"`
-		Touched      Time           `json:"touched"`
+		Born         clock.Time     `json:"born"`
+		Touched      clock.Time     `json:"touched"`
 		Left         bool           `json:"left,omitempty"`
 		Incarnations []uint64       `json:"incarnations,omitempty"`
-		Began        []Time         `json:"began,omitempty"` // when each of these was first seen
+		Began        []clock.Time   `json:"began,omitempty"` // when each of these was first seen
 		Addresses    []string       `json:"addresses,omitempty"`
 		Streams      []storedStream `json:"streams,omitempty"`
-		Announced    Time           `json:"announced,omitempty"`
-		LastAnnounce Time           `json:"last_announced,omitempty"`
+		Announced    clock.Time     `json:"announced,omitempty"`
+		LastAnnounce clock.Time     `json:"last_announced,omitempty"`
 		storedEpisode
 	}
 	storedStream struct {
@@ -90,7 +92,7 @@ func (n *entity) store() storedInstance {
 
 // Restore takes up what Save returned, in an engine that has seen nothing. A
 // state that cannot be read is an error and leaves e as it was.
-func (e *Engine) Restore(state []byte, now Time) error {
+func (e *Engine) Restore(state []byte, now clock.Time) error {
 	var st storedState
 	if err := json.Unmarshal(state, &st); err != nil {
 		return fmt.Errorf("stored state: %w", err)

@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // Somebody may stop a process for a moment: to move its machine, or to look into
 // it. An agent on its machine sees that it is stopped.
@@ -31,9 +35,9 @@ func (e *Engine) stopMayPass(n *entity, p *episode) bool {
 
 // stoppedFor is for how long n is known to be stopped: from the first look that
 // found it so, or the first heartbeat that it owed and did not send, to the last.
-func (n *entity) stoppedFor(now Time) time.Duration {
-	var from, until Time
-	look := func(first, last Time) {
+func (n *entity) stoppedFor(now clock.Time) time.Duration {
+	var from, until clock.Time
+	look := func(first, last clock.Time) {
 		if from == 0 || first < from {
 			from = first
 		}

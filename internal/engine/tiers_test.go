@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // wire is what lies between agents and a gateway: each signal is gathered for a
@@ -27,10 +28,10 @@ func (w *wire) take(b *Batch) {
 	l.Observers, l.Beats, l.Probes, l.Facts = append(l.Observers, b.Observers...), append(l.Beats, b.Beats...), append(l.Probes, b.Probes...), append(l.Facts, b.Facts...)
 	t.Calls, t.Served, t.Hops, t.Spans = append(t.Calls, b.Calls...), append(t.Served, b.Served...), append(t.Hops, b.Hops...), append(t.Spans, b.Spans...)
 	m.Signs, m.Levels, m.Queues = append(m.Signs, b.Signs...), append(m.Levels, b.Levels...), append(m.Queues, b.Queues...)
-	step := Time(100 * time.Millisecond)
+	step := clock.Time(100 * time.Millisecond)
 	for i := range w.held {
-		phase := Time(int64(w.every) * int64(i) / 3)
-		if (b.Arrived+phase)/Time(w.every) == (b.Arrived+phase-step)/Time(w.every) || w.held[i].Empty() {
+		phase := clock.Time(int64(w.every) * int64(i) / 3)
+		if (b.Arrived+phase)/clock.Time(w.every) == (b.Arrived+phase-step)/clock.Time(w.every) || w.held[i].Empty() {
 			continue
 		}
 		w.held[i].Arrived = b.Arrived

@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // Class is a failure model: the public value of failure.class.
 type Class string
@@ -50,15 +54,15 @@ type Verdict struct {
 	Confidence float64 // 0-1, calibrated
 	Basis      Basis   // what the confidence is made from
 	Culprit    Culprit
-	Reason     string   // one line for a person
-	Evidence   []string // what speaks for it, strongest first
-	RuledOut   []string // what speaks against the other classes
-	Incident   string   // incident id
-	Since      Time     // when the failure began, as far as is known
-	Decided    Time     // when this verdict was reached
-	Until      Time     // when it was cleared; 0 while it holds
-	Revision   int      // 0 for the first verdict on this failure
-	Previous   Class    // class of the revision before, ClassNone for the first
+	Reason     string     // one line for a person
+	Evidence   []string   // what speaks for it, strongest first
+	RuledOut   []string   // what speaks against the other classes
+	Incident   string     // incident id
+	Since      clock.Time // when the failure began, as far as is known
+	Decided    clock.Time // when this verdict was reached
+	Until      clock.Time // when it was cleared; 0 while it holds
+	Revision   int        // 0 for the first verdict on this failure
+	Previous   Class      // class of the revision before, ClassNone for the first
 }
 
 // Holds says whether v is in force.
@@ -66,7 +70,7 @@ func (v *Verdict) Holds() bool { return v.Until == 0 }
 
 // covers says whether something that ended at t, or was running then, can have
 // been hurt by the failure.
-func (v *Verdict) covers(end Time, before, after time.Duration) bool {
+func (v *Verdict) covers(end clock.Time, before, after time.Duration) bool {
 	return end >= v.Since.Add(-before) && (v.Until == 0 || end <= v.Until.Add(after))
 }
 
@@ -127,7 +131,7 @@ func (v *Verdict) concerns(src *Source) bool {
 // metrics and events receiver. Fields that do not apply are zero.
 type Event struct {
 	Kind     string // a contract event name, such as "failure.detected"
-	At       Time
+	At       clock.Time
 	Source   *Source  // the entity it speaks of, may be nil
 	Entity   string   // the entity's name for people
 	Verdict  *Verdict // of failure.* and incident.* events
@@ -138,8 +142,8 @@ type Event struct {
 // Incident gathers the verdicts that belong to one cause.
 type Incident struct {
 	ID       string
-	Opened   Time
-	Resolved Time // 0 while open
+	Opened   clock.Time
+	Resolved clock.Time // 0 while open
 	Class    Class
 	Culprit  Culprit
 	Reason   string

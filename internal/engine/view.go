@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // view is how an entity is seen by one of those who call it, or by an observer's
 // probes from one host. What counts is not whether the answer was good but
@@ -11,25 +15,25 @@ import "time"
 // Times are those of the calls, so that it does not matter when they are told.
 type view struct {
 	from     *hostState
-	caller   *entity // nil of probes
-	replies  fading  // calls to which something came back
-	silent   fading  // calls to which nothing came back
-	run      float64 // of them those of the current run without a reply
-	firstBad Time    // start of the current run without a reply
-	trouble  Time    // start of the time in which calls get no reply now and then
-	lastBad  Time
-	triedAt  Time // when the latest call without a reply began, at the earliest
-	brokenAt Time // when somebody last could not even connect
-	unacked  Time // when a kernel last told that nothing is acknowledged
-	lastGood Time
-	goodFrom Time          // start of the current run of replies, without a silence or a long break
-	told     Time          // engine time at which it was last told
+	caller   *entity    // nil of probes
+	replies  fading     // calls to which something came back
+	silent   fading     // calls to which nothing came back
+	run      float64    // of them those of the current run without a reply
+	firstBad clock.Time // start of the current run without a reply
+	trouble  clock.Time // start of the time in which calls get no reply now and then
+	lastBad  clock.Time
+	triedAt  clock.Time // when the latest call without a reply began, at the earliest
+	brokenAt clock.Time // when somebody last could not even connect
+	unacked  clock.Time // when a kernel last told that nothing is acknowledged
+	lastGood clock.Time
+	goodFrom clock.Time    // start of the current run of replies, without a silence or a long break
+	told     clock.Time    // engine time at which it was last told
 	every    time.Duration // usual time between two batches that tell of it
-	lastMet  Time          // when the latest answered call ended of which both ends are known, event time
+	lastMet  clock.Time    // when the latest answered call ended of which both ends are known, event time
 	metEvery time.Duration // usual time between two such calls
 	net      netTime       // crossing.go
-	unheard  [2]Time       // crossing.go: starts of the latest calls that were answered in vain
-	worked   Time          // crossing.go: start of the latest call that got no reply, and on which the callee worked for long
+	unheard  [2]clock.Time // crossing.go: starts of the latest calls that were answered in vain
+	worked   clock.Time    // crossing.go: start of the latest call that got no reply, and on which the callee worked for long
 }
 
 const (
@@ -72,7 +76,7 @@ const mayBeSlow = 0.5
 
 // seenFrom notes that n was called by caller, or probed from a host if caller is
 // nil, count times between first and last.
-func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome, count int, first, last Time) {
+func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome, count int, first, last clock.Time) {
 	crossed, silent := o.crossed(caller == nil)
 	if crossed+silent == 0 || n.host == from || silent > 0 && e.self.justWoke() {
 		return
@@ -147,7 +151,7 @@ func (n *entity) view(from *hostState, caller *entity) *view {
 // bad is the share, 0-1, of calls to which nothing came back, and the number of
 // calls that says so; 0 of 0 where the view is too old. more are replies that it does
 // not count itself.
-func (w *view) bad(now Time, more float64) (share, n float64) {
+func (w *view) bad(now clock.Time, more float64) (share, n float64) {
 	if now.Sub(w.told) > min(viewFresh, shortView+3*w.every) {
 		return 0, 0
 	}

@@ -6,6 +6,8 @@ package engine
 import (
 	"slices"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Each host from which somebody is called has one voice, however much it calls:
@@ -46,7 +48,7 @@ func (e *Engine) complainer(n *entity) *hostState {
 // oneVoice is how much the complaints about n count, 0-1, that began at since:
 // little if they come from one host alone, and others are content or it complains
 // about everybody.
-func (e *Engine) oneVoice(n *entity, since Time) float64 {
+func (e *Engine) oneVoice(n *entity, since clock.Time) float64 {
 	who := e.complainer(n)
 	if who == nil {
 		return 1

@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // How long a class must lead before it is entered, and what is given time to
 // pass by itself.
@@ -123,7 +127,7 @@ func (e *Engine) placeSilent(n *entity, p *episode) bool {
 
 // back is when n, or somebody on its machine, went on after it had stood still;
 // 0 if it does not beat now.
-func (n *entity) back() Time {
+func (n *entity) back() clock.Time {
 	t := n.resumed
 	if n.host != nil && n.host.name != "" {
 		t = max(t, n.host.resumed)
@@ -174,7 +178,7 @@ func (e *Engine) pauseOf(n *entity, p *episode) time.Duration {
 
 // lasted is how long the failure has lasted, at most since t, by the times of
 // what shows it, however late that is told.
-func (p *episode) lasted(n *entity, now, t Time) time.Duration {
+func (p *episode) lasted(n *entity, now, t clock.Time) time.Duration {
 	d := time.Duration(0)
 	for _, s := range n.streams {
 		if s.kind == signBeat {
@@ -209,7 +213,7 @@ func (p *episode) complaints(n *entity) *callStats {
 // beatsThroughout says whether n's heartbeats came without a break since t, and
 // how long it may have stood still between two of them: who was heard last before
 // t, by an observer that has told nothing since, may stand still all the time.
-func (n *entity) beatsThroughout(t Time) (hidden time.Duration, beats bool) {
+func (n *entity) beatsThroughout(t clock.Time) (hidden time.Duration, beats bool) {
 	for _, s := range n.streams {
 		if s.kind != signBeat || !s.fresh() || s.broken >= t {
 			continue

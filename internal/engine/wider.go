@@ -3,7 +3,11 @@
 
 package engine
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // Several of one zone that fall silent within moments, each told by itself, are one
 // cut of the zone or of a link of it as soon as that is found. And what is told late,
@@ -46,10 +50,12 @@ func (e *Engine) beyond(c *cut, sights []sight) bool {
 }
 
 // lately says whether the cut stands, or healed a short while ago.
-func (c *cutState) lately(now Time) bool { return c.stands(now) || now.Sub(c.endedAt()) < remnant }
+func (c *cutState) lately(now clock.Time) bool {
+	return c.stands(now) || now.Sub(c.endedAt()) < remnant
+}
 
 // explainsSight says whether the cut, which stands or has healed, silences a sight.
-func (c *cutState) explainsSight(s *sight, now Time) bool {
+func (c *cutState) explainsSight(s *sight, now clock.Time) bool {
 	return (c.stands(now) || s.tried <= c.endedAt()) && (c.predicts(s) || c.mayCross(s))
 }
 
@@ -76,7 +82,7 @@ func (e *Engine) isInside(c, wider *cutState) {
 
 // isInside says whether a wider cut explains that of a place, or did until a short
 // while ago: how those behind it come back is that one's matter.
-func (c *cutState) isInside(now Time) bool {
+func (c *cutState) isInside(now clock.Time) bool {
 	w := c.entity.cutOff
 	return w != nil && c.far.anywhere() && (w.stands(now) || w.heals(now))
 }
@@ -129,7 +135,7 @@ func (e *Engine) past(c *cut, sights []sight) bool {
 	if !c.far.anywhere() || c.near.host == nil {
 		return false
 	}
-	ended := Time(0)
+	ended := clock.Time(0)
 	for _, w := range e.cuts {
 		told := w.entity.verdict != nil || w.entity.cleared > w.began
 		if !w.slow && told && !w.stands(e.now) && e.now.Sub(w.endedAt()) < remnant {

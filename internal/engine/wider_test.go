@@ -6,6 +6,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // machine is a host in a zone, "" if nobody tells that, with one process.
@@ -38,7 +40,7 @@ func TestPlaceThatOnlyOneZoneDoesNotReachIsNotCutOff(t *testing.T) {
 }
 
 // told is an engine at a time, with cuts that somebody was told of.
-func told(now Time, cuts ...*cutState) *Engine {
+func told(now clock.Time, cuts ...*cutState) *Engine {
 	e := New(DefaultParams())
 	e.now = now
 	for _, c := range cuts {
@@ -60,7 +62,7 @@ func TestMachineBehindACutOfItsZoneIsNotCutOffItself(t *testing.T) {
 	}
 	for name, x := range map[string]struct {
 		sights   []sight
-		healed   Time // 0: the link stands
+		healed   clock.Time // 0: the link stands
 		absorbed bool
 	}{
 		"all who do not reach it are, or may be, beyond the link": {across, 0, true},
@@ -123,7 +125,7 @@ func TestZoneThatIsSilentBeyondALinkIsNotCutOffFromAll(t *testing.T) {
 func TestNobodyIsAccusedOfWhatWasBeforeACutHealed(t *testing.T) {
 	d, a, b := machine("d1", "d"), machine("a1", "a"), machine("b1", "b")
 	for name, x := range map[string]struct {
-		tried   Time
+		tried   clock.Time
 		told    bool
 		accused bool
 	}{
@@ -182,7 +184,7 @@ func TestOneOfSeveralThatFallSilentTogetherIsDoubtful(t *testing.T) {
 		"in a zone, which would be found":      {"b", time.Second, false},
 	} {
 		one := &cutState{cut: cut{near: side{host: machine("b1", x.zone).host}}, at: 26e9, began: 10e9}
-		other := &cutState{cut: cut{near: side{host: machine("b2", x.zone).host}}, at: 26e9, began: Time(10e9).Add(x.apart)}
+		other := &cutState{cut: cut{near: side{host: machine("b2", x.zone).host}}, at: 26e9, began: clock.Time(10e9).Add(x.apart)}
 		if e := told(40e9, one, other); e.oneOfSeveral(one) != x.doubtful || e.oneOfSeveral(other) != x.doubtful {
 			t.Errorf("%s: doubtful %v, %v", name, e.oneOfSeveral(one), e.oneOfSeveral(other))
 		}

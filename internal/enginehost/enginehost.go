@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // DefaultID is the extension that components use unless they are told another.
@@ -26,7 +27,7 @@ type Engine interface {
 	Observe(b *engine.Batch)
 	// Now is the time on the engine's clock: the wall clock, or the recording's
 	// under replay.
-	Now() engine.Time
+	Now() clock.Time
 	// Snapshot is what holds true now; nil is an empty one.
 	Snapshot() *engine.Snapshot
 	// Baselines is how long spans usually take; nil knows nothing.
@@ -46,7 +47,7 @@ type Stepped interface{ Stepped() }
 
 // Update is what a subscriber is told.
 type Update struct {
-	Now    engine.Time
+	Now    clock.Time
 	Events []engine.Event // in order; shared, must not be changed
 }
 

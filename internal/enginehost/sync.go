@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Sync is an Engine on a clock that its owner moves: what is observed is judged
@@ -46,7 +47,7 @@ func NewSync(p engine.Params, onto func(engine.Event)) *Sync {
 
 // Advance moves the clock to t, with the ticks between. A t that lies before
 // now changes nothing.
-func (s *Sync) Advance(t engine.Time) {
+func (s *Sync) Advance(t clock.Time) {
 	now := s.Now()
 	if now == 0 {
 		s.tick(t)
@@ -62,7 +63,7 @@ func (s *Sync) Advance(t engine.Time) {
 	}
 }
 
-func (s *Sync) tick(now engine.Time) {
+func (s *Sync) tick(now clock.Time) {
 	s.now.Store(int64(now))
 	s.engine.Tick(now)
 	s.tell()
@@ -97,7 +98,7 @@ func (s *Sync) Observe(b *engine.Batch) {
 }
 
 // Now is the time to which the clock was moved.
-func (s *Sync) Now() engine.Time { return engine.Time(s.now.Load()) }
+func (s *Sync) Now() clock.Time { return clock.Time(s.now.Load()) }
 
 // Snapshot is what holds true now.
 func (s *Sync) Snapshot() *engine.Snapshot { return s.engine.Snapshot() }

@@ -12,9 +12,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
-const testNow = engine.Time(1_700_000_000_000_000_000)
+const testNow = clock.Time(1_700_000_000_000_000_000)
 
 // healthyTraces is a batch of n spans of 10 resources with about 10 attributes
 // each: a third clients, a third servers, a third internal.

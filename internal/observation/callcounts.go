@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Calls as metrics count them, for those who send metrics and no spans: how many
@@ -206,7 +207,7 @@ func (c *callTold) point(attrs pcommon.Map, count, sum float64, start, at pcommo
 }
 
 // calls tells of calls that ended alike and took mean seconds each on average.
-func (c *callTold) calls(attrs pcommon.Map, count int, mean float64, first, last engine.Time) {
+func (c *callTold) calls(attrs pcommon.Map, count int, mean float64, first, last clock.Time) {
 	v := &c.v
 	*v = view{}
 	v.read(attrs)

@@ -13,10 +13,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // timed adds a histogram of one series: count calls that took mean seconds each.
-func timed(t testing.TB, ms pmetric.MetricSlice, name string, at engine.Time, count uint64, mean float64, a attrs) {
+func timed(t testing.TB, ms pmetric.MetricSlice, name string, at clock.Time, count uint64, mean float64, a attrs) {
 	m := ms.AppendEmpty()
 	m.SetName(name)
 	h := m.SetEmptyHistogram()
@@ -29,7 +30,7 @@ func timed(t testing.TB, ms pmetric.MetricSlice, name string, at engine.Time, co
 	a.putTo(t, p.Attributes())
 }
 
-func sum(t testing.TB, ms pmetric.MetricSlice, name string, at engine.Time, count float64, a attrs) {
+func sum(t testing.TB, ms pmetric.MetricSlice, name string, at clock.Time, count float64, a attrs) {
 	m := ms.AppendEmpty()
 	m.SetName(name)
 	s := m.SetEmptySum()
@@ -42,18 +43,18 @@ func sum(t testing.TB, ms pmetric.MetricSlice, name string, at engine.Time, coun
 }
 
 func TestCallsThatMetricsCount(t *testing.T) {
-	histogram := func(name string, a attrs) func(*testing.T, pmetric.MetricSlice, engine.Time, uint64) {
-		return func(t *testing.T, ms pmetric.MetricSlice, at engine.Time, n uint64) {
+	histogram := func(name string, a attrs) func(*testing.T, pmetric.MetricSlice, clock.Time, uint64) {
+		return func(t *testing.T, ms pmetric.MetricSlice, at clock.Time, n uint64) {
 			timed(t, ms, name, at, n, 0.01, a)
 		}
 	}
-	counter := func(name string, a attrs) func(*testing.T, pmetric.MetricSlice, engine.Time, uint64) {
-		return func(t *testing.T, ms pmetric.MetricSlice, at engine.Time, n uint64) {
+	counter := func(name string, a attrs) func(*testing.T, pmetric.MetricSlice, clock.Time, uint64) {
+		return func(t *testing.T, ms pmetric.MetricSlice, at clock.Time, n uint64) {
 			sum(t, ms, name, at, float64(n), a)
 		}
 	}
 	for name, c := range map[string]struct {
-		fill           func(*testing.T, pmetric.MetricSlice, engine.Time, uint64)
+		fill           func(*testing.T, pmetric.MetricSlice, clock.Time, uint64)
 		ok, bad, fault int            // served
 		outcome        engine.Outcome // of calls; unset: served
 		callee         string

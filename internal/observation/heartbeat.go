@@ -13,6 +13,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // IsHeartbeat says whether a log record is a heartbeat: a sign of life, the
@@ -87,7 +88,7 @@ type pulse struct {
 }
 
 // heartbeat takes in one heartbeat record. id is who its resource is.
-func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now engine.Time, b *engine.Batch) {
+func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now clock.Time, b *engine.Batch) {
 	p := pulse{x: x}
 	p.process = engine.Process{
 		PID: -1, OOMKills: -1, Throttled: -1, MemoryUsed: -1, MemoryLimit: -1, FDs: -1, FDLimit: -1,
@@ -97,7 +98,7 @@ func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now engine.Time, 
 		p.attribute(k, v, now)
 	}
 	if p.hasObserver {
-		p.stamp.At = engine.Time(lr.ObservedTimestamp())
+		p.stamp.At = clock.Time(lr.ObservedTimestamp())
 		if p.stamp.At <= 0 || p.stamp.At.Sub(now) > maxAhead {
 			p.stamp.At = now
 		}
@@ -170,7 +171,7 @@ func directTarget(target string) bool {
 
 // attribute takes in one attribute. What is not as the contract has it is
 // counted and otherwise ignored: one bad field does not cost a sign of life.
-func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
+func (p *pulse) attribute(k string, v pcommon.Value, now clock.Time) {
 	switch k {
 	case contract.HeartbeatObserver:
 		if s := p.word(v); s != "" {
@@ -192,7 +193,7 @@ func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
 	case contract.HeartbeatInterval:
 		p.beat.Interval = p.seconds(v)
 	case contract.HeartbeatSentAt:
-		p.beat.SentAt = engine.Time(p.integer(v, 0, math.MaxInt64, 0))
+		p.beat.SentAt = clock.Time(p.integer(v, 0, math.MaxInt64, 0))
 	case contract.HeartbeatStatus:
 		p.beat.Status = lookup(p, v, statuses)
 	case contract.HeartbeatExitCode: // of a process, too
@@ -216,7 +217,7 @@ func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
 		p.zone = p.word(v)
 	case contract.HeartbeatDue:
 		// A check that is due in the past is late, one in a far future never is.
-		p.beat.Due = engine.Time(p.integer(v, 0, int64(now)+int64(maxInterval), 0))
+		p.beat.Due = clock.Time(p.integer(v, 0, int64(now)+int64(maxInterval), 0))
 	case contract.HeartbeatGrace:
 		p.beat.Grace = p.seconds(v)
 
@@ -242,7 +243,7 @@ func (p *pulse) attribute(k string, v pcommon.Value, now engine.Time) {
 	case contract.ProcessPID:
 		p.process.PID = p.integer(v, 0, math.MaxInt64, -1)
 	case contract.ProcessStartTime:
-		p.process.StartTime = engine.Time(p.integer(v, 0, math.MaxInt64, 0))
+		p.process.StartTime = clock.Time(p.integer(v, 0, math.MaxInt64, 0))
 	case contract.ProcessOOMKills:
 		p.process.OOMKills = p.integer(v, 0, math.MaxInt64, -1)
 	case contract.ProcessMemoryUsed:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // hopGate chooses of which traces the engine is told who called whom. Both ends
@@ -30,7 +31,7 @@ func (g *hopGate) open(most int) {
 }
 
 // threshold returns the hash up to which traces are told now.
-func (g *hopGate) threshold(now engine.Time) uint64 {
+func (g *hopGate) threshold(now clock.Time) uint64 {
 	second := int64(now) / int64(time.Second)
 	before := g.second.Load()
 	// A clock that was set back begins anew.

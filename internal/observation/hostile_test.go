@@ -15,6 +15,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // What others, or another Faultline, have written under our names is no evidence.
@@ -85,7 +86,7 @@ func TestSpansOfAbsurdTimes(t *testing.T) {
 			for _, call := range b.Calls {
 				assert.LessOrEqual(t, call.First, testNow)
 				assert.LessOrEqual(t, call.Last, testNow)
-				assert.GreaterOrEqual(t, call.First, engine.Time(0))
+				assert.GreaterOrEqual(t, call.First, clock.Time(0))
 			}
 			sane(t, &b, td.SpanCount())
 		})

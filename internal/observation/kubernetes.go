@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Events of Kubernetes (receivers k8s_events and k8sobjects) name a pod by its
@@ -34,7 +35,7 @@ type event struct {
 	container          string
 	namespace, cluster string
 	src                *engine.Source
-	at                 engine.Time
+	at                 clock.Time
 }
 
 // podEvents is what the reasons of a pod's events mean. Not read, because others
@@ -121,7 +122,7 @@ func (sc *scratch) kubernetes(resource pcommon.Map, lr plog.LogRecord) {
 
 // object takes in what receiver k8sobjects writes of an event: the whole object,
 // inside what the watch says of it.
-func (sc *scratch) object(resource pcommon.Map, body pcommon.Map, at engine.Time) {
+func (sc *scratch) object(resource pcommon.Map, body pcommon.Map, at clock.Time) {
 	if v, ok := body.Get("object"); ok && v.Type() == pcommon.ValueTypeMap {
 		if what, ok := body.Get("type"); ok && what.Str() == "DELETED" {
 			return // an old event is forgotten

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // put adds a gauge with one point for each pair of a state and a value.
@@ -103,7 +104,7 @@ func TestThrottlingIsTheShareSinceBefore(t *testing.T) {
 		put(rm, "docker", "container.cpu.throttling_data.periods", "", map[string]float64{"": periods[0]})
 		put(rm, "docker", "container.cpu.throttling_data.throttled_periods", "", map[string]float64{"": periods[1]})
 		var b engine.Batch
-		x.Metrics(md, engine.Time(1e18+float64(i)*1e10), nil, &b)
+		x.Metrics(md, clock.Time(1e18+float64(i)*1e10), nil, &b)
 		for _, l := range b.Levels {
 			shares = append(shares, l.Share)
 		}

@@ -8,12 +8,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Logs adds to b what log records show: heartbeats, Kubernetes events, and lines
 // that say outright what happened. now is the time on the engine's clock. ld is
 // only read and not kept.
-func (x *Extractor) Logs(ld plog.Logs, now engine.Time, b *engine.Batch) {
+func (x *Extractor) Logs(ld plog.Logs, now clock.Time, b *engine.Batch) {
 	sc := x.scratch.Get().(*scratch)
 	sc.begin(x, now, nil, b)
 	resources := ld.ResourceLogs()

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Who is alive when a metric's point arrives? Whoever sent it: the SDK inside
@@ -44,7 +45,7 @@ func scraped(scope string) bool {
 // metricResource is one resource of a batch of metrics.
 type metricResource struct {
 	x     *Extractor
-	now   engine.Time
+	now   clock.Time
 	out   *engine.Batch
 	bl    *engine.Baselines
 	attrs pcommon.Map
@@ -76,7 +77,7 @@ type metricResource struct {
 // checks, what supervisors count, how full things are, how long queues are, and
 // calls that were counted. now is the time on the engine's clock, bl how long
 // calls usually take; it may be nil. md is only read and not kept.
-func (x *Extractor) Metrics(md pmetric.Metrics, now engine.Time, bl *engine.Baselines, b *engine.Batch) {
+func (x *Extractor) Metrics(md pmetric.Metrics, now clock.Time, bl *engine.Baselines, b *engine.Batch) {
 	resources := md.ResourceMetrics()
 	firstSign := len(b.Signs)
 	var r metricResource
@@ -205,11 +206,11 @@ func points(m pmetric.Metric, f func(p pmetric.NumberDataPoint, value float64)) 
 }
 
 // past is a point's time, never after now.
-func (r *metricResource) past(t pcommon.Timestamp) engine.Time {
+func (r *metricResource) past(t pcommon.Timestamp) clock.Time {
 	if t == 0 || t > pcommon.Timestamp(r.now) {
 		return r.now
 	}
-	return engine.Time(t)
+	return clock.Time(t)
 }
 
 // attribute is a string attribute of a point, "" if it has none.

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // How many messages wait, as receivers that look at brokers and clients that
@@ -114,7 +115,7 @@ func (r *metricResource) queue(name, group string) *engine.Queue {
 }
 
 // consumed notes that a message was taken from a queue and worked on.
-func (sc *scratch) consumed(span ptrace.Span, last engine.Time) {
+func (sc *scratch) consumed(span ptrace.Span, last clock.Time) {
 	if sc.src == nil || sc.src.Key == 0 {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // What lines of a log say outright. The words are those of wording.go; here
@@ -110,7 +111,7 @@ func (r *logResource) line(lr plog.LogRecord) {
 // tell adds the fact that a line states, once for each kind and resource in a
 // batch: a flood of lines says no more than one. Of answers that do not check it
 // says how many.
-func (r *logResource) tell(says meaning, severity plog.SeverityNumber, at engine.Time, s string) {
+func (r *logResource) tell(says meaning, severity plog.SeverityNumber, at clock.Time, s string) {
 	for i := range signatures {
 		g := &signatures[i]
 		if says&g.says == 0 || says&g.unless != 0 ||
@@ -136,7 +137,7 @@ func (r *logResource) tell(says meaning, severity plog.SeverityNumber, at engine
 
 // unnamed adds what a line tells of the want of somebody on its host who gives no
 // service: a server without telemetry, whose log is read.
-func (r *logResource) unnamed(says meaning, severity plog.SeverityNumber, at engine.Time, s string) {
+func (r *logResource) unnamed(says meaning, severity plog.SeverityNumber, at clock.Time, s string) {
 	if says &= saysDisk | saysMemory | saysGuess | quotesAnswer; says&(saysDisk|saysMemory) == 0 {
 		return
 	}
@@ -155,7 +156,7 @@ const firstEphemeral = 32768
 // mentionedPeer counts a call of which only a line tells that it failed, if the
 // line names the address. What such a line says of the state of a connection is
 // told by both of its ends, so the callee's port must be one to listen at.
-func (sc *scratch) mentionedPeer(says meaning, at engine.Time, texts ...string) {
+func (sc *scratch) mentionedPeer(says meaning, at clock.Time, texts ...string) {
 	o := says.outcome()
 	if !(phase(o) || o == engine.OutcomeReset || o == engine.OutcomeTimeout || o == engine.OutcomeNoAnswer) || o == engine.OutcomeDNS {
 		return

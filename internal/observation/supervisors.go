@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // What supervisors say of those whom they start and stop: Kubernetes, by the
@@ -228,7 +229,7 @@ func (x *Extractor) node(name, cluster string) *engine.Source {
 
 // nodeReady follows whether a node is ready. One that was taken out of service
 // before is stopped on purpose.
-func (x *Extractor) nodeReady(name, cluster string, ready bool, at engine.Time, out *engine.Batch) {
+func (x *Extractor) nodeReady(name, cluster string, ready bool, at clock.Time, out *engine.Batch) {
 	state := int64(0)
 	if ready {
 		state = 1
@@ -248,13 +249,13 @@ func (x *Extractor) nodeReady(name, cluster string, ready bool, at engine.Time, 
 const cordonedFor = time.Hour
 
 // cordon notes that a node takes no more pods: it is being emptied.
-func (x *Extractor) cordon(name string, at engine.Time) {
+func (x *Extractor) cordon(name string, at clock.Time) {
 	x.changed(stateID{pod: podKey{container: name}, what: "cordoned"}, int64(at))
 }
 
-func (x *Extractor) cordoned(name string, at engine.Time) bool {
+func (x *Extractor) cordoned(name string, at clock.Time) bool {
 	since, known := x.state(stateID{pod: podKey{container: name}, what: "cordoned"})
-	return known && at.Sub(engine.Time(since)) < cordonedFor
+	return known && at.Sub(clock.Time(since)) < cordonedFor
 }
 
 // nodeCordoned is kube-state-metrics' word for it.

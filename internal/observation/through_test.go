@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // scene plays what two senders tell, a service by its spans and an agent by its
@@ -22,7 +23,7 @@ type scene struct {
 	t   *testing.T
 	x   *Extractor
 	e   *engine.Engine
-	now engine.Time
+	now clock.Time
 	app attrs
 }
 

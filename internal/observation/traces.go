@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // scratch is what reading one batch of spans needs; it is reused, so that
@@ -19,7 +20,7 @@ import (
 // spans outlive a batch and make the next one cheaper.
 type scratch struct {
 	x   *Extractor
-	now engine.Time
+	now clock.Time
 	bl  *engine.Baselines
 	out *engine.Batch
 	v   view
@@ -81,7 +82,7 @@ type callSlot struct {
 // calls to be joined. now is the time on the engine's clock. It returns which
 // spans failed or are far slower than usual: their places in td, in order, not
 // counting those that Faultline itself emitted. td is only read and not kept.
-func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselines, b *engine.Batch) (odd []int32) {
+func (x *Extractor) Traces(td ptrace.Traces, now clock.Time, bl *engine.Baselines, b *engine.Batch) (odd []int32) {
 	sc := x.scratch.Get().(*scratch)
 	sc.begin(x, now, bl, b)
 	resources := td.ResourceSpans()
@@ -118,7 +119,7 @@ func (x *Extractor) Traces(td ptrace.Traces, now engine.Time, bl *engine.Baselin
 
 func newScratch() *scratch { return &scratch{} }
 
-func (sc *scratch) begin(x *Extractor, now engine.Time, bl *engine.Baselines, b *engine.Batch) {
+func (sc *scratch) begin(x *Extractor, now clock.Time, bl *engine.Baselines, b *engine.Batch) {
 	sc.x, sc.now, sc.bl, sc.out = x, now, bl, b
 	sc.batch++
 	sc.threshold, sc.hops, sc.samples, sc.searches = x.gate.threshold(now), 0, 0, 0
@@ -192,7 +193,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			// Messaging is no request and response, and databases send no spans.
 			if trace <= sc.threshold && kind == ptrace.SpanKindClient && peer.Address != "" && sc.v.system == "" &&
 				(outcome.Answered() || lost(outcome) || outcome == engine.OutcomeOther) {
-				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee, Lost: lost(outcome), Duration: d, At: last, Began: engine.Time(span.StartTimestamp())})
+				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee, Lost: lost(outcome), Duration: d, At: last, Began: clock.Time(span.StartTimestamp())})
 			}
 		}
 	case ptrace.SpanKindConsumer:
@@ -220,7 +221,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		sc.served.Took += underWay(d)
 		sc.door()
 		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil && sc.src.Key != 0 {
-			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: d, At: last, Began: engine.Time(span.StartTimestamp())})
+			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: d, At: last, Began: clock.Time(span.StartTimestamp())})
 		}
 	}
 	if failed {
@@ -274,11 +275,11 @@ func lost(o engine.Outcome) bool {
 
 // past is an event's time on the engine's scale; now if it tells none. A sender
 // whose clock is ahead must not make its calls the latest for ever.
-func (sc *scratch) past(t pcommon.Timestamp) engine.Time {
+func (sc *scratch) past(t pcommon.Timestamp) clock.Time {
 	if t == 0 || t > pcommon.Timestamp(sc.now) {
 		return sc.now
 	}
-	return engine.Time(t)
+	return clock.Time(t)
 }
 
 // callee finds the callee in the scratch's own memory, else in the shared one.
@@ -333,7 +334,7 @@ func serviceKey(src *engine.Source) uint64 {
 
 // call counts a call and returns where in the batch. In a batch that calls very
 // many callees some are not added up: they cost room and are not lost.
-func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last engine.Time) int {
+func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last clock.Time) int {
 	h := mix(c.hash, serviceKey(sc.src)+uint64(outcome))
 	if sc.src != nil {
 		h = mix(h, sc.src.Key)

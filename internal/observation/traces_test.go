@@ -15,6 +15,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 func TestTraces_calls_are_added_up(t *testing.T) {
@@ -99,7 +100,7 @@ func TestTraces_served(t *testing.T) {
 		t.Errorf("%d odd", len(odd))
 	}
 	if len(b.Served) != 1 || b.Served[0].OK != 2 || b.Served[0].Failed != 1 || b.Served[0].Source.Service.Name != "payment" ||
-		b.Served[0].Last != engine.Time(first.EndTimestamp()) {
+		b.Served[0].Last != clock.Time(first.EndTimestamp()) {
 		t.Errorf("%+v", b.Served)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // beat is a process's heartbeat timer.
@@ -332,7 +333,7 @@ func (w *world) processProbe(a *agent, t *target, now time.Duration) engine.Prob
 	p := t.of
 	ph := p.now(now)
 	x := &engine.Process{
-		PID: int64(ph.inc % 30000), StartTime: wall(0) - 1_000_000_000_000 + engine.Time(ph.inc*1_000_003),
+		PID: int64(ph.inc % 30000), StartTime: wall(0) - 1_000_000_000_000 + clock.Time(ph.inc*1_000_003),
 		OOMKills: -1, MemoryUsed: 300 << 20, MemoryLimit: 1 << 30, FDs: 80, FDLimit: 1024, Threads: 40, ThreadLimit: 500,
 		PressureCPU: w.real(0, 0.05), PressureMem: 0, PressureIO: w.real(0, 0.02), Throttled: w.real(0, 0.02),
 	}

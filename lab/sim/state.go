@@ -8,7 +8,7 @@ import (
 	"sort"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // state is what a process, an agent or a machine is doing.
@@ -232,6 +232,6 @@ func (h *host) skew(t time.Duration) time.Duration {
 }
 
 // epoch is the wall-clock time at which episodes begin.
-const epoch engine.Time = 1_780_000_000_000_000_000
+const epoch clock.Time = 1_780_000_000_000_000_000
 
-func wall(t time.Duration) engine.Time { return epoch.Add(t) }
+func wall(t time.Duration) clock.Time { return epoch.Add(t) }

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 	"github.com/faultline-otel/faultline/internal/observation"
 	"github.com/faultline-otel/faultline/processor/failuremodelprocessor/internal/metadata"
@@ -57,7 +58,7 @@ func newCore(set processor.Settings, cfg *Config) (*core, error) {
 }
 
 // look finds the odd spans of td without showing them to the engine.
-func (c *core) look(td ptrace.Traces, now engine.Time) []int32 {
+func (c *core) look(td ptrace.Traces, now clock.Time) []int32 {
 	b := c.scratch.Get().(*engine.Batch)
 	odd := c.extractor.Traces(td, now, c.engine.Baselines(), b)
 	b.Reset()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/observation"
 )
 
@@ -32,8 +33,8 @@ func (d decision) or(other decision) decision {
 // decide finds the verdict that a failed or late span belongs to: one above a call
 // to a culprit in its trace, such a call itself, or a span of the culprit. Blame goes
 // to the deepest: whose own call failed failed for that, whatever else is said of it.
-func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now engine.Time) decision {
-	end := engine.Time(span.EndTimestamp())
+func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now clock.Time) decision {
+	end := clock.Time(span.EndTimestamp())
 	if !look.Failed && !look.Late {
 		return c.answer(src, span, look, snapshot, now)
 	}
@@ -67,7 +68,7 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 
 // answer finds the verdict on a span that looks well and is an answer of one
 // convicted of byzantine behaviour. Who could not use it fails above it.
-func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now engine.Time) decision {
+func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now clock.Time) decision {
 	if !snapshot.Convicts() {
 		return decision{}
 	}
@@ -77,7 +78,7 @@ func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Sp
 	} else if span.Kind() != ptrace.SpanKindServer {
 		return decision{}
 	}
-	v := snapshot.Answer(src, callee, engine.Time(span.EndTimestamp()))
+	v := snapshot.Answer(src, callee, clock.Time(span.EndTimestamp()))
 	if v == nil && look.Client {
 		v = c.memory.servedBy(span)
 	}

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 	"github.com/faultline-otel/faultline/internal/observation"
 	"github.com/faultline-otel/faultline/processor/failuremodelprocessor/internal/metadata"
@@ -43,7 +44,7 @@ type fakeEngine struct {
 var _ enginehost.Engine = (*fakeEngine)(nil)
 
 // t0 is when the tests' failures begin.
-const t0 = engine.Time(1_700_000_000_000_000_000)
+const t0 = clock.Time(1_700_000_000_000_000_000)
 
 func newFakeEngine() *fakeEngine {
 	e := &fakeEngine{subscribers: map[int]func(enginehost.Update){}}
@@ -59,7 +60,7 @@ func (e *fakeEngine) Observe(b *engine.Batch) {
 	e.observed += b.Len()
 }
 
-func (e *fakeEngine) Now() engine.Time             { return engine.Time(e.now.Load()) }
+func (e *fakeEngine) Now() clock.Time              { return clock.Time(e.now.Load()) }
 func (e *fakeEngine) Snapshot() *engine.Snapshot   { return e.snapshot.Load() }
 func (e *fakeEngine) Baselines() *engine.Baselines { return e.usual.Load() }
 
@@ -100,7 +101,7 @@ func (e *fakeEngine) pass(d time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, f := range e.subscribers {
-		f(enginehost.Update{Now: engine.Time(now)})
+		f(enginehost.Update{Now: clock.Time(now)})
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/observation"
 )
 
@@ -94,9 +95,9 @@ func (l *logs) annotate(ld plog.Logs) {
 // decideRecord: an error of the culprit itself, or in a trace that a culprit
 // hurt.
 func (l *logs) decideRecord(src *engine.Source, lr plog.LogRecord, snapshot *engine.Snapshot) decision {
-	at := engine.Time(lr.Timestamp())
+	at := clock.Time(lr.Timestamp())
 	if at == 0 {
-		at = engine.Time(lr.ObservedTimestamp())
+		at = clock.Time(lr.ObservedTimestamp())
 	}
 	if v := snapshot.Verdict(src, at); v != nil {
 		return decision{v, contract.RoleCulprit}

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // memory remembers in which traces a call to a culprit failed. Children end,
@@ -23,7 +24,7 @@ type memory struct {
 
 	mu         sync.Mutex // guards all below
 	young, old map[pcommon.TraceID][]blame
-	turned     engine.Time // when young was begun
+	turned     clock.Time // when young was begun
 }
 
 // blame is a span that failed because of a culprit.
@@ -53,7 +54,7 @@ func (m *memory) len() int {
 }
 
 // remember notes that a span is blamed on v's culprit.
-func (m *memory) remember(span ptrace.Span, failed bool, v *engine.Verdict, now engine.Time) {
+func (m *memory) remember(span ptrace.Span, failed bool, v *engine.Verdict, now clock.Time) {
 	id := span.TraceID()
 	if id.IsEmpty() {
 		return
@@ -80,7 +81,7 @@ func (m *memory) remember(span ptrace.Span, failed bool, v *engine.Verdict, now 
 
 // turn drops the older generation when it has lived long enough or there is no
 // more room.
-func (m *memory) turn(now engine.Time) {
+func (m *memory) turn(now clock.Time) {
 	if m.turned == 0 {
 		m.turned = now
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/observation"
 )
 
@@ -163,7 +164,7 @@ func waits(look *observation.Span, snapshot *engine.Snapshot) bool {
 
 // rememberCalls first looks for calls to culprits, so that the spans above them
 // are found in the same batch, whatever its order.
-func (t *traces) rememberCalls(td ptrace.Traces, snapshot *engine.Snapshot, baselines *engine.Baselines, now engine.Time) {
+func (t *traces) rememberCalls(td ptrace.Traces, snapshot *engine.Snapshot, baselines *engine.Baselines, now clock.Time) {
 	if snapshot.Empty() {
 		return
 	}

@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/zap"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
 
@@ -23,27 +23,27 @@ import (
 type waitingRoom struct {
 	traces *traces
 	cancel func() // ends the subscription
-	wake   chan engine.Time
+	wake   chan clock.Time
 
 	mu     sync.Mutex // guards the rest
 	guests []guest    // in order of arrival
 	closed bool
 
 	stop, stopped chan struct{}
-	logged        atomic.Int64 // engine.Time of the latest warning
+	logged        atomic.Int64 // clock.Time of the latest warning
 }
 
 // guest is what one batch left to wait.
 type guest struct {
 	td      ptrace.Traces
 	info    client.Info
-	arrived engine.Time
+	arrived clock.Time
 	spans   int
 	bytes   int
 }
 
 func newWaitingRoom(t *traces) *waitingRoom {
-	return &waitingRoom{traces: t, wake: make(chan engine.Time, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
+	return &waitingRoom{traces: t, wake: make(chan clock.Time, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
 }
 
 func (r *waitingRoom) open() {
@@ -100,7 +100,7 @@ func (r *waitingRoom) hasSpace() bool {
 
 // enter takes in what a batch leaves to wait. What would exceed the room in
 // bytes, or comes when it is closed, goes on at once.
-func (r *waitingRoom) enter(td ptrace.Traces, info client.Info, now engine.Time) {
+func (r *waitingRoom) enter(td ptrace.Traces, info client.Info, now clock.Time) {
 	c := r.traces.core
 	g := guest{td: td, info: info, arrived: now, spans: td.SpanCount(), bytes: (&ptrace.ProtoMarshaler{}).TracesSize(td)}
 	r.mu.Lock()
@@ -123,7 +123,7 @@ func (r *waitingRoom) enter(td ptrace.Traces, info client.Info, now engine.Time)
 
 // serve decides again on all who wait. Those on whom there is a verdict go, and
 // those whose time is over.
-func (r *waitingRoom) serve(now engine.Time) {
+func (r *waitingRoom) serve(now clock.Time) {
 	r.mu.Lock()
 	guests := r.guests
 	r.guests = nil
@@ -185,7 +185,7 @@ func (r *waitingRoom) deliver(td ptrace.Traces, info client.Info) {
 	}
 	t.telemetry.ProcessorFailureModelSpansUndelivered.Add(context.Background(), int64(spans))
 	now, last := t.engine.Now(), r.logged.Load()
-	if now.Sub(engine.Time(last)) > time.Minute && r.logged.CompareAndSwap(last, int64(now)) {
+	if now.Sub(clock.Time(last)) > time.Minute && r.logged.CompareAndSwap(last, int64(now)) {
 		t.logger.Warn("spans that waited for a verdict were refused by the pipeline", zap.Int("spans", spans), zap.Error(err))
 	}
 }

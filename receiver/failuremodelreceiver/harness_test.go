@@ -25,6 +25,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 	"github.com/faultline-otel/faultline/receiver/failuremodelreceiver/internal/metadata"
 	"github.com/faultline-otel/faultline/receiver/failuremodelreceiver/internal/metadatatest"
@@ -46,7 +47,7 @@ var _ enginehost.Engine = (*fakeEngine)(nil)
 
 func (*fakeEngine) NewBatch() *engine.Batch        { return &engine.Batch{} }
 func (*fakeEngine) Observe(*engine.Batch)          {}
-func (*fakeEngine) Now() engine.Time               { return t0 }
+func (*fakeEngine) Now() clock.Time                { return t0 }
 func (e *fakeEngine) Snapshot() *engine.Snapshot   { return e.snapshot.Load() }
 func (e *fakeEngine) Baselines() *engine.Baselines { return nil }
 
@@ -79,7 +80,7 @@ func (e *fakeEngine) listeners() int {
 }
 
 // t0 is when the tests' failures begin.
-const t0 = engine.Time(1_700_000_000_000_000_000)
+const t0 = clock.Time(1_700_000_000_000_000_000)
 
 // pipeline takes what the receiver sends, or refuses it.
 type pipeline struct {

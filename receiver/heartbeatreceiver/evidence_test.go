@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/observation"
 	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/probe"
 )
@@ -39,7 +40,7 @@ func TestEngineUnderstandsTheRecords(t *testing.T) {
 	require.Eventually(t, func() bool {
 		got = engine.Batch{}
 		for _, ld := range g.logs.AllLogs() {
-			x.Logs(ld, engine.Time(time.Now().UnixNano()), &got)
+			x.Logs(ld, clock.Time(time.Now().UnixNano()), &got)
 		}
 		return len(got.Beats) == 3 && len(got.Probes) > 0 && len(got.Observers) > 0
 	}, 10*time.Second, 10*time.Millisecond)

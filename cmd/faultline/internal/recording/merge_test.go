@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 const year = 365 * 24 * 3600
@@ -52,7 +52,7 @@ func merge(t *testing.T, recordings ...[]int) (seconds []int, reports []error) {
 			seconds = append(seconds, -1)
 			continue
 		}
-		seconds = append(seconds, int(l.Time.Sub(engine.Time(at(0))).Seconds()))
+		seconds = append(seconds, int(l.Time.Sub(clock.Time(at(0))).Seconds()))
 	}
 }
 
@@ -98,7 +98,7 @@ func TestMergeReportsBadLines(t *testing.T) {
 	require.NoError(t, err)
 	l, err := m.Next()
 	require.NoError(t, err)
-	assert.Equal(t, engine.Time(at(1)), l.Time)
+	assert.Equal(t, clock.Time(at(1)), l.Time)
 	_, err = m.Next()
 	require.ErrorIs(t, err, io.EOF)
 	require.NoError(t, m.Close())

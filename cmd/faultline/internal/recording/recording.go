@@ -21,7 +21,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // MaxLine is the longest line that is read, in bytes.
@@ -37,7 +37,7 @@ type Line struct {
 	Signal  Signal
 	// Time is when its latest part was seen: observed time of logs, end of
 	// spans, time of points; 0 if it tells none.
-	Time engine.Time
+	Time clock.Time
 
 	number int // in its recording, from 1
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // at is a time in Unix ns, n seconds into a recording.
@@ -76,7 +76,7 @@ func zstdMessages(t *testing.T, texts ...string) []byte {
 // outcome is what came of reading a recording.
 type outcome struct {
 	signals []Signal
-	times   []engine.Time
+	times   []clock.Time
 	bad     []string
 }
 
@@ -104,7 +104,7 @@ func readAll(t *testing.T, in io.Reader) (o outcome) {
 
 func TestReader(t *testing.T) {
 	all := []Signal{Logs, Traces, Metrics}
-	times := []engine.Time{engine.Time(at(1)), engine.Time(at(2)), engine.Time(at(3))}
+	times := []clock.Time{clock.Time(at(1)), clock.Time(at(2)), clock.Time(at(3))}
 	whole := gzipped(t, mixed())
 	for _, tt := range []struct {
 		name string
@@ -121,7 +121,7 @@ func TestReader(t *testing.T) {
 		{"empty_file", nil, outcome{}},
 		{"empty_gzip", gzipped(t, ""), outcome{}},
 		{"bad_line_costs_only_itself", []byte(logLine(1) + "\n{\"resourceLogs\":[}\n" + metricLine(3)), outcome{
-			[]Signal{Logs, Metrics}, []engine.Time{times[0], times[2]}, []string{"rec:2: "},
+			[]Signal{Logs, Metrics}, []clock.Time{times[0], times[2]}, []string{"rec:2: "},
 		}},
 		{"other_json_is_named", []byte("{\"a\":1}\n[]\nhello\n" + logLine(1)), outcome{
 			[]Signal{Logs}, times[:1], []string{"rec:1: no OTLP JSON", "rec:2: no OTLP JSON", "rec:3: no OTLP JSON"},
@@ -135,13 +135,13 @@ func TestReader(t *testing.T) {
 		}},
 		{"gzip_without_its_checksum", whole[:len(whole)-8], outcome{all, times, []string{"rec:4: from here on the file is torn or damaged"}}},
 		{"over_long_line", []byte(logLine(1) + "\n" + strings.Repeat("x", MaxLine+1) + "\n" + metricLine(3)), outcome{
-			[]Signal{Logs, Metrics}, []engine.Time{times[0], times[2]}, []string{"rec:2: longer than 64 MiB"},
+			[]Signal{Logs, Metrics}, []clock.Time{times[0], times[2]}, []string{"rec:2: longer than 64 MiB"},
 		}},
 		{"over_long_last_line", []byte(logLine(1) + "\n" + strings.Repeat("x", MaxLine+1)), outcome{
 			[]Signal{Logs}, times[:1], []string{"rec:2: longer than 64 MiB"},
 		}},
 		{"over_long_zstd_message", zstdMessages(t, logLine(1), strings.Repeat("x", MaxLine+1), metricLine(3)), outcome{
-			[]Signal{Logs, Metrics}, []engine.Time{times[0], times[2]}, []string{"rec:2: longer than 64 MiB"},
+			[]Signal{Logs, Metrics}, []clock.Time{times[0], times[2]}, []string{"rec:2: longer than 64 MiB"},
 		}},
 		{"key_of_another_signal_as_a_value", []byte(strings.Replace(metricLine(3), `"name":"m"`, `"name":"resourceSpans"`, 1)), outcome{
 			[]Signal{Metrics}, times[2:], nil,
@@ -236,19 +236,19 @@ func TestDecode(t *testing.T) {
 		for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
 			l, err := Decode([]byte(strings.Replace(metricLine(3), `"asDouble":1`, `"asDouble": `+word, 1)))
 			require.NoError(t, err, word)
-			assert.Equal(t, engine.Time(at(3)), l.Time)
+			assert.Equal(t, clock.Time(at(3)), l.Time)
 		}
 	})
 	t.Run("log_without_observed_time_has_its_own", func(t *testing.T) {
 		l, err := Decode([]byte(fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"%d"}]}]}]}`, at(7))))
 		require.NoError(t, err)
-		assert.Equal(t, engine.Time(at(7)), l.Time)
+		assert.Equal(t, clock.Time(at(7)), l.Time)
 	})
 	t.Run("points_of_every_kind_have_a_time", func(t *testing.T) {
 		for _, kind := range []string{"gauge", "sum", "histogram", "exponentialHistogram", "summary"} {
 			l, err := Decode([]byte(fmt.Sprintf(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","%s":{"dataPoints":[{"timeUnixNano":"%d"}]}}]}]}]}`, kind, at(5))))
 			require.NoError(t, err, kind)
-			assert.Equal(t, engine.Time(at(5)), l.Time, kind)
+			assert.Equal(t, clock.Time(at(5)), l.Time, kind)
 		}
 	})
 	t.Run("time_beyond_what_can_be_told_is_none", func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // A sender's clock may stand years ahead, and virtual time never goes back: one
@@ -24,7 +24,7 @@ const (
 type StrayTimeError struct {
 	Name string
 	Line int
-	Time engine.Time
+	Time clock.Time
 }
 
 func (e *StrayTimeError) Error() string {
@@ -37,9 +37,9 @@ func (e *StrayTimeError) Error() string {
 type steady struct {
 	r      *Reader
 	report func(error)
-	now    engine.Time // the latest time believed
-	ahead  []*Line     // read already; at most 1 + witnesses
-	end    error       // why there is nothing more to read
+	now    clock.Time // the latest time believed
+	ahead  []*Line    // read already; at most 1 + witnesses
+	end    error      // why there is nothing more to read
 }
 
 // next returns io.EOF at the end.

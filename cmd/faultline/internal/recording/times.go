@@ -7,11 +7,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // latest moves the line's time on.
-func (l *Line) latest(t pcommon.Timestamp) { l.Time = max(l.Time, engine.Time(t)) }
+func (l *Line) latest(t pcommon.Timestamp) { l.Time = max(l.Time, clock.Time(t)) }
 
 func (l *Line) timeTraces() {
 	for _, rs := range l.Traces.ResourceSpans().All() {

@@ -25,6 +25,7 @@ import (
 	"github.com/faultline-otel/faultline/cmd/faultline/internal/recording"
 	"github.com/faultline-otel/faultline/extension/failuremodelextension"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 	"github.com/faultline-otel/faultline/processor/failuremodelprocessor"
 )
@@ -134,8 +135,8 @@ func play(ctx context.Context, s *settings, files []string, out string, onEvent 
 		return read, 0, err
 	}
 	defer func() { err = errors.Join(err, lines.Close()) }()
-	clock := enginehost.NewSync(s.extension.EngineParams(), onEvent)
-	host := clock.Host(s.processor.Engine)
+	driven := enginehost.NewSync(s.extension.EngineParams(), onEvent)
+	host := driven.Host(s.processor.Engine)
 	var end consumer.Traces = sink{}
 	if out != "" {
 		w, failed := newWritten(out, files)
@@ -155,12 +156,12 @@ func play(ctx context.Context, s *settings, files []string, out string, onEvent 
 		return read, 0, err
 	}
 	defer func() { err = errors.Join(err, p.shutdown(context.WithoutCancel(ctx))) }()
-	var first engine.Time
+	var first clock.Time
 	for {
 		l, err := lines.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return read, clock.Now().Sub(first), nil
+			return read, driven.Now().Sub(first), nil
 		case err != nil:
 			return read, 0, err
 		case ctx.Err() != nil:
@@ -168,10 +169,10 @@ func play(ctx context.Context, s *settings, files []string, out string, onEvent 
 		}
 		read++
 		if l.Time != 0 {
-			clock.Advance(l.Time)
+			driven.Advance(l.Time)
 		}
 		if first == 0 {
-			first = clock.Now()
+			first = driven.Now()
 		}
 		if err := p.consume(ctx, l); err != nil {
 			return read, 0, err

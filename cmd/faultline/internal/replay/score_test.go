@@ -12,6 +12,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 var zero = time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
@@ -25,7 +26,7 @@ func faultAt(from, to int, class, service, instance string) fault {
 func said(at float64, class engine.Class, instance string, confidence float64) engine.Event {
 	service := instance[:len(instance)-2]
 	return engine.Event{
-		Kind: contract.EventFailureDetected, Entity: instance, At: engine.Time(zero.UnixNano()).Add(time.Duration(at * float64(time.Second))),
+		Kind: contract.EventFailureDetected, Entity: instance, At: clock.Time(zero.UnixNano()).Add(time.Duration(at * float64(time.Second))),
 		Verdict: &engine.Verdict{Class: class, Confidence: confidence, Culprit: engine.Culprit{
 			Type: engine.CulpritInstance, Name: instance, Instance: instance, Service: engine.ServiceID{Name: service},
 		}},

@@ -9,13 +9,14 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // standing is a verdict and the time for which it stood: until it was cleared or
 // revised, or to the end.
 type standing struct {
 	engine.Event
-	until engine.Time
+	until clock.Time
 }
 
 // verdicts are what was said, `unknown` included, in the order in which it was.

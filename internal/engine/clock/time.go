@@ -1,7 +1,9 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package engine
+// Package clock is the time that the engine goes by. It is handed in with every
+// batch and tick: the engine reads no clock of its own.
+package clock
 
 import "time"
 
