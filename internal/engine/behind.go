@@ -34,7 +34,7 @@ func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
 		switch {
 		case missed && w.stillAsked(v, latest, e.now):
 			one.share, one.since = 1, max(w.trouble, v.lastMet)
-			one.weight = min(s.weight, w.silent.value(e.now, viewWindow)/2)
+			one.weight = min(s.weight, w.silent.Value(e.now, viewWindow)/2)
 			missing = append(missing, one)
 		case s.share < silentFrom && s.good.Sub(v.lastMet) < metLately || s.share >= silentFrom && v.lastMet > w.trouble:
 			one.share, one.broken = 0, false
@@ -70,7 +70,7 @@ func (w *view) reachedBehind(s *service, now clock.Time) (replies float64) {
 		if v == nil {
 			continue
 		}
-		replies += v.replies.value(now, viewWindow)
+		replies += v.replies.Value(now, viewWindow)
 		if v.lastGood > w.lastGood {
 			w.lastGood, w.goodFrom = v.lastGood, v.goodFrom
 		}
@@ -86,7 +86,7 @@ func (w *view) stillAsked(v *view, latest, now clock.Time) bool {
 		return false
 	}
 	missed := float64(latest.Sub(v.lastMet)) / float64(v.metEvery)
-	return w.silent.value(now, viewWindow) >= askedShare*missed
+	return w.silent.Value(now, viewWindow) >= askedShare*missed
 }
 
 const (

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // behind is a service of several instances behind one name, called by a client
@@ -266,27 +267,27 @@ func TestRetriesAreNoDemand(t *testing.T) {
 }
 
 func TestUsualRateIsLearnedBeforeItIsJudged(t *testing.T) {
-	var r rate
+	var r stat.Rate
 	now := clock.Time(1e9)
 	for range 20 { // every second one call; the first batch comes late
 		now = now.Add(time.Second)
-		r.add(1, 0, now, true)
-		if r.more(now) {
+		r.Add(1, 0, now, true)
+		if r.More(now) {
 			t.Fatalf("more than usual after %v: %+v", time.Duration(now-1e9), r)
 		}
 	}
 	for range 60 {
 		now = now.Add(time.Second)
-		r.add(1, 0, now, true)
+		r.Add(1, 0, now, true)
 	}
 	for range 12 {
 		now = now.Add(time.Second)
-		r.add(6, 0, now, false)
+		r.Add(6, 0, now, false)
 	}
-	if !r.more(now) || r.rose == 0 {
+	if !r.More(now) || r.Rose == 0 {
 		t.Errorf("six times as often is not more: %+v", r)
 	}
-	if r.more(now.Add(time.Minute)) {
+	if r.More(now.Add(time.Minute)) {
 		t.Error("what was a minute ago is taken for now")
 	}
 }

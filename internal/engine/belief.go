@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // belief is the posterior over causes and what made it.
@@ -51,7 +52,7 @@ func weigh(p *episode, held cause, temperature float64, now clock.Time) belief {
 		}
 		for g := range b.groups[c] {
 			sum := strongest[c][g][0] + restOfGroup*rest[c][g][0] + strongest[c][g][1] + restOfGroup*rest[c][g][1]
-			b.groups[c][g] = clamp(sum, -groupCap[g], groupCap[g])
+			b.groups[c][g] = stat.Clamp(sum, -groupCap[g], groupCap[g])
 		}
 	}
 	if p.value(evOOMKill, now) > 0 || p.value(evLastLimit, now) > 0 || p.value(evMemoryAtEnd, now) > 0 {

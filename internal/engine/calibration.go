@@ -3,7 +3,11 @@
 
 package engine
 
-import "math"
+import (
+	"math"
+
+	"github.com/faultline-otel/faultline/internal/engine/stat"
+)
 
 // Basis is what a verdict's confidence is made from: the belief itself, and what
 // else tells how far such a belief is to be trusted.
@@ -37,7 +41,7 @@ func (b Basis) Terms() (t [numTerms]float64) {
 			t[i] = 1
 		}
 	}
-	p := clamp(b.Belief, 0.01, 0.9975)
+	p := stat.Clamp(b.Belief, 0.01, 0.9975)
 	t[0], t[1] = 1, math.Log(p/(1-p))
 	on(2, b.Sources >= 2)
 	on(3, b.Sources >= 3)

@@ -9,98 +9,81 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // callStats is what callers say of one callee. Counts fade with a half-life, so
 // that an old burst does not outweigh what happens now.
 type callStats struct {
-	told         cadence
-	byOutcome    [numOutcomes]fading
-	ok           fading     // answered, well or not
-	slow         fading     // of ok, those far slower than usual
-	run          float64    // calls of the current run of failures that got no answer
-	firstFail    clock.Time // start of the first failed call of the current run
-	firstEnd     clock.Time // when that call ended
-	lastFail     clock.Time // engine time of the latest failed call
-	wrongs       fading     // answers that could not be used, over wrongWindow
-	rights       fading     // answers, over wrongWindow
-	wrongSince   clock.Time // start of the current run of wrong answers
-	lastWrong    clock.Time // engine time of the latest answer that could not be used
-	lastFull     clock.Time // engine time of the latest call that was turned away for overload
-	toldSince    clock.Time // start of the current run of answers that name a resource which is used up
-	lastTold     clock.Time // engine time of the latest such answer
-	usualFull    float64    // 0-1, usual share of calls that are turned away
-	learned      clock.Time // when that was learned last
-	askedFailed  float64    // of the calls in its current span, those that failed
-	asked        rate       // calls, however they ended
-	wanted       float64    // demand.go: how many times the usual they were at most since they rose
-	drained      clock.Time // demand.go: until when what comes may have waited for it
-	lastOK       clock.Time // engine time of the latest answered call
-	failBegan    clock.Time // event time at which the latest failed call began
-	failEnd      clock.Time // event time at which the latest failed call ended
-	okEnd        clock.Time // event time at which the latest answered call ended
-	refusedFrom  clock.Time // start of the first call that was refused since the latest answer
-	refusedFirst clock.Time // start of the first call of the current run of failures that was refused
-	directly     clock.Time // engine time of the latest refusal by an instance's own address
+	told         stat.Cadence
+	byOutcome    [numOutcomes]stat.Fading
+	ok           stat.Fading // answered, well or not
+	slow         stat.Fading // of ok, those far slower than usual
+	run          float64     // calls of the current run of failures that got no answer
+	firstFail    clock.Time  // start of the first failed call of the current run
+	firstEnd     clock.Time  // when that call ended
+	lastFail     clock.Time  // engine time of the latest failed call
+	wrongs       stat.Fading // answers that could not be used, over wrongWindow
+	rights       stat.Fading // answers, over wrongWindow
+	wrongSince   clock.Time  // start of the current run of wrong answers
+	lastWrong    clock.Time  // engine time of the latest answer that could not be used
+	lastFull     clock.Time  // engine time of the latest call that was turned away for overload
+	toldSince    clock.Time  // start of the current run of answers that name a resource which is used up
+	lastTold     clock.Time  // engine time of the latest such answer
+	usualFull    float64     // 0-1, usual share of calls that are turned away
+	learned      clock.Time  // when that was learned last
+	askedFailed  float64     // of the calls in its current span, those that failed
+	asked        stat.Rate   // calls, however they ended
+	wanted       float64     // demand.go: how many times the usual they were at most since they rose
+	drained      clock.Time  // demand.go: until when what comes may have waited for it
+	lastOK       clock.Time  // engine time of the latest answered call
+	failBegan    clock.Time  // event time at which the latest failed call began
+	failEnd      clock.Time  // event time at which the latest failed call ended
+	okEnd        clock.Time  // event time at which the latest answered call ended
+	refusedFrom  clock.Time  // start of the first call that was refused since the latest answer
+	refusedFirst clock.Time  // start of the first call of the current run of failures that was refused
+	directly     clock.Time  // engine time of the latest refusal by an instance's own address
 	callers      []callerCount
 	troubled     bool // in Engine.troubled
 }
 
 type callerCount struct {
 	service string
-	failed  fading
+	failed  stat.Fading
 }
 
 const maxCallersNamed = 8
 
-// fading is a count that halves every halfLife of engine time.
-type fading struct {
-	n  float64
-	at clock.Time
-}
-
-func (f *fading) add(n float64, now clock.Time, halfLife time.Duration) {
-	f.n = f.value(now, halfLife) + n
-	f.at = now
-}
-
-func (f *fading) value(now clock.Time, halfLife time.Duration) float64 {
-	if f.n == 0 || now <= f.at {
-		return f.n
-	}
-	return f.n * math.Exp2(-float64(now-f.at)/float64(halfLife))
-}
-
 // servedStats is what an instance says of calls that it answered itself.
 type servedStats struct {
-	told    cadence
+	told    stat.Cadence
 	total   uint64
 	coded   uint64     // of total, those with a status code of success
 	last    clock.Time // event time of the latest end
 	seen    clock.Time // engine time
 	spanned clock.Time // when a span of it was seen last
-	ok      fading
-	failed  fading
-	faults  fading // failures of its own making
-	waited  fading // failures that came after far longer than usual
-	slow    fading
-	late    fading // slow, over rareWindow
-	some    fading // ok, over rareWindow
+	ok      stat.Fading
+	failed  stat.Fading
+	faults  stat.Fading // failures of its own making
+	waited  stat.Fading // failures that came after far longer than usual
+	slow    stat.Fading
+	late    stat.Fading // slow, over rareWindow
+	some    stat.Fading // ok, over rareWindow
 }
 
 // edge is a caller that calls a callee.
 type edge struct {
 	caller        *entity
 	callee        *entity
-	rate          rate
-	full          fading // calls that were turned away for overload
+	rate          stat.Rate
+	full          stat.Fading // calls that were turned away for overload
 	used          clock.Time
-	lastFail      clock.Time // engine time of the latest call that failed, however
-	okEnd         clock.Time // event time at which the latest call that did not fail ended
-	failed        fading     // calls that failed, however
-	answeredBadly fading     // of failed, those that were answered so
-	ok            fading
-	slow          fading // of ok, those far slower than usual
+	lastFail      clock.Time  // engine time of the latest call that failed, however
+	okEnd         clock.Time  // event time at which the latest call that did not fail ended
+	failed        stat.Fading // calls that failed, however
+	answeredBadly stat.Fading // of failed, those that were answered so
+	ok            stat.Fading
+	slow          stat.Fading // of ok, those far slower than usual
 	run           slowRun
 }
 
@@ -143,27 +126,27 @@ func (e *Engine) called(c *Calls) {
 		}
 		ed := e.edge(caller, n)
 		ed.used = e.now
-		ed.rate.add(float64(c.Count), c.Took, e.now, n.episode == nil)
+		ed.rate.Add(float64(c.Count), c.Took, e.now, n.episode == nil)
 		if !c.Counted {
 			caller.conduct.calls(c)
 		}
 		if c.Outcome == OutcomeOverloaded {
-			ed.full.add(float64(c.Count), e.now, e.params.CallWindow)
+			ed.full.Add(float64(c.Count), e.now, e.params.CallWindow)
 		}
 		if c.Outcome.Failed() {
 			ed.lastFail = e.now
-			ed.failed.add(float64(c.Count), e.now, e.params.CallWindow)
+			ed.failed.Add(float64(c.Count), e.now, e.params.CallWindow)
 			if c.Outcome.Answered() || c.Outcome == OutcomeUnavailable {
-				ed.answeredBadly.add(float64(c.Count), e.now, e.params.CallWindow)
+				ed.answeredBadly.Add(float64(c.Count), e.now, e.params.CallWindow)
 			}
 		} else {
-			ed.ok.add(float64(c.Count), e.now, e.params.CallWindow)
+			ed.ok.Add(float64(c.Count), e.now, e.params.CallWindow)
 			if c.Done != 0 && ed.stoodUntil(c.Done) {
 				caller.stoodAgain(ed.okEnd, c.Done)
 			}
 			ed.okEnd = max(ed.okEnd, c.Last)
 			if c.Slow > 0 {
-				ed.slow.add(float64(c.Slow), e.now, e.params.CallWindow)
+				ed.slow.Add(float64(c.Slow), e.now, e.params.CallWindow)
 			}
 			ed.run.add(e, c.Count, c.Slow)
 		}
@@ -175,7 +158,7 @@ func (e *Engine) called(c *Calls) {
 		}
 	}
 	if n.calls != nil {
-		n.calls.told.saw(e.now)
+		n.calls.told.Saw(e.now)
 	}
 	if c.Outcome == OutcomeCircuitOpen || c.Outcome == OutcomeOverloaded && caller != nil && e.saysPoolEmpty(caller) {
 		return // nobody was asked: no evidence of the callee
@@ -196,11 +179,11 @@ func (e *Engine) called(c *Calls) {
 	}
 	e.wants(n, s, c)
 	if !failed {
-		s.ok.add(float64(c.Count), e.now, e.params.CallWindow)
+		s.ok.Add(float64(c.Count), e.now, e.params.CallWindow)
 		if c.Outcome != OutcomeOK {
-			s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
+			s.byOutcome[c.Outcome].Add(float64(c.Count), e.now, e.params.CallWindow)
 		}
-		s.rights.add(float64(c.Count), e.now, wrongWindow)
+		s.rights.Add(float64(c.Count), e.now, wrongWindow)
 		switch c.Outcome {
 		case OutcomeOverloaded:
 			s.lastFull = e.now
@@ -228,14 +211,14 @@ func (e *Engine) called(c *Calls) {
 			}
 		}
 		if c.Slow > 0 {
-			s.slow.add(float64(c.Slow), e.now, e.params.CallWindow)
+			s.slow.Add(float64(c.Slow), e.now, e.params.CallWindow)
 			if n.served.total == 0 {
 				e.slowed(n)
 			}
 		}
 		if gap := e.now.Sub(s.learned); gap >= time.Second {
 			if n.episode == nil {
-				s.usualFull += (s.full(e) - s.usualFull) * (1 - math.Exp2(-min(gap.Seconds()/rateHalfLife.Seconds(), 1)))
+				s.usualFull += (s.full(e) - s.usualFull) * (1 - math.Exp2(-min(gap.Seconds()/stat.RateHalfLife.Seconds(), 1)))
 			}
 			s.learned = e.now
 		}
@@ -253,10 +236,10 @@ func (e *Engine) called(c *Calls) {
 		caller != nil && caller.starves() && !c.Outcome.Answered() {
 		return
 	}
-	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls+s.told.slack() || s.lastOK.Sub(s.lastFail) > newRunAfter && !e.oneStalls(n) {
+	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls+s.told.Slack() || s.lastOK.Sub(s.lastFail) > newRunAfter && !e.oneStalls(n) {
 		s.newRun(c.First, c.Last, e.now)
 	}
-	s.byOutcome[c.Outcome].add(float64(c.Count), e.now, e.params.CallWindow)
+	s.byOutcome[c.Outcome].Add(float64(c.Count), e.now, e.params.CallWindow)
 	if c.Outcome.unanswered() {
 		s.run += float64(c.Count)
 	}
@@ -289,13 +272,13 @@ func (e *Engine) called(c *Calls) {
 
 // full is the share of calls, 0-1, that were turned away for overload lately.
 func (s *callStats) full(e *Engine) float64 {
-	return s.byOutcome[OutcomeOverloaded].value(e.now, e.params.CallWindow) / max(s.ok.value(e.now, e.params.CallWindow), 1)
+	return s.byOutcome[OutcomeOverloaded].Value(e.now, e.params.CallWindow) / max(s.ok.Value(e.now, e.params.CallWindow), 1)
 }
 
 // turnsAway says whether it turns more callers away than usual, and has done so
 // just now.
 func (s *callStats) turnsAway(e *Engine) bool {
-	return s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.RecoveryCalls/recoveredSooner+s.told.slack() && s.full(e) > s.usualFull+fullOver
+	return s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.RecoveryCalls/recoveredSooner+s.told.Slack() && s.full(e) > s.usualFull+fullOver
 }
 
 // fullOver is by how much the share of calls that are turned away must exceed
@@ -321,7 +304,7 @@ func (n *entity) away() bool {
 
 // newRun forgets how earlier failures looked: these are others.
 func (s *callStats) newRun(first, end, now clock.Time) {
-	s.byOutcome, s.ok, s.run, s.refusedFirst = [numOutcomes]fading{}, fading{}, 0, 0
+	s.byOutcome, s.ok, s.run, s.refusedFirst = [numOutcomes]stat.Fading{}, stat.Fading{}, 0, 0
 	s.firstFail, s.firstEnd = first, end
 	if first == 0 {
 		s.firstFail = now
@@ -350,15 +333,15 @@ func (s *callStats) named(service string, count float64, now clock.Time, halfLif
 	least := 0
 	for i := range s.callers {
 		if s.callers[i].service == service {
-			s.callers[i].failed.add(count, now, halfLife)
+			s.callers[i].failed.Add(count, now, halfLife)
 			return
 		}
-		if s.callers[i].failed.value(now, halfLife) < s.callers[least].failed.value(now, halfLife) {
+		if s.callers[i].failed.Value(now, halfLife) < s.callers[least].failed.Value(now, halfLife) {
 			least = i
 		}
 	}
 	c := callerCount{service: service}
-	c.failed.add(count, now, halfLife)
+	c.failed.Add(count, now, halfLife)
 	if len(s.callers) < maxCallersNamed {
 		s.callers = append(s.callers, c)
 		return
@@ -384,16 +367,16 @@ func (e *Engine) serving(v *Served) {
 	}
 	n.served.total += uint64(v.OK + v.Failed)
 	n.served.coded += uint64(v.Coded)
-	n.served.ok.add(float64(v.OK), e.now, e.params.CallWindow)
-	n.served.failed.add(float64(v.Failed), e.now, e.params.CallWindow)
-	n.served.faults.add(float64(v.Faults), e.now, e.params.CallWindow)
-	n.served.waited.add(float64(v.Waited), e.now, e.params.CallWindow)
+	n.served.ok.Add(float64(v.OK), e.now, e.params.CallWindow)
+	n.served.failed.Add(float64(v.Failed), e.now, e.params.CallWindow)
+	n.served.faults.Add(float64(v.Faults), e.now, e.params.CallWindow)
+	n.served.waited.Add(float64(v.Waited), e.now, e.params.CallWindow)
 	if v.Waited > 0 {
 		e.lookForMissed(n)
 	}
-	n.served.slow.add(float64(v.Slow), e.now, e.params.CallWindow)
-	n.served.some.add(float64(v.OK), e.now, rareWindow)
-	n.served.late.add(float64(v.Slow), e.now, rareWindow)
+	n.served.slow.Add(float64(v.Slow), e.now, e.params.CallWindow)
+	n.served.some.Add(float64(v.OK), e.now, rareWindow)
+	n.served.late.Add(float64(v.Slow), e.now, rareWindow)
 	e.answered(n, v.Faults, v.OK+v.Failed)
 	if !v.Counted {
 		e.conducts(n, v)
@@ -410,7 +393,7 @@ func (e *Engine) serving(v *Served) {
 		n.host.busy(n, v.Last)
 	}
 	n.served.seen = e.now
-	n.served.told.saw(e.now)
+	n.served.told.Saw(e.now)
 	if n.episode != nil {
 		e.mark(n)
 	}

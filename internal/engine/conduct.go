@@ -4,9 +4,11 @@
 package engine
 
 import (
+	"math"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // Instances of one service that are asked alike should answer alike. What each of
@@ -232,7 +234,7 @@ func comparable(peers []*entity) []bool {
 			total += x
 		}
 	}
-	middle := median(rates)
+	middle := stat.Median(rates)
 	alike := make([]bool, len(peers))
 	for i, n := range peers {
 		c := n.conduct
@@ -243,7 +245,7 @@ func comparable(peers []*entity) []bool {
 		rest := total - own
 		for k, x := range c.asked {
 			if own > 0 && rest > 0 {
-				apart += abs(x/own-(all[k]-x)/rest) / 2
+				apart += math.Abs(x/own-(all[k]-x)/rest) / 2
 			}
 		}
 		share := c.answers / middle

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // What a call takes for its client and does not take for its server it spent on
@@ -16,12 +17,12 @@ import (
 
 // netTime is the usual time on one way, and the run of late that took longer.
 type netTime struct {
-	usual  float64 // s, of a call
-	spread float64 // s, usual distance from it
-	n      uint32  // calls learned from
-	late   uint32  // calls that took far longer
-	seen   fading  // calls of late
-	ahead  float64 // s, by which answers end later by the server's clock than by the client's: its skew
+	usual  float64     // s, of a call
+	spread float64     // s, usual distance from it
+	n      uint32      // calls learned from
+	late   uint32      // calls that took far longer
+	seen   stat.Fading // calls of late
+	ahead  float64     // s, by which answers end later by the server's clock than by the client's: its skew
 	used   clock.Time
 	run    slowRun
 }
@@ -43,10 +44,10 @@ func (t *netTime) add(e *Engine, took time.Duration) {
 		slow = 1
 	}
 	t.used = e.now
-	t.seen.add(1, e.now, e.params.CallWindow)
+	t.seen.Add(1, e.now, e.params.CallWindow)
 	t.run.add(e, 1, slow)
 	if far {
-		if t.late++; t.late%learnSlow != 0 {
+		if t.late++; t.late%stat.LearnSlow != 0 {
 			return
 		}
 	}

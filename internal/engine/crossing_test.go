@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // betweenZones says whether two hosts stand in these two zones.
@@ -289,7 +290,7 @@ func TestNeighbourHeardBeforeTheNextBeatWasDueProvesNothing(t *testing.T) {
 		e := New(DefaultParams())
 		e.Tick(1e18)
 		h := &hostState{name: "h"}
-		n := &entity{host: h, src: &Source{Host: "h"}, streams: []*stream{{kind: signBeat, observer: e.self, gaps: accrual{interval: 5 * time.Second}}}}
+		n := &entity{host: h, src: &Source{Host: "h"}, streams: []*stream{{kind: signBeat, observer: e.self, gaps: stat.Accrual{Interval: 5 * time.Second}}}}
 		h.heard(&entity{host: h, src: &Source{Host: "h", Instance: "other"}}, e.now.Add(after))
 		p := &episode{onset: e.now}
 		p.blame(evSilent, 1, e.now, "no heartbeat")

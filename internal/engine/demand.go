@@ -6,94 +6,26 @@ package engine
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
-// rate follows how often an entity is called: the usual, learned slowly, and
-// the current.
-type rate struct {
-	usual float64       // calls a second
-	known time.Duration // for how long it has been learned
-	count float64       // since began
-	began clock.Time
-	now   float64       // calls a second, of the last full span
-	span  time.Duration // how long that was
-	rose  clock.Time    // since when it has been more than usual; 0 while it is not
-
-	took      float64 // s, of the calls since began together
-	held      float64 // calls under way at a time, in the last full span; 0 where nobody tells how long they take
-	usualHeld float64
-}
-
 const (
-	rateSpan     = 5 * time.Second
-	rateHalfLife = 5 * time.Minute
-	// rateKnown is for how long a rate must have been learned to be the usual
-	// one, and rateStands how many spans the latest stands.
-	rateKnown  = 30 * time.Second
-	rateStands = 3
-	// demandFrom is how many times the usual rate is more than usual.
-	demandFrom = 1.4
-	slowFrom   = 0.25 // share of answers that are far slower than usual
-	slowFull   = 0.60
-	slowMany   = 5.0
-	slowShare  = 0.05 // of one that is held back
-	slowHeld   = 0.7  // what that counts at least
-	slowSome   = 3.0  // that will do where most are slow
-	slowOne    = 1.5  // the same for one of several instances
-	mostSlow   = 0.75
+	slowFrom  = 0.25 // share of answers that are far slower than usual
+	slowFull  = 0.60
+	slowMany  = 5.0
+	slowShare = 0.05 // of one that is held back
+	slowHeld  = 0.7  // what that counts at least
+	slowSome  = 3.0  // that will do where most are slow
+	slowOne   = 1.5  // the same for one of several instances
+	mostSlow  = 0.75
 	// rareWindow is the half-life of the counts of those who answer less than
 	// slowSome calls in CallWindow.
 	rareWindow = 45 * time.Second
 )
-
-// add counts calls that took so long together; while something is wrong the usual
-// is not learned anew. It says whether that ends a span.
-func (r *rate) add(calls float64, took time.Duration, now clock.Time, learn bool) bool {
-	if r.began == 0 {
-		r.began = now
-		return false // it covers a time that began before
-	}
-	r.count += calls
-	r.took += max(took, 0).Seconds()
-	span := now.Sub(r.began)
-	if span < rateSpan {
-		return false
-	}
-	r.now, r.span = r.count/span.Seconds(), span
-	r.held = r.took / span.Seconds() // Little: calls a second × how long each takes
-	if learn || r.known < rateKnown {
-		// The mean of what there was at first, then a memory.
-		weight := max(1-math.Exp2(-float64(span)/float64(rateHalfLife)), float64(span)/float64(r.known+span))
-		r.usual += weight * (r.now - r.usual)
-		r.usualHeld += weight * (r.held - r.usualHeld)
-		r.known += span
-	}
-	r.count, r.took, r.began = 0, 0, now
-	switch {
-	case !r.more(now):
-		r.rose = 0
-	case r.rose == 0:
-		r.rose = now.Add(-span)
-	}
-	return true
-}
-
-// stands says whether the last full span says something of now.
-func (r *rate) stands(now clock.Time) bool { return now.Sub(r.began) < rateStands*r.span }
-
-// more says whether the current rate is clearly more than the usual, and by
-// more than three standard deviations of a count by chance.
-func (r *rate) more(now clock.Time) bool {
-	span := rateSpan.Seconds()
-	usual := r.usual * span
-	return r.known >= rateKnown && usual > 0 && r.stands(now) &&
-		r.now >= demandFrom*r.usual && r.now*span-usual >= 3*math.Sqrt(usual)+3
-}
 
 // slowness is the share of n's answers that are far slower than usual, in its
 // own words, else in its callers', and how many there were. For a service its
@@ -103,18 +35,18 @@ func (e *Engine) slowness(n *entity) (share, many float64) {
 	slow, ok := 0.0, 0.0
 	if n.kind == kindService {
 		for _, i := range n.service.instances {
-			slow, ok = slow+i.served.slow.value(e.now, w), ok+i.served.ok.value(e.now, w)
+			slow, ok = slow+i.served.slow.Value(e.now, w), ok+i.served.ok.Value(e.now, w)
 		}
 	}
 	switch s := n.calls; {
 	case ok > 0:
 	case n.served.total > 0:
-		slow, ok = n.served.slow.value(e.now, w), n.served.ok.value(e.now, w)
+		slow, ok = n.served.slow.Value(e.now, w), n.served.ok.Value(e.now, w)
 		if ok < slowSome { // it is asked rarely
-			slow, ok = n.served.late.value(e.now, rareWindow), n.served.some.value(e.now, rareWindow)
+			slow, ok = n.served.late.Value(e.now, rareWindow), n.served.some.Value(e.now, rareWindow)
 		}
 	case s != nil:
-		slow, ok = s.slow.value(e.now, w), s.ok.value(e.now, w)
+		slow, ok = s.slow.Value(e.now, w), s.ok.Value(e.now, w)
 	}
 	return min(slow/max(ok, 1), 1), slow
 }
@@ -159,11 +91,11 @@ func (n *entity) isHeldBack(now clock.Time) bool {
 func (e *Engine) allSlow(s *service) bool {
 	slow, all := 0, 0
 	for _, i := range s.instances {
-		if i.left || i.served.ok.value(e.now, e.params.CallWindow) < 1 {
+		if i.left || i.served.ok.Value(e.now, e.params.CallWindow) < 1 {
 			continue
 		}
 		all++
-		if share, many := e.slowness(i); share >= slowFrom && many >= slowOne || i.knee.since != 0 {
+		if share, many := e.slowness(i); share >= slowFrom && many >= slowOne || i.knee.Since != 0 {
 			slow++
 		}
 	}
@@ -179,10 +111,10 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 		slow, least = true, slowHeld
 	}
 	if slow {
-		p.note(evSlow, clamp(share/slowFull, least, 1), e.now, fmt.Sprintf("%.0f %% of its answers take far longer than usual", 100*share))
+		p.note(evSlow, stat.Clamp(share/slowFull, least, 1), e.now, fmt.Sprintf("%.0f %% of its answers take far longer than usual", 100*share))
 		p.latest = e.now
 		n.eachCallee(func(ed *edge) bool {
-			s, ok := ed.slow.value(e.now, e.params.CallWindow), ed.ok.value(e.now, e.params.CallWindow)
+			s, ok := ed.slow.Value(e.now, e.params.CallWindow), ed.ok.Value(e.now, e.params.CallWindow)
 			if s < 2 || s/max(ok, 1) < slowFrom/2 || !e.mayBeSlow(ed) {
 				return false
 			}
@@ -196,8 +128,8 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 	if n.eachCallee(func(*edge) bool { return true }) && p.found[evCalleeSlow].strength == 0 && p.found[evCalleeFailing].strength == 0 && !e.calleesFail(n) && !e.missesSome(n) {
 		p.note(evCalleesWell, 1, e.now, "those that it calls are well")
 	}
-	if times, usual := e.demand(n, p); times >= demandFrom && !e.slowForOne(n) {
-		p.note(evDemand, clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
+	if times, usual := e.demand(n, p); times >= stat.MoreFrom && !e.slowForOne(n) {
+		p.note(evDemand, stat.Clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
 	}
 	detectKnee(e, n, p)
 }
@@ -212,10 +144,10 @@ func (e *Engine) slowForOne(n *entity) bool {
 	var slow *hostState
 	others, content := false, false
 	for _, ed := range n.calledBy {
-		ok := ed.ok.value(e.now, e.params.CallWindow)
+		ok := ed.ok.Value(e.now, e.params.CallWindow)
 		switch h := ed.caller.host; {
 		case h == nil || ok < slowSome:
-		case ed.slow.value(e.now, e.params.CallWindow) < slowFrom/2*ok:
+		case ed.slow.Value(e.now, e.params.CallWindow) < slowFrom/2*ok:
 			content = true
 		case slow == nil:
 			slow = h
@@ -253,19 +185,19 @@ func (e *Engine) wants(n *entity, s *callStats, c *Calls) {
 	if c.Outcome.Failed() {
 		s.askedFailed += calls
 	}
-	if !s.asked.add(calls, c.Took, e.now, n.episode == nil && e.now > s.drained) {
+	if !s.asked.Add(calls, c.Took, e.now, n.episode == nil && e.now > s.drained) {
 		return
 	}
-	failed := min(s.askedFailed/max(s.asked.now*s.asked.span.Seconds(), 1), 1)
+	failed := min(s.askedFailed/max(s.asked.Now*s.asked.Span.Seconds(), 1), 1)
 	s.askedFailed = 0
 	if e.now <= s.drained {
-		s.asked.rose = 0 // what waited comes at once
+		s.asked.Rose = 0 // what waited comes at once
 	}
-	if s.asked.rose == 0 {
+	if s.asked.Rose == 0 {
 		s.wanted = 0
 		return
 	}
-	times := s.asked.now / s.asked.usual
+	times := s.asked.Now / s.asked.Usual
 	s.wanted = max(s.wanted, times/tries(failed), min(times, e.upstream(n)))
 }
 
@@ -287,10 +219,10 @@ func (e *Engine) cutOpened(n *entity) bool {
 // long, as of one that hung or was down while producers kept what they had for it, what
 // comes for as long again has waited.
 func (s *callStats) standsStill(t, now clock.Time) {
-	if s.okEnd == 0 || s.asked.known < rateKnown {
+	if s.okEnd == 0 || s.asked.Known < stat.RateKnown {
 		return
 	}
-	if stood := t.Sub(s.okEnd); stood >= stoodFrom && stood.Seconds()*s.asked.usual >= stoodMissed {
+	if stood := t.Sub(s.okEnd); stood >= stoodFrom && stood.Seconds()*s.asked.Usual >= stoodMissed {
 		s.drained = now.Add(min(stood, drainsMost))
 	}
 }
@@ -309,15 +241,15 @@ func (e *Engine) upstream(n *entity) float64 {
 	sum, all := 0.0, 0.0
 	for _, ed := range n.calledBy {
 		s, by := ed.caller.service, &ed.caller.served
-		if s == nil || s.rate.known < rateKnown || ed.rate.usual == 0 {
+		if s == nil || s.rate.Known < stat.RateKnown || ed.rate.Usual == 0 {
 			continue
 		}
 		times := 1.0
-		if s.rate.more(e.now) {
-			failed := by.failed.value(e.now, e.params.CallWindow)
-			times = s.rate.now / s.rate.usual / tries(failed/max(failed+by.ok.value(e.now, e.params.CallWindow), 1))
+		if s.rate.More(e.now) {
+			failed := by.failed.Value(e.now, e.params.CallWindow)
+			times = s.rate.Now / s.rate.Usual / tries(failed/max(failed+by.ok.Value(e.now, e.params.CallWindow), 1))
 		}
-		sum, all = sum+ed.rate.usual*times, all+ed.rate.usual
+		sum, all = sum+ed.rate.Usual*times, all+ed.rate.Usual
 	}
 	if all == 0 {
 		return 1
@@ -333,25 +265,25 @@ func (e *Engine) demand(n *entity, p *episode) (times, usual float64) {
 	if e.cutOpened(n) {
 		return 1, 0
 	}
-	late := p.onset.Add(demandLate + n.served.told.slack())
+	late := p.onset.Add(demandLate + n.served.told.Slack())
 	s := n.calls
 	if s == nil && n.service != nil && n.service.whole != nil {
 		s = n.service.whole.calls
 	}
-	if s != nil && s.asked.known >= rateKnown {
-		if !s.asked.more(e.now) || e.now <= s.drained || p.onset != 0 && s.asked.rose > late {
+	if s != nil && s.asked.Known >= stat.RateKnown {
+		if !s.asked.More(e.now) || e.now <= s.drained || p.onset != 0 && s.asked.Rose > late {
 			return 1, 0
 		}
-		return s.wanted, s.asked.usual
+		return s.wanted, s.asked.Usual
 	}
 	r := &n.rate
-	if n.service != nil && n.service.rate.known >= rateKnown && (n.kind == kindService || n.siblingGone()) {
+	if n.service != nil && n.service.rate.Known >= stat.RateKnown && (n.kind == kindService || n.siblingGone()) {
 		r = &n.service.rate
 	}
-	if !r.more(e.now) || p.onset != 0 && r.rose > late {
+	if !r.More(e.now) || p.onset != 0 && r.Rose > late {
 		return 1, 0
 	}
-	return r.now / r.usual, r.usual
+	return r.Now / r.Usual, r.Usual
 }
 
 // siblingGone says whether another instance of its service does not do its share.
@@ -392,27 +324,27 @@ func (e *Engine) pusher(n *entity) *service {
 // pushes says whether the instances of a service together ask more of n than
 // they used to, beyond what they try again, and are turned away.
 func (e *Engine) pushes(n *entity, s *service) bool {
-	var sum rate
+	var sum stat.Rate
 	var rose clock.Time // the first of them
 	full, failed, ok := 0.0, 0.0, 0.0
 	w := e.params.CallWindow
 	for _, ed := range n.calledBy {
-		if ed.caller.service != s || ed.rate.known < rateKnown {
+		if ed.caller.service != s || ed.rate.Known < stat.RateKnown {
 			continue
 		}
-		sum.usual += ed.rate.usual
-		if ed.rate.stands(e.now) {
-			sum.now += ed.rate.now
+		sum.Usual += ed.rate.Usual
+		if ed.rate.Stands(e.now) {
+			sum.Now += ed.rate.Now
 		}
-		if r := ed.rate.rose; r != 0 && (rose == 0 || r < rose) {
+		if r := ed.rate.Rose; r != 0 && (rose == 0 || r < rose) {
 			rose = r
 		}
-		full += ed.full.value(e.now, w)
-		failed, ok = failed+ed.failed.value(e.now, w), ok+ed.ok.value(e.now, w)
+		full += ed.full.Value(e.now, w)
+		failed, ok = failed+ed.failed.Value(e.now, w), ok+ed.ok.Value(e.now, w)
 	}
-	sum.known, sum.began, sum.span = rateKnown, e.now, rateSpan
-	if p := n.episode; p != nil && rose > cmp.Or(p.onset, p.began).Add(demandLate+n.told().slack()) {
+	sum.Known, sum.Began, sum.Span = stat.RateKnown, e.now, stat.RateSpan
+	if p := n.episode; p != nil && rose > cmp.Or(p.onset, p.began).Add(demandLate+n.told().Slack()) {
 		return false // it was turned away before it asked for more
 	}
-	return full >= 1 && sum.more(e.now) && sum.now/sum.usual/tries(failed/max(failed+ok, 1)) >= demandFrom
+	return full >= 1 && sum.More(e.now) && sum.Now/sum.Usual/tries(failed/max(failed+ok, 1)) >= stat.MoreFrom
 }

@@ -6,6 +6,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 func TestShortResourcesThatHurtAreExhaustion(t *testing.T) {
@@ -147,7 +149,7 @@ func TestWhatWaitedBehindACutIsNoDemand(t *testing.T) {
 			z.run(12 * time.Second)
 			n := z.e.instance(z.instances[1].src)
 			times, _ := z.e.demand(n, &episode{})
-			if (times >= demandFrom) != c.more {
+			if (times >= stat.MoreFrom) != c.more {
 				t.Errorf("it is asked %.1f times as often as usual", times)
 			}
 		})

@@ -12,6 +12,10 @@
 //	      ─► evidence (rows of weights) ─► belief (log-odds per cause)
 //	      ─► verdict (hysteresis, words) ─► incident ─► Snapshot, Event
 //
+// What it measures with stands below it and knows no entity: package stat learns
+// what is usual of one stream of numbers, package clock is the time that is handed
+// in. The arrow runs from here to there.
+//
 // A new kind of evidence is one new file evidence_*.go and its rows in
 // weights.go; nothing else changes.
 //

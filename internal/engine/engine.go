@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // Engine judges. See the package comment for who may call what.
@@ -37,8 +38,8 @@ type Engine struct {
 	self         *observer  // the engine's own process
 	roomMade     clock.Time // observer.go: when room for observers was last looked for
 	watched      []*stream
-	fleet        accrual   // gaps of all heartbeats, in intervals
-	longGaps     []longGap // outages.go: of which it is not known yet whether the fleet learns
+	fleet        stat.Accrual // gaps of all heartbeats, in intervals
+	longGaps     []longGap    // outages.go: of which it is not known yet whether the fleet learns
 
 	suspects  []*entity // those with an episode
 	pending   []*entity // those of them to be evaluated now
@@ -77,7 +78,7 @@ func New(p Params) *Engine {
 		observers: map[string]*observer{},
 		readings:  map[readingKey]*readingState{},
 		kinds:     map[uint64]*spanKind{},
-		fleet:     accrual{interval: time.Second, memory: fleetMemory},
+		fleet:     stat.Accrual{Interval: time.Second, Memory: fleetMemory},
 	}
 	e.self = e.observer("")
 	return e

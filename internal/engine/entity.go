@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // entityKind is the level at which something is judged.
@@ -55,11 +56,11 @@ type entity struct {
 	errors    *errorLines   // errorlines.go: nil while it wrote none
 	conduct   *conduct      // conduct.go: nil while it has no siblings
 	levels    *levels       // levels.go: nil while nobody told
-	rate      rate          // demand.go: how often it is called
-	knee      knee          // knee.go
+	rate      stat.Rate     // demand.go: how often it is called
+	knee      stat.Knee     // knee.go
 	reads     []*reading    // queue.go: queues that it reads
 	seenRun   clock.Time    // facts.go: when its host's agent saw its process run
-	given     fading        // given.go: how often it said of late that what it was given does not check
+	given     stat.Fading   // given.go: how often it said of late that what it was given does not check
 	facts     []Fact        // facts.go: what was said outright, latest last
 
 	incarnations              [8]incarnation // liveness.go: latest last
@@ -141,8 +142,8 @@ type service struct {
 	instances []*entity
 	whole     *entity // judged where callers name only the service; nil until then
 
-	rate           rate          // demand.go: calls that its instances answered
-	knee           knee          // knee.go
+	rate           stat.Rate     // demand.go: calls that its instances answered
+	knee           stat.Knee     // knee.go
 	versions       []versionSeen // latest last
 	announcedStops int           // stops that were announced
 	deployed       clock.Time    // when a roll-out of it was told last

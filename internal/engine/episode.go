@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // episode is the time during which something speaks against an entity, and what
@@ -87,7 +88,7 @@ func (p *episode) note(kind evidence, strength float64, now clock.Time, text str
 		strength = 0 // a share of nothing
 	}
 	f := &p.found[kind]
-	f.strength, f.at, f.text, f.now = clamp(strength, 0, 1), now, text, true
+	f.strength, f.at, f.text, f.now = stat.Clamp(strength, 0, 1), now, text, true
 }
 
 // value is the strength of a finding now; what no detector says any more fades.

@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // callerRow is which evidence a way to fail is.
@@ -69,14 +71,14 @@ func (n *entity) standsFor() float64 {
 // callersSay weighs how calls end. instances is how many the callee stands for.
 func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, p *episode) {
 	window := e.params.CallWindow
-	ok := s.ok.value(e.now, window)
+	ok := s.ok.Value(e.now, window)
 	failed := 0.0
 	for o := range callerRow {
 		if callerRow[o].kind != 0 {
-			failed += s.byOutcome[o].value(e.now, window)
+			failed += s.byOutcome[o].Value(e.now, window)
 		}
 	}
-	recent := s.lastFail != 0 && e.now.Sub(s.lastFail) < 2*window+s.told.slack()
+	recent := s.lastFail != 0 && e.now.Sub(s.lastFail) < 2*window+s.told.Slack()
 	more := 1.0 // rarely called: what has faded goes on
 	if lately := s.unanswered(e); p.stalls && weight < 1 && lately > 0 {
 		more = s.unansweredOf(e, n) / lately
@@ -93,7 +95,7 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 		}
 		for o := range callerRow {
 			r := &callerRow[o]
-			count := more * s.byOutcome[o].value(e.now, window)
+			count := more * s.byOutcome[o].Value(e.now, window)
 			if r.kind == 0 || count < 0.5 {
 				continue
 			}
@@ -105,9 +107,9 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 				if s.okEnd <= s.refusedFrom && weight == 1 { // what it answered before its port was closed is no answer
 					strength = min(count/e.params.BurstCalls, 1) * e.oneVoice(n, s.firstEnd)
 				}
-				p.direct = p.direct || weight == 1 && e.now.Sub(s.directly) < 2*window+s.told.slack()
+				p.direct = p.direct || weight == 1 && e.now.Sub(s.directly) < 2*window+s.told.Slack()
 				// A port that stays closed for a moment is a slow start.
-				strength *= clamp(float64(e.now.Sub(s.firstFail))/float64(refusedFor), 0.5, 1)
+				strength *= stat.Clamp(float64(e.now.Sub(s.firstFail))/float64(refusedFor), 0.5, 1)
 			}
 			if f := &p.found[r.kind]; f.now && f.strength >= strength {
 				continue
@@ -125,9 +127,9 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 	}
 	if f := &p.found[evCallersUnavailable]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.failEnd.Sub(s.firstFail) > stillRefusedFor {
 		lasted := s.failEnd.Sub(s.firstFail)
-		p.note(evStillUnavailable, weight*f.strength*clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
+		p.note(evStillUnavailable, weight*f.strength*stat.Clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 	}
-	if ok > 0 && s.okEnd > max(s.failEnd, n.ended()) && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.slack() && weight == 1 {
+	if ok > 0 && s.okEnd > max(s.failEnd, n.ended()) && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.Slack() && weight == 1 {
 		strength := ok / (ok + failed)
 		if instances > 1 && recent {
 			strength = max(1-instances*failed/(ok+failed), 0)
@@ -145,11 +147,11 @@ const (
 )
 
 func (s *callStats) text(says string, o Outcome, e *Engine) string {
-	text := fmt.Sprintf("%s ×%d", says, max(int(s.byOutcome[o].total()), 1))
+	text := fmt.Sprintf("%s ×%d", says, max(int(s.byOutcome[o].Latest()+0.5), 1))
 	best, most := "", 0.0
 	others := 0
 	for _, c := range s.callers {
-		v := c.failed.value(e.now, e.params.CallWindow)
+		v := c.failed.Value(e.now, e.params.CallWindow)
 		if v < 0.1 {
 			continue
 		}
@@ -167,21 +169,17 @@ func (s *callStats) text(says string, o Outcome, e *Engine) string {
 	return text
 }
 
-// total is the count as last stored: a whole number of calls right after a
-// burst, and never more than there were.
-func (f *fading) total() float64 { return f.n + 0.5 }
-
 // mute: one that sends no spans is known from its callers alone.
 func (e *Engine) mute(s *callStats, p *episode) {
-	if s.lastFail == 0 || s.okEnd > s.firstFail.Add(time.Second) || e.now.Sub(s.lastFail) >= window(e)+s.told.slack() {
+	if s.lastFail == 0 || s.okEnd > s.firstFail.Add(time.Second) || e.now.Sub(s.lastFail) >= window(e)+s.told.Slack() {
 		return
 	}
 	count := func(one, other Outcome) float64 {
-		return s.byOutcome[one].value(e.now, window(e)) + s.byOutcome[other].value(e.now, window(e))
+		return s.byOutcome[one].Value(e.now, window(e)) + s.byOutcome[other].Value(e.now, window(e))
 	}
 	silent := s.lastFail.Sub(s.firstFail)
 	if silent >= stillFor && count(OutcomeTimeout, OutcomeNoAnswer) >= enoughWaited && count(OutcomeConnectTimeout, OutcomeUnreachable) < 0.5 {
-		p.note(evNoProgress, clamp(float64(silent)/float64(muteFor), 0, 1), e.now, fmt.Sprintf("it has answered nobody for %s", inWords(silent)))
+		p.note(evNoProgress, stat.Clamp(float64(silent)/float64(muteFor), 0, 1), e.now, fmt.Sprintf("it has answered nobody for %s", inWords(silent)))
 	}
 }
 
@@ -201,20 +199,20 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 	s := n.calls
 	if s == nil || s.lastFail == 0 {
 		// Nobody calls it by name: who looks at it may find it slow.
-		if p.bad[groupProbe] && p.onset != 0 && n.served.last > p.onset.Add(time.Second) && e.now.Sub(n.served.seen) < window(e)+n.served.told.slack() {
+		if p.bad[groupProbe] && p.onset != 0 && n.served.last > p.onset.Add(time.Second) && e.now.Sub(n.served.seen) < window(e)+n.served.told.Slack() {
 			p.goesOn(e, n)
 		}
 		return
 	}
 	waiting := e.now.Sub(s.firstFail)
 	switch {
-	case n.served.last > s.failEnd || e.now.Sub(n.served.seen) < window(e)+n.served.told.slack() && n.served.last > s.firstFail.Add(time.Second):
+	case n.served.last > s.failEnd || e.now.Sub(n.served.seen) < window(e)+n.served.told.Slack() && n.served.last > s.firstFail.Add(time.Second):
 		p.goesOn(e, n)
 	case n.served.last <= s.firstFail.Add(time.Second) && n.served.total >= enoughServed &&
-		e.now.Sub(s.lastFail) < window(e)+s.told.slack():
+		e.now.Sub(s.lastFail) < window(e)+s.told.Slack():
 		excused := p.found[evCalleeFailing].strength // it waits itself
 		_, sure := e.stalled(n)
-		sure *= clamp(float64(waiting)/float64(stillFor), 0, 1) * clamp((s.unanswered(e)-1)/(e.params.BurstCalls-1), 0, 1)
+		sure *= stat.Clamp(float64(waiting)/float64(stillFor), 0, 1) * stat.Clamp((s.unanswered(e)-1)/(e.params.BurstCalls-1), 0, 1)
 		p.note(evNoProgress, sure*(1-excused), e.now, fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))
 	}
 }

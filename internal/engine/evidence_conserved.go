@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // Who answers has usually made calls of its own to be able to. One that goes on
@@ -54,7 +56,7 @@ func (e *Engine) compareFlow(peers []*entity, asked []bool) {
 			gone++
 		}
 	}
-	goOn := gone == 1 && len(e.off) > siblingsLeast && median(e.off) >= madeOn
+	goOn := gone == 1 && len(e.off) > siblingsLeast && stat.Median(e.off) >= madeOn
 	for i, n := range peers {
 		c, x := n.conduct, e.values[i]
 		m := &c.against[measureMade]

@@ -29,7 +29,7 @@ func (e *Engine) onHost(name string) []*entity {
 func (n *entity) beatsEvery() (every time.Duration) {
 	for _, s := range n.streams {
 		if s.kind == signBeat {
-			every = max(every, s.gaps.interval)
+			every = max(every, s.gaps.Interval)
 		}
 	}
 	return every

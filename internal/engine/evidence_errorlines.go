@@ -3,7 +3,11 @@
 
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/faultline-otel/faultline/internal/engine/stat"
+)
 
 // detectErrorLines: it writes of request after request that it failed, which it
 // did not before, and nobody behind it said so first.
@@ -16,10 +20,10 @@ func detectErrorLines(e *Engine, n *entity, p *episode) {
 		lasted := k.last.Sub(k.first)
 		share, surprise := k.share(n), k.surprise(n)
 		if k.count < erringMany || lasted < errorsFor || surprise < newFrom ||
-			k.over(n) || e.now.Sub(k.last) > erringFresh+n.served.told.slack() {
+			k.over(n) || e.now.Sub(k.last) > erringFresh+n.served.told.Slack() {
 			continue
 		}
-		strength := clamp(surprise/newFull, 0, 1) * clamp(share/erringFull, 0, 1)
+		strength := stat.Clamp(surprise/newFull, 0, 1) * stat.Clamp(share/erringFull, 0, 1)
 		_, lately := n.served.lately(e)
 		excuse, whose := e.excuseOf(n, p, k.began, share*lately)
 		if e.calleesOf(n) == 0 && e.othersFail(n) {

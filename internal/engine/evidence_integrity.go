@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // Byzantine behaviour: it answers in time, and wrongly. Proof is a wrong answer
@@ -90,7 +91,7 @@ func (e *Engine) answered(n *entity, failures, total int) {
 }
 
 // told is the rhythm of those who tell of n's answers.
-func (n *entity) told() *cadence {
+func (n *entity) told() *stat.Cadence {
 	if n.served.total == 0 && n.calls != nil {
 		return &n.calls.told
 	}
@@ -157,20 +158,20 @@ const wrongOnce = 0.25
 // wrongToCallers: those who asked could not use the answer.
 func (e *Engine) wrongToCallers(n *entity, p *episode) {
 	s := n.calls
-	if s == nil || s.lastWrong == 0 || e.now.Sub(s.lastWrong) > 2*e.params.CallWindow+s.told.slack() {
+	if s == nil || s.lastWrong == 0 || e.now.Sub(s.lastWrong) > 2*e.params.CallWindow+s.told.Slack() {
 		return
 	}
 	// Lately, and over longer for one who is called rarely.
 	strength, share := 0.0, 0.0
 	for _, c := range [...]struct{ wrong, all float64 }{
-		{s.byOutcome[OutcomeWrongAnswer].value(e.now, e.params.CallWindow), s.ok.value(e.now, e.params.CallWindow)},
-		{s.wrongs.value(e.now, wrongWindow), s.rights.value(e.now, wrongWindow)},
+		{s.byOutcome[OutcomeWrongAnswer].Value(e.now, e.params.CallWindow), s.ok.Value(e.now, e.params.CallWindow)},
+		{s.wrongs.Value(e.now, wrongWindow), s.rights.Value(e.now, wrongWindow)},
 	} {
 		if c.wrong < 0.5 {
 			continue
 		}
 		part := c.wrong / max(c.all, c.wrong)
-		if x := min(c.wrong/wrongMany, 1) * clamp(n.standsFor()*part/0.2, 0.2, 1); x > strength {
+		if x := min(c.wrong/wrongMany, 1) * stat.Clamp(n.standsFor()*part/0.2, 0.2, 1); x > strength {
 			strength, share = x, part
 		}
 	}
@@ -196,13 +197,13 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 		in.errorsSince = 0
 		return
 	}
-	if quiet := e.now.Sub(in.lastError); quiet > errorsStop+n.told().slack() { // they are over
+	if quiet := e.now.Sub(in.lastError); quiet > errorsStop+n.told().Slack() { // they are over
 		if quiet > e.params.RecoveryCalls {
 			in.errorsSince = 0
 		}
 		return
 	}
-	strength := clamp(float64(e.now.Sub(in.errorsSince))/float64(errorsFor), 0, 1) * min(faults/errorsMany, 1)
+	strength := stat.Clamp(float64(e.now.Sub(in.errorsSince))/float64(errorsFor), 0, 1) * min(faults/errorsMany, 1)
 	if n.served.total == 0 {
 		strength *= e.oneVoice(n, in.errorsSince)
 	}
@@ -228,7 +229,7 @@ func (e *Engine) excuseOf(n *entity, p *episode, since clock.Time, faults float6
 	switch excuse := p.found[evCalleeFailing].strength; {
 	case excuse > 0:
 		own = 1 - excuse
-	case e.calleesFailed(n, since.Add(-n.told().slack())):
+	case e.calleesFailed(n, since.Add(-n.told().Slack())):
 		own = 0.1
 	case e.givenWrong(n, faults):
 		own, whose = givenErrors, "it found that what it was given does not check"
@@ -282,7 +283,7 @@ func (e *Engine) unheard(n *entity) bool {
 		}
 		return false
 	}
-	return n.served.total > 0 && e.now.Sub(n.served.seen) > e.params.CallWindow+2*n.served.told.slack()
+	return n.served.total > 0 && e.now.Sub(n.served.seen) > e.params.CallWindow+2*n.served.told.Slack()
 }
 
 // leafErrors: who calls nobody may call somebody without telling.
@@ -306,7 +307,8 @@ func (e *Engine) answeredBadly(n *entity, pool bool) bool {
 	return n.eachCallee(func(ed *edge) bool {
 		if pool {
 			w := e.params.CallWindow
-			rest := fading{n: ed.answeredBadly.value(e.now, w) - ed.full.value(e.now, w), at: e.now}
+			var rest stat.Fading
+			rest.Add(ed.answeredBadly.Value(e.now, w)-ed.full.Value(e.now, w), e.now, w)
 			return ed.more(&rest, e)
 		}
 		return ed.more(&ed.answeredBadly, e)
@@ -314,10 +316,10 @@ func (e *Engine) answeredBadly(n *entity, pool bool) bool {
 }
 
 // more says whether calls of one kind, all of which failed, are more than a trickle.
-func (ed *edge) more(kind *fading, e *Engine) bool {
+func (ed *edge) more(kind *stat.Fading, e *Engine) bool {
 	w := e.params.CallWindow
-	some := kind.value(e.now, w)
-	return some >= 0.2 && some/(ed.failed.value(e.now, w)+ed.ok.value(e.now, w)) > errorsOver/2
+	some := kind.Value(e.now, w)
+	return some >= 0.2 && some/(ed.failed.Value(e.now, w)+ed.ok.Value(e.now, w)) > errorsOver/2
 }
 
 // twins takes in that several use n's identity: what one of them counted does
@@ -356,7 +358,7 @@ func (e *Engine) stillWrong(n *entity, v *Verdict) bool {
 		return false // it runs another
 	}
 	in := &n.integrity
-	if in.dissents > 0 || n.conduct.convicts() || !n.errsNoMore(e) || in.errorsSince != 0 && e.now.Sub(in.lastError) < rightFor+n.told().slack() {
+	if in.dissents > 0 || n.conduct.convicts() || !n.errsNoMore(e) || in.errorsSince != 0 && e.now.Sub(in.lastError) < rightFor+n.told().Slack() {
 		return true
 	}
 	for _, ps := range n.probes {
@@ -370,7 +372,7 @@ func (e *Engine) stillWrong(n *entity, v *Verdict) bool {
 		}
 	}
 	s := n.calls
-	return s != nil && s.lastWrong != 0 && e.now.Sub(s.lastWrong) < rightFor+s.told.slack()
+	return s != nil && s.lastWrong != 0 && e.now.Sub(s.lastWrong) < rightFor+s.told.Slack()
 }
 
 // rightFor without a wrong answer makes the next one that looks well be taken for
@@ -401,7 +403,7 @@ func (n *entity) release(e *Engine, onset clock.Time) string {
 // servesWell says whether n has gone on answering since, and made no failures.
 func (e *Engine) servesWell(n *entity, since clock.Time) bool {
 	return !n.left && n.verdict == nil && n.integrity.errorsSince == 0 &&
-		n.served.last > since && n.served.ok.value(e.now, e.params.CallWindow) >= 1
+		n.served.last > since && n.served.ok.Value(e.now, e.params.CallWindow) >= 1
 }
 
 // versionSeen is a version of a service and when it was first seen.

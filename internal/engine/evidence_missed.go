@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // Who cannot connect makes no call, and many drivers and pools write no span of an
@@ -29,25 +31,25 @@ const (
 // vain before it fails and goes on calling all others.
 func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 	c := &ed.caller.served
-	if ed.used == 0 || ed.rate.known < rateKnown || e.now.Sub(c.seen) > e.params.CallWindow+c.told.slack() {
+	if ed.used == 0 || ed.rate.Known < stat.RateKnown || e.now.Sub(c.seen) > e.params.CallWindow+c.told.Slack() {
 		return 0, 0
 	}
 	if v := ed.caller.verdict; v != nil && v.Class != ClassUnknown {
 		return 0, 0 // why it fails is known
 	}
 	quiet = c.seen.Sub(ed.used)
-	if quiet < missedLeast+c.told.slack() || quiet > e.params.LeaveFor {
+	if quiet < missedLeast+c.told.Slack() || quiet > e.params.LeaveFor {
 		return 0, 0
 	}
 	w := e.params.CallWindow
-	failed, ok := c.failed.value(e.now, w), c.ok.value(e.now, w)
+	failed, ok := c.failed.Value(e.now, w), c.ok.Value(e.now, w)
 	if failed < 1 || failed/(failed+ok) < missedFails {
 		return 0, 0
 	}
-	if ed.lastFail < ed.used && (c.waited.value(e.now, w) < failed/2 || ed.caller.missesMore(ed, e) || ed.caller.failsBefore(ed, e) || e.lacksPool(ed.caller)) {
+	if ed.lastFail < ed.used && (c.waited.Value(e.now, w) < failed/2 || ed.caller.missesMore(ed, e) || ed.caller.failsBefore(ed, e) || e.lacksPool(ed.caller)) {
 		return 0, 0
 	}
-	return quiet, clamp(ed.rate.usual*quiet.Seconds()/missedSure-1, 0, 1)
+	return quiet, stat.Clamp(ed.rate.Usual*quiet.Seconds()/missedSure-1, 0, 1)
 }
 
 // lacksPool says whether n tells that it waits for a pool of its own.
@@ -68,7 +70,7 @@ func (e *Engine) missesSome(n *entity) bool {
 func (n *entity) missesMore(but *edge, e *Engine) bool {
 	return n.eachCallee(func(ed *edge) bool {
 		quiet := n.served.seen.Sub(ed.used)
-		return ed != but && quiet < e.params.LeaveFor && quiet >= missedLeast+n.served.told.slack() && ed.rate.usual*quiet.Seconds() >= missedSure
+		return ed != but && quiet < e.params.LeaveFor && quiet >= missedLeast+n.served.told.Slack() && ed.rate.Usual*quiet.Seconds() >= missedSure
 	})
 }
 
@@ -76,7 +78,7 @@ func (n *entity) missesMore(but *edge, e *Engine) bool {
 // this one any more.
 func (n *entity) failsBefore(but *edge, e *Engine) bool {
 	return n.eachCallee(func(ed *edge) bool {
-		return ed != but && ed.complains(e) && ed.failed.value(e.now, e.params.CallWindow) > ed.ok.value(e.now, e.params.CallWindow)
+		return ed != but && ed.complains(e) && ed.failed.Value(e.now, e.params.CallWindow) > ed.ok.Value(e.now, e.params.CallWindow)
 	})
 }
 

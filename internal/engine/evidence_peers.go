@@ -6,9 +6,9 @@ package engine
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // One among several that are asked alike gives other answers than they do, by the
@@ -53,12 +53,12 @@ func (e *Engine) comparePeers(peers []*entity, asked []bool) {
 			}
 			continue
 		}
-		med := median(e.values)
+		med := stat.Median(e.values)
 		e.off = e.off[:0]
 		for _, x := range e.values {
-			e.off = append(e.off, abs(x-med))
+			e.off = append(e.off, math.Abs(x-med))
 		}
-		spread, far := 1.4826*median(e.off), 0
+		spread, far := 1.4826*stat.Median(e.off), 0
 		for j := range e.off {
 			if e.off[j] /= spread + e.errs[j]; e.off[j] > peersFar {
 				far++
@@ -128,7 +128,7 @@ func (p *episode) odd(kind evidence, strength float64, since, now clock.Time, te
 
 // conductTold says whether what n does is still being told.
 func (e *Engine) conductTold(n *entity, p *episode) bool {
-	return !p.silent() && e.now.Sub(n.served.seen) < conductWindow+n.served.told.slack()
+	return !p.silent() && e.now.Sub(n.served.seen) < conductWindow+n.served.told.Slack()
 }
 
 // sameVersion is how much a difference from its siblings says, 0-1: less where they
@@ -141,16 +141,3 @@ func (n *entity) sameVersion() float64 {
 	}
 	return 1
 }
-
-// median sorts a copy of xs.
-func median(xs []float64) float64 {
-	s := slices.Clone(xs)
-	slices.Sort(s)
-	k := len(s)
-	if k == 0 {
-		return 0
-	}
-	return (s[(k-1)/2] + s[k/2]) / 2
-}
-
-func abs(x float64) float64 { return math.Abs(x) }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // cutState is a cut that the engine believes in, or did lately. It belongs to
@@ -221,7 +222,7 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 		if c.far.anywhere() {
 			text = fmt.Sprintf("calls into and out of %s take far longer than usual (%d of %d ways), and those within it do not", c.near.name(), f.paths, f.of)
 		}
-		p.blame(evCutLink, f.sure*clamp(f.score/linkScoreFull, 0.3, 1), c.at, text)
+		p.blame(evCutLink, f.sure*stat.Clamp(f.score/linkScoreFull, 0.3, 1), c.at, text)
 		return
 	}
 	alive := e.behind(c)
@@ -238,7 +239,7 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 	} else if f.beside {
 		p.blame(evCutLink, besideStrength, c.at, fmt.Sprintf("%s has had no answer of %s for %s, and none of its calls arrived there; others have, and those like it answer %s", c.nameOf(&c.near), c.nameOf(&c.far), inWords(f.bad.Sub(f.since)), c.nameOf(&c.near)))
 	} else if !c.far.anywhere() {
-		p.blame(evCutLink, f.sure*clamp(f.score/linkScoreFull, 0.3, 1), c.at,
+		p.blame(evCutLink, f.sure*stat.Clamp(f.score/linkScoreFull, 0.3, 1), c.at,
 			fmt.Sprintf("%s gets through between %s and %s (%d of %d ways), and both reach others", what, c.near.name(), c.far.name(), f.paths, f.of))
 	} else {
 		p.blame(evCutOff, f.sure, c.at, fmt.Sprintf("%s gets in or out of %s (%d of %d ways)", what, c.near.name(), f.paths, f.of))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // saturationFacts maps what a process says of a limit that it ran into.
@@ -41,10 +42,10 @@ const (
 func detectSaturation(e *Engine, n *entity, p *episode) {
 	detectLimitsHit(e, n, p)
 	detectServedErrors(e, n, p)
-	if s := n.calls; s != nil && s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.CallWindow+s.told.slack() {
-		full, share := s.byOutcome[OutcomeOverloaded].value(e.now, e.params.CallWindow), s.full(e)
+	if s := n.calls; s != nil && s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.CallWindow+s.told.Slack() {
+		full, share := s.byOutcome[OutcomeOverloaded].Value(e.now, e.params.CallWindow), s.full(e)
 		if share > s.usualFull+fullOver {
-			p.blame(evCallersOverloaded, min(full/e.params.BurstCalls, 1)*clamp((share-s.usualFull)/fullShare, 0, 1), s.lastFull,
+			p.blame(evCallersOverloaded, min(full/e.params.BurstCalls, 1)*stat.Clamp((share-s.usualFull)/fullShare, 0, 1), s.lastFull,
 				fmt.Sprintf("it turned %.0f %% of its callers away for overload (usually %.0f %%)", 100*share, 100*s.usualFull))
 		}
 	}
@@ -81,7 +82,7 @@ func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, 
 	switch kind {
 	case LevelThrottled:
 		text = fmt.Sprintf("its CPU quota throttled it in %.0f %% of the periods", 100*s.share)
-		strength *= clamp(s.share/errorsFull, 0.5, 1)
+		strength *= stat.Clamp(s.share/errorsFull, 0.5, 1)
 	case LevelCPUWait:
 		text = fmt.Sprintf("%s tasks waited for a processor for %.0f %% of the time", whose, 100*s.share)
 	case LevelRunQueue:
@@ -193,7 +194,7 @@ func (e *Engine) poolStands(n *entity, at clock.Time) bool {
 	}
 	all, latest := true, clock.Time(0)
 	fails := n.eachCallee(func(ed *edge) bool {
-		if ed.rate.known < rateKnown || e.now.Sub(ed.used) > e.params.LeaveFor {
+		if ed.rate.Known < stat.RateKnown || e.now.Sub(ed.used) > e.params.LeaveFor {
 			return false
 		}
 		stood := ed.stoodUntil(at)
@@ -216,7 +217,7 @@ func (n *entity) stoodAgain(from, to clock.Time) {
 // stoodUntil says whether none of the calls was answered for long before t.
 func (ed *edge) stoodUntil(t clock.Time) bool {
 	quiet := t.Sub(ed.okEnd)
-	return ed.okEnd != 0 && quiet >= poolStandsFor && ed.rate.known >= rateKnown && ed.rate.usual*quiet.Seconds() >= stallSure
+	return ed.okEnd != 0 && quiet >= poolStandsFor && ed.rate.Known >= stat.RateKnown && ed.rate.Usual*quiet.Seconds() >= stallSure
 }
 
 const (
@@ -241,11 +242,11 @@ func (e *Engine) saysPoolEmpty(n *entity) bool {
 // detectServedErrors: calls that it answers fail.
 func detectServedErrors(e *Engine, n *entity, p *episode) {
 	window := e.params.CallWindow
-	failed, ok := n.served.failed.value(e.now, window), n.served.ok.value(e.now, window)
-	if failed < 1 || e.now.Sub(n.served.seen) > servedLately+n.served.told.slack() {
+	failed, ok := n.served.failed.Value(e.now, window), n.served.ok.Value(e.now, window)
+	if failed < 1 || e.now.Sub(n.served.seen) > servedLately+n.served.told.Slack() {
 		return
 	}
 	if share := failed / (failed + ok); share >= errorsFrom {
-		p.note(evServesErrors, clamp(share/errorsFull, 0.3, 1), e.now, fmt.Sprintf("%.0f %% of the calls that it answers fail", 100*share))
+		p.note(evServesErrors, stat.Clamp(share/errorsFull, 0.3, 1), e.now, fmt.Sprintf("%.0f %% of the calls that it answers fail", 100*share))
 	}
 }

@@ -53,7 +53,7 @@ func detectSilence(e *Engine, n *entity, p *episode) {
 		p.note(evBeating, fresh.observer.health(), e.now, fmt.Sprintf("%s (last %s ago)", what, inWords(fresh.silence())))
 	}
 	if strongest > 0 {
-		text := fmt.Sprintf("no heartbeat for %s (usual %s)", inWords(worst.silence()), inWords(worst.gaps.interval))
+		text := fmt.Sprintf("no heartbeat for %s (usual %s)", inWords(worst.silence()), inWords(worst.gaps.Interval))
 		if total > 1 {
 			text += fmt.Sprintf(" at %d of %d observers", silent, total)
 		}
@@ -62,13 +62,13 @@ func detectSilence(e *Engine, n *entity, p *episode) {
 	}
 	if strongestTelemetry > 0 && (fresh == nil || fresh.kind == signTelemetry) {
 		p.blame(evTelemetrySilent, strongestTelemetry, e.now,
-			fmt.Sprintf("no telemetry of its own for %s (usual %s)", inWords(telemetry.silence()), inWords(telemetry.gaps.interval)))
+			fmt.Sprintf("no telemetry of its own for %s (usual %s)", inWords(telemetry.silence()), inWords(telemetry.gaps.Interval)))
 	}
 }
 
 // fresh says whether the sign came within its usual time.
 func (s *stream) fresh() bool {
-	return s.gaps.interval > 0 && s.observer.awake()-s.real < time.Duration(freshWithin*float64(s.gaps.interval))
+	return s.gaps.Interval > 0 && s.observer.awake()-s.real < time.Duration(freshWithin*float64(s.gaps.Interval))
 }
 
 const freshWithin = 2.0 // intervals

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // Where callers name only a service, nobody says which of its instances fails
@@ -28,12 +29,12 @@ const (
 // this is no chance; 0 while it goes on, was never seen to answer, or nobody can
 // tell yet.
 func (e *Engine) stalled(n *entity) (quiet time.Duration, sure float64) {
-	if n.kind != kindInstance || n.served.total < enoughServed || n.rate.known < rateKnown || n.left {
+	if n.kind != kindInstance || n.served.total < enoughServed || n.rate.Known < stat.RateKnown || n.left {
 		return 0, 0
 	}
 	// The latest batch told of the time up to then; the next is not due yet.
 	quiet = e.now.Sub(n.served.seen)
-	if quiet < stallLeast+n.served.told.slack() {
+	if quiet < stallLeast+n.served.told.Slack() {
 		return 0, 0
 	}
 	missing := n.missing(e.now)
@@ -46,7 +47,7 @@ func (e *Engine) stalled(n *entity) (quiet time.Duration, sure float64) {
 // missing is the number of calls that n would usually have answered since it was
 // told to have answered some.
 func (n *entity) missing(now clock.Time) float64 {
-	return n.rate.usual * (now.Sub(n.served.seen) - n.served.told.every).Seconds()
+	return n.rate.Usual * (now.Sub(n.served.seen) - n.served.told.Every).Seconds()
 }
 
 // troubles notes that calls to a service get no answer.
@@ -89,7 +90,7 @@ func (e *Engine) lookForStalled() {
 func (s *callStats) unanswered(e *Engine) (count float64) {
 	for o := range callerRow {
 		if Outcome(o).unanswered() {
-			count += s.byOutcome[o].value(e.now, e.params.CallWindow)
+			count += s.byOutcome[o].Value(e.now, e.params.CallWindow)
 		}
 	}
 	return count
@@ -137,7 +138,7 @@ func (e *Engine) oneStalls(n *entity) bool {
 
 // failing says whether calls get no answer now.
 func (s *callStats) failing(e *Engine) bool {
-	return s.lastFail != 0 && e.now.Sub(s.lastFail) < 2*e.params.CallWindow+s.told.slack()
+	return s.lastFail != 0 && e.now.Sub(s.lastFail) < 2*e.params.CallWindow+s.told.Slack()
 }
 
 // hasCrashed says whether another instance than n is known to have crashed.
@@ -158,7 +159,7 @@ func detectStall(e *Engine, n *entity, p *episode) {
 	}
 	s := n.service.whole.calls
 	quiet, sure := e.stalled(n)
-	sure *= clamp((s.unansweredOf(e, n)-1)/(e.params.BurstCalls-1), 0, 1) // one fails any day
+	sure *= stat.Clamp((s.unansweredOf(e, n)-1)/(e.params.BurstCalls-1), 0, 1) // one fails any day
 	if sure == 0 || !s.failing(e) || n.served.last > s.firstFail.Add(stallLeast) {
 		return
 	}

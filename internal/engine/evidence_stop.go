@@ -197,8 +197,8 @@ func detectStop(e *Engine, n *entity, p *episode) {
 // failed when it went: what fails much later is something else. Where its port
 // does not refuse, calls may hang and not have ended yet.
 func (e *Engine) nobodyHurt(n *entity, p *episode, onset clock.Time) bool {
-	if n.rate.usual < calledFrom || p.bad[groupCallers] || p.bad[groupProbe] && !p.found[evProbeRefused].now ||
-		e.now.Sub(onset) < unhurtAfter+n.served.told.slack() {
+	if n.rate.Usual < calledFrom || p.bad[groupCallers] || p.bad[groupProbe] && !p.found[evProbeRefused].now ||
+		e.now.Sub(onset) < unhurtAfter+n.served.told.Slack() {
 		return false
 	}
 	if p.found[evBeating].now && e.now.Sub(onset) > drainFor {

@@ -21,12 +21,12 @@ const toldMany = 2.0
 // database or a cache has no other voice: it sends no spans.
 func detectTold(e *Engine, n *entity, p *episode) {
 	s := n.calls
-	if s == nil || s.lastTold == 0 || e.now.Sub(s.lastTold) > e.params.CallWindow+s.told.slack() {
+	if s == nil || s.lastTold == 0 || e.now.Sub(s.lastTold) > e.params.CallWindow+s.told.Slack() {
 		return
 	}
 	for o := range toldRow {
 		r := &toldRow[o]
-		count := s.byOutcome[o].value(e.now, e.params.CallWindow)
+		count := s.byOutcome[o].Value(e.now, e.params.CallWindow)
 		if r.kind == 0 || count < 0.5 {
 			continue
 		}

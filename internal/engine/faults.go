@@ -19,7 +19,7 @@ func (n *entity) faults(e *Engine) (faults, all float64) {
 		}
 	}
 	if s := n.calls; s != nil {
-		return s.byOutcome[OutcomeServerError].value(e.now, w), s.ok.value(e.now, w)
+		return s.byOutcome[OutcomeServerError].Value(e.now, w), s.ok.Value(e.now, w)
 	}
 	return 0, 0
 }
@@ -43,5 +43,5 @@ func (s *service) faults(e *Engine) (faults, all float64) {
 // lately is how many answers were failures of its own making, and how many there were.
 func (s *servedStats) lately(e *Engine) (faults, all float64) {
 	w := e.params.CallWindow
-	return s.faults.value(e.now, w), s.ok.value(e.now, w) + s.failed.value(e.now, w)
+	return s.faults.Value(e.now, w), s.ok.Value(e.now, w) + s.failed.Value(e.now, w)
 }

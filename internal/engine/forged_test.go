@@ -158,14 +158,14 @@ func TestOneForgedIntervalChangesNothing(t *testing.T) {
 	s := newShop(t)
 	s.run(time.Minute)
 	n := s.e.instance(s.ledger.src)
-	known := n.streams[0].gaps.n
+	known := n.streams[0].gaps.Learned()
 	s.beatAs(s.ledger, func(b *Beat) { b.Seq++; b.Interval = 366 * 24 * time.Hour })
-	if got := n.streams[0].gaps; got.n < known || got.interval != time.Second {
-		t.Errorf("interval %v, %d gaps, want those of before: %d", got.interval, got.n, known)
+	if got := n.streams[0].gaps; got.Learned() < known || got.Interval != time.Second {
+		t.Errorf("interval %v, %d gaps, want those of before: %d", got.Interval, got.Learned(), known)
 	}
 	s.ledger.interval = 2 * time.Second // it was configured anew
 	s.run(10 * time.Second)
-	if got := n.streams[0].gaps.interval; got != 2*time.Second {
+	if got := n.streams[0].gaps.Interval; got != 2*time.Second {
 		t.Errorf("interval %v, want what it says for good", got)
 	}
 }

@@ -24,7 +24,7 @@ const (
 // givenWrong says whether n wrote for enough of so many failures that what it was given
 // did not check.
 func (e *Engine) givenWrong(n *entity, faults float64) bool {
-	lines := n.given.value(e.now, e.params.CallWindow)
+	lines := n.given.Value(e.now, e.params.CallWindow)
 	return lines > 0 && lines >= givenLeast*faults
 }
 
@@ -33,9 +33,9 @@ func (e *Engine) givenWrong(n *entity, faults float64) bool {
 // fails its calls passes on what it was given itself.
 func (e *Engine) doesNotCheck(n *entity, f *Fact) {
 	count := float64(max(f.Value, 1))
-	n.given.add(count, e.now, e.params.CallWindow)
+	n.given.Add(count, e.now, e.params.CallWindow)
 	if n.service != nil && n.service.whole != nil {
-		n.service.whole.given.add(count, e.now, e.params.CallWindow)
+		n.service.whole.given.Add(count, e.now, e.params.CallWindow)
 	}
 	var who *entity
 	name := ""
@@ -54,7 +54,7 @@ func (e *Engine) doesNotCheck(n *entity, f *Fact) {
 	})
 	if who != nil && who.calls != nil {
 		e.wrong(who, who.calls, n, count, f.At)
-		who.calls.byOutcome[OutcomeWrongAnswer].add(count, e.now, e.params.CallWindow)
+		who.calls.byOutcome[OutcomeWrongAnswer].Add(count, e.now, e.params.CallWindow)
 	}
 	e.mark(n)
 }
@@ -65,7 +65,7 @@ func (e *Engine) wrong(n *entity, s *callStats, caller *entity, count float64, f
 		s.wrongSince = first
 	}
 	s.lastWrong = e.now
-	s.wrongs.add(count, e.now, wrongWindow)
+	s.wrongs.Add(count, e.now, wrongWindow)
 	if caller != nil {
 		s.named(caller.src.Service.Name, count, e.now, e.params.CallWindow)
 	}

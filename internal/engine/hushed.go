@@ -66,7 +66,7 @@ func (e *Engine) waitsFor(ed *edge, silent clock.Time) (s sight, ok bool) {
 			return s, false // what came back was no answer, and has crossed all the same
 		}
 	}
-	expected := ed.rate.usual * ed.caller.served.last.Sub(silent).Seconds()
+	expected := ed.rate.Usual * ed.caller.served.last.Sub(silent).Seconds()
 	if expected < missedSure {
 		return s, false
 	}

@@ -130,7 +130,7 @@ func fellSilentTogether(m, n *entity, a, b *Verdict) bool {
 // usualGap is the longest of the usual times between n's regular signs of life.
 func (n *entity) usualGap() (gap time.Duration) {
 	for _, s := range n.streams {
-		gap = max(gap, s.gaps.interval)
+		gap = max(gap, s.gaps.Interval)
 	}
 	return gap
 }

@@ -234,7 +234,7 @@ func (e *Engine) longSilent(n *entity, p *episode) bool {
 	}
 	long := false
 	for _, s := range n.streams {
-		if s.gaps.interval == 0 {
+		if s.gaps.Interval == 0 {
 			continue
 		}
 		switch {

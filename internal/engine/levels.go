@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // levels is what is known of how full an entity's, or a host's, resources are.
@@ -119,13 +120,13 @@ func (e *Engine) levelOf(n *entity, l *Level) {
 // set takes in what was told of somebody who has been known for a while. learn
 // is false while something speaks against them.
 func (s *levelState) set(l *Level, now clock.Time, since time.Duration, learn bool) {
-	if s.at != 0 && now.Sub(s.at) <= oneBatch { // of several, the fullest
+	if s.at != 0 && now.Sub(s.at) <= stat.OneBatch { // of several, the fullest
 		s.share, s.waiting = max(s.share, l.Share), max(s.waiting, l.Waiting)
 		return
 	}
 	switch {
 	case s.at == 0 && since < newcomer:
-		s.usual = clamp(l.Share, 0, 1)
+		s.usual = stat.Clamp(l.Share, 0, 1)
 	case s.at == 0: // nobody had to tell it before
 		s.known = levelRules[l.Kind].memory
 	case now > s.at:
@@ -133,7 +134,7 @@ func (s *levelState) set(l *Level, now clock.Time, since time.Duration, learn bo
 		s.slope = (l.Share - s.share) / s.every.Seconds()
 		if learn {
 			over := max(min(s.known, levelRules[l.Kind].memory), leastMemory)
-			s.usual += (clamp(s.share, 0, 1) - s.usual) * clamp(float64(s.every)/float64(over), 0, 1)
+			s.usual += (stat.Clamp(s.share, 0, 1) - s.usual) * stat.Clamp(float64(s.every)/float64(over), 0, 1)
 			s.known += s.every
 		}
 	}
@@ -165,7 +166,7 @@ func (s *levelState) told(now clock.Time) bool {
 // its limit. It is a mean, often over a minute: who was throttled for most of it has
 // not used all of it.
 func (s *levelState) rose() bool {
-	return s.known >= rateKnown && s.share >= roseTo && s.share-s.usual >= roseBy
+	return s.known >= stat.RateKnown && s.share >= roseTo && s.share-s.usual >= roseBy
 }
 
 const (
@@ -179,7 +180,7 @@ func (s *levelState) news() float64 {
 	if s.share < 0 {
 		return 1
 	}
-	return clamp((s.share-s.usual)/max(1-s.usual, 1e-3)/newsFull, oldNews, 1)
+	return stat.Clamp((s.share-s.usual)/max(1-s.usual, 1e-3)/newsFull, oldNews, 1)
 }
 
 const (

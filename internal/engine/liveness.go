@@ -9,6 +9,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // signKind is a kind of regular sign of life.
@@ -25,7 +26,7 @@ type stream struct {
 	entity   *entity
 	observer *observer
 	kind     signKind
-	gaps     accrual
+	gaps     stat.Accrual
 	index    int // in Engine.watched
 
 	last     time.Duration    // latest sign, or the end of a freeze
@@ -114,7 +115,7 @@ func (e *Engine) beat(b *Beat) {
 		return
 	}
 	if s.declares(b) {
-		s.gaps.rescale(b.Interval)
+		s.gaps.Rescale(b.Interval)
 		s.declared = true
 		s.deadline(e)
 	}
@@ -124,7 +125,7 @@ func (e *Engine) beat(b *Beat) {
 		token = n.src.Incarnation
 	}
 	own := !b.ends() || e.ownWord(n, s, b, token)
-	s.late = s.clock.late(b, max(at-s.last, s.away.gap)+s.gaps.interval)
+	s.late = s.clock.late(b, max(at-s.last, s.away.gap)+s.gaps.Interval)
 	e.caughtUp(s, b, token)
 	e.sign(s, at, token, b.Seq)
 	s.voice.hear(b, e.now)
@@ -149,7 +150,7 @@ func (e *Engine) telemetry(g *Sign) {
 	if n.beatsTell() {
 		token = 0 // its heartbeats tell one start from the next, in their own terms
 	}
-	if s.seen > 0 && at-s.last < max(shortestExport, time.Duration(sameExport*float64(s.gaps.interval))) {
+	if s.seen > 0 && at-s.last < max(shortestExport, time.Duration(sameExport*float64(s.gaps.Interval))) {
 		return
 	}
 	e.sign(s, at, token, 0)
@@ -190,10 +191,10 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	if gap < 0 {
 		return // overtaken
 	}
-	if s.gaps.interval == 0 && !s.declared {
+	if s.gaps.Interval == 0 && !s.declared {
 		s.estimate(gap)
 	}
-	if s.gaps.interval > 0 && gap > time.Duration(brokenFrom*float64(s.gaps.interval)) {
+	if s.gaps.Interval > 0 && gap > time.Duration(brokenFrom*float64(s.gaps.Interval)) {
 		s.broken = e.now
 		if s.kind == signBeat && (token == 0 || token == s.token) {
 			n.resumed = e.now
@@ -208,8 +209,8 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	}
 	if !restarted { // a restart says nothing of how regular a process is while it lives
 		s.keepsWord(gap)
-		s.gaps.add(gap)
-		if s.kind == signBeat && s.gaps.interval > 0 && float64(s.kept) >= keptMostly*float64(s.seen) {
+		s.gaps.Add(gap)
+		if s.kind == signBeat && s.gaps.Interval > 0 && float64(s.kept) >= keptMostly*float64(s.seen) {
 			e.habit(s, gap)
 		}
 	}
@@ -226,7 +227,7 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 		e.comeBack(n)
 	}
 	e.begin(n, token)
-	if restarted && float64(gap) > keptWithin*float64(s.gaps.interval) {
+	if restarted && float64(gap) > keptWithin*float64(s.gaps.Interval) {
 		n.incarnations[len(n.incarnations)-1].alone = true
 	}
 	if n.episode != nil {
@@ -251,19 +252,19 @@ func (s *stream) estimate(gap time.Duration) {
 	}
 	s.longest[1] = max(s.longest[1], gap)
 	if s.seen >= estimateAfter && s.longest[1] > 0 {
-		s.gaps.rescale(s.longest[1])
+		s.gaps.Rescale(s.longest[1])
 	}
 }
 
 // keepsWord follows whether the sender comes when it is due. Whose first gap is
 // far from what it declares beats at another rhythm than it says.
 func (s *stream) keepsWord(gap time.Duration) {
-	switch interval := s.gaps.interval; {
+	switch interval := s.gaps.Interval; {
 	case interval == 0:
 	case float64(gap) <= keptWithin*float64(interval):
 		s.kept++
 	case s.kept == 0 && s.declared && (gap > brokenWord*interval || s.seen >= brokenSigns):
-		s.gaps.rescale(gap)
+		s.gaps.Rescale(gap)
 		s.declared, s.voice.broke = false, true
 	}
 }
@@ -279,29 +280,29 @@ const (
 // absent says whether a gap is too long to be chance: the sender, or the path,
 // was gone.
 func (e *Engine) absent(s *stream, gap time.Duration) bool {
-	if s.gaps.interval == 0 {
+	if s.gaps.Interval == 0 {
 		return false
 	}
-	return s.overdue || gap > max(s.due, time.Duration(e.params.MinSilence*float64(s.gaps.interval)))
+	return s.overdue || gap > max(s.due, time.Duration(e.params.MinSilence*float64(s.gaps.Interval)))
 }
 
 // deadline computes the silence from which on the stream is overdue: rarer than
 // its share of the mistakes that the whole engine may make, and never under
 // MinSilence intervals.
 func (s *stream) deadline(e *Engine) {
-	interval := s.gaps.interval
+	interval := s.gaps.Interval
 	if interval == 0 {
 		return
 	}
-	if s.gaps.n < uint32(e.params.ColdGaps) {
+	if s.gaps.Learned() < uint32(e.params.ColdGaps) {
 		s.due = time.Duration(e.params.ColdSilence * float64(interval))
 	} else {
 		share := float64(interval) / float64(e.params.MistakeRecurrence) / float64(max(len(e.watched), 1)) / mistakeMargin
-		s.due = max(s.gaps.deadline(share), time.Duration(e.params.MinSilence*float64(interval)))
-		if s.kind == signBeat && e.fleet.n >= fleetEnough {
+		s.due = max(s.gaps.Deadline(share), time.Duration(e.params.MinSilence*float64(interval)))
+		if s.kind == signBeat && e.fleet.Learned() >= fleetEnough {
 			// What the fleet has shown, one sender may do, though it has not
 			// yet: a pause that each has once a month is daily in a fleet.
-			s.due = max(s.due, time.Duration(float64(e.fleet.deadline(share))/float64(e.fleet.interval)*float64(interval)))
+			s.due = max(s.due, time.Duration(float64(e.fleet.Deadline(share))/float64(e.fleet.Interval)*float64(interval)))
 		}
 	}
 	if s.kind == signTelemetry {
@@ -323,7 +324,7 @@ func (s *stream) silence() time.Duration { return s.observer.awake() - s.last }
 // strength is how much the silence says, 0-1: nothing at a probability of 1 %,
 // all at one in a million.
 func (s *stream) strength(e *Engine) float64 {
-	interval := s.gaps.interval
+	interval := s.gaps.Interval
 	if interval == 0 || s.kept == 0 && s.dueAt == 0 {
 		return 0 // nobody knows its rhythm
 	}
@@ -342,10 +343,10 @@ func (s *stream) strength(e *Engine) float64 {
 	if x < 2 {
 		return 0
 	}
-	if s.gaps.n < uint32(e.params.ColdGaps) {
-		return clamp((x-2)/(e.params.ColdSilence-2), 0, 1)
+	if s.gaps.Learned() < uint32(e.params.ColdGaps) {
+		return stat.Clamp((x-2)/(e.params.ColdSilence-2), 0, 1)
 	}
-	return clamp((s.gaps.suspicion(silence)-2)/4, 0, 1)
+	return stat.Clamp((s.gaps.Suspicion(silence)-2)/4, 0, 1)
 }
 
 // checkSilence looks at every stream; those that became overdue are suspects. It
@@ -356,7 +357,7 @@ func (e *Engine) checkSilence() {
 		o.fell, o.hears, o.heardSince = 0, 0, 0
 	}
 	for _, s := range e.watched {
-		if !s.overdue && s.due != 0 && s.gaps.interval != 0 {
+		if !s.overdue && s.due != 0 && s.gaps.Interval != 0 {
 			e.look(s, s.silence())
 		}
 		switch o := s.observer; {
@@ -407,5 +408,3 @@ func (e *Engine) conflict(n *entity, text string) {
 }
 
 const conflictEvery = 10 * time.Minute
-
-func clamp(x, lo, hi float64) float64 { return min(max(x, lo), hi) }

@@ -3,7 +3,10 @@
 
 package engine
 
-import "github.com/faultline-otel/faultline/internal/engine/clock"
+import (
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
+)
 
 // A place that is met with silence from some others and reached from the rest is
 // not cut off: as many links are. What is cut off, or loses packets, is so for all.
@@ -48,7 +51,7 @@ func (c *cut) isManyLinks(sights []sight) bool {
 		one += priorLossy
 	}
 	for _, g := range others {
-		whole, part := clamp(g.whole, -placeCap, placeCap), clamp(g.part, -placeCap, placeCap)
+		whole, part := stat.Clamp(g.whole, -placeCap, placeCap), stat.Clamp(g.part, -placeCap, placeCap)
 		if c.lossy {
 			one += part
 		} else {

@@ -29,12 +29,14 @@ const (
 	maxLongGaps = 64
 	// outageFrom is how many others must have fallen silent with one.
 	outageFrom = 2
+	// fleetMemory is how many gaps of the fleet are learned until the old count half.
+	fleetMemory = 5_000_000
 )
 
 // habit takes in a gap of which the fleet may learn: a usual one at once, a long one
 // when it is known whether it was alone.
 func (e *Engine) habit(s *stream, gap time.Duration) {
-	if gap <= time.Duration(e.params.MinSilence*float64(s.gaps.interval)) {
+	if gap <= time.Duration(e.params.MinSilence*float64(s.gaps.Interval)) {
 		e.fleetLearns(s, gap)
 		return
 	}
@@ -55,7 +57,7 @@ func (e *Engine) habit(s *stream, gap time.Duration) {
 // between two signs.
 func (g *longGap) beganWith(o *longGap) bool {
 	apart := g.began.Sub(o.began)
-	return max(apart, -apart) <= max(g.stream.gaps.interval, o.stream.gaps.interval)+deliveredWithin
+	return max(apart, -apart) <= max(g.stream.gaps.Interval, o.stream.gaps.Interval)+deliveredWithin
 }
 
 // weighLongGaps learns from those that were alone. Where gaps are so frequent that some
@@ -75,5 +77,5 @@ func (e *Engine) weighLongGaps() {
 }
 
 func (e *Engine) fleetLearns(s *stream, gap time.Duration) {
-	e.fleet.add(time.Duration(float64(gap) / float64(s.gaps.interval) * float64(e.fleet.interval)))
+	e.fleet.Add(time.Duration(float64(gap) / float64(s.gaps.Interval) * float64(e.fleet.Interval)))
 }

@@ -8,7 +8,7 @@ import "time"
 // look compares a silence with its deadline. What was computed some dozens of signs ago
 // may be of another time, so it is computed anew as the silence grows, ever more rarely.
 func (e *Engine) look(s *stream, silence time.Duration) {
-	if silence > time.Duration(e.params.MinSilence*float64(s.gaps.interval)) && silence >= 2*s.asked {
+	if silence > time.Duration(e.params.MinSilence*float64(s.gaps.Interval)) && silence >= 2*s.asked {
 		s.asked = silence
 		s.deadline(e)
 	}

@@ -45,13 +45,13 @@ func (v *voice) hear(b *Beat, now clock.Time) {
 // longer one of the sender itself, which may sleep from now on, and any that is told
 // again.
 func (s *stream) declares(b *Beat) bool {
-	if b.Interval <= 0 || b.Interval == s.gaps.interval || s.voice.broke {
+	if b.Interval <= 0 || b.Interval == s.gaps.Interval || s.voice.broke {
 		s.voice.offered = 0
 		return false
 	}
 	again := b.Interval == s.voice.offered
 	s.voice.offered = b.Interval
-	return again || !s.declared || b.Interval > s.gaps.interval && s.voice.usual(b)
+	return again || !s.declared || b.Interval > s.gaps.Interval && s.voice.usual(b)
 }
 
 // usual says whether a beat comes from where the sender's come from, as far as is known.
@@ -127,7 +127,7 @@ func (b *Beat) ends() bool {
 // merelySaid says whether the word of an end has yet to be borne out: one who
 // beats by itself at a rhythm falls silent then.
 func (s *stream) merelySaid(b *Beat) bool {
-	return !b.Authenticated && b.Due == 0 && s.gaps.interval > 0
+	return !b.Authenticated && b.Due == 0 && s.gaps.Interval > 0
 }
 
 // saidEnd is how much such a word counts until then.

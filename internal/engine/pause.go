@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // A machine that is paused answers nobody, and goes on as if nothing had been.
@@ -66,7 +67,7 @@ func (n *entity) awakeSince(t clock.Time) clock.Time {
 // paused may run out of time while that goes on again.
 func (p *episode) failsSince(n *entity, now, woke clock.Time) bool {
 	for _, s := range n.streams {
-		if s.kind == signBeat && now.Sub(woke)-s.gaps.interval >= wokenWait && s.silence() >= s.gaps.interval+wokenWait {
+		if s.kind == signBeat && now.Sub(woke)-s.gaps.Interval >= wokenWait && s.silence() >= s.gaps.Interval+wokenWait {
 			return true
 		}
 	}
@@ -184,7 +185,7 @@ func (e *Engine) cutMayPass(n *entity, p *episode) bool {
 // what had waited comes at once.
 func (e *Engine) onlyWaited(n *entity, p *episode) bool {
 	back := n.back()
-	if p.onset == 0 || back <= p.onset || n.rate.began.Add(-n.rate.span) >= back.Add(rateSpan) || p.limits() {
+	if p.onset == 0 || back <= p.onset || n.rate.Began.Add(-n.rate.Span) >= back.Add(stat.RateSpan) || p.limits() {
 		return false
 	}
 	for _, kind := range [...]evidence{evSlow, evBusy, evCallersOverloaded, evBacklog} {

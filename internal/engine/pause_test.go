@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // newMachine is a fleet with two services on one machine, each called from
@@ -120,7 +121,7 @@ func TestWhatWaitedForAPausedOneIsNoDemand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := New(DefaultParams())
 			e.now = back.Add(5 * time.Second)
-			n := &entity{resumed: back, rate: rate{span: rateSpan, began: tc.counted}}
+			n := &entity{resumed: back, rate: stat.Rate{Span: stat.RateSpan, Began: tc.counted}}
 			p := &episode{onset: onset}
 			p.found[evDemand].strength, p.found[evSlow].strength = 1, tc.slow
 			if got := e.onlyWaited(n, p); got != tc.waited {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // hostState is a host as far as the engine has to know it: where it stands, and
@@ -14,15 +15,15 @@ import (
 // host.
 type hostState struct {
 	name     string
-	zone     string     // "" while nobody told
-	observer *observer  // the latest that looks from there, or nil
-	levels   *levels    // nil while nobody told
-	born     clock.Time // when it was first named
-	told     cadence    // of signs from it
-	doubted  clock.Time // when it last was the only one to find fault with several
-	since    clock.Time // when the current unbroken run of signs began
-	spans    cadence    // of spans from it
-	spanEnd  clock.Time // end of its latest span, event time
+	zone     string       // "" while nobody told
+	observer *observer    // the latest that looks from there, or nil
+	levels   *levels      // nil while nobody told
+	born     clock.Time   // when it was first named
+	told     stat.Cadence // of signs from it
+	doubted  clock.Time   // when it last was the only one to find fault with several
+	since    clock.Time   // when the current unbroken run of signs began
+	spans    stat.Cadence // of spans from it
+	spanEnd  clock.Time   // end of its latest span, event time
 	recent   [2]struct {
 		entity *entity
 		at     clock.Time
@@ -72,10 +73,10 @@ func (h *hostState) awakeAfter(n *entity, t clock.Time) clock.Time {
 
 // heard notes a sign of life of n.
 func (h *hostState) heard(n *entity, now clock.Time) {
-	if h.since == 0 || now.Sub(h.told.last) > brokenAfter+2*h.told.every {
+	if h.since == 0 || now.Sub(h.told.Last) > brokenAfter+2*h.told.Every {
 		h.since = now
 	}
-	h.told.saw(now)
+	h.told.Saw(now)
 	if h.recent[0].entity != n {
 		h.recent[1] = h.recent[0]
 		h.recent[0].entity = n
@@ -86,7 +87,7 @@ func (h *hostState) heard(n *entity, now clock.Time) {
 // spoke notes that spans came from the host, the latest of which ended at a time.
 func (h *hostState) spoke(end, now clock.Time) {
 	if h != nil {
-		h.spans.saw(now)
+		h.spans.Saw(now)
 		h.spanEnd = max(h.spanEnd, min(end, now))
 	}
 }
@@ -95,8 +96,8 @@ func (h *hostState) spoke(end, now clock.Time) {
 // comes of signs may have been under way for a moment; spans tell when they ended.
 func (h *hostState) heardLast() clock.Time {
 	last := h.spanEnd
-	if h.told.last != 0 {
-		last = max(last, h.told.last.Add(-underWay))
+	if h.told.Last != 0 {
+		last = max(last, h.told.Last.Add(-underWay))
 	}
 	return last
 }
@@ -109,7 +110,7 @@ func (h *hostState) livesAfter(t clock.Time) bool {
 
 // speaks says whether something comes from the host at its usual pace.
 func (h *hostState) speaks(now clock.Time) bool {
-	usual := func(c *cadence) bool { return c.last != 0 && now.Sub(c.last) < shortView+3*c.every }
+	usual := func(c *stat.Cadence) bool { return c.Last != 0 && now.Sub(c.Last) < shortView+3*c.Every }
 	return usual(&h.told) || usual(&h.spans)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // probeState is what one observer's probe of one target last said.
@@ -143,7 +144,7 @@ func (n *entity) acceptedFirst(ps *probeState) bool {
 	if s != n.calls {
 		answered = n.served.last // its siblings answer, too
 	}
-	waited := s.byOutcome[OutcomeTimeout].n + s.byOutcome[OutcomeNoAnswer].n
+	waited := s.byOutcome[OutcomeTimeout].Latest() + s.byOutcome[OutcomeNoAnswer].Latest()
 	return waited >= enoughWaitedFirst && ps.lastOK > s.firstFail.Add(acceptedFor) && answered <= s.firstFail.Add(acceptedFor)
 }
 
@@ -436,7 +437,7 @@ func (e *Engine) heldBack(n *entity, ps *probeState) {
 		{LevelCPUWait, max(q.CPUWait, q.PressureCPU), &ps.cpuWait, 8 * time.Second},
 	} {
 		if l.share >= 0 {
-			*l.mean += (l.share - *l.mean) * clamp(float64(ps.interval)/float64(l.over), 0, 1)
+			*l.mean += (l.share - *l.mean) * stat.Clamp(float64(ps.interval)/float64(l.over), 0, 1)
 			e.levelOf(n, &Level{Kind: l.kind, Share: *l.mean})
 		}
 	}

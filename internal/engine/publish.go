@@ -226,7 +226,7 @@ func (e *Engine) read(active map[readingKey]*entity) []Reading {
 func (n *entity) suspicion() float64 {
 	top := 0.0
 	for _, s := range n.streams {
-		top = max(top, s.gaps.suspicion(s.silence()))
+		top = max(top, s.gaps.Suspicion(s.silence()))
 	}
 	return top
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // A queue hides the failure of those who read from it: nobody's call fails, the
@@ -50,7 +51,7 @@ type queueState struct {
 // reading is that an instance reads from a queue.
 type reading struct {
 	key  queueKey
-	rate rate
+	rate stat.Rate
 	last clock.Time // event time of the latest message
 	seen clock.Time // engine time
 }
@@ -102,7 +103,7 @@ func (e *Engine) queueIs(q *Queue) {
 		s.teller = n
 	}
 	gap := e.now.Sub(s.told)
-	if gap < oneBatch {
+	if gap < stat.OneBatch {
 		return
 	}
 	s.every += (min(gap, time.Minute) - s.every) / everyMemory
@@ -232,7 +233,7 @@ func (e *Engine) consumed(c *Consumed) {
 		i = len(n.reads) - 1
 	}
 	r := n.reads[i]
-	r.rate.add(float64(c.Count), 0, e.now, n.episode == nil)
+	r.rate.Add(float64(c.Count), 0, e.now, n.episode == nil)
 	r.last, r.seen = max(r.last, c.Last), e.now
 	e.flowed(c)
 	if n.episode != nil {
@@ -335,7 +336,7 @@ func detectQueue(e *Engine, n *entity, p *episode) {
 		strength := 0.7
 		if s.rate > 0 {
 			wait := time.Duration(s.waiting / s.rate * float64(time.Second))
-			strength = clamp(float64(wait)/float64(pileFull), 0, 1)
+			strength = stat.Clamp(float64(wait)/float64(pileFull), 0, 1)
 			waits += fmt.Sprintf(", %s of work", inWords(wait))
 		}
 		p.note(evBacklog, strength, e.now, waits+", and more come than are read")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // rarely lets the instances be called in turn, one every other second.
@@ -129,7 +130,7 @@ func TestPortThatTookConnectionsAtFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &callStats{firstFail: began, okEnd: tc.told}
-			s.byOutcome[OutcomeTimeout].add(3, at(5*time.Second), time.Minute)
+			s.byOutcome[OutcomeTimeout].Add(3, at(5*time.Second), time.Minute)
 			n := &entity{kind: kindInstance, service: &service{}, calls: s, episode: &episode{}}
 			if got := n.acceptedFirst(&probeState{target: tc.target, lastOK: tc.tookLast}); got != tc.want {
 				t.Errorf("accepted first: %v", got)
@@ -188,10 +189,10 @@ func TestSiblingOfOneThatCrashedNeedsMoreToBeMissed(t *testing.T) {
 			n, other := &entity{kind: kindInstance, service: svc}, &entity{kind: kindInstance, service: svc}
 			svc.instances = []*entity{n, other}
 			calls := &callStats{firstFail: e.now.Add(-tc.quiet), lastFail: e.now, failEnd: e.now, run: 12}
-			calls.byOutcome[OutcomeTimeout].add(5, e.now, e.params.CallWindow)
+			calls.byOutcome[OutcomeTimeout].Add(5, e.now, e.params.CallWindow)
 			svc.whole = &entity{kind: kindService, service: svc, calls: calls}
 			n.served = servedStats{total: 1000, last: e.now.Add(-tc.quiet), seen: e.now.Add(-tc.quiet)}
-			n.rate.known, n.rate.usual = rateKnown, 0.2
+			n.rate.Known, n.rate.Usual = stat.RateKnown, 0.2
 			if tc.crashed {
 				other.verdict = &Verdict{Class: ClassCrash}
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // Who reaches whom? Each view of an entity from a host, and each stream of
@@ -224,8 +225,8 @@ func (c *cut) score(sights []sight) float64 {
 	for i := range sights {
 		s := &sights[i]
 		if s.from != from {
-			whole += clamp(hostWhole, -sightCap, sightCap)
-			part += clamp(hostPart, -sightCap, sightCap)
+			whole += stat.Clamp(hostWhole, -sightCap, sightCap)
+			part += stat.Clamp(hostPart, -sightCap, sightCap)
 			from, hostWhole, hostPart = s.from, 0, 0
 		}
 		if !s.taken && c.predicts(s) {
@@ -233,8 +234,8 @@ func (c *cut) score(sights []sight) float64 {
 			hostPart += s.lossy
 		}
 	}
-	whole += clamp(hostWhole, -sightCap, sightCap)
-	part += clamp(hostPart, -sightCap, sightCap)
+	whole += stat.Clamp(hostWhole, -sightCap, sightCap)
+	part += stat.Clamp(hostPart, -sightCap, sightCap)
 	if c.lossy = part > whole; c.lossy && c.losesApart(sights) {
 		c.lossy, part = false, math.Inf(-1)
 	}

@@ -100,7 +100,7 @@ const (
 // beatsAgain: the sender is back for RecoveryBeats intervals.
 func (e *Engine) beatsAgain(n *entity, p *episode) bool {
 	for _, s := range n.streams {
-		if s.gaps.interval == 0 {
+		if s.gaps.Interval == 0 {
 			continue
 		}
 		if s.strength(e) > 0 {
@@ -109,7 +109,7 @@ func (e *Engine) beatsAgain(n *entity, p *episode) bool {
 			}
 			return false
 		}
-		if s.kind == signBeat && p.backAt != 0 && e.now.Sub(p.backAt) < time.Duration(e.params.RecoveryBeats*float64(s.gaps.interval)) {
+		if s.kind == signBeat && p.backAt != 0 && e.now.Sub(p.backAt) < time.Duration(e.params.RecoveryBeats*float64(s.gaps.Interval)) {
 			return false
 		}
 	}
@@ -149,7 +149,7 @@ func (e *Engine) callersAgain(n *entity) bool {
 	if s.okEnd > s.failEnd && s.lastOK > s.lastFail {
 		return quiet >= e.params.RecoveryCalls/recoveredSooner
 	}
-	return quiet >= e.params.RecoveryCalls+s.told.slack()
+	return quiet >= e.params.RecoveryCalls+s.told.Slack()
 }
 
 // recoveredSooner: successes seen after the last failure shorten the wait.

@@ -74,7 +74,7 @@ func (e *Engine) repeated(s *stream, b *Beat) bool {
 	if !before {
 		s.came |= 1 << behind // it was overtaken, such as by those that waited with it for an observer that slept
 	}
-	again := before && behind >= replayedBehind && float64(behind)*float64(s.gaps.interval) >= float64(retriedFor)
+	again := before && behind >= replayedBehind && float64(behind)*float64(s.gaps.Interval) >= float64(retriedFor)
 	if again {
 		r.since++
 	}

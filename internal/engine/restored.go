@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // A restart of the engine is no recovery: who was failing before is failing until
@@ -222,7 +223,7 @@ func (e *Engine) restoreEpisode(n *entity, st *storedEpisode, rows int) {
 	}
 	for _, f := range st.Found {
 		if rows == int(numEvidence) && f.Row >= 0 && f.Row < rows && weights[f.Row].halfLife > 0 {
-			p.found[f.Row] = finding{strength: clamp(f.Strength, 0, 1), at: min(f.At, e.now), text: f.Text}
+			p.found[f.Row] = finding{strength: stat.Clamp(f.Strength, 0, 1), at: min(f.At, e.now), text: f.Text}
 		}
 	}
 	held := *v

@@ -52,7 +52,7 @@ func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64) {
 // sameBack is called when the same process is back that had counted by so much.
 func (e *Engine) sameBack(s *stream, gap time.Duration, counted float64) {
 	n, ep := s.entity, s.entity.episode
-	expected := float64(gap) / float64(s.gaps.interval)
+	expected := float64(gap) / float64(s.gaps.Interval)
 	switch {
 	case counted >= 0.5*expected:
 		ep.note(evReturnCounted, 1, e.now,

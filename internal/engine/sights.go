@@ -57,7 +57,7 @@ func (e *Engine) answersBeside(out []sight, n *entity, since clock.Time) []sight
 		if h := ed.caller.host; h == nil || h.name == "" || h != n.host || ed.okEnd <= since || ed.complains(e) {
 			continue
 		}
-		calls := ed.ok.value(e.now, e.params.CallWindow)
+		calls := ed.ok.Value(e.now, e.params.CallWindow)
 		out = append(out, sight{from: n.host, to: n.host, caller: ed.caller, target: n, calls: calls, weight: min(calls, callsFull) / 2, good: ed.okEnd, goodOn: ed.okEnd})
 	}
 	return out
@@ -178,7 +178,7 @@ func (e *Engine) signSights() []sight {
 	}
 	for _, s := range e.watched {
 		n, to := s.entity, e.standsOn(s.observer)
-		if s.kind != signBeat || n.host == nil || n.host == to || n.left || s.gaps.interval == 0 || !e.trusted(s) || s.dueAt != 0 {
+		if s.kind != signBeat || n.host == nil || n.host == to || n.left || s.gaps.Interval == 0 || !e.trusted(s) || s.dueAt != 0 {
 			continue
 		}
 		silence := 0.0
@@ -187,7 +187,7 @@ func (e *Engine) signSights() []sight {
 				continue // it may just be late
 			}
 		}
-		out = append(out, sight{from: n.host, to: to, caller: n, share: silence, weight: 1, since: s.heardAt().Add(s.gaps.interval), good: s.heardAt()})
+		out = append(out, sight{from: n.host, to: to, caller: n, share: silence, weight: 1, since: s.heardAt().Add(s.gaps.Interval), good: s.heardAt()})
 	}
 	for _, o := range e.observerList {
 		if !o.ownBeat || o.host == "" || e.standsOn(o) == e.here {

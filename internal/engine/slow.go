@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // A link that is slow hurts calls across it and no others: those who are called
@@ -32,8 +33,8 @@ const (
 type slowRun struct {
 	began clock.Time
 	last  clock.Time // when one was slow last
-	ok    fading
-	slow  fading
+	ok    stat.Fading
+	slow  stat.Fading
 }
 
 // add notes answered calls, of which some were slow.
@@ -46,10 +47,10 @@ func (r *slowRun) add(e *Engine, calls, slow int) {
 			running = true
 		}
 		r.last = e.now
-		r.slow.add(float64(slow), e.now, w)
+		r.slow.Add(float64(slow), e.now, w)
 	}
 	if running {
-		r.ok.add(float64(calls), e.now, w)
+		r.ok.Add(float64(calls), e.now, w)
 	}
 	if r.share(e) >= slowFrom {
 		e.slowSuspected = true
@@ -62,7 +63,7 @@ func (r *slowRun) share(e *Engine) float64 {
 		return 0
 	}
 	w := e.params.CallWindow
-	return min(r.slow.value(e.now, w)/max(r.ok.value(e.now, w), 1), 1)
+	return min(r.slow.Value(e.now, w)/max(r.ok.Value(e.now, w), 1), 1)
 }
 
 // slowSights are the ways between hosts, by how slow calls are on them.
@@ -92,7 +93,7 @@ func (e *Engine) slowView(n *entity, w *view) (s sight, ok bool) {
 		return s, false
 	}
 	s = sight{from: w.from, to: n.host, caller: w.caller, target: n}
-	e.slowRun(&s, &t.run, t.used, t.seen.value(e.now, e.params.CallWindow))
+	e.slowRun(&s, &t.run, t.used, t.seen.Value(e.now, e.params.CallWindow))
 	return s, true
 }
 
@@ -108,7 +109,7 @@ func (e *Engine) slowEdge(n *entity, ed *edge) (s sight, ok bool) {
 		return s, false
 	}
 	s = sight{from: n.host, to: to.host, caller: n, target: to}
-	e.slowRun(&s, &ed.run, ed.used, ed.ok.value(e.now, e.params.CallWindow))
+	e.slowRun(&s, &ed.run, ed.used, ed.ok.Value(e.now, e.params.CallWindow))
 	return s, true
 }
 
@@ -119,7 +120,7 @@ func (e *Engine) slowRun(s *sight, r *slowRun, used clock.Time, calls float64) {
 		s.good = used
 		return
 	}
-	s.weight = min(r.ok.value(e.now, e.params.CallWindow), callsFull) / 2
+	s.weight = min(r.ok.Value(e.now, e.params.CallWindow), callsFull) / 2
 	s.since, s.bad = r.began, r.last
 }
 

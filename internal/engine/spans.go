@@ -4,59 +4,17 @@
 package engine
 
 import (
-	"math"
 	"sync/atomic"
-	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
-// spanKind learns how long spans of one kind take, in a log-linear histogram:
-// eight buckets per octave of nanoseconds, taken from the bits of a float.
+// spanKind is what is known of one kind of span.
 type spanKind struct {
-	counts [spanBuckets]uint16
-	n      uint32 // sum of counts
-	total  uint64
-	tail   *atomic.Pointer[Tail]
-	slow   uint32  // spans far slower than usual
-	beyond float32 // share of the latest spans that took longer than P99
-	used   clock.Time
-}
-
-const (
-	spanBuckets = 256
-	spanLowest  = 1 << 10 // ns; 256 buckets of 1/8 octave reach 2^42 ns, over an hour
-	spanHalving = 10_000
-	spanRefresh = 256 // usual spans between two tails
-	spanEnough  = 100 // spans before there is a tail
-	// learnSlow: of those far slower than usual one in so many is learned, so
-	// that a failure does not become the usual within a minute, and a change
-	// for good does within the hour.
-	learnSlow = 32
-	// beyondFrom is the share of spans longer than P99 from which on something is
-	// wrong: of all of these only one in learnWrong is learned, lest the measure
-	// creep up with the failure. beyondMemory is over how many spans it is taken.
-	learnWrong   = 128
-	beyondFrom   = 0.10
-	beyondMemory = 64
-	spanExponent = 49 // float64 bits above this: sign, exponent, 3 of mantissa
-)
-
-var spanBase = math.Float64bits(spanLowest) >> spanExponent
-
-func spanBucket(d time.Duration) int {
-	if d <= spanLowest {
-		return 0
-	}
-	i := math.Float64bits(float64(d))>>spanExponent - spanBase
-	return int(min(i, spanBuckets-1))
-}
-
-// spanMiddle is the duration in the middle of bucket i.
-func spanMiddle(i int) time.Duration {
-	lo := math.Float64frombits((uint64(i) + spanBase) << spanExponent)
-	hi := math.Float64frombits((uint64(i) + 1 + spanBase) << spanExponent)
-	return time.Duration((lo + hi) / 2)
+	took stat.Durations
+	tail *atomic.Pointer[stat.Tail] // Baselines points to it
+	used clock.Time
 }
 
 func (e *Engine) span(s *SpanSample) {
@@ -67,79 +25,14 @@ func (e *Engine) span(s *SpanSample) {
 		} else {
 			e.kindRing = append(e.kindRing, s.Key)
 		}
-		k = &spanKind{tail: &atomic.Pointer[Tail]{}}
+		k = &spanKind{tail: &atomic.Pointer[stat.Tail]{}}
 		e.kinds[s.Key] = k
 		e.kindsChanged = true
 	}
 	k.used = e.now
-	unusual := k.unusual(k.tail.Load(), s.Duration)
-	if unusual {
-		if k.slow++; k.slow%k.learnOne() != 0 {
-			return
-		}
+	if tail := k.took.Learn(s.Duration, k.tail.Load()); tail != nil {
+		k.tail.Store(tail)
 	}
-	if i := spanBucket(s.Duration); k.counts[i] < math.MaxUint16 {
-		k.counts[i]++
-		k.n++
-	}
-	k.total++
-	if k.n >= spanHalving {
-		k.n = 0
-		for i := range k.counts {
-			k.counts[i] /= 2
-			k.n += uint32(k.counts[i])
-		}
-	}
-	if k.total >= spanEnough && (unusual || k.total%spanRefresh == 0 || k.total == spanEnough) {
-		k.tail.Store(k.describe())
-	}
-}
-
-// learnOne is of how many unusual spans one is learned.
-func (k *spanKind) learnOne() uint32 {
-	if k.beyond > beyondFrom {
-		return learnWrong
-	}
-	return learnSlow
-}
-
-// unusual says whether a duration is not to be learned as the others are.
-func (k *spanKind) unusual(t *Tail, d time.Duration) bool {
-	if t == nil {
-		return false
-	}
-	over := float64(d) > lateFactor*float64(t.P99)
-	was := k.beyond
-	k.beyond -= was / beyondMemory
-	if over {
-		k.beyond += 1.0 / beyondMemory
-	}
-	return t.Slow(d) || over && was > beyondFrom
-}
-
-// describe makes the tail that readers use.
-func (k *spanKind) describe() *Tail {
-	t := &Tail{Samples: k.total}
-	half, top := k.n/2, k.n/100
-	above := uint32(0)
-	logs := 0.0
-	for i := spanBuckets - 1; i >= 0; i-- {
-		above += uint32(k.counts[i])
-		if t.P99 == 0 && above >= top {
-			t.P99 = spanMiddle(i)
-			beyond := float64(above)
-			// Hill's estimator with a prior of one pseudo-span.
-			t.Excess = math.Max((logs-(beyond-float64(k.counts[i]))*math.Log(float64(t.P99)))/beyond, 0)
-		}
-		if t.P99 == 0 {
-			logs += float64(k.counts[i]) * math.Log(float64(spanMiddle(i)))
-		}
-		if above >= half {
-			t.Median = spanMiddle(i)
-			break
-		}
-	}
-	return t
 }
 
 // evictKind forgets the kind of span that was not used for longest among the
@@ -166,7 +59,7 @@ func (e *Engine) publishBaselines() {
 		return
 	}
 	e.kindsChanged = false
-	tails := make(map[uint64]*atomic.Pointer[Tail], len(e.kinds))
+	tails := make(map[uint64]*atomic.Pointer[stat.Tail], len(e.kinds))
 	for key, k := range e.kinds {
 		tails[key] = k.tail
 	}

@@ -90,7 +90,7 @@ func (n *entity) vouches(now clock.Time) bool {
 	fresh := dissentFresh
 	for _, s := range n.streams {
 		if s.kind == signBeat {
-			fresh = max(fresh, time.Duration(vouchedFor*float64(s.gaps.interval)))
+			fresh = max(fresh, time.Duration(vouchedFor*float64(s.gaps.Interval)))
 		}
 	}
 	return n.integrity.digest != 0 && now.Sub(n.integrity.digestAt) < fresh

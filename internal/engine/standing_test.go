@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // A cut that stands explains what is left of its silences while it heals; another
@@ -94,7 +95,7 @@ func TestWhoIsHeardByASilentObserverIsNotHeardNow(t *testing.T) {
 		began := e.now
 		o := &observer{id: "agent", seen: began.Add(c.heard)}
 		n := &entity{host: &hostState{name: "h"}, src: &Source{Host: "h"}}
-		n.streams = []*stream{{entity: n, kind: signBeat, observer: o, gaps: accrual{interval: time.Second}}}
+		n.streams = []*stream{{entity: n, kind: signBeat, observer: o, gaps: stat.Accrual{Interval: time.Second}}}
 		e.watched = n.streams
 		e.now = began.Add(4 * time.Second)
 		if still, _ := n.beatsThroughout(began); still != c.still {

@@ -77,13 +77,8 @@ func (n *entity) store() storedInstance {
 	}
 	for _, s := range n.streams {
 		t := storedStream{
-			Observer: s.observer.id, Kind: uint8(s.kind), Interval: s.gaps.interval, Declared: s.declared,
-			Token: s.token, Seq: s.seq, Seen: s.seen, Kept: s.kept, Gaps: map[int]uint32{},
-		}
-		for i, c := range s.gaps.counts {
-			if c > 0 {
-				t.Gaps[i] = c
-			}
+			Observer: s.observer.id, Kind: uint8(s.kind), Interval: s.gaps.Interval, Declared: s.declared,
+			Token: s.token, Seq: s.seq, Seen: s.seen, Kept: s.kept, Gaps: s.gaps.Store(),
 		}
 		in.Streams = append(in.Streams, t)
 	}
@@ -133,15 +128,10 @@ func (e *Engine) restore(in *storedInstance) {
 			continue
 		}
 		s := e.stream(n, o, signKind(t.Kind))
-		s.gaps.interval, s.declared, s.token, s.seq, s.seen = t.Interval, t.Declared, t.Token, t.Seq, max(t.Seen, 1)
+		s.gaps.Interval, s.declared, s.token, s.seq, s.seen = t.Interval, t.Declared, t.Token, t.Seq, max(t.Seen, 1)
 		s.kept = t.Kept
 		s.last, s.real = o.awake(), neverHeard
-		for i, c := range t.Gaps {
-			if i >= 0 && i < gapBuckets && c <= gapMemory {
-				s.gaps.counts[i] = c
-				s.gaps.n += c
-			}
-		}
+		s.gaps.Restore(t.Gaps)
 		s.deadline(e)
 	}
 }

@@ -49,7 +49,7 @@ func (n *entity) stoppedFor(now clock.Time) time.Duration {
 		}
 	}
 	for _, s := range n.streams {
-		interval := s.gaps.interval
+		interval := s.gaps.Interval
 		if s.kind != signBeat || interval <= 0 {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // view is how an entity is seen by one of those who call it, or by an observer's
@@ -15,12 +16,12 @@ import (
 // Times are those of the calls, so that it does not matter when they are told.
 type view struct {
 	from     *hostState
-	caller   *entity    // nil of probes
-	replies  fading     // calls to which something came back
-	silent   fading     // calls to which nothing came back
-	run      float64    // of them those of the current run without a reply
-	firstBad clock.Time // start of the current run without a reply
-	trouble  clock.Time // start of the time in which calls get no reply now and then
+	caller   *entity     // nil of probes
+	replies  stat.Fading // calls to which something came back
+	silent   stat.Fading // calls to which nothing came back
+	run      float64     // of them those of the current run without a reply
+	firstBad clock.Time  // start of the current run without a reply
+	trouble  clock.Time  // start of the time in which calls get no reply now and then
 	lastBad  clock.Time
 	triedAt  clock.Time // when the latest call without a reply began, at the earliest
 	brokenAt clock.Time // when somebody last could not even connect
@@ -93,7 +94,7 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 		first = last
 	}
 	if crossed > 0 {
-		w.replies.add(crossed*float64(count), e.now, viewWindow)
+		w.replies.Add(crossed*float64(count), e.now, viewWindow)
 		if w.goodFrom == 0 || w.lastBad > w.lastGood || first.Sub(w.lastGood) > goodBreak {
 			w.goodFrom = first
 		}
@@ -111,7 +112,7 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 		w.run = 0
 	}
 	w.run += silent * float64(count)
-	w.silent.add(silent*float64(count), e.now, viewWindow)
+	w.silent.Add(silent*float64(count), e.now, viewWindow)
 	w.lastBad = max(w.lastBad, last)
 	if caller == nil {
 		first = last.Add(-underWay) // a probe is told when it gave up
@@ -155,7 +156,7 @@ func (w *view) bad(now clock.Time, more float64) (share, n float64) {
 	if now.Sub(w.told) > min(viewFresh, shortView+3*w.every) {
 		return 0, 0
 	}
-	s, r := w.silent.value(now, viewWindow), w.replies.value(now, viewWindow)+more
+	s, r := w.silent.Value(now, viewWindow), w.replies.Value(now, viewWindow)+more
 	switch {
 	case w.lastGood >= w.firstBad || s == 0:
 	case w.lastGood <= w.trouble:

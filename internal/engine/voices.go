@@ -26,8 +26,8 @@ const (
 
 // complains says whether more than a few calls over an edge failed lately.
 func (ed *edge) complains(e *Engine) bool {
-	failed := ed.failed.value(e.now, e.params.CallWindow)
-	return failed >= 0.1 && failed >= complainsFrom*(failed+ed.ok.value(e.now, e.params.CallWindow))
+	failed := ed.failed.Value(e.now, e.params.CallWindow)
+	return failed >= 0.1 && failed >= complainsFrom*(failed+ed.ok.Value(e.now, e.params.CallWindow))
 }
 
 // complainer is the one host from which come all complaints about n; nil if there

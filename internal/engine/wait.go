@@ -78,7 +78,7 @@ func (e *Engine) mayPass(n *entity, p *episode, b *belief, class Class) bool {
 // known: who paused would have been asked again.
 func (e *Engine) overstays(n *entity, p *episode, class Class) bool {
 	return n.verdict == nil && class == ClassCrash && p.hurts() && n.back() <= p.onset &&
-		e.now.Sub(n.since) >= asleepWait+n.served.told.slack()
+		e.now.Sub(n.since) >= asleepWait+n.served.told.Slack()
 }
 
 // crashMayPass: a machine or a process that pauses, or a stop that nobody
@@ -108,7 +108,7 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
 			return true
 		}
 		// Who is called often and dies hurts somebody at once.
-		return !p.bad[groupCallers] && n.rate.usual >= calledFrom && e.now.Sub(p.onset) < unhurtAfter+n.served.told.slack() && !p.violent()
+		return !p.bad[groupCallers] && n.rate.Usual >= calledFrom && e.now.Sub(p.onset) < unhurtAfter+n.served.told.Slack() && !p.violent()
 	}
 	return false
 }
@@ -221,7 +221,7 @@ func (n *entity) beatsThroughout(t clock.Time) (hidden time.Duration, beats bool
 		if s.heardAt() <= t.Add(stillThere) {
 			return asleepWait, true
 		}
-		return time.Duration(brokenFrom * float64(s.gaps.interval)), true
+		return time.Duration(brokenFrom * float64(s.gaps.Interval)), true
 	}
 	return 0, false
 }

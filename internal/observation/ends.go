@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // spansEnd is when the spans of an instrumentation end. Most end with the answer,
@@ -64,7 +65,7 @@ func (s spansEnd) outcome(name string) engine.Outcome {
 // and then dies, or refuses, does it sooner, and drivers close what they have waited
 // for in vain ("Connection terminated unexpectedly"). And so is a connection that
 // broke after long, if it is not told how: the driver's own patience may have ended.
-func gaveUp(span ptrace.Span, o engine.Outcome, said meaning, tail *engine.Tail) engine.Outcome {
+func gaveUp(span ptrace.Span, o engine.Outcome, said meaning, tail *stat.Tail) engine.Outcome {
 	d, ok := duration(span)
 	switch {
 	case !ok:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // scratch is what reading one batch of spans needs; it is reused, so that
@@ -66,7 +67,7 @@ type kindMemo struct {
 	kind    ptrace.SpanKind
 	batch   uint32
 	key     uint64
-	tail    *engine.Tail
+	tail    *stat.Tail
 }
 
 // callSlot remembers where in the batch calls of one kind are counted.
@@ -294,7 +295,7 @@ func (sc *scratch) callee(id *calleeID) *callee {
 }
 
 // kind returns the key of the kind of span, and what is known of it.
-func (sc *scratch) kind(span ptrace.Span, kind ptrace.SpanKind, peer *callee) (uint64, *engine.Tail) {
+func (sc *scratch) kind(span ptrace.Span, kind ptrace.SpanKind, peer *callee) (uint64, *stat.Tail) {
 	name := span.Name()
 	service := serviceKey(sc.src)
 	h := mix(service, uint64(kind))

@@ -16,6 +16,7 @@ import (
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 	"github.com/faultline-otel/faultline/internal/observation"
 )
 
@@ -194,7 +195,7 @@ func (t *traces) write(span ptrace.Span, look *observation.Span, d decision) {
 		t.telemetry.ProcessorFailureModelSpansTagged.Add(context.Background(), 1, metric.WithAttributeSet(attribute.NewSet(
 			attribute.String("class", string(d.verdict.Class)), attribute.String("role", d.role))))
 	}
-	score := engine.Score(look.Surprise)
+	score := stat.Score(look.Surprise)
 	why := d.verdict != nil && look.Late // nothing else in a tagged span tells that it was hurt
 	if odd := look.Failed || look.Slow; a.Score == scoreAlways || a.Score == scoreThreshold && (why || odd && score >= a.ScoreThreshold) {
 		span.Attributes().PutDouble(contract.AnomalyScore, score)

@@ -1,23 +1,23 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package engine
+package stat
 
 import (
 	"math"
 	"time"
 )
 
-// accrual is a failure detector for one regular sign of life, after the
+// Accrual is a failure detector for one regular sign of life, after the
 // φ-accrual idea (Hayashibara et al., SRDS 2004) with two changes: the
 // distribution of gaps is the empirical one, not a normal, because loss puts
 // atoms at multiples of the interval and pauses have heavy tails; beyond the
 // largest few gaps it is a Pareto fitted to them (Hill's estimator with a
 // prior). Suspicion is −log10 of the probability that a live sender is silent
 // for so long.
-type accrual struct {
-	interval time.Duration // usual time between beats; gaps are measured in it
-	memory   uint32        // gaps until the old count half; 0 is gapMemory
+type Accrual struct {
+	Interval time.Duration // usual time between beats; gaps are measured in it
+	Memory   uint32        // gaps until the old count half; 0 is gapMemory
 	counts   [gapBuckets]uint32
 	n        uint32 // sum of counts
 }
@@ -28,25 +28,24 @@ const (
 	gapBuckets    = gapsPerOctave * gapOctaves // 96
 	gapLowest     = 1.0 / 16                   // intervals, lower edge of bucket 0
 	gapMemory     = 20_000                     // gaps until the old count half
-	fleetMemory   = 5_000_000                  // the same for a whole fleet
 	tailGaps      = 8                          // gaps that the tail is fitted to, at least
 	tailPrior     = 2                          // pseudo-gaps of the prior …
 	tailShape     = 0.5                        // … each with this mean of ln(gap/u): Pareto with α = 2
 )
 
-// add learns one gap.
-func (a *accrual) add(gap time.Duration) {
-	if a.interval <= 0 {
+// Add learns one gap.
+func (a *Accrual) Add(gap time.Duration) {
+	if a.Interval <= 0 {
 		return
 	}
-	if a.n >= max(a.memory, gapMemory) {
+	if a.n >= max(a.Memory, gapMemory) {
 		a.halve()
 	}
-	a.counts[gapBucket(float64(gap)/float64(a.interval))]++
+	a.counts[gapBucket(float64(gap)/float64(a.Interval))]++
 	a.n++
 }
 
-func (a *accrual) halve() {
+func (a *Accrual) halve() {
 	a.n = 0
 	for i := range a.counts {
 		a.counts[i] /= 2
@@ -54,14 +53,38 @@ func (a *accrual) halve() {
 	}
 }
 
-// rescale starts anew with another interval.
-func (a *accrual) rescale(interval time.Duration) {
-	*a = accrual{interval: interval}
+// Rescale starts anew with another interval.
+func (a *Accrual) Rescale(interval time.Duration) {
+	*a = Accrual{Interval: interval}
+}
+
+// Learned is the number of gaps that it goes by.
+func (a *Accrual) Learned() uint32 { return a.n }
+
+// Store returns the gaps that it goes by, to be restored: how many of each length.
+func (a *Accrual) Store() map[int]uint32 {
+	gaps := map[int]uint32{}
+	for i, c := range a.counts {
+		if c > 0 {
+			gaps[i] = c
+		}
+	}
+	return gaps
+}
+
+// Restore takes up what was stored, of one that has learned nothing.
+func (a *Accrual) Restore(gaps map[int]uint32) {
+	for i, c := range gaps {
+		if i >= 0 && i < gapBuckets && c <= gapMemory {
+			a.counts[i] = c
+			a.n += c
+		}
+	}
 }
 
 // tail returns where the fitted tail begins (intervals), how many gaps lie
 // beyond, and the mean of ln(gap/u) there.
-func (a *accrual) tail() (u float64, beyond float64, shape float64) {
+func (a *Accrual) tail() (u float64, beyond float64, shape float64) {
 	logs := 0.0 // Σ over gaps beyond of log₂(gap), in bucket units
 	cnt := uint32(0)
 	i := gapBuckets - 1
@@ -77,13 +100,13 @@ func (a *accrual) tail() (u float64, beyond float64, shape float64) {
 	return u, float64(cnt), (sum + tailPrior*tailShape) / (float64(cnt) + tailPrior)
 }
 
-// suspicion returns −log10 of the probability that a gap is longer than
+// Suspicion returns −log10 of the probability that a gap is longer than
 // silence, at most maxSuspicion.
-func (a *accrual) suspicion(silence time.Duration) float64 {
-	if a.n == 0 || a.interval <= 0 {
+func (a *Accrual) Suspicion(silence time.Duration) float64 {
+	if a.n == 0 || a.Interval <= 0 {
 		return 0
 	}
-	x := float64(silence) / float64(a.interval)
+	x := float64(silence) / float64(a.Interval)
 	u, beyond, shape := a.tail()
 	total := float64(a.n) + 1
 	if x > u {
@@ -97,12 +120,12 @@ func (a *accrual) suspicion(silence time.Duration) float64 {
 	return -math.Log10((float64(longer) + 1) / total)
 }
 
-// deadline returns the silence at which the probability of a mistake falls to
+// Deadline returns the silence at which the probability of a mistake falls to
 // p.
-func (a *accrual) deadline(p float64) time.Duration {
+func (a *Accrual) Deadline(p float64) time.Duration {
 	u, beyond, shape := a.tail()
 	x := u * math.Pow((beyond+1)/((float64(a.n)+1)*p), shape)
-	return time.Duration(math.Min(math.Max(x, u), maxSilence) * float64(a.interval))
+	return time.Duration(math.Min(math.Max(x, u), maxSilence) * float64(a.Interval))
 }
 
 const (
