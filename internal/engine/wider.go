@@ -107,22 +107,22 @@ func (e *Engine) widerThan(c *cut, known *cutState, sights []sight) *cutState {
 	return nil
 }
 
-// widerSides says whether a cut of zones may be what is seen as a cut of c's sides.
-func (w *cutState) widerSides(c *cut) bool {
-	if w.near.zone == "" || w.sameAs(c) {
+// widerSides says whether c, a cut of zones, may be what is seen as a cut of d's sides.
+func (c *cutState) widerSides(d *cut) bool {
+	if c.near.zone == "" || c.sameAs(d) {
 		return false
 	}
-	if c.near.host != nil {
+	if d.near.host != nil {
 		return true
 	}
-	return c.far.anywhere() && (c.near == w.near || c.near == w.far) // of a link that ends there
+	return d.far.anywhere() && (d.near == c.near || d.near == c.far) // of a link that ends there
 }
 
 // mayCross says whether a way crosses the cut if its other end, of which nobody tells
 // the zone, stands on the other side.
-func (w *cutState) mayCross(s *sight) bool {
+func (c *cutState) mayCross(s *sight) bool {
 	inside := func(h *hostState, n *entity) bool {
-		return w.near.has(h, n) || !w.far.anywhere() && w.far.has(h, n)
+		return c.near.has(h, n) || !c.far.anywhere() && c.far.has(h, n)
 	}
 	placeless := func(h *hostState) bool { return h == nil || h.zone == "" }
 	return inside(s.from, s.caller) && placeless(s.to) || inside(s.to, s.target) && placeless(s.from)
