@@ -62,21 +62,21 @@ func (b Basis) Terms() (t [numTerms]float64) {
 // coefficients are fitted on the simulated lab by `make calibrate`, which prints
 // them; docs/accuracy.md says how they hold on other faults and on real ones.
 var coefficients = [numTerms]float64{
-	2.56,  // always
+	2.55,  // always
 	0.00,  // log-odds of the belief
 	0.00,  // two sources or more
 	0.00,  // three sources or more
-	0.40,  // proof
-	-2.12, // hang
+	0.34,  // proof
+	-2.11, // hang
 	-0.10, // hang that was looked at
-	-0.23, // closed port
-	0.31,  // partition
-	-0.58, // exhaustion
-	0.32,  // byzantine
-	-0.67, // service
-	-0.61, // external
-	-0.08, // link
-	-1.37, // node or zone
+	-0.22, // closed port
+	0.58,  // partition
+	-0.43, // exhaustion
+	0.53,  // byzantine
+	-0.84, // service
+	-0.68, // external
+	-0.21, // link
+	-0.94, // node or zone
 }
 
 // confidence is the calibrated probability, 0-1, that class and culprit are
