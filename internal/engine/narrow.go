@@ -213,7 +213,7 @@ func (f *foundCut) narrow(sights []sight) {
 	other := ""
 	for i := range sights {
 		s := &sights[i]
-		if _, ok := s.leadsTo(); ok || !f.predicts(s) || s.from == nil || s.to == nil {
+		if _, ok := s.leadsTo(); ok && !s.startsNowhere() || !f.predicts(s) || s.from == nil || s.to == nil {
 			continue
 		}
 		zone := s.from.zone

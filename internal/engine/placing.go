@@ -28,9 +28,12 @@ const (
 	farSide
 )
 
-// leadsTo says to whom the sight leads who may stand anywhere, if to such a one.
+// leadsTo says to whom the sight leads who may stand anywhere, if to such a one, or
+// from which observer it comes that may.
 func (s *sight) leadsTo() (p placeless, ok bool) {
 	switch {
+	case s.startsNowhere():
+		return placeless{host: s.from}, true
 	case s.to == nil && s.target != nil && s.target.kind == kindExternal:
 		return placeless{target: s.target}, true
 	case s.to != nil && s.target == nil && s.to.zone == "":
@@ -39,9 +42,19 @@ func (s *sight) leadsTo() (p placeless, ok bool) {
 	return p, false
 }
 
+// startsNowhere says whether it is what an observer sees of whose host nobody tells the
+// zone, of somebody of whom it is known.
+func (s *sight) startsNowhere() bool {
+	return s.caller == nil && s.target != nil && s.from != nil && s.from.zone == "" && s.to != nil && s.to.zone != ""
+}
+
 // predictsAt says whether the cut silences a sight of somebody on a side.
 func (c *cut) predictsAt(s *sight, where whichSide) bool {
-	from := c.near.has(s.from, s.caller)
+	host, entity := s.from, s.caller
+	if s.startsNowhere() {
+		host, entity = s.to, s.target
+	}
+	from := c.near.has(host, entity)
 	switch {
 	case s.target != nil && (c.near.entity == s.target || c.far.entity == s.target):
 		if c.far.entity == s.target {
@@ -53,7 +66,7 @@ func (c *cut) predictsAt(s *sight, where whichSide) bool {
 	case where == farSide:
 		return from
 	case where == nearSide:
-		return c.far.has(s.from, s.caller)
+		return c.far.has(host, entity)
 	}
 	return false
 }

@@ -194,3 +194,36 @@ func TestOneOfSeveralThatFallSilentTogetherIsDoubtful(t *testing.T) {
 		t.Error("one alone is doubtful")
 	}
 }
+
+// An agent of whose host nobody tells the zone looks from somewhere: what it reaches and
+// what not shows on which side of a cut that is.
+func TestObserversOfUnknownZoneShareTheCutOfTheirZone(t *testing.T) {
+	a1, b1, c1, c2 := machine("a1", "a"), machine("b1", "b"), machine("c1", "c"), machine("c2", "c")
+	watchA, watchC := machine("watch-a", ""), machine("watch-c", "")
+	sees := func(o, n *entity, share float64) sight {
+		s := sight{from: o.host, to: n.host, target: n, share: share, weight: 2, good: 9e9, broken: share > 0}
+		if share > 0 {
+			s.since, s.bad, s.tried = 10e9, 13e9, 12e9
+		} else {
+			s.good = 13e9
+		}
+		return s
+	}
+	calls := sees(a1, c1, 1)
+	calls.caller = a1
+	sights := byOrigin([]sight{
+		calls, sees(watchA, c1, 1), sees(watchA, c2, 1), sees(watchA, a1, 0), sees(watchA, b1, 0),
+		sees(watchC, a1, 1), sees(watchC, c1, 0), sees(watchC, c2, 0), sees(watchC, b1, 0),
+	})
+	found := solve(sights, nil)
+	if len(found) != 1 {
+		t.Fatalf("found %d cuts, want one", len(found))
+	}
+	ends := [2]string{found[0].near.zone, found[0].far.zone}
+	if ends != [2]string{"a", "c"} && ends != [2]string{"c", "a"} {
+		t.Errorf("cut between %s and %s, want the zones", found[0].near.name(), found[0].far.name())
+	}
+	if found[0].paths != 4 {
+		t.Errorf("explains %d silences, want all four", found[0].paths)
+	}
+}
