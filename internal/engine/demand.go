@@ -208,7 +208,7 @@ func (e *Engine) cutOpened(n *entity) bool {
 		if c.slow || e.now.Sub(c.at) > min(c.at.Sub(c.began), drainsMost) {
 			continue
 		}
-		if c.isBefore(n) || slices.ContainsFunc(n.calledBy, func(ed *edge) bool { return c.isBefore(ed.caller) }) {
+		if c.endsAt(n) || slices.ContainsFunc(n.calledBy, func(ed *edge) bool { return c.endsAt(ed.caller) }) {
 			return true
 		}
 	}

@@ -19,7 +19,7 @@ func (e *Engine) hushed() []sight {
 	var out []sight
 	silent := map[*hostState]clock.Time{}
 	for _, o := range e.observerList {
-		if h := e.standsOn(o); h != nil && h != e.here && o.ownBeat && e.now.Sub(o.seen) > observerSilence*o.interval && h.heardLast() <= o.seen {
+		if h := e.standsOn(o); h != nil && h != e.here && o.silent(e.now) && h.heardLast() <= o.seen {
 			silent[h] = o.seen
 		}
 	}

@@ -67,6 +67,11 @@ func (o *observer) credible(now clock.Time) bool {
 // doubtedFor is how long an observer that was contradicted by all is not believed.
 const doubtedFor = time.Minute
 
+// silent says whether nothing has come from it for several of its intervals.
+func (o *observer) silent(now clock.Time) bool {
+	return o.ownBeat && now.Sub(o.seen) > observerSilence*o.interval
+}
+
 // health is 1 for a reliable observer, 1/8 for the worst.
 func (o *observer) health() float64 { return 1 / float64(1+o.misses) }
 

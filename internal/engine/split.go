@@ -117,7 +117,7 @@ func (e *Engine) mayHaveParted(n *entity) bool {
 		}
 	}
 	for _, o := range e.observerList {
-		if !o.ownBeat || e.now.Sub(o.seen) <= observerSilence*o.interval {
+		if !o.silent(e.now) {
 			continue
 		}
 		h := e.standsOn(o)
@@ -130,7 +130,7 @@ func (e *Engine) mayHaveParted(n *entity) bool {
 
 // touches says whether n stands on one of the sides, or in the zone of one.
 func (c *cut) touches(n *entity) bool {
-	if c.isBefore(n) {
+	if c.endsAt(n) {
 		return true
 	}
 	for _, s := range [...]*side{&c.near, &c.far} {
@@ -145,8 +145,8 @@ func (c *cut) touches(n *entity) bool {
 	return false
 }
 
-// isBefore says whether n stands on one of the sides, other than all the rest.
-func (c *cut) isBefore(n *entity) bool {
+// endsAt says whether n stands on one of the sides, other than all the rest.
+func (c *cut) endsAt(n *entity) bool {
 	return !c.near.anywhere() && c.near.has(n.host, n) || !c.far.anywhere() && c.far.has(n.host, n)
 }
 
