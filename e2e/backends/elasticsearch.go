@@ -145,4 +145,6 @@ http.port: %d
 transport.port: %d
 path.data: %s
 path.logs: %s
+# A disk nine tenths full would leave every new index without a shard.
+cluster.routing.allocation.disk.threshold_enabled: false
 `
