@@ -38,7 +38,7 @@ type Config struct {
 type AnnotateConfig struct {
 	Enabled bool `mapstructure:"enabled"`
 	// Wait is how long a failed span waits for the verdict that it belongs to,
-	// 0 to 60s; 0 turns waiting off.
+	// 1ms to 60s; 0 turns waiting off.
 	Wait time.Duration `mapstructure:"wait"`
 	// MaxWaiting (spans) and MaxWaitingBytes bound what waits; the rest passes
 	// at once and is counted.
@@ -98,8 +98,8 @@ func (c *Config) Validate() error {
 	oneOf("heartbeats", c.Heartbeats, heartbeatsConsume, heartbeatsPass)
 	oneOf("annotate::score", c.Annotate.Score, scoreNever, scoreThreshold, scoreAlways)
 	oneOf("annotate::metrics", c.Annotate.Metrics, metricsNone, metricsDatapoint)
-	if w := c.Annotate.Wait; w < 0 || w > time.Minute {
-		bad("annotate::wait: %v is not between 0 and 1m: write 3s, or 0 to turn waiting off", w)
+	if w := c.Annotate.Wait; w != 0 && (w < time.Millisecond || w > time.Minute) { // a bare 3 is 3 ns
+		bad("annotate::wait: %v is not between 1ms and 1m: write 3s, or 0 to turn waiting off", w)
 	}
 	if c.Annotate.MaxWaiting < 0 {
 		bad("annotate::max_waiting: must not be negative, is %d: write 20000", c.Annotate.MaxWaiting)

@@ -103,8 +103,8 @@ func (c *CheckConfig) Validate() error {
 	case c.Timezone != "":
 		bad("timezone: belongs to schedule: remove it")
 	}
-	if c.Grace != nil && (*c.Grace < 0 || *c.Grace > maxInterval) {
-		bad("grace: %v is not between 0s and %v", *c.Grace, maxInterval)
+	if c.Grace != nil && *c.Grace != 0 && (*c.Grace < minInterval || *c.Grace > maxInterval) { // a bare 30 is 30 ns
+		bad("grace: %v is not 0s or between %v and %v: write one such as 5m", *c.Grace, minInterval, maxInterval)
 	}
 	return errors.Join(errs...)
 }

@@ -92,6 +92,7 @@ func TestWrongConfigNamesTheKey(t *testing.T) {
 		"bad_zone":              {"checks::0: ", "timezone: ", "Europe/Berlin"},
 		"bad_period":            {"checks::0: ", "period: "},
 		"bad_grace":             {"checks::0: ", "grace: "},
+		"bad_bare_grace":        {"checks::0: ", "grace: 30ns is not 0s or between 10ms"},
 		"bad_service":           {"checks::0: ", "service: "},
 		"bad_key":               {"keys::0: ", "key: "},
 		"bad_target":            {"targets::0: ", "endpoint: "},
