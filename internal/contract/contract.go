@@ -31,6 +31,7 @@ const (
 	FailureStartTime     = "failure.start_time"
 	FailureRevision      = "failure.revision"
 	FailurePreviousClass = "failure.previous.class"
+	IncidentMembers      = "incident.members" // string[], names of all that the incident is about
 
 	EventName = "event.name"
 )

@@ -44,7 +44,7 @@ func putEvent(ev *engine.Event, observed pcommon.Timestamp, lr plog.LogRecord) {
 	attrs.PutStr(contract.EventName, ev.Kind)
 	if ev.Incident != nil {
 		attrs.PutStr(contract.IncidentID, ev.Incident.ID)
-		putStrings(attrs, "incident.members", ev.Incident.Members)
+		putStrings(attrs, contract.IncidentMembers, ev.Incident.Members)
 	}
 	if ev.Verdict != nil {
 		putVerdict(ev.Verdict, attrs)
