@@ -193,7 +193,7 @@ func (x *failureModel) loop() {
 			x.stats.Store(&stats)
 			if now.Sub(saved) >= saveEvery {
 				saved = now
-				x.save(context.Background())
+				x.saveAside()
 			}
 		}
 	}
@@ -223,11 +223,33 @@ func (x *failureModel) drain() {
 	}
 }
 
+// save writes the state, after the one that is being written.
 func (x *failureModel) save(ctx context.Context) {
 	if x.store == nil {
 		return
 	}
+	x.store.busy <- struct{}{}
 	state, err := x.engine.Save()
+	x.write(ctx, state, err)
+}
+
+// saveAside has the state written while the engine goes on: a disk may stall for
+// long. While the one before is still being written there is none.
+func (x *failureModel) saveAside() {
+	if x.store == nil {
+		return
+	}
+	select {
+	case x.store.busy <- struct{}{}:
+		state, err := x.engine.Save()
+		go x.write(context.Background(), state, err)
+	default:
+	}
+}
+
+// write stores a state for which the store was taken, and releases it.
+func (x *failureModel) write(ctx context.Context, state []byte, err error) {
+	defer func() { <-x.store.busy }()
 	if err == nil {
 		err = x.store.save(ctx, state)
 	}

@@ -16,7 +16,10 @@ import (
 
 // store keeps the engine's state, compressed, under one key of a storage
 // extension.
-type store struct{ client storage.Client }
+type store struct {
+	client storage.Client
+	busy   chan struct{} // holds one token while a state is written
+}
 
 const (
 	stateKey = "engine"
@@ -37,7 +40,7 @@ func openStore(ctx context.Context, host component.Host, id, owner component.ID)
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}
-	return &store{client}, nil
+	return &store{client, make(chan struct{}, 1)}, nil
 }
 
 // load returns the stored state, or nil if there is none.

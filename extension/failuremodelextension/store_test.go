@@ -6,6 +6,7 @@ package failuremodelextension
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/extensiontest"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/faultline-otel/faultline/internal/engine"
 )
@@ -136,6 +138,36 @@ func TestStateIsSavedOnTheWay(t *testing.T) {
 		assert.Contains(t, string(state), "payment-1")
 		r.shutdown(t)
 		stop()
+	})
+}
+
+// stalled is a storage extension that writes nothing until it may.
+type stalled struct {
+	component.StartFunc
+	component.ShutdownFunc
+	storage.Client
+	may chan struct{}
+}
+
+func (s *stalled) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
+	return s, nil
+}
+
+func (s *stalled) Set(context.Context, string, []byte) error { <-s.may; return nil }
+
+func TestEngineJudgesWhileTheDiskStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &stalled{Client: storage.NewNopClient(), may: make(chan struct{})}
+		r := newRig(t, withStorage)
+		r.start(t, testHost{storageID: disk})
+		require.NoError(t, r.Ready())
+		s := newShop()
+		s.run(r, 3*saveEvery)
+		s.dead = true
+		s.run(r, 30*time.Second)
+		assert.Len(t, r.events("failure.detected"), 1)
+		close(disk.may)
+		r.shutdown(t)
 	})
 }
 
