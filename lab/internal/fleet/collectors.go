@@ -222,9 +222,6 @@ func (in *Instance) environment() map[string]string {
 			stock(env, in, c, f.opt.Clients)
 		}
 	}
-	for k, v := range in.spec.env {
-		env[k] = v
-	}
 	return env
 }
 

@@ -88,17 +88,6 @@ func (f *Fleet) Instance(name string) *Instance {
 	return nil
 }
 
-// Services returns the names of the services, those without instrumentation included.
-func (f *Fleet) Services() []string {
-	var names []string
-	for _, in := range f.Instances() {
-		if in.Kind != Collector && in.Kind != Load && !slices.Contains(names, in.Service) {
-			names = append(names, in.Service)
-		}
-	}
-	return names
-}
-
 // Of returns the instances of a service.
 func (f *Fleet) Of(service string) []*Instance {
 	var of []*Instance

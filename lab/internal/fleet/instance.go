@@ -53,9 +53,6 @@ type Instance struct {
 // Zone returns the name of the instance's zone.
 func (in *Instance) Zone() string { return in.Node.Zone }
 
-// Netns returns the name of the namespace in which the instance runs.
-func (in *Instance) Netns() string { return in.Node.Netns }
-
 // DataDir is a small file system of its own (a tmpfs of DataSize) in which the
 // service writes, as it is seen from outside. It is emptied when the instance
 // is started.
@@ -148,16 +145,13 @@ func (in *Instance) Starts() int {
 }
 
 // Start starts a process in the slot and waits until it is ready, for at most
-// a minute; it fails if one runs. Setenv and SetVersion hold from the next start on.
+// a minute; it fails if one runs. SetVersion and SetID hold from the next start on.
 func (in *Instance) Start(ctx context.Context) error {
 	if err := in.launch(); err != nil {
 		return err
 	}
 	return in.WaitReady(ctx)
 }
-
-// Launch is Start that does not wait until the process is ready.
-func (in *Instance) Launch() error { return in.launch() }
 
 // Restart stops the process as Stop does, if one runs, and starts another.
 func (in *Instance) Restart(ctx context.Context) error {
@@ -174,18 +168,6 @@ func (in *Instance) SetVersion(v string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.Version, in.spec.Version = v, v
-}
-
-// Setenv sets an environment variable of the next process, such as GOMEMLIMIT or
-// one of OTEL_*; "" removes it.
-func (in *Instance) Setenv(key, value string) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if value == "" {
-		delete(in.spec.env, key)
-		return
-	}
-	in.spec.env[key] = value
 }
 
 // SetID sets the service.instance.id of the next process, where it should not
@@ -214,12 +196,6 @@ func (in *Instance) Ask(ctx context.Context, name string, args ...string) (strin
 }
 
 func (in *Instance) socket() string { return filepath.Join(in.fleet.Dir, "run", in.Name+".sock") }
-
-// Cgroup returns the folder of the instance's control group (version 1) under
-// one of the controllers "memory", "cpu", "pids" and "freezer".
-func (in *Instance) Cgroup(controller string) string {
-	return in.fleet.groups.folder(controller, in.Name)
-}
 
 // SetCgroup writes a value into a file of the control group, such as
 // "memory.limit_in_bytes", "cpu.cfs_quota_us", "pids.max", "freezer.state".

@@ -33,17 +33,7 @@ type Node struct {
 // Run runs a program in the node's network, such as "ip route add blackhole …",
 // and returns what it wrote.
 func (n *Node) Run(ctx context.Context, program string, args ...string) (string, error) {
-	return inNetns(ctx, n.Netns, program, args...)
-}
-
-// RunSwitch runs a program in the namespace in which the bridge is: there the
-// port of each node is an interface called as the node.
-func (f *Fleet) RunSwitch(ctx context.Context, program string, args ...string) (string, error) {
-	return inNetns(ctx, f.Switch, program, args...)
-}
-
-func inNetns(ctx context.Context, netns, program string, args ...string) (string, error) {
-	return ip(ctx, append([]string{"netns", "exec", netns, program}, args...)...)
+	return ip(ctx, append([]string{"netns", "exec", n.Netns, program}, args...)...)
 }
 
 // Client makes HTTP requests from the node: what a program on it would see.

@@ -109,7 +109,6 @@ func (f *Fleet) add(in *Instance) error {
 	in.spec = spec{
 		Netns: in.Node.Netns, Hostname: in.Node.Name, Version: in.Version,
 		Hosts: filepath.Join(f.Dir, "config", "hosts"), Resolv: filepath.Join(f.Dir, "config", "resolv.conf"),
-		env: map[string]string{},
 	}
 	for _, c := range controllers {
 		in.spec.Cgroups = append(in.spec.Cgroups, f.groups.folder(c, in.Name))

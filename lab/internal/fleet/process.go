@@ -30,8 +30,6 @@ type spec struct {
 	Argv     []string `json:"argv"`
 	Env      []string `json:"env"`
 	Version  string   `json:"version"`
-
-	env map[string]string // in addition; joined into Env at each start
 }
 
 // readyWithin is how long a process may take until it serves: Python and Node

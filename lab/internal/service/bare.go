@@ -100,7 +100,6 @@ func runDNS(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	// Answers to what a prober asks over TCP are the same, and there are none.
 	if err := control.Serve(c.Socket, f.do); err != nil {
 		return err
 	}
