@@ -48,7 +48,7 @@ func (l *logs) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 		}
 	}
 	if l.config.Annotate.Enabled {
-		l.annotate(ld)
+		l.annotate(ld, now)
 	}
 	return l.next.ConsumeLogs(ctx, ld)
 }
@@ -69,9 +69,9 @@ func (l *logs) consume(ctx context.Context, ld plog.Logs) {
 	}
 }
 
-func (l *logs) annotate(ld plog.Logs) {
+func (l *logs) annotate(ld plog.Logs, now clock.Time) {
 	snapshot := l.engine.Snapshot()
-	if snapshot.Empty() && l.memory.empty() {
+	if snapshot.Empty() && l.memory.empty(now) {
 		return
 	}
 	for _, rl := range ld.ResourceLogs().All() {

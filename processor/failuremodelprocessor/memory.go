@@ -173,9 +173,13 @@ func (m *memory) blames(id pcommon.TraceID) []blame {
 	return append([]blame(nil), blames...)
 }
 
-// empty says whether nothing is remembered, at the price of a lock only.
-func (m *memory) empty() bool {
+// empty says whether nothing is remembered. After a failure nothing else lets go
+// of what is too old.
+func (m *memory) empty(now clock.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if len(m.young)+len(m.old) > 0 {
+		m.turn(now)
+	}
 	return len(m.young)+len(m.old) == 0
 }

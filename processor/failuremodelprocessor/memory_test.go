@@ -44,3 +44,14 @@ func TestBlameGoesUpTheTraceAndNotToWhatWasDoneBesides(t *testing.T) {
 		assert.Equal(t, c.late, around(m.blames(c.span.TraceID()), c.span, false), "%s, if it is only late", name)
 	}
 }
+
+func TestNothingIsRememberedLongAfterAFailure(t *testing.T) {
+	span := ptrace.NewSpan()
+	span.SetTraceID(pcommon.TraceID{1})
+	m := newMemory(8, time.Minute)
+	m.remember(span, true, &engine.Verdict{}, t0)
+	for after, empty := range []bool{false, false, true} {
+		assert.Equal(t, empty, m.empty(t0.Add(time.Duration(after)*time.Minute)), "after %d minutes", after)
+	}
+	assert.Zero(t, m.len())
+}

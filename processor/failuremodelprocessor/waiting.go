@@ -146,7 +146,7 @@ func (r *waitingRoom) serve(now clock.Time) {
 			r.deliver(g.td, g.info)
 			continue
 		}
-		if snapshot.Empty() && t.memory.empty() {
+		if snapshot.Empty() && t.memory.empty(now) {
 			kept = append(kept, g)
 			continue
 		}
