@@ -4,6 +4,7 @@
 package heartbeatreceiver
 
 import (
+	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -34,10 +35,11 @@ func TestLocalConnectionsBecomeRecords(t *testing.T) {
 		out, err := exec.Command("ip", strings.Fields(step)...).CombinedOutput()
 		require.NoError(t, err, "ip %s: %s", step, out)
 	}
+	ctx, giveUp := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = net.DialTimeout("tcp", "192.0.2.9:5432", 3*time.Second)
+		_, _ = new(net.Dialer).DialContext(ctx, "tcp", "192.0.2.9:5432")
 	}()
 	g := newRig(t, func(c *Config) {
 		c.HTTP.NetAddr.Endpoint = ""
@@ -51,7 +53,8 @@ func TestLocalConnectionsBecomeRecords(t *testing.T) {
 			}
 		}
 		return false
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 20*time.Second, 10*time.Millisecond)
+	giveUp()
 	<-ended
 	assert.Equal(t, map[string]any{"host.name": g.host}, s.res, "the host and nothing else")
 	assert.Equal(t, contract.EventHeartbeat, s.EventName())

@@ -199,7 +199,7 @@ func TestCutIsToldFromHang(t *testing.T) {
 	w.talk(9001, 1)
 	l := w.looker(100 * time.Millisecond)
 	target := "connections:" + w.farIP + ":9001"
-	l.within(time.Second, target, contract.OutcomeOK)
+	l.within(5*time.Second, target, contract.OutcomeOK)
 
 	t.Run("cut", func(t *testing.T) {
 		w.cut()
@@ -229,14 +229,15 @@ func TestCutIsToldFromHang(t *testing.T) {
 	t.Run("stopped_server", func(t *testing.T) {
 		w.talk(9001, 1<<20) // more than it has room for
 		require.NoError(t, server.Process.Signal(syscall.SIGSTOP))
-		oks := 0
+		looks, oks := 0, 0
 		for began := time.Now(); time.Since(began) < 5*time.Second; time.Sleep(100 * time.Millisecond) {
+			looks++
 			if p, told := l.look()[target]; told {
 				require.Equal(t, contract.OutcomeOK, p.Result.Outcome, p.Result.Message)
 				oks++
 			}
 		}
-		assert.GreaterOrEqual(t, oks, 5)
+		assert.GreaterOrEqual(t, oks, looks/10, "of %d looks; it is told at every fifth", looks)
 		require.NoError(t, server.Process.Signal(syscall.SIGCONT))
 	})
 }
