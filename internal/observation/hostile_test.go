@@ -107,7 +107,7 @@ func TestHugeValuesAreCutAndKeptByNobody(t *testing.T) {
 	var b engine.Batch
 	x.Traces(td, testNow, nil, &b)
 	x.Logs(logOf(t, checkout, errorLevel, huge+" no space left on device", attrs{"error": huge}), testNow, &b)
-	assert.Less(t, time.Since(began), 2*time.Second)
+	assert.Less(t, time.Since(began), 20*time.Second, "and not by the square of the length")
 	sane(t, &b, 2)
 }
 

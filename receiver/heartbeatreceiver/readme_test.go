@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/xconfmap"
+
+	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/probe"
 )
 
 func readme(t *testing.T) string {
@@ -43,7 +45,10 @@ func TestReadmeExampleIsValid(t *testing.T) {
 
 func TestReadmeListsEveryKey(t *testing.T) {
 	text := readme(t)
-	for _, cfg := range []any{Config{}, CheckConfig{}, KeyConfig{}, LocalServersConfig{}, LocalConnectionsConfig{}} {
+	for _, cfg := range []any{
+		Config{}, CheckConfig{}, KeyConfig{}, LocalServersConfig{}, LocalConnectionsConfig{},
+		probe.Config{}, probe.ProcessConfig{}, probe.ExpectConfig{},
+	} {
 		for f := range reflect.TypeOf(cfg).Fields() {
 			key := f.Tag.Get("mapstructure")
 			assert.Regexp(t, `\W`+regexp.QuoteMeta(key)+`\W`, text)
