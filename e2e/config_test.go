@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -31,6 +32,14 @@ func newAddresses(t *testing.T) addresses {
 	t.Helper()
 	free := freePorts(t, 5)
 	return addresses{free[0], free[1], free[2], free[3], free[4]}
+}
+
+// newScrapedAddresses has Prometheus's where a running one scrapes, if there is one.
+func newScrapedAddresses(t *testing.T) addresses {
+	t.Helper()
+	a := newAddresses(t)
+	a.prometheus = cmp.Or(os.Getenv("FAULTLINE_PROMETHEUS_LISTEN"), a.prometheus)
+	return a
 }
 
 // environment moves the addresses of a shipped configuration.

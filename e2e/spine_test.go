@@ -44,10 +44,7 @@ func TestAFailureIsNamedInJaegerPrometheusAndElasticsearch(t *testing.T) {
 
 func startSpine(t *testing.T) *spine {
 	bin := builtBinary(t, "otelcol-faultline")
-	a := newAddresses(t)
-	if listen := os.Getenv("FAULTLINE_PROMETHEUS_LISTEN"); listen != "" {
-		a.prometheus = listen // a running Prometheus scrapes this
-	}
+	a := newScrapedAddresses(t)
 	f := newFleet(t, a)
 
 	elasticsearch, err := backends.StartElasticsearch(t.Context(), t.TempDir())
