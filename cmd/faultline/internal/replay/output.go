@@ -73,7 +73,7 @@ func (w *writer) score(s Score) {
 		}{"score", s})
 		return
 	}
-	w.printf("\n%d faults in %v; %d false verdicts (%.2f an hour), %d unknown outside of faults\n", s.Faults, time.Duration(s.Hours*float64(time.Hour)).Round(time.Second), s.FalseVerdicts, s.FalsePerHour, s.UnknownOutside)
+	w.printf("\nfaults: %d in %v; false verdicts: %d (%.2f an hour); unknown outside of faults: %d\n", s.Faults, time.Duration(s.Hours*float64(time.Hour)).Round(time.Second), s.FalseVerdicts, s.FalsePerHour, s.UnknownOutside)
 	t := tabwriter.NewWriter(w.out, 0, 8, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "class\tfaults\tprecision\trecall\tF1\tdelay p50\tp95\tculprit top-1\ttop-3\ttop-5\tfound\tculprit too\tother class\tunknown\tnothing\t")
 	for _, c := range s.Classes {

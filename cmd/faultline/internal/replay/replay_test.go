@@ -275,7 +275,7 @@ func TestExample(t *testing.T) {
 	const dir = "../../../../testdata/replay/"
 	stdout := replayed(t, "--labels", dir+"crash.labels.json", dir+"crash.otlp.jsonl.gz")
 	assert.Contains(t, stdout, "payment-1: crash (process_exit): no heartbeat for ")
-	assert.Contains(t, stdout, "1 faults in 1m59s; 0 false verdicts (0.00 an hour)")
+	assert.Contains(t, stdout, "faults: 1 in 1m59s; false verdicts: 0 (0.00 an hour)")
 	fields := strings.Fields(stdout[strings.LastIndex(stdout, "  crash "):])
 	assert.Equal(t, []string{"crash", "1", "1.00", "1.00", "1.00"}, fields[:5])
 
