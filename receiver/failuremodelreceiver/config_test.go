@@ -16,6 +16,8 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/confmap/xconfmap"
+
+	"github.com/faultline-otel/faultline/internal/contract"
 )
 
 // load reads a section of a configuration as the Collector does.
@@ -90,6 +92,17 @@ func TestReadme(t *testing.T) {
 			if key := f.Tag.Get("mapstructure"); key != "" {
 				assert.Contains(t, readme, "| `"+key+"` |")
 			}
+		}
+	})
+
+	t.Run("it_lists_every_event", func(t *testing.T) {
+		for _, event := range []string{
+			contract.EventFailureDetected, contract.EventFailureRevised, contract.EventFailureCleared,
+			contract.EventIncidentOpened, contract.EventIncidentUpdated, contract.EventIncidentResolved,
+			contract.EventObserverDegraded, contract.EventObserverRecovered, contract.EventClockStepped,
+			contract.EventIdentityConflict, contract.EventPartitionReconciled, contract.EventPlannedStop,
+		} {
+			assert.Contains(t, readme, "`"+event+"`")
 		}
 	})
 }
