@@ -123,7 +123,7 @@ func (r *heartbeatReceiver) start(ctx context.Context, host component.Host) erro
 	} else {
 		r.batch = newBatcher(r.logs, r.obsrep, r.cfg.QueueSize, r.lost)
 	}
-	if r.targets, err = newTargets(ctx, r.cfg.Targets, host, r.set.TelemetrySettings); err != nil {
+	if r.targets, err = newTargets(ctx, r.cfg.Targets); err != nil {
 		return err
 	}
 

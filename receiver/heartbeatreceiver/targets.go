@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/collector/component"
-
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/probe"
 )
@@ -31,11 +29,11 @@ type target struct {
 
 // newTargets makes a prober for each target. A target that cannot be set up is
 // an error that names it, and those made before it are closed.
-func newTargets(ctx context.Context, cfgs []probe.Config, host component.Host, set component.TelemetrySettings) ([]*target, error) {
+func newTargets(ctx context.Context, cfgs []probe.Config) ([]*target, error) {
 	var targets []*target
 	for i := range cfgs {
 		c := &cfgs[i]
-		p, err := probe.New(ctx, c, host, set)
+		p, err := probe.New(ctx, c)
 		if err != nil {
 			err = fmt.Errorf("targets::%d: %w", i, err)
 			for _, t := range targets {

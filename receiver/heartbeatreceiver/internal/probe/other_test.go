@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"go.opentelemetry.io/collector/component/componenttest"
 )
 
 func child(string) {}
@@ -21,6 +20,6 @@ func fullBacklog(t *testing.T) string {
 
 func TestProcessTargetsNeedLinux(t *testing.T) {
 	cfg := Config{Process: ProcessConfig{Executable: "x"}}
-	_, err := New(t.Context(), &cfg, componenttest.NewNopHost(), componenttest.NewNopTelemetrySettings())
+	_, err := New(t.Context(), &cfg)
 	assert.ErrorContains(t, err, "need Linux")
 }

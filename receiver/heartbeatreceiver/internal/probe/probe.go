@@ -11,8 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"go.opentelemetry.io/collector/component"
 )
 
 // Prober looks at one target. It is not safe for concurrent use.
@@ -26,7 +24,7 @@ type Prober interface {
 // New builds the prober of a target whose configuration is valid. It contacts
 // nothing. It fails if a TLS file cannot be read, and for a process target on
 // another system than Linux.
-func New(ctx context.Context, cfg *Config, _ component.Host, _ component.TelemetrySettings) (Prober, error) {
+func New(ctx context.Context, cfg *Config) (Prober, error) {
 	p := &prober{timeout: cfg.Timeout}
 	if p.timeout <= 0 {
 		p.timeout = defaultTimeout

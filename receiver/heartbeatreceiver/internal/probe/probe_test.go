@@ -23,7 +23,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.uber.org/goleak"
 
@@ -51,7 +50,7 @@ func newProber(t *testing.T, cfg Config) Prober {
 	}
 	cfg.CollectionInterval = defaultInterval
 	require.NoError(t, cfg.Validate())
-	p, err := New(t.Context(), &cfg, componenttest.NewNopHost(), componenttest.NewNopTelemetrySettings())
+	p, err := New(t.Context(), &cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		assert.NoError(t, p.Close())

@@ -22,7 +22,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/config/configtls"
 	"google.golang.org/grpc"
@@ -109,6 +108,6 @@ func TestUnreadableTLSFileIsAnErrorOfNew(t *testing.T) {
 		Endpoint: "https://localhost", CollectionInterval: time.Second, Timeout: time.Second,
 		TLS: configtls.ClientConfig{Config: configtls.Config{CAFile: "/does/not/exist"}},
 	}
-	_, err := New(t.Context(), &cfg, componenttest.NewNopHost(), componenttest.NewNopTelemetrySettings())
+	_, err := New(t.Context(), &cfg)
 	assert.ErrorContains(t, err, "tls: ")
 }
