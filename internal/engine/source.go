@@ -81,9 +81,6 @@ func (id ServiceID) key() uint64 {
 	return hashString(h, id.Cluster)
 }
 
-// ServiceKey returns the key of the service that id names.
-func ServiceKey(id ServiceID) uint64 { return id.key() }
-
 // FNV-1a, 64 bit: stable across processes, because keys are stored on disk.
 const (
 	fnvOffset uint64 = 14695981039346656037
