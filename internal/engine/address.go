@@ -103,6 +103,32 @@ func (e *Engine) learn(c Callee, server *Source) {
 			e.book.put(address, n, e.now)
 		}
 	}
+	if c.nameless() {
+		e.book.put(c.Service, n, e.now)
+	}
+}
+
+// nameless says whether the caller tells nothing of its callee but what is asked of it:
+// the interface, as some clients of RPC do.
+func (c *Callee) nameless() bool { return c.Address == "" && c.Named == "" && c.Service != "" }
+
+// offering returns who offers what a nameless callee is asked for, as learned from calls
+// that arrived; nil if several services do.
+func (e *Engine) offering(c *Callee) *entity {
+	if !c.nameless() {
+		return nil
+	}
+	entry := e.book.entries[c.Service]
+	if entry == nil {
+		return nil
+	}
+	if one := entry.only(); one != nil {
+		return one
+	}
+	if s := entry.service(); s != nil {
+		return e.wholeService(s)
+	}
+	return nil
 }
 
 func (k *addressBook) put(address string, n *entity, now clock.Time) {
@@ -169,6 +195,9 @@ func (e *Engine) callee(c Callee) *entity {
 	}
 	if s := e.serviceNamed(c.Service); s != nil {
 		return e.wholeService(s)
+	}
+	if n := e.offering(&c); n != nil {
+		return n
 	}
 	named := c.Named
 	if named == "" && !c.Direct {

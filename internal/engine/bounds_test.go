@@ -219,3 +219,34 @@ func TestProxyOfSeveralServicesIsNoneOfThem(t *testing.T) {
 		t.Errorf("the name was not preferred: %s", n.name())
 	}
 }
+
+func TestWhoOffersAnInterfaceIsKnownByItsCalls(t *testing.T) {
+	e := New(DefaultParams())
+	e.advance(1)
+	a, b := NewSource(Source{Service: ServiceID{Name: "a"}, Instance: "a-1"}), NewSource(Source{Service: ServiceID{Name: "b"}, Instance: "b-1"})
+	ledger, health := Callee{Service: "shop.Ledger"}, Callee{Service: "grpc.health.v1.Health"}
+	e.learn(ledger, a)
+	e.learn(health, a)
+	e.learn(health, b)
+	e.learn(Callee{Address: "10.0.0.1:80", Service: "shop.Cart"}, a)
+	for name, c := range map[string]struct {
+		callee Callee
+		want   string
+	}{
+		"one offers it":                     {ledger, "a-1"},
+		"several services do":               {health, "grpc.health.v1.Health"},
+		"its address is told and not known": {Callee{Address: "10.0.0.9:80", Service: "shop.Ledger"}, "10.0.0.9:80"},
+		"calls to it told an address":       {Callee{Service: "shop.Cart"}, "shop.Cart"},
+		"a service is called that":          {Callee{Service: "b"}, "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if n := e.callee(c.callee); n.name() != c.want {
+				t.Errorf("%s was taken for %s", c.callee.Service, n.name())
+			}
+		})
+	}
+	e.learn(ledger, NewSource(Source{Service: ServiceID{Name: "a"}, Instance: "a-2"}))
+	if n := e.callee(ledger); n.kind != kindService || n.service.id.Name != "a" {
+		t.Errorf("two instances that offer it were taken for %s", n.name())
+	}
+}

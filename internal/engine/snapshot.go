@@ -169,6 +169,9 @@ func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end clock.
 	}
 	best = best.Or(explaining(s.addresses[callee.Address], outcome, end))
 	best = best.Or(explaining(s.addresses[callee.Named], outcome, end))
+	if callee.nameless() {
+		best = best.Or(explaining(s.addresses[callee.Service], outcome, end))
+	}
 	return best.Or(explaining(s.names[callee.Service], outcome, end))
 }
 

@@ -192,7 +192,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			counted = sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)
 			sc.out.Calls[counted].Took += underWay(d)
 			// Messaging is no request and response, and databases send no spans.
-			if trace <= sc.threshold && kind == ptrace.SpanKindClient && peer.Address != "" && sc.v.system == "" &&
+			if trace <= sc.threshold && kind == ptrace.SpanKindClient && (peer.Address != "" || sc.v.rpcService != "") && sc.v.system == "" &&
 				(outcome.Answered() || lost(outcome) || outcome == engine.OutcomeOther) {
 				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee, Lost: lost(outcome), Duration: d, At: last, Began: clock.Time(span.StartTimestamp())})
 			}

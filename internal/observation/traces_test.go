@@ -126,6 +126,25 @@ func TestTraces_both_ends_of_a_call_meet(t *testing.T) {
 	}
 }
 
+func TestTraces_ends_of_a_call_meet_where_only_the_interface_is_told(t *testing.T) {
+	for name, c := range map[string]struct {
+		told attrs
+		hops int
+	}{
+		"of a remote procedure": {attrs{"rpc.system": "grpc", "rpc.service": "shop.Ledger", "rpc.method": "Post"}, 1},
+		"of a database":         {attrs{"db.system": "redis"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			td, _ := spanOf(t, checkout, client, unset, "", c.told)
+			var b engine.Batch
+			New(Settings{}).Traces(td, testNow, nil, &b)
+			if len(b.Hops) != c.hops {
+				t.Errorf("%+v", b.Hops)
+			}
+		})
+	}
+}
+
 // The engine must be able to make use of it: the whole way from spans to who
 // stands behind an address.
 func TestTraces_engine_learns_who_is_behind_an_address(t *testing.T) {
