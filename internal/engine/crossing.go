@@ -71,7 +71,7 @@ func (e *Engine) joined(client, server *pendingHop) {
 	ahead := server.at.Sub(client.at).Seconds()
 	if client.lost {
 		// One without breath answers quickly once it gets to it: when nobody waits any more.
-		if server.took < client.took/2 && ahead < w.net.ahead && n.verdict == nil { // else it is late by what ails it
+		if server.took < client.took/2 && ahead < w.net.ahead-sentAgain.Seconds() && n.verdict == nil { // else it is late by what ails it
 			w.unheard[0], w.unheard[1] = w.unheard[1], client.at.Add(-client.took)
 		} else {
 			w.worked = max(w.worked, client.at.Add(-client.took))
@@ -133,6 +133,10 @@ const (
 	// unheardFrom is the number of calls that were answered in vain from which on
 	// only the answers are cut off.
 	unheardFrom = 2
+	// sentAgain is how long before the caller gave up it must have been answered: an
+	// answer that is lost is sent again after 0.2 s, and after 0.4 s more. Who waits no
+	// longer than that, or is late to look, was not cut off for all that it knows.
+	sentAgain = 600 * time.Millisecond
 	// inFlight: what was asked just before a cut may be answered into it.
 	inFlight = time.Second
 	// oneWayShare is the share without an answer from which on a cut is whole.

@@ -173,6 +173,43 @@ func TestSilenceOfOneWhoIsHeldBackIsNoSightOfTheNetwork(t *testing.T) {
 	z.expect(t, ClassExhaustion, "instance svc1-b0")
 }
 
+func TestWhoWaitsNoLongerThanALostAnswerTakesIsNotCutOff(t *testing.T) {
+	for waits, cutOff := range map[time.Duration]bool{150 * time.Millisecond: false, 2 * time.Second: true} {
+		t.Run(waits.String(), func(t *testing.T) {
+			z := newZones()
+			z.run(10 * time.Second)
+			client, server := z.who("svc0-a0").src, z.who("svc1-b0").src
+			z.e.joined(&pendingHop{source: client, lost: true, took: waits, at: z.now},
+				&pendingHop{source: server, server: true, took: 5 * time.Millisecond, at: z.now.Add(5*time.Millisecond - waits)})
+			w := z.e.instance(server).view(z.e.instance(client).host, z.e.instance(client))
+			if got := w.unheard[1] != 0; got != cutOff {
+				t.Errorf("answered in vain: %v", got)
+			}
+		})
+	}
+}
+
+func TestCallsThatWaitAtOneDoorAreNoSlowLink(t *testing.T) {
+	a1, a2, c1, c2 := &hostState{name: "a1", zone: "a"}, &hostState{name: "a2", zone: "a"}, &hostState{name: "c1", zone: "c"}, &hostState{name: "c2", zone: "c"}
+	on := func(h *hostState) *entity { return &entity{host: h, src: &Source{}} }
+	web, edge, pay, stock := on(a1), on(a2), on(c1), on(c2)
+	books, bank := on(&hostState{name: "b1", zone: "b"}), &entity{kind: kindExternal, address: "bank:443"}
+	way := func(caller, target *entity, share float64) sight {
+		s := seen(caller.host, caller, target, share, false)
+		s.late = true
+		return s
+	}
+	// The callee gets late to what it is asked, and what it asks others itself is well.
+	one := []sight{way(web, pay, 0.8), way(edge, pay, 1), way(pay, bank, 0), way(pay, web, 0)}
+	if found := solve(one, nil); len(found) == 0 || !found[0].near.door || found[0].near.entity != pay || found[0].sure < surelyCut {
+		t.Errorf("one callee: %+v", found)
+	}
+	two := []sight{way(web, pay, 0.8), way(edge, stock, 1), way(stock, books, 0), way(web, books, 0), way(edge, books, 0)}
+	if found := solve(two, nil); len(found) == 0 || found[0].near.zone == "" || found[0].far.zone == "" {
+		t.Errorf("two callees: %+v", found)
+	}
+}
+
 func TestCutIsFoundBehindTheNamesOfServices(t *testing.T) {
 	z := newZones()
 	z.byName = true

@@ -211,6 +211,7 @@ type side struct {
 	here   *hostState // of a zone: the engine's own place too, if it stands there
 	host   *hostState
 	entity *entity
+	door   bool // of an entity: what comes to it, not what it calls
 }
 
 func (s *side) has(h *hostState, n *entity) bool {

@@ -28,6 +28,7 @@ type sight struct {
 	broken  bool       // some could not even connect
 	unacked bool       // a kernel tells that nothing is acknowledged
 	looked  bool       // of what is not acknowledged: an agent on its machine looks at the target
+	late    bool       // something came back, and took long: what comes to the target may wait at its door
 	share   float64    // of what got no reply, 0-1
 	calls   float64    // that say so
 	weight  float64    // 0-3, how much it says
@@ -78,6 +79,9 @@ const (
 // predicts says whether the cut silences a sight. A reply has to come back, so
 // the direction does not matter.
 func (c *cut) predicts(s *sight) bool {
+	if c.near.door {
+		return s.target == c.near.entity
+	}
 	if p, ok := s.leadsTo(); ok && (p.host == nil || c.near.zone != "" && (p.host != c.near.here || !c.far.anywhere())) {
 		return c.predictsAt(s, c.placed[p])
 	}
@@ -361,6 +365,9 @@ func propose(sights []sight, here *hostState) []cut {
 		}
 		if s.target != nil && !up[s.target] {
 			add(side{entity: s.target}, side{}, priorTarget)
+		}
+		if s.late {
+			add(side{entity: s.target, door: true}, side{}, priorTarget)
 		}
 		if s.caller != nil {
 			prior := priorCaller

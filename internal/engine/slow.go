@@ -92,7 +92,7 @@ func (e *Engine) slowView(n *entity, w *view) (s sight, ok bool) {
 	if t.n < netEnough || e.now.Sub(t.used) > slowFresh || n.host == nil || w.from == nil || n.host == w.from {
 		return s, false
 	}
-	s = sight{from: w.from, to: n.host, caller: w.caller, target: n}
+	s = sight{from: w.from, to: n.host, caller: w.caller, target: n, late: true}
 	e.slowRun(&s, &t.run, t.used, t.seen.Value(e.now, e.params.CallWindow))
 	return s, true
 }
@@ -108,7 +108,7 @@ func (e *Engine) slowEdge(n *entity, ed *edge) (s sight, ok bool) {
 	if own, many := e.slowness(to); share >= silentFrom && to.served.total > 0 && own >= silentFrom && many >= 1 {
 		return s, false
 	}
-	s = sight{from: n.host, to: to.host, caller: n, target: to}
+	s = sight{from: n.host, to: to.host, caller: n, target: to, late: true}
 	e.slowRun(&s, &ed.run, ed.used, ed.ok.Value(e.now, e.params.CallWindow))
 	return s, true
 }
