@@ -231,3 +231,21 @@ func TestOneThatIsSeenToBeStoppedSaysNothingOfTheNetwork(t *testing.T) {
 		}
 	}
 }
+
+// TestAPoolOfConnectionsToOneThatIsSeenToBeStoppedIsNotTooSmall: its calls have not had
+// the time to fail, and others that the caller asks are well.
+func TestAPoolOfConnectionsToOneThatIsSeenToBeStoppedIsNotTooSmall(t *testing.T) {
+	for state, want := range map[ProcessState]bool{ProcessStopped: true, ProcessGone: true, ProcessRunning: false} {
+		d := newDatabase(t)
+		cache := func(b *Batch) {
+			d.call(b)
+			b.Calls[len(b.Calls)-1].Callee = Callee{Address: "cache:6379"}
+		}
+		d.pass(2*time.Minute, cache)
+		d.process.State = state
+		d.tell(2*time.Second, 4*time.Second, func(b *Batch) { d.look(b); cache(b) })
+		if got := d.e.poolStands(d.e.instance(d.caller), d.now.Add(-time.Second)); got != want {
+			t.Errorf("process state %d: %v, want %v", state, got, want)
+		}
+	}
+}

@@ -129,6 +129,7 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 		lasted := s.failEnd.Sub(s.firstFail)
 		p.note(evStillUnavailable, weight*f.strength*stat.Clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 	}
+	e.stillUnreached(n, s, p)
 	if ok > 0 && s.okEnd > max(s.failEnd, n.ended()) && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.Slack() && weight == 1 {
 		strength := ok / (ok + failed)
 		if instances > 1 && recent {
@@ -136,6 +137,17 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 		}
 		p.note(evCallersSucceed, strength, e.now, fmt.Sprintf("calls to it succeed (%.0f %% of late)", 100*ok/(ok+failed)))
 	}
+}
+
+// stillUnreached: of somebody of whom nothing is known but calls to him, nobody has got as
+// far as a connection for long. He is gone with his machine, or cut off, and which of them
+// nobody can tell from here; well he is not.
+func (e *Engine) stillUnreached(n *entity, s *callStats, p *episode) {
+	f, lasted := &p.found[evCallersConnectTimeout], s.failEnd.Sub(s.firstFail)
+	if n.kind != kindExternal || n.host != nil || n.cutOff != nil || !f.now || s.okEnd >= s.firstFail || lasted <= stillRefusedFor {
+		return
+	}
+	p.note(evStillUnreached, f.strength*stat.Clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 }
 
 const (

@@ -186,7 +186,8 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 
 // poolStands says whether those who held the pool at a time made no progress: one
 // that n calls had answered nothing for long, and calls to it have failed since, or
-// nobody had, and calls under way had not had the time to fail. It keeps them, then.
+// it is seen to be stopped, or nobody had answered, and calls under way had not had the
+// time to fail. It keeps them, then.
 // Later than that they are lost, or nobody waits: the pool is short by itself.
 func (e *Engine) poolStands(n *entity, at clock.Time) bool {
 	if at > n.stoodFrom && at <= n.stood {
@@ -199,7 +200,7 @@ func (e *Engine) poolStands(n *entity, at clock.Time) bool {
 		}
 		stood := ed.stoodUntil(at)
 		all, latest = all && stood, max(latest, ed.okEnd)
-		return stood && ed.lastFail > ed.okEnd
+		return stood && (ed.lastFail > ed.okEnd || ed.callee.seenDown(e))
 	})
 	return fails || all && latest != 0 && at.Sub(latest) < poolPatience
 }

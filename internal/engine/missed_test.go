@@ -209,3 +209,41 @@ func TestAPoolWhoseHoldersStandIsNotTooSmall(t *testing.T) {
 		}
 	})
 }
+
+// Of somebody of whom only calls tell, nobody gets as far as a connection: gone with his
+// machine or cut off, he is not well. A moment of it is a switch to another machine.
+func TestOneWhomNobodyReachesIsUnknown(t *testing.T) {
+	for name, c := range map[string]struct {
+		lasts int // s
+		good  int // calls each second that reach him
+		told  bool
+	}{
+		"for long":       {15, 0, true},
+		"for a moment":   {3, 0, false},
+		"some of all do": {15, 7, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newWithDatabase(t)
+			d.second(c.lasts, func(b *Batch) {
+				d.served(b, c.good, 10-c.good, 10-c.good)
+				d.asks(b, "cache:6379", OutcomeOK, 10)
+				d.asks(b, "db:5432", OutcomeConnectTimeout, 10-c.good)
+				if c.good > 0 {
+					d.asks(b, "db:5432", OutcomeOK, c.good)
+				}
+			})
+			d.second(20, func(b *Batch) {
+				d.served(b, 10, 0, 0)
+				d.asks(b, "cache:6379", OutcomeOK, 10)
+				d.asks(b, "db:5432", OutcomeOK, 10)
+			})
+			ev := d.first("db:5432")
+			if (ev != nil) != c.told || ev != nil && ev.Verdict.Class != ClassUnknown {
+				t.Errorf("said %v; %s", ev, d.dump())
+			}
+			if ev := d.first(d.api.src.Name()); ev != nil {
+				t.Errorf("said %s", ev.Body)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,6 +166,14 @@ func (n *entity) answersNobody(e *Engine) bool {
 		}
 	}
 	return false
+}
+
+// seenDown says whether an agent sees n's process, or the one that n is supposed to be,
+// stopped or gone.
+func (n *entity) seenDown(e *Engine) bool {
+	return slices.ContainsFunc(n.probes, func(ps *probeState) bool {
+		return ps.process != nil && (ps.process.State == ProcessStopped || ps.process.State == ProcessGone) && e.current(ps)
+	})
 }
 
 // starves says whether n is known to be held back so much that its answers come

@@ -211,6 +211,7 @@ const (
 	evKnee
 	evAmongPeers
 	evDoesNothing
+	evStillUnreached
 	numEvidence
 )
 
@@ -257,6 +258,7 @@ var weights = [numEvidence]row{
 
 	evStillRefused:     {groupOwn, 0, false, dB{pl: -3, de: 4, nl: 4, pa: -3}},
 	evStillUnavailable: {groupOwn, 0, false, dB{pl: 1, de: 7, ha: 4, nl: 6, pa: 5, ex: 2}},
+	evStillUnreached:   {groupOwn, 0, false, dB{pl: -4, de: 7, ha: -4, nl: -4, pa: 9, ex: -2, su: -4}},
 	evMissed:           {groupOwn, 0, false, dB{pl: 1, de: 10, ha: 3, nl: 8, pa: 9, ex: 3}},
 	evProbeStill:       {groupOwn, 0, false, dB{pl: 2, de: 5, ha: 6, nl: 5, pa: 4, ex: 2}},
 	evNoProgress:       {groupOwn, 0, false, dB{de: 5, ha: 10, nl: 3, pa: 2, ex: -3, vi: -8, su: 3}},
