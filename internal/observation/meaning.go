@@ -32,6 +32,7 @@ const (
 	saysCanceled
 	saysDecode    // the answer could not be understood
 	saysIntegrity // checksum, signature or digest
+	saysParser    // an end of file is that of a text that was parsed
 
 	// What a database answers (replies.go).
 	saysTheirDisk   // its own disk is full
@@ -68,10 +69,14 @@ const aboutCall = saysRefused | saysReset | saysTimeout | saysConnectTimeout | s
 const anySeverity = saysPanic | saysStopping | saysStarted
 
 // settled takes out what another meaning of the same text contradicts. A pool that
-// holds no connection at all is not used up.
+// holds no connection at all is not used up. An answer that ends too early for its parser
+// has come, and its connection was not reset.
 func (m meaning) settled() meaning {
 	if m&saysUnfilled != 0 {
 		m = m&^(saysPool|saysTimeout) | saysUnavailable
+	}
+	if m&saysParser != 0 {
+		m &^= saysReset
 	}
 	return m
 }

@@ -349,6 +349,12 @@ var wordings = []wording{
 	{"is not valid json", saysDecode, anywhere},
 	{"malformedjsonexception", saysDecode, anywhere},
 	{"jsonsyntaxexception", saysDecode, anywhere},
+	{"jsoneofexception", saysDecode | saysParser, anywhere},
+	{"unexpected end-of-input", saysDecode, anywhere},
+	{"jsondecodingexception", saysDecode, anywhere},
+	{"jsondataexception", saysDecode, anywhere},
+	{"jsonencodingexception", saysDecode, anywhere},
+	{"eof while parsing", saysDecode | saysParser, anywhere}, // serde
 	{"jsonreaderexception", saysDecode, anywhere},
 	{"text.json.jsonexception", saysDecode, anywhere},
 	{"mismatchedinputexception", saysDecode, anywhere},

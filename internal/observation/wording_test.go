@@ -93,6 +93,11 @@ var messages = map[string][]struct {
 		{`Error 111 connecting to redis:6379. Connection refused.`, engine.OutcomeRefused, "redis", 6379},
 		{`QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00`, engine.OutcomeOther, "", 0},
 		{`json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)`, engine.OutcomeWrongAnswer, "", 0},
+		{`com.fasterxml.jackson.core.io.JsonEOFException: Unexpected end-of-input: expected close marker for Object`, engine.OutcomeWrongAnswer, "", 0},
+		{`kotlinx.serialization.json.internal.JsonDecodingException: Unexpected JSON token at offset 16`, engine.OutcomeWrongAnswer, "", 0},
+		{`com.squareup.moshi.JsonDataException: Required value 'amount' missing at $`, engine.OutcomeWrongAnswer, "", 0},
+		{`EOF while parsing an object at line 1 column 16`, engine.OutcomeWrongAnswer, "", 0},
+		{`java.io.EOFException: \n not found: limit=0 content=`, engine.OutcomeReset, "", 0}, // nothing came
 	},
 	"node": {
 		{`connect ECONNREFUSED 10.0.0.7:8080`, engine.OutcomeRefused, "10.0.0.7", 8080},
@@ -157,7 +162,7 @@ func TestWordings(t *testing.T) {
 	for language, cases := range messages {
 		t.Run(language, func(t *testing.T) {
 			for _, c := range cases {
-				if got := words().read(c.text).outcome(); got != c.outcome {
+				if got := words().read(c.text).settled().outcome(); got != c.outcome {
 					t.Errorf("%q: outcome %q, want %q", c.text, got, c.outcome)
 				}
 				if m := mentioned(c.text); m.host != c.host || m.port != c.port {
