@@ -53,7 +53,7 @@ func (v *view) read(attrs pcommon.Map) {
 			v.retryAfter = true
 		case "error.type":
 			v.errorType = val.Str()
-		case "error.message":
+		case "error.message", "grpc.error_message": // the latter is Node's
 			v.errorText = val.Str()
 		case "response_flags":
 			v.flags = val.Str()

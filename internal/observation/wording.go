@@ -191,7 +191,10 @@ var wordings = []wording{
 	{"dial tcp: lookup", saysName, anywhere},
 	{"name or service not known", saysName, anywhere},
 	{"name does not resolve", saysName, anywhere},
-	{"name resolution", saysName, anywhere},
+	{"in name resolution", saysName, anywhere}, // "name resolution: 0.003s" is how long it took
+	{"name resolution fail", saysName, anywhere},
+	{"name resolution error", saysName, anywhere},
+	{"name resolution timed out", saysName | saysTimeout, anywhere},
 	{"nameresolution", saysName, anywhere},
 	{"name resolver error", saysName, anywhere},
 	{"nodename nor servname", saysName, anywhere},
