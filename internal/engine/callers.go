@@ -56,19 +56,22 @@ const maxCallersNamed = 8
 
 // servedStats is what an instance says of calls that it answered itself.
 type servedStats struct {
-	told    stat.Cadence
-	total   uint64
-	coded   uint64     // of total, those with a status code of success
-	last    clock.Time // event time of the latest end
-	seen    clock.Time // engine time
-	spanned clock.Time // when a span of it was seen last
-	ok      stat.Fading
-	failed  stat.Fading
-	faults  stat.Fading // failures of its own making
-	waited  stat.Fading // failures that came after far longer than usual
-	slow    stat.Fading
-	late    stat.Fading // slow, over rareWindow
-	some    stat.Fading // ok, over rareWindow
+	told      stat.Cadence
+	total     uint64
+	badly     uint64     // of total, those that failed
+	coded     uint64     // of total, those with a status code of success
+	last      clock.Time // event time of the latest end
+	seen      clock.Time // engine time
+	failedAt  clock.Time // engine time of the latest failure
+	failsFrom clock.Time // engine time at which the present run of failures began
+	spanned   clock.Time // when a span of it was seen last
+	ok        stat.Fading
+	failed    stat.Fading
+	faults    stat.Fading // failures of its own making
+	waited    stat.Fading // failures that came after far longer than usual
+	slow      stat.Fading
+	late      stat.Fading // slow, over rareWindow
+	some      stat.Fading // ok, over rareWindow
 }
 
 // edge is a caller that calls a callee.
@@ -78,6 +81,7 @@ type edge struct {
 	rate          stat.Rate
 	full          stat.Fading // calls that were turned away for overload
 	used          clock.Time
+	before        [2]uint64   // answers of the caller by then, and those of them that failed
 	lastFail      clock.Time  // engine time of the latest call that failed, however
 	okEnd         clock.Time  // event time at which the latest call that did not fail ended
 	failed        stat.Fading // calls that failed, however
@@ -110,7 +114,7 @@ func (e *Engine) called(c *Calls) {
 	if c.Outcome == OutcomeSent {
 		n.alive = true // it was connected to, and no more is told
 		if ed := caller.callee(n); ed != nil {
-			ed.used = e.now
+			ed.use(e.now)
 		}
 		return
 	}
@@ -125,7 +129,7 @@ func (e *Engine) called(c *Calls) {
 			e.worked(caller, c.Last)
 		}
 		ed := e.edge(caller, n)
-		ed.used = e.now
+		ed.use(e.now)
 		ed.rate.Add(float64(c.Count), c.Took, e.now, n.episode == nil)
 		if !c.Counted {
 			caller.conduct.calls(c)
@@ -366,9 +370,16 @@ func (e *Engine) serving(v *Served) {
 		return // a backlog tells of another time
 	}
 	n.served.total += uint64(v.OK + v.Failed)
+	n.served.badly += uint64(v.Failed)
 	n.served.coded += uint64(v.Coded)
 	n.served.ok.Add(float64(v.OK), e.now, e.params.CallWindow)
 	n.served.failed.Add(float64(v.Failed), e.now, e.params.CallWindow)
+	if v.Failed > 0 {
+		if n.served.failedAt == 0 || e.now.Sub(n.served.failedAt) > missedLeast+n.served.told.Slack() {
+			n.served.failsFrom = e.now
+		}
+		n.served.failedAt = e.now
+	}
 	n.served.faults.Add(float64(v.Faults), e.now, e.params.CallWindow)
 	n.served.waited.Add(float64(v.Waited), e.now, e.params.CallWindow)
 	if v.Waited > 0 {

@@ -44,6 +44,11 @@ func (e *Engine) edge(caller, callee *entity) *edge {
 	return ed
 }
 
+// use notes that the caller calls the callee.
+func (ed *edge) use(now clock.Time) {
+	ed.used, ed.before = now, [2]uint64{ed.caller.served.total, ed.caller.served.badly}
+}
+
 // callee is the edge from n to whom it calls, nil if there is none.
 func (n *entity) callee(whom *entity) *edge {
 	if n == nil {

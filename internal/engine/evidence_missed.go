@@ -46,6 +46,9 @@ func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 	if failed < 1 || failed/(failed+ok) < missedFails {
 		return 0, 0
 	}
+	if since := c.total - ed.before[0]; float64(c.badly-ed.before[1]) < missedFails*float64(since) {
+		return 0, 0 // it went on well without: it calls another instead
+	}
 	if ed.lastFail < ed.used && (c.waited.Value(e.now, w) < failed/2 || ed.caller.missesMore(ed, e) || ed.caller.failsBefore(ed, e) || e.lacksPool(ed.caller)) {
 		return 0, 0
 	}

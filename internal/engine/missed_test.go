@@ -76,6 +76,12 @@ func TestAServerThatIsNoLongerCalledIsMissed(t *testing.T) {
 			func(d *withDatabase) {
 				d.second(20, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "cache:6379", OutcomeTimeout, 10) })
 			}, false},
+		"its_callers_went_on_well_without_it": { // a client of a cluster calls another member since
+			func(d *withDatabase) {
+				d.second(1, func(b *Batch) { d.served(b, 9, 1, 0); d.asks(b, "db:5432", OutcomeReset, 1) })
+				d.second(40, func(b *Batch) { d.served(b, 10, 0, 0); d.asks(b, "cache:6379", OutcomeOK, 10) })
+				d.second(20, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "cache:6379", OutcomeOK, 10) })
+			}, false},
 		"it_is_connected_to_again": {func(d *withDatabase) {
 			d.second(1, func(b *Batch) { d.served(b, 0, 1, 0); d.asks(b, "db:5432", OutcomeReset, 1) })
 			d.second(20, func(b *Batch) { d.served(b, 0, 10, 0); d.asks(b, "db:5432", OutcomeSent, 10) })
