@@ -22,6 +22,7 @@ type Engine struct {
 	book          addressBook
 	doors         doors
 	servers       servers
+	ties          ties
 	hosts         map[string]*hostState
 	here          *hostState // where the engine itself stands
 	cutSuspected  bool       // a view went silent since cuts were last looked for
@@ -73,6 +74,7 @@ func New(p Params) *Engine {
 		book:      newAddressBook(p.MaxAddresses, p.MaxHops),
 		doors:     doors{at: map[string][]*entity{}, cap: p.MaxAddresses},
 		servers:   newServers(p.MaxAddresses),
+		ties:      ties{at: map[tie]clock.Time{}, cap: p.MaxAddresses},
 		hosts:     map[string]*hostState{},
 		here:      &hostState{name: "the Collector"},
 		observers: map[string]*observer{},
@@ -275,6 +277,6 @@ func (e *Engine) Stats() Stats {
 	s.Instances, s.Services = len(e.reg.byKey), len(e.reg.services)
 	s.Observers, s.Addresses, s.SpanKinds = len(e.observers), len(e.book.entries), len(e.kinds)
 	s.Hosts, s.Queues, s.Cuts, s.Incidents = len(e.hosts), len(e.queues), len(e.cuts), len(e.incidents)
-	s.ForgottenAddresses, s.Suspects = e.book.dropped+e.doors.dropped+e.servers.dropped, len(e.suspects)
+	s.ForgottenAddresses, s.Suspects = e.book.dropped+e.doors.dropped+e.servers.dropped+e.ties.dropped, len(e.suspects)
 	return s
 }

@@ -15,6 +15,7 @@ type detector func(e *Engine, n *entity, p *episode)
 var detectors = []detector{
 	detectSilence,
 	detectDependence,
+	detectTies,
 	detectProbes,
 	detectProcess,
 	detectStall,

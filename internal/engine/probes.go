@@ -51,6 +51,11 @@ const maxProbesEach = 16
 func (e *Engine) probed(b *Probe) {
 	n := e.instance(b.Source)
 	o := e.observer(b.Observer)
+	if b.Passive {
+		e.connected(b)
+	} else if b.Process != nil {
+		e.looked(b)
+	}
 	switch {
 	case n != nil || b.Source != nil:
 		e.onlyAtPort(b) // others with its port are not meant by that alone

@@ -31,10 +31,12 @@ type servers struct {
 
 // portHost is the host on which somebody takes connections at a port, or an address.
 type portHost struct {
-	host   string
-	since  clock.Time // when it was told first
-	at     clock.Time // when it was told last
-	others clock.Time // when another host was told last, 0 if never
+	host    string
+	started clock.Time // when that was started, 0 if not told
+	target  string     // the process there, as the agent names it; empty for a port
+	since   clock.Time // when it was told first
+	at      clock.Time // when it was told last
+	others  clock.Time // when another host was told last, 0 if never
 }
 
 const (
@@ -113,6 +115,9 @@ func (e *Engine) server(b *Probe) *entity {
 	only := e.onlyAtPort(b)
 	for _, a := range b.Addresses {
 		if n := e.knownAt(a); n != nil && !n.supposed && e.servers.ownAddress(a, e.now) {
+			if n.unspoken && n.calls == nil && n.episode == nil && e.unspoken(b, host) == nil {
+				return nil // nobody misses it
+			}
 			if n.kind == kindExternal {
 				n.host = host
 			}
@@ -123,7 +128,10 @@ func (e *Engine) server(b *Probe) *entity {
 		e.suppose(only, host, b.Addresses)
 		return only
 	}
-	return e.balancer(b, host)
+	if n := e.balancer(b, host); n != nil {
+		return n
+	}
+	return e.unspoken(b, host)
 }
 
 // balancer is a process on a host that came to a bad end, if calls to it went on to
@@ -203,7 +211,12 @@ func (e *Engine) onlyAtPort(b *Probe) *entity {
 		if err != nil || at.Addr().IsLoopback() {
 			continue
 		}
-		e.servers.told(a, b.Host, e.now)
+		if p := e.servers.told(a, b.Host, e.now); p != nil && p.host == b.Host {
+			p.target = b.Target
+			if q := b.Process; q != nil && q.State == ProcessRunning {
+				p.started = q.StartTime
+			}
+		}
 		port := strconv.Itoa(int(at.Port()))
 		named := e.servers.named[port]
 		if !e.servers.told(port, b.Host, e.now).only(e.now) {

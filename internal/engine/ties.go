@@ -1,0 +1,298 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
+)
+
+// Many clients write no spans, and the members of a cluster none of what they ask of
+// each other. Whom they depend on shows all the same: agents tell to which addresses
+// connections from their host are open, and which process takes connections there. If
+// that process comes to a bad end or is stopped, who begins to fail then on a host
+// that was connected to it, or to another of its cluster, may fail for want of it.
+
+// tie is a host from which connections to an address were open.
+type tie struct {
+	host, address string
+}
+
+// ties is what agents tell of who is connected to whom.
+type ties struct {
+	at      map[tie]clock.Time // when it was told last
+	fallen  []fallen           // oldest first, at most maxFallen
+	cap     int
+	dropped uint64
+	swept   clock.Time
+}
+
+// fallen is a process that took connections, and no longer does.
+type fallen struct {
+	target, host string
+	how          fall
+	addresses    []string
+	since, at    clock.Time // when it was told first and last
+	back         bool
+	hosts        map[string]bool // those that depend on it
+}
+
+// fall is how one fell.
+type fall uint8
+
+const (
+	fallBad     fall = iota // it came to a bad end, or is stopped
+	fallOrderly             // it ended in order, or was started anew
+	fallSilent              // somebody's connections to it are silent: a cut, perhaps
+)
+
+var fallWords = [...]string{"which came to a bad end or stands still", "which was ended or started anew", "which acknowledges nothing to some"}
+
+// is says whether f is how a process was told before.
+func (f *fallen) is(target, host string, how fall) bool {
+	return f.target == target && f.host == host && f.how == how
+}
+
+const (
+	maxFallen = 32
+	// tiedFor is how long a connection counts after it was told last: agents tell of
+	// one that is well each ten seconds.
+	tiedFor = 40 * time.Second
+	// fellsWithin is how long after the fall failures begin that may come from it:
+	// those who wait for an answer wait for some time. fellBefore is how much later
+	// than the first failures it may be seen.
+	fellsWithin = 20 * time.Second
+	fellBefore  = 5 * time.Second
+	// fellsOn is how long after it was told last it may still be why somebody fails:
+	// who lost a server comes back to it within that time, or has failures of its own.
+	fellsOn = 30 * time.Second
+	// fellFails is the share of its answers, and fellLeast the number, that are
+	// failures of one who is hurt.
+	fellFails = 0.2
+	fellLeast = 2.0
+)
+
+// connected notes that connections from a host to an address are open, or wait.
+func (e *Engine) connected(b *Probe) {
+	for _, a := range b.Addresses {
+		k := tie{b.Host, a}
+		if _, known := e.ties.at[k]; !known && !e.ties.room(e.now) {
+			e.ties.dropped++
+			return
+		}
+		e.ties.at[k] = e.now
+		if p := e.servers.ports[a]; p != nil && p.target != "" && b.Outcome == OutcomeUnacknowledged {
+			e.noteFall(fallen{target: p.target, host: p.host, addresses: []string{a}, how: fallSilent, since: e.now, at: e.now})
+		}
+	}
+}
+
+// room says whether there is room for one more, once it has dropped what nobody has
+// told of for long.
+func (t *ties) room(now clock.Time) bool {
+	if len(t.at) >= t.cap && now.Sub(t.swept) > time.Second {
+		t.swept = now
+		for k, at := range t.at {
+			if now.Sub(at) > tiedFor {
+				delete(t.at, k)
+			}
+		}
+	}
+	return len(t.at) < t.cap
+}
+
+// looked takes in how a process is that takes connections.
+func (e *Engine) looked(b *Probe) {
+	if b.Client || b.Host == "" || len(b.Addresses) == 0 {
+		return
+	}
+	q, t := b.Process, &e.ties
+	f := fallen{target: b.Target, host: b.Host, addresses: b.Addresses, since: e.now, at: e.now}
+	switch q.State {
+	case ProcessStopped:
+	case ProcessGone, ProcessZombie:
+		if !q.HasExitCode || cleanExit(int64(q.ExitCode)) {
+			f.how = fallOrderly
+		}
+	default:
+		for i := range t.fallen {
+			if old := &t.fallen[i]; old.is(b.Target, b.Host, fallBad) {
+				old.back = true // what it left behind is told for a while yet
+			}
+		}
+		if !slices.ContainsFunc(b.Addresses, func(a string) bool {
+			p := e.servers.ports[a]
+			return p != nil && p.host == b.Host && p.target == b.Target && p.started != 0 && p.started != q.StartTime
+		}) {
+			return
+		}
+		f.how = fallOrderly
+	}
+	e.noteFall(f)
+}
+
+// noteFall notes a fall, or that it lasts.
+func (e *Engine) noteFall(f fallen) {
+	t := &e.ties
+	i := slices.IndexFunc(t.fallen, func(old fallen) bool { return old.is(f.target, f.host, f.how) })
+	if i >= 0 && !t.fallen[i].back && f.at.Sub(t.fallen[i].at) < fellsWithin {
+		old := &t.fallen[i]
+		old.at = f.at
+		for _, a := range f.addresses {
+			if len(old.addresses) < maxAddressesEach && !slices.Contains(old.addresses, a) {
+				old.addresses = append(slices.Clip(old.addresses), a)
+				old.hosts = e.dependents(old)
+			}
+		}
+		return
+	}
+	if i < 0 && len(t.fallen) >= maxFallen {
+		i = 0
+	}
+	if i >= 0 {
+		t.fallen = slices.Delete(t.fallen, i, i+1)
+	}
+	f.hosts = e.dependents(&f)
+	t.fallen = append(t.fallen, f)
+}
+
+// dependents are the hosts that were connected to one who fell, when that fell, or to
+// another of its cluster: servers of one kind that are connected to it.
+func (e *Engine) dependents(f *fallen) map[string]bool {
+	direct, all := map[string]bool{}, map[string]bool{}
+	recent := f.since.Add(-tiedFor)
+	for k, at := range e.ties.at {
+		if at >= recent && k.host != f.host && slices.Contains(f.addresses, k.address) {
+			direct[k.host], all[k.host] = true, true
+		}
+	}
+	for k, at := range e.ties.at {
+		if p := e.servers.ports[k.address]; p != nil && at >= recent && k.host != f.host && p.target == f.target && direct[p.host] {
+			all[k.host] = true
+		}
+	}
+	return all
+}
+
+// fellFor is one whose fall may be why n fails since then, or nil.
+func (e *Engine) fellFor(n *entity, since clock.Time) *fallen {
+	if n.host == nil || since == 0 {
+		return nil
+	}
+	for i := range e.ties.fallen {
+		f := &e.ties.fallen[i]
+		if e.now.Sub(f.at) > fellsOn || since < f.since.Add(-fellBefore) || since > f.since.Add(fellsWithin) {
+			continue
+		}
+		if f.hosts[n.host.name] {
+			return f
+		}
+	}
+	return nil
+}
+
+// unspoken is a server of whom no span tells, which fell and is missed: somebody on a
+// host that was connected to it fails since, or nobody asks those any more to whom it
+// was connected: it was a proxy. nil if nobody misses it.
+func (e *Engine) unspoken(b *Probe, host *hostState) *entity {
+	i := slices.IndexFunc(e.ties.fallen, func(f fallen) bool { return f.is(b.Target, b.Host, fallBad) })
+	if i < 0 || e.ties.fallen[i].back {
+		return nil
+	}
+	f := &e.ties.fallen[i]
+	if !e.failsFor(f) && !e.idleFor(f) {
+		return nil
+	}
+	address := e.front(f)
+	if address == "" {
+		return nil
+	}
+	n := e.external(address)
+	n.host, n.alive, n.unspoken = host, true, true
+	return n
+}
+
+// front is the address by which people know one who fell: its host's alone, if it can
+// be at the port by which the agent names the process.
+func (e *Engine) front(f *fallen) (address string) {
+	for _, a := range f.addresses {
+		at, err := netip.ParseAddrPort(a)
+		if err != nil || at.Addr().IsLoopback() || !e.servers.ownAddress(a, e.now) {
+			continue
+		}
+		if strings.HasSuffix(f.target, fmt.Sprintf(":%d", at.Port())) {
+			return a
+		}
+		if address == "" {
+			address = a
+		}
+	}
+	return address
+}
+
+// failsFor says whether somebody fails for want of one who fell.
+func (e *Engine) failsFor(f *fallen) bool {
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil && len(f.hosts) > 0; n = n.next {
+			if n.host != nil && f.hosts[n.host.name] && e.failsSince(n, f) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// idleFor says whether all those to whom the host of one who fell was connected were
+// asked until then, and are asked no more.
+func (e *Engine) idleFor(f *fallen) bool {
+	some := false
+	for k, at := range e.ties.at {
+		if k.host != f.host || at < f.since.Add(-tiedFor) {
+			continue
+		}
+		n := e.knownAt(k.address)
+		if n == nil || n.kind != kindInstance || n.served.total == 0 || n.host == nil || n.host.name == f.host {
+			continue
+		}
+		quiet := e.now.Sub(n.served.seen)
+		if n.rate.Known < stat.RateKnown || quiet < missedLeast+n.served.told.Slack() || n.rate.Usual*quiet.Seconds() < missedSure ||
+			n.served.last < f.since.Add(-fellBefore) || n.served.last > f.since.Add(fellBefore) || n.verdict != nil {
+			return false
+		}
+		some = true
+	}
+	return some
+}
+
+// failsSince says whether n began to fail its callers when somebody fell, and nobody
+// whom it is known to call is in trouble.
+func (e *Engine) failsSince(n *entity, f *fallen) bool {
+	w := e.params.CallWindow
+	failed := n.served.failed.Value(e.now, w)
+	since := n.served.failsFrom
+	return failed >= fellLeast && failed/(failed+n.served.ok.Value(e.now, w)) >= fellFails &&
+		since >= f.since.Add(-fellBefore) && since <= f.since.Add(fellsWithin) && !e.calleesFailed(n, since.Add(-n.told().Slack()))
+}
+
+// detectTies: one that it is connected to, though no span says so, fell when its
+// failures began.
+func detectTies(e *Engine, n *entity, p *episode) {
+	if n.kind != kindInstance && n.kind != kindExternal || n.integrity.errorsSince == 0 {
+		return
+	}
+	f := e.fellFor(n, n.integrity.errorsSince)
+	if f == nil { // who waits for an answer waits at first, and fails by itself later
+		f = e.fellFor(n, n.served.failsFrom)
+	}
+	if f == nil {
+		return
+	}
+	p.note(evCalleeFailing, 1, e.now, fmt.Sprintf("its host is connected to %s on %s, %s", f.target, f.host, fallWords[f.how]))
+}
