@@ -308,7 +308,13 @@ func (n *entity) away() bool {
 
 // newRun forgets how earlier failures looked: these are others.
 func (s *callStats) newRun(first, end, now clock.Time) {
+	before := s.byOutcome
 	s.byOutcome, s.ok, s.run, s.refusedFirst = [numOutcomes]stat.Fading{}, stat.Fading{}, 0, 0
+	for o := range toldRow {
+		if toldRow[o].kind != 0 {
+			s.byOutcome[o] = before[o] // an answer, and often why it then fails
+		}
+	}
 	s.firstFail, s.firstEnd = first, end
 	if first == 0 {
 		s.firstFail = now
@@ -405,6 +411,9 @@ func (e *Engine) serving(v *Served) {
 	}
 	n.served.seen = e.now
 	n.served.told.Saw(e.now)
+	if v.Waited > 0 || n.starved != 0 {
+		e.lookForStarved(n)
+	}
 	if n.episode != nil {
 		e.mark(n)
 	}

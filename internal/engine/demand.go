@@ -115,7 +115,7 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 		p.latest = e.now
 		n.eachCallee(func(ed *edge) bool {
 			s, ok := ed.slow.Value(e.now, e.params.CallWindow), ed.ok.Value(e.now, e.params.CallWindow)
-			if s < 2 || s/max(ok, 1) < slowFrom/2 || !e.mayBeSlow(ed) {
+			if s < 2 || s/max(ok, 1) < slowFrom/2 || ed.callee == p.starvedOf || !e.mayBeSlow(ed) {
 				return false
 			}
 			p.note(evCalleeSlow, 1, e.now, fmt.Sprintf("it waits for %s, which is slow", ed.callee.name()))

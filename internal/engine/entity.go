@@ -47,6 +47,7 @@ type entity struct {
 	served    servedStats   // callers.go: what it says of calls that it answered
 	callees   []*edge       // callers.go: whom it calls
 	proxies   *proxyWord    // evidence_proxies.go: what logs of proxies say of it; nil while they say nothing
+	starved   clock.Time    // evidence_starved.go: when the span began at which calls were first seen to wait in vain, 0 if they do not
 	stoodFrom clock.Time    // evidence_saturation.go: from when to when somebody that
 	stood     clock.Time    // it calls answered none of its calls for long, last
 	spanned   clock.Time    // callers.go: when a span of a call that it made was seen last

@@ -42,6 +42,7 @@ const (
 func detectSaturation(e *Engine, n *entity, p *episode) {
 	detectLimitsHit(e, n, p)
 	detectServedErrors(e, n, p)
+	detectStarved(e, n, p)
 	if s := n.calls; s != nil && s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.CallWindow+s.told.Slack() {
 		full, share := s.byOutcome[OutcomeOverloaded].Value(e.now, e.params.CallWindow), s.full(e)
 		if share > s.usualFull+fullOver {

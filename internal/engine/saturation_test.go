@@ -223,3 +223,21 @@ func TestWhoHangsForWantOfDescriptorsIsShortOfThem(t *testing.T) {
 		})
 	}
 }
+
+// Who has run out of memory collects garbage on all processors: that is no want of them.
+func TestWhoRanOutOfMemoryIsNotShortOfProcessors(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	at := s.now
+	for range 10 {
+		s.e.Observe(&Batch{Arrived: s.now, Levels: []Level{
+			{Source: s.ledger.src, Kind: LevelCPUWait, Share: 0.95, At: s.now}, {Source: s.ledger.src, Kind: LevelThrottled, Share: 0.9, At: s.now}}})
+		s.says(s.ledger, FactOutOfMemory, "java.lang.OutOfMemoryError: Java heap space", true, 2*time.Second)
+	}
+	s.accused(at, 10*time.Second, ClassExhaustion, "memory", "ledger-1")
+	for _, ev := range s.events {
+		if v := ev.Verdict; v != nil && v.Subclass == "cpu" {
+			t.Errorf("said %s", ev.Body)
+		}
+	}
+}

@@ -119,3 +119,21 @@ func TestEngineNoticesThatNoCallGoesWell(t *testing.T) {
 	}
 	t.Errorf("nothing said of proxy:80: %v", s.verdicts())
 }
+
+// A database without room may go down for it: that it then serves nobody takes nothing
+// back of what it said.
+func TestWhatItToldStandsWhenItThenFails(t *testing.T) {
+	s := newShop(t)
+	db := s.add("", "db")
+	db.src, db.mute, db.beats = &Source{}, true, false
+	s.calls(s.payment1, db)
+	s.run(time.Minute)
+	at := s.now
+	callee := Callee{Address: db.addr, Direct: true}
+	s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{ // its callers tell every few seconds
+		{Caller: s.payment1.src, Callee: callee, Outcome: OutcomeDiskFull, Count: 9, First: s.now.Add(-3 * time.Second), Last: s.now.Add(-time.Second)},
+		{Caller: s.payment1.src, Callee: callee, Outcome: OutcomeUnavailable, Count: 2, First: s.now.Add(-time.Second), Last: s.now},
+	}})
+	s.run(3 * time.Second)
+	s.accused(at, 3*time.Second, ClassExhaustion, "disk", "db:8080")
+}

@@ -212,6 +212,7 @@ const (
 	evAmongPeers
 	evDoesNothing
 	evStillUnreached
+	evStarved
 	numEvidence
 )
 
@@ -322,6 +323,7 @@ var weights = [numEvidence]row{
 	evCalleesWell:       {groupChange, 0, false, dB{vi: -9}},
 	evDemand:            {groupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 11}},
 	evKnee:              {groupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 10}},
+	evStarved:           {groupSaturation, 15 * time.Second, false, dB{ha: -4, pa: -4, ex: 13, by: -4, vi: -4}},
 	evCallersOverloaded: {groupCallers, 15 * time.Second, false, dB{pl: -4, de: -8, ha: -8, nl: -8, pa: -6, ex: 22, vi: 2, su: -6}},
 	evToldDiskFull:      {groupCallers, 15 * time.Second, false, dB{pl: -6, de: -10, ha: -10, nl: -10, pa: -10, ex: 22, by: -6, vi: -4}},
 	evToldMemoryFull:    {groupCallers, 15 * time.Second, false, dB{pl: -6, de: -10, ha: -10, nl: -10, pa: -10, ex: 22, by: -6, vi: -4}},

@@ -152,9 +152,15 @@ func subclass(p *episode, c cause) string {
 			return "queue"
 		case has(evPoolEmpty) || has(evPoolFull):
 			return "connection_pool"
-		case has(evThrottled) || has(evCPUWait) || has(evCPURose) && !has(evDemand):
+		case has(evOutOfMemory):
+			return "memory" // who collects garbage in vain uses up the processors, too
+		case has(evThrottled):
 			return "cpu"
-		case has(evOutOfMemory) || has(evMemoryPressure) || has(evMemoryFull) || has(evToldMemoryFull):
+		case has(evStarved):
+			return "connection_pool"
+		case has(evCPUWait) || has(evCPURose) && !has(evDemand):
+			return "cpu"
+		case has(evMemoryPressure) || has(evMemoryFull) || has(evToldMemoryFull):
 			return "memory"
 		case has(evIOPressure):
 			return "disk_io"
