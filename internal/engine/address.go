@@ -212,6 +212,10 @@ func (e *Engine) callee(c Callee) *entity {
 	}
 	switch {
 	case named != "":
+		if n := e.servers.at[named]; n != nil {
+			e.reg.touch(n, e.now)
+			return n // the others call it by a name
+		}
 		n := e.external(named)
 		if c.Direct && c.Address != "" && c.Address != named {
 			e.servers.called(c.Address, n)

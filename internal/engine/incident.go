@@ -5,7 +5,9 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -94,7 +96,7 @@ func (i *incident) takes(n *entity, v *Verdict) bool {
 		if apart := v.Since.Sub(other.Since); apart > mergeWithin || apart < -mergeWithin {
 			continue
 		}
-		if m.dependsOn(n) || n.dependsOn(m) || fellSilentTogether(m, n, other, v) || m.kind == kindInstance && n.kind == kindInstance && m.src.Host != "" && m.src.Host == n.src.Host && m.service != n.service && bothSilent(m, n) {
+		if m.dependsOn(n) || n.dependsOn(m) || oneServer(m, n) && other.Class == v.Class || fellSilentTogether(m, n, other, v) || m.kind == kindInstance && n.kind == kindInstance && m.src.Host != "" && m.src.Host == n.src.Host && m.service != n.service && bothSilent(m, n) {
 			return true
 		}
 	}
@@ -110,6 +112,50 @@ func (n *entity) dependsOn(m *entity) bool {
 		}
 	}
 	return false
+}
+
+// oneServer says whether two without telemetry are one server, which some call by its
+// name and others by its address, or at two of its ports.
+func oneServer(m, n *entity) bool {
+	if m.kind != kindExternal || n.kind != kindExternal {
+		return false
+	}
+	if slices.Contains(m.addresses, n.address) || slices.Contains(n.addresses, m.address) {
+		return true
+	}
+	host := hostPart(m.address)
+	return host != "" && host == hostPart(n.address)
+}
+
+// clearAddresses clears what was said of n, a server, by its addresses: it goes on
+// by the name that others call it by.
+func (e *Engine) clearAddresses(n *entity, v *Verdict) {
+	if n.kind != kindExternal {
+		return
+	}
+	for _, a := range n.addresses {
+		by := e.reg.byKey[externalKey(a)]
+		if by == nil || by == n || by.verdict == nil || by.verdict.Class != v.Class {
+			continue
+		}
+		e.clear(by, "it is "+n.name())
+		if by.episode != nil {
+			e.endEpisode(by)
+		}
+	}
+}
+
+// hostPart is the name or IP of an address, "" of one that is each host's own.
+func hostPart(address string) string {
+	at := strings.LastIndexByte(address, ':')
+	if at < 0 || strings.Contains(address, "@") {
+		return ""
+	}
+	host := address[:at]
+	if host == "localhost" || host == "[::1]" || strings.HasPrefix(host, "127.") {
+		return ""
+	}
+	return host
 }
 
 func bothSilent(m, n *entity) bool {

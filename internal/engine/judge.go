@@ -323,6 +323,7 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 	if n.kind == kindInstance && n.service.whole != nil && n.service.whole.verdict != nil {
 		e.clear(n.service.whole, "narrowed down to "+n.name())
 	}
+	e.clearAddresses(n, v)
 	e.changed = true
 	e.emit(Event{Kind: contract.EventFailureDetected, Source: n.src, Entity: n.name(), Verdict: n.verdict,
 		Body: fmt.Sprintf("%s: %s: %s", n.name(), classWords(v), v.Reason)})

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
 )
 
 // database is a server without telemetry on a host with an agent, which tells every
@@ -314,5 +316,53 @@ func TestWhatWaitedForOneThatWasStoppedIsNoOverload(t *testing.T) {
 	}
 	if all := fmt.Sprint(said); strings.Contains(all, "exhaustion") {
 		t.Errorf("said %s", all)
+	}
+}
+
+// One process that some call by its name and others by its address, or at two of its
+// ports, is one server.
+func TestAServerByTwoNamesIsOneIncident(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, second Callee
+		incidents     int
+	}{
+		"its_address_and_its_name": {Callee{Address: "10.0.0.32:5672"}, Callee{Address: "10.0.0.32:5672", Direct: true, Named: "rabbitmq:5672"}, 1},
+		"two_of_its_ports":         {Callee{Address: "rabbitmq:5672"}, Callee{Address: "rabbitmq:15672"}, 1},
+		"two_servers":              {Callee{Address: "rabbitmq:5672"}, Callee{Address: "redis:6379"}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			worker, orders := f.add("worker", "worker-1"), f.add("orders", "orders-1")
+			calls := func(o Outcome, second time.Duration, d time.Duration) {
+				for at := f.now; f.now < at.Add(d); f.run(time.Second) {
+					b := &Batch{Arrived: f.now, Calls: []Calls{{Caller: worker.src, Callee: c.first, Outcome: o, Count: 5, First: f.now, Last: f.now}}}
+					if callee := c.second; f.now >= at.Add(second) {
+						if o == OutcomeOK && callee.Direct {
+							callee = Callee{Address: callee.Named} // who it is shows only when it fails
+						}
+						b.Calls = append(b.Calls, Calls{Caller: orders.src, Callee: callee, Outcome: o, Count: 5, First: f.now, Last: f.now})
+					}
+					f.e.Observe(b)
+				}
+			}
+			calls(OutcomeOK, 0, time.Minute)
+			calls(OutcomeRefused, 15*time.Second, 40*time.Second)
+			incidents, held := map[string]bool{}, map[string]bool{}
+			for _, ev := range f.events {
+				switch {
+				case ev.Verdict == nil:
+				case ev.Kind == contract.EventFailureDetected:
+					incidents[ev.Verdict.Incident], held[ev.Entity] = true, true
+				case ev.Kind == contract.EventFailureCleared:
+					delete(held, ev.Entity)
+				}
+			}
+			if len(incidents) != c.incidents {
+				t.Errorf("%d incidents, want %d: %s", len(incidents), c.incidents, f.dump())
+			}
+			if want := name == "its_address_and_its_name"; want == (len(held) > 1) {
+				t.Errorf("accused at the end: %v", held)
+			}
+		})
 	}
 }
