@@ -51,6 +51,7 @@ const (
 	saysThreads
 	saysPorts
 	saysDisk
+	saysWatchers // it is watches of files that it speaks of
 	saysMemory
 	saysGuess // that memory ran out is a guess
 	saysOOMKill
@@ -70,13 +71,17 @@ const anySeverity = saysPanic | saysStopping | saysStarted
 
 // settled takes out what another meaning of the same text contradicts. A pool that
 // holds no connection at all is not used up. An answer that ends too early for its parser
-// has come, and its connection was not reset.
+// has come, and its connection was not reset. A kernel without room for watches of
+// files says that there is none on the device.
 func (m meaning) settled() meaning {
 	if m&saysUnfilled != 0 {
 		m = m&^(saysPool|saysTimeout) | saysUnavailable
 	}
 	if m&saysParser != 0 {
 		m &^= saysReset
+	}
+	if m&saysWatchers != 0 && m&saysDisk != 0 {
+		m = m&^saysDisk | saysDescriptors
 	}
 	return m
 }

@@ -20,7 +20,15 @@ var replyWordings = []wording{
 	{"outofdiskspace", saysTheirDisk, anywhere},
 	{"errors writing to the aof file: no space", saysTheirDisk, anywhere},
 	{"kafkastorage", saysTheirDisk, anywhere},
-	{"' is full", saysTheirDisk, anywhere}, // MySQL: The table 't' is full
+	{"' is full", saysTheirDisk, anywhere},                        // MySQL: The table 't' is full
+	{"unable to extend table", saysTheirDisk, anywhere},           // Oracle
+	{"filegroup is full", saysTheirDisk, anywhere},                // SQL Server
+	{"the transaction log for database", saysTheirDisk, anywhere}, // and its log
+	{"exceeded flood-stage watermark", saysTheirDisk, anywhere},   // Elasticsearch
+	{"mvcc: database space exceeded", saysTheirDisk, anywhere},    // etcd
+	{"storagefull", saysTheirDisk, anywhere},                      // MinIO
+	{"circuit_breaking_exception", saysTheirMemory, anywhere},     // Elasticsearch
+	{"memory limit (total) exceeded", saysTheirMemory, anywhere},  // ClickHouse
 	{"used memory > 'maxmemory'", saysTheirMemory, anywhere},
 	{"out of memory storing object", saysTheirMemory, anywhere},
 	{"out of memory (needed", saysTheirMemory, anywhere},
@@ -32,6 +40,13 @@ var replyWordings = []wording{
 	{"query_wait_timeout", saysOverloaded, anywhere},
 	{"max_user_connections", saysOverloaded, anywhere},
 	{"toomanyconnections", saysOverloaded, anywhere},
+	{"request limit for the database", saysOverloaded, anywhere}, // Azure SQL
+	{"too many simultaneous queries", saysOverloaded, anywhere},  // ClickHouse
+	{"es_rejected_execution", saysOverloaded, anywhere},          // Elasticsearch
+	{"ora-00018", saysOverloaded, anywhere},                      // sessions
+	{"ora-00020", saysOverloaded, anywhere},                      // processes
+	{"ora-12516", saysOverloaded, anywhere},                      // the listener's handlers
+	{"ora-12519", saysOverloaded, anywhere},
 
 	{"statement timeout", saysUndecided, anywhere},
 	{"errors.querycanceled", saysUndecided, anywhere},

@@ -315,6 +315,15 @@ var wordings = []wording{
 	{"connectionpool::timeout", saysPool, anywhere},                         // Ruby
 	{"waiting for a slot to become available", saysPool, anywhere},          // deadpool
 	{"timed out in bb8", saysPool, anywhere},
+	{"pool reached maximum size", saysPool, anywhere},             // urllib3, where it blocks
+	{"pool#acquire(duration)", saysPool, anywhere},                // reactor-pool
+	{"connectionpooltoobusy", saysPool, anywhere},                 // Vert.x
+	{"pool reached max wait queue size", saysPool, anywhere},      // and its words
+	{"waitqueuefull", saysPool, anywhere},                         // MongoDB's drivers
+	{"already waiting for a connection", saysPool, anywhere},      // and their words
+	{"wait queue for acquiring a connection", saysPool, anywhere}, // that for .NET
+	{"busypoolexception", saysPool, anywhere},                     // Cassandra's for Java
+	{"no streams available on connection", saysPool, anywhere},    // and for Go
 	// They have no connection at all: HikariCP, Tomcat, Druid and MariaDB's for Node.
 	{"(total=0,", saysUnfilled, anywhere},
 	{"available[size:0;", saysUnfilled, anywhere},
@@ -398,9 +407,19 @@ var wordings = []wording{
 	{"failed to create new os thread", saysThreads, anywhere},
 	{"failed to create thread", saysThreads, anywhere},
 	{"cannot create thread", saysThreads, anywhere},
+	{"can't create thread", saysThreads, anywhere}, // Ruby
+	{"failed to spawn thread", saysThreads, anywhere},
+	{"spawn eagain", saysThreads, anywhere},                                     // Node
+	{"[running, pool size", saysThreads, anywhere},                              // an executor of Java turns work away
+	{"are currently busy, waiting. increase maxthreads", saysThreads, anywhere}, // Tomcat
+	{"reached pm.max_children", saysThreads, anywhere},                          // PHP
+	{"reached maxrequestworkers", saysThreads, anywhere},                        // Apache
+	{"fork: retry: resource temporarily unavailable", saysThreads, anywhere},
 	{"fork: resource temporarily unavailable", saysThreads, anywhere},
 	{"no space left on device", saysDisk, anywhere},
 	{"enospc", saysDisk, wholeWord},
+	{"file watchers reached", saysWatchers, anywhere}, // inotify's limit, told as ENOSPC
+	{"inotify", saysWatchers, anywhere},
 	{"edquot", saysDisk, wholeWord},
 	{"disk quota exceeded", saysDisk, anywhere},
 	{"not enough space on the disk", saysDisk, anywhere},
@@ -418,6 +437,8 @@ var wordings = []wording{
 	{"cannot allocate memory", saysMemory, anywhere},
 	{"memoryerror", saysMemory, wholeWord},
 	{"bad_alloc", saysMemory, anywhere},
+	{"nomemoryerror", saysMemory, anywhere},     // Ruby
+	{"outofdirectmemory", saysMemory, anywhere}, // netty
 	{"enomem", saysMemory, wholeWord},
 	{"java heap space", saysMemory, anywhere},
 	{"gc overhead limit exceeded", saysMemory, anywhere},
