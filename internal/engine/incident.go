@@ -135,7 +135,7 @@ func (e *Engine) clearAddresses(n *entity, v *Verdict) {
 	}
 	for _, a := range n.addresses {
 		by := e.reg.byKey[externalKey(a)]
-		if by == nil || by == n || by.verdict == nil || by.verdict.Class != v.Class {
+		if by == nil || by == n || by.verdict == nil || by.verdict.Class != v.Class && by.verdict.Class != ClassUnknown {
 			continue
 		}
 		e.clear(by, "it is "+n.name())
