@@ -50,7 +50,7 @@ func TestFullQueueDropsAndNeverBlocks(t *testing.T) {
 		assert.Positive(t, got.Data.(metricdata.Gauge[int64]).DataPoints[0].Value, "what was queued is taken in later")
 		got, err = r.telemetry.GetMetric("otelcol_extension_failure_model_kept")
 		require.NoError(t, err)
-		assert.Len(t, got.Data.(metricdata.Gauge[int64]).DataPoints, 9, "a gauge for each thing that is kept")
+		assert.Len(t, got.Data.(metricdata.Gauge[int64]).DataPoints, 13, "a gauge for each thing that is kept")
 		r.shutdown(t)
 	})
 }

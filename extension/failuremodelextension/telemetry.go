@@ -41,6 +41,7 @@ func (x *failureModel) registerGauges() error {
 			for kind, n := range map[string]int{
 				"instance": s.Instances, "service": s.Services, "observer": s.Observers, "address": s.Addresses,
 				"span_kind": s.SpanKinds, "host": s.Hosts, "queue": s.Queues, "cut": s.Cuts, "incident": s.Incidents,
+				"clock_pair": s.ClockPairs, "long_gap": s.LongGaps, "compared_service": s.ComparedServices, "hop": s.Hops,
 			} {
 				o.Observe(int64(n), metric.WithAttributes(attribute.String("kind", kind)))
 			}
@@ -53,6 +54,7 @@ func (x *failureModel) registerGauges() error {
 				"edge": s.ForgottenEdges, "span_kind": s.ForgottenSpanKinds,
 				"observer": s.ForgottenObservers, "host": s.ForgottenHosts, "queue": s.ForgottenQueues,
 				"cut": s.ForgottenCuts, "incident": s.ForgottenIncidents, "verdict": s.ForgottenVerdicts,
+				"long_gap": s.ForgottenGaps, "clock_pair": s.ForgottenClockPairs,
 			} {
 				o.Observe(int64(n), metric.WithAttributes(attribute.String("kind", kind)))
 			}

@@ -41,6 +41,7 @@ type Engine struct {
 	watched      []*stream
 	fleet        stat.Accrual // gaps of all heartbeats, in intervals
 	longGaps     []longGap    // outages.go: of which it is not known yet whether the fleet learns
+	lone         loneGap
 
 	suspects  []*entity // those with an episode
 	pending   []*entity // those of them to be evaluated now
@@ -262,9 +263,12 @@ func (e *Engine) Thaw(now clock.Time) {
 // Stats are gauges of what is kept and counters of what did not fit.
 type Stats struct {
 	Instances, Services, Observers, Addresses, SpanKinds, Hosts, Queues, Cuts, Incidents int
+	// ClockPairs of hosts, LongGaps of heartbeats that are weighed, ComparedServices, Hops
+	// whose other end is awaited.
+	ClockPairs, LongGaps, ComparedServices, Hops int
 	// Forgotten counts what was dropped because a cap was reached, by what.
 	ForgottenInstances, ForgottenAddresses, ForgottenEdges, ForgottenSpanKinds, ForgottenObservers,
-	ForgottenHosts, ForgottenQueues, ForgottenCuts, ForgottenIncidents, ForgottenVerdicts uint64
+	ForgottenHosts, ForgottenQueues, ForgottenCuts, ForgottenIncidents, ForgottenVerdicts, ForgottenGaps, ForgottenClockPairs uint64
 	// Suspects is the number of entities against which something speaks.
 	Suspects int
 	// Verdicts is the number of verdicts in force.
@@ -277,6 +281,7 @@ func (e *Engine) Stats() Stats {
 	s.Instances, s.Services = len(e.reg.byKey), len(e.reg.services)
 	s.Observers, s.Addresses, s.SpanKinds = len(e.observers), len(e.book.entries), len(e.kinds)
 	s.Hosts, s.Queues, s.Cuts, s.Incidents = len(e.hosts), len(e.queues), len(e.cuts), len(e.incidents)
+	s.ClockPairs, s.LongGaps, s.ComparedServices, s.Hops = len(e.clockPairs.list), len(e.longGaps), len(e.compared), len(e.book.hops)
 	s.ForgottenAddresses, s.Suspects = e.book.dropped+e.doors.dropped+e.servers.dropped+e.ties.dropped, len(e.suspects)
 	return s
 }

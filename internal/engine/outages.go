@@ -9,9 +9,10 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
-// What the fleet learns from long gaps. A pause that one sender makes, any may make; an
-// outage that takes several away at once is nobody's habit, and would make the engine
-// deaf to everybody else's silence for days.
+// What the fleet learns from long gaps. A pause that two senders make, any may make. What
+// only one has shown is its own habit: a device that sleeps must not make the engine deaf
+// to everybody else's silence. Nor must an outage that takes several away at once, or an
+// absence that is longer than processes pause.
 
 // longGap is a silence of many intervals that ended.
 type longGap struct {
@@ -27,6 +28,11 @@ const (
 	outageShows = 30 * time.Second
 	// maxLongGaps that are weighed at a time; more are not learned from.
 	maxLongGaps = 64
+	// Who is silent for longer than pauseIntervals, and than pauseLongest, was away.
+	pauseIntervals = 10
+	pauseLongest   = 30 * time.Second
+	// loneCounts is how many intervals a long gap counts that only one has shown.
+	loneCounts = 10
 	// outageFrom is how many others must have fallen silent with one.
 	outageFrom = 2
 	// fleetMemory is how many gaps of the fleet are learned until the old count half.
@@ -40,7 +46,11 @@ func (e *Engine) habit(s *stream, gap time.Duration) {
 		e.fleetLearns(s, gap)
 		return
 	}
+	if gap > max(pauseLongest, pauseIntervals*s.gaps.Interval) {
+		return
+	}
 	if len(e.longGaps) >= maxLongGaps {
+		e.stats.ForgottenGaps++
 		return
 	}
 	g := longGap{stream: s, gap: gap, began: e.now.Add(-gap), ended: e.now}
@@ -69,13 +79,41 @@ func (e *Engine) weighLongGaps() {
 		case e.now.Sub(g.ended) < outageShows:
 			kept = append(kept, g)
 		case g.alike < outageFrom || 2*g.alike < len(e.longGaps)-1:
-			e.fleetLearns(g.stream, g.gap)
+			e.shows(g.stream, g.gap)
 		}
 	}
 	clear(e.longGaps[len(kept):])
 	e.longGaps = kept
 }
 
-func (e *Engine) fleetLearns(s *stream, gap time.Duration) {
-	e.fleet.Add(time.Duration(float64(gap) / float64(s.gaps.Interval) * float64(e.fleet.Interval)))
+// loneGap is the longest gap that one sender has shown and no other, in the fleet's
+// intervals.
+type loneGap struct {
+	who uint64 // entity.key; 0 if there is none
+	gap time.Duration
+}
+
+// shows takes in a long gap: of two that different senders have shown the fleet learns
+// the shorter, and of the first that there are long ones.
+func (e *Engine) shows(s *stream, gap time.Duration) {
+	one := loneGap{s.entity.key, e.inFleet(s, gap)}
+	switch {
+	case e.lone.who == 0:
+		e.lone = one
+		e.fleet.Add(min(one.gap, loneCounts*e.fleet.Interval))
+	case e.lone.who == one.who:
+		e.lone.gap = max(e.lone.gap, one.gap)
+	default:
+		if one.gap > e.lone.gap {
+			e.lone, one = one, e.lone
+		}
+		e.fleet.Add(one.gap)
+	}
+}
+
+func (e *Engine) fleetLearns(s *stream, gap time.Duration) { e.fleet.Add(e.inFleet(s, gap)) }
+
+// inFleet is a gap in the fleet's intervals.
+func (e *Engine) inFleet(s *stream, gap time.Duration) time.Duration {
+	return time.Duration(float64(gap) / float64(s.gaps.Interval) * float64(e.fleet.Interval))
 }

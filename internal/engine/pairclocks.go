@@ -80,11 +80,11 @@ func (k *clockPairs) pair(e *Engine, a, b *hostState) *clockPair {
 	if at == maxClockPairs {
 		at, k.hand = k.hand, (k.hand+1)%maxClockPairs
 		old := k.list[at]
+		e.stats.ForgottenClockPairs++
 		if e.now.Sub(old.used) < clockSoon {
 			return nil
 		}
 		delete(k.at, [2]*hostState{old.a, old.b})
-		e.stats.ForgottenEdges++
 	}
 	p = &clockPair{a: a, b: b}
 	if k.at == nil {

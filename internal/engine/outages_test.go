@@ -1,0 +1,61 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// evenFleet beats once a second, and loses a few beats at the beginning.
+type evenFleet struct {
+	quietFleet
+	away int // who pauses
+}
+
+func (f *evenFleet) run(d time.Duration) {
+	for range int(d / time.Second) {
+		f.now = f.now.Add(time.Second)
+		b := &Batch{Arrived: f.now}
+		for i, p := range f.instances {
+			if p.seq++; i != f.away && (i > 10 || p.seq != uint64(20+i)) {
+				b.Beats = append(b.Beats, Beat{Stamp: f.stamp(f.now), Source: p.src, Interval: time.Second, Incarnation: p.inc, Seq: p.seq})
+			}
+		}
+		f.e.Observe(b)
+		f.e.Tick(f.now)
+	}
+}
+
+func (f *evenFleet) pause(i int, d time.Duration) {
+	f.away = i
+	f.run(d)
+	f.away = -1
+	f.run(2 * outageShows)
+}
+
+func TestFleetLearnsPausesThatSeveralShow(t *testing.T) {
+	f := &evenFleet{quietFleet: *newQuietFleet(60, 1), away: -1}
+	f.run(3 * time.Minute)
+	deadline := func() time.Duration { return f.e.fleet.Deadline(1e-9) }
+	before := deadline()
+	check := func(what string, times float64) {
+		t.Helper()
+		if after := deadline(); after > time.Duration(times*float64(before)) {
+			t.Errorf("%s made the deadline of all %s, which was %s", what, after, before)
+		}
+	}
+	for range 3 {
+		f.pause(0, 20*time.Second)
+	}
+	f.pause(0, 10*time.Minute)
+	check("one that pauses", 3.5)
+	f.pause(1, 10*time.Minute)
+	f.pause(2, 10*time.Minute)
+	check("devices that sleep", 3.5)
+	f.pause(3, 18*time.Second)
+	if after := deadline(); after < 5*before {
+		t.Errorf("two that pause have left the deadline at %s, which was %s", after, before)
+	}
+}
