@@ -106,16 +106,6 @@ const (
 	nobodyBehind = 0.9
 )
 
-// seenBy is the view that a caller has of n, or nil.
-func (n *entity) seenBy(caller *entity) *view {
-	for _, w := range n.views {
-		if w.caller == caller {
-			return w
-		}
-	}
-	return nil
-}
-
 // place is where all instances of a service stand: their host, else a place in
 // their zone, or nil.
 func (s *service) place() *hostState {

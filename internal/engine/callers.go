@@ -266,6 +266,9 @@ func (e *Engine) called(c *Calls) {
 	e.suspect(n)
 	if n.kind == kindService {
 		e.troubles(n)
+		if len(n.service.instances) > fewSiblings {
+			return // the next tick looks at all of them
+		}
 		for _, i := range n.service.instances {
 			if i.episode != nil {
 				e.mark(i)

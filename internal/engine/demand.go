@@ -277,7 +277,7 @@ func (e *Engine) demand(n *entity, p *episode) (times, usual float64) {
 		return s.wanted, s.asked.Usual
 	}
 	r := &n.rate
-	if n.service != nil && n.service.rate.Known >= stat.RateKnown && (n.kind == kindService || n.siblingGone()) {
+	if n.service != nil && n.service.rate.Known >= stat.RateKnown && (n.kind == kindService || e.siblingGone(n)) {
 		r = &n.service.rate
 	}
 	if !r.More(e.now) || p.onset != 0 && r.Rose > late {
@@ -287,13 +287,9 @@ func (e *Engine) demand(n *entity, p *episode) (times, usual float64) {
 }
 
 // siblingGone says whether another instance of its service does not do its share.
-func (n *entity) siblingGone() bool {
-	for _, i := range n.service.instances {
-		if i != n && (i.left || i.verdict != nil || i.episode != nil && (i.episode.silent() || i.episode.stalls)) {
-			return true
-		}
-	}
-	return false
+func (e *Engine) siblingGone(n *entity) bool {
+	c := e.siblings(n)
+	return c.without(c.absent, n.absent()) > 0
 }
 
 // demandLate is how long after the first harm demand may be seen to have risen

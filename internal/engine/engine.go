@@ -43,6 +43,7 @@ type Engine struct {
 	longGaps     []longGap    // outages.go: of which it is not known yet whether the fleet learns
 	lone         loneGap
 
+	few       siblings  // siblings.go: of the one who asked last
 	suspects  []*entity // those with an episode
 	pending   []*entity // those of them to be evaluated now
 	troubled  []*entity // services whose callers get no answer: evidence_stall.go

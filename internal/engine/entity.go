@@ -53,6 +53,7 @@ type entity struct {
 	spanned   clock.Time    // callers.go: when a span of a call that it made was seen last
 	calledBy  []*edge       // callers.go: who calls it, at most maxCallers
 	views     []*view       // view.go: how it is seen from each host
+	viewers   []*entity     // view.go: callers of views, in the same order
 	integrity integrity     // evidence_integrity.go
 	errors    *errorLines   // errorlines.go: nil while it wrote none
 	conduct   *conduct      // conduct.go: nil while it has no siblings
@@ -141,8 +142,8 @@ func (n *entity) culprit() Culprit {
 type service struct {
 	id        ServiceID
 	key       uint64
-	instances []*entity
-	whole     *entity // judged where callers name only the service; nil until then
+	instances []*entity // in the order of their births
+	whole     *entity   // judged where callers name only the service; nil until then
 
 	rate           stat.Rate     // demand.go: calls that its instances answered
 	knee           stat.Knee     // knee.go
@@ -154,6 +155,9 @@ type service struct {
 	lastBorn       clock.Time // when its youngest instance was first seen
 	youngest       *entity    // the one first seen last; compared by pointer only
 	compared       bool       // conduct.go: it is in Engine.compared
+	untold, drawn  int        // registry.go: of its instances, those that tell no id, or draw a new one at each start
+	counted        *siblings  // siblings.go: nil while they are few
+	well           clock.Time // judge.go: when an instance of it was last seen to be well again
 }
 
 // incarnation is one start of a process.

@@ -36,12 +36,8 @@ func detectCallers(e *Engine, n *entity, p *episode) {
 	if n.kind != kindInstance || n.service.whole == nil || n.service.whole.calls == nil || !p.silent() && !p.stalls {
 		return
 	}
-	others := 0
-	for _, i := range n.service.instances {
-		if i != n && i.episode != nil && (i.episode.silent() || i.episode.stalls) {
-			others++
-		}
-	}
+	c := e.siblings(n)
+	others := c.without(c.silent, true)
 	e.callersSay(n, n.service.whole.calls, sharedBlame/float64(1+others), 1, p)
 }
 

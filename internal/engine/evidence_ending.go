@@ -110,15 +110,7 @@ func soonAfter(end, t clock.Time) bool {
 // dealtWith says whether what happened to n, or to one of a service, at t belongs to
 // a failure that is over: callers tell late of calls that failed then.
 func (n *entity) dealtWith(t clock.Time) bool {
-	if t == 0 || t <= n.well || n.kind != kindService {
-		return t != 0 && t <= n.well
-	}
-	for _, i := range n.service.instances {
-		if t <= i.well {
-			return true
-		}
-	}
-	return false
+	return t != 0 && (t <= n.well || n.kind == kindService && t <= n.service.well)
 }
 
 // ended is when n's process ended last, by the word of those who saw it; 0 if nobody

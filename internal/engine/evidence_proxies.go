@@ -83,12 +83,7 @@ func detectProxies(e *Engine, n *entity, p *episode) {
 		return
 	}
 	quiet, sure := e.stalled(n)
-	goOn := 0
-	for _, i := range n.service.instances {
-		if i != n && i.served.last > w.first.Add(stallLeast) {
-			goOn++
-		}
-	}
+	goOn := e.siblings(n).goOn(n, w.first.Add(stallLeast))
 	r := &callerRow[w.outcome]
 	if sure == 0 || r.kind == evCallersTimeout && goOn == 0 {
 		return

@@ -141,16 +141,6 @@ func (s *callStats) failing(e *Engine) bool {
 	return s.lastFail != 0 && e.now.Sub(s.lastFail) < 2*e.params.CallWindow+s.told.Slack()
 }
 
-// hasCrashed says whether another instance than n is known to have crashed.
-func (s *service) hasCrashed(n *entity) bool {
-	for _, i := range s.instances {
-		if i != n && i.verdict != nil && i.verdict.Class == ClassCrash {
-			return true
-		}
-	}
-	return false
-}
-
 // detectStall: calls to its service get no answer, and it is the one that gives
 // none.
 func detectStall(e *Engine, n *entity, p *episode) {
@@ -163,16 +153,12 @@ func detectStall(e *Engine, n *entity, p *episode) {
 	if sure == 0 || !s.failing(e) || n.served.last > s.firstFail.Add(stallLeast) {
 		return
 	}
-	if n.missing(e.now) < explainedSure && n.service.hasCrashed(n) {
+	c := e.siblings(n)
+	if n.missing(e.now) < explainedSure && c.without(c.crashed, n.crashed()) > 0 {
 		return // the failures are another's, and that it is not asked for so long is chance
 	}
 	p.stalls = true
-	goOn := 0
-	for _, i := range n.service.instances {
-		if i != n && i.served.last > s.firstFail.Add(stallLeast) {
-			goOn++
-		}
-	}
+	goOn := c.goOn(n, s.firstFail.Add(stallLeast))
 	text := fmt.Sprintf("it has answered no call for %s", inWords(quiet))
 	if goOn > 0 {
 		text += fmt.Sprintf(", and %d of its siblings go on", goOn)

@@ -95,6 +95,30 @@ func (e *Engine) torn() string {
 			}
 		}
 	}
+	for _, s := range e.reg.services {
+		untold, drawn := 0, 0
+		for i, n := range s.instances {
+			if i > 0 && n.born < s.instances[i-1].born {
+				return "the instances of " + s.id.Name + " are not in the order of their births; "
+			}
+			if n.src.untold() {
+				untold++
+			}
+			if n.src.Volatile {
+				drawn++
+			}
+		}
+		if untold != s.untold || drawn != s.drawn {
+			return fmt.Sprintf("%s has %d and %d instances without an id of their own, and counts %d and %d; ", s.id.Name, untold, drawn, s.untold, s.drawn)
+		}
+	}
+	for _, n := range e.reg.byKey {
+		for i, w := range n.views {
+			if n.viewers[i] != w.caller || len(n.viewers) != len(n.views) {
+				return n.name() + " is seen by others than it knows; "
+			}
+		}
+	}
 	for _, inc := range e.incidents {
 		for n, v := range inc.open {
 			if n.verdict == nil || v == nil || v.Incident != inc.ID {

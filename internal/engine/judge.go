@@ -279,6 +279,9 @@ func (e *Engine) conclude(n *entity, b *belief) {
 		}
 		e.clear(n, "it is well again")
 		n.well = e.now
+		if n.service != nil {
+			n.service.well = e.now
+		}
 	}
 	if n.episode != nil {
 		e.endEpisode(n)

@@ -122,6 +122,7 @@ type foundCut struct {
 func solve(sights []sight, here *hostState, stands ...*cutState) []foundCut {
 	weighSights(sights)
 	nowhere := placelessIn(sights)
+	places := endsOf(sights, nowhere, here)
 	var out []foundCut
 	for range maxCuts {
 		hypotheses := propose(sights, here)
@@ -132,19 +133,20 @@ func solve(sights []sight, here *hostState, stands ...*cutState) []foundCut {
 		for i := range hypotheses {
 			hypotheses[i].lasts(stands)
 			hypotheses[i].place(sights, nowhere, here)
-			scores[i] = hypotheses[i].score(sights)
+			scores[i] = hypotheses[i].score(places.across(sights, &hypotheses[i]))
 		}
-		best := likeliest(hypotheses, scores, sights)
+		best := likeliest(hypotheses, scores, func(c *cut) []sight { return places.across(sights, c) })
 		if scores[best] < acceptedFrom {
 			break
 		}
 		f := foundCut{cut: hypotheses[best], score: scores[best]}
+		explained := places.across(sights, &f.cut)
 		var total, same float64
 		for i := range hypotheses {
 			h := &hypotheses[i]
 			if twoSided := !f.far.anywhere(); twoSided == !h.far.anywhere() && (twoSided || h.near.kin(&f.near)) {
 				same += math.Exp(scores[i] - scores[best]) // lossy or complete, narrower or wider: a cut all the same
-			} else if h.overlaps(&f.cut, sights) {
+			} else if h.overlaps(&f.cut, explained) {
 				total += math.Exp(scores[i] - scores[best])
 			}
 		}
@@ -172,7 +174,7 @@ func (c *cut) sameAs(d *cut) bool {
 
 // likeliest is the index of the best hypothesis. A place that is better explained
 // by links to some others is none.
-func likeliest(hypotheses []cut, scores []float64, sights []sight) int {
+func likeliest(hypotheses []cut, scores []float64, across func(*cut) []sight) int {
 	for {
 		best := 0
 		for i := range scores {
@@ -180,7 +182,7 @@ func likeliest(hypotheses []cut, scores []float64, sights []sight) int {
 				best = i
 			}
 		}
-		if scores[best] < acceptedFrom || !hypotheses[best].isManyLinks(sights) {
+		if scores[best] < acceptedFrom || !hypotheses[best].isManyLinks(across(&hypotheses[best])) {
 			return best
 		}
 		scores[best] = math.Inf(-1)

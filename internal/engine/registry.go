@@ -3,7 +3,11 @@
 
 package engine
 
-import "github.com/faultline-otel/faultline/internal/engine/clock"
+import (
+	"slices"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // registry holds the entities, bounded. Newcomers wait in a queue of their own
 // until they have come back a few times, and evictions take from that queue
@@ -116,6 +120,7 @@ func (e *Engine) add(n *entity) {
 	e.reg.byKey[n.key] = n
 	e.reg.passersBy.push(n)
 	if n.service != nil && n.kind == kindInstance {
+		n.service.counts(n, 1)
 		n.service.instances = append(n.service.instances, n)
 		n.service.lastBorn, n.service.youngest = e.now, n
 		e.bornAgain(n)
@@ -149,11 +154,9 @@ func (e *Engine) forget(n *entity) {
 		e.endEpisode(n)
 	}
 	if s := n.service; s != nil {
-		for i, x := range s.instances {
-			if x == n {
-				s.instances = append(s.instances[:i], s.instances[i+1:]...)
-				break
-			}
+		if i := slices.Index(s.instances, n); i >= 0 {
+			s.instances = slices.Delete(s.instances, i, i+1)
+			s.counts(n, -1)
 		}
 		if s.youngest == n {
 			s.youngest = nil
@@ -164,6 +167,16 @@ func (e *Engine) forget(n *entity) {
 		if len(s.instances) == 0 && s.whole == nil {
 			e.forgetService(s)
 		}
+	}
+}
+
+// counts notes that an instance of a kind came or, with -1, went.
+func (s *service) counts(n *entity, by int) {
+	if n.src.untold() {
+		s.untold += by
+	}
+	if n.src.Volatile {
+		s.drawn += by
 	}
 }
 

@@ -57,9 +57,9 @@ func (e *Engine) newInstance(src *Source) *entity {
 	e.locate(n, src)
 	e.add(n)
 	// Who told less until now meant this one.
-	if src.Volatile && src.PodUID == "" {
+	if src.Volatile && src.PodUID == "" && s.untold > 0 {
 		for _, less := range append([]*entity(nil), s.instances...) {
-			if less != n && less.src.Instance == "" && less.src.PodUID == "" && less.src.Host == src.Host && less.verdict == nil {
+			if less != n && less.src.untold() && less.src.Host == src.Host && less.verdict == nil {
 				e.forget(less)
 			}
 		}
@@ -67,11 +67,14 @@ func (e *Engine) newInstance(src *Source) *entity {
 	return n
 }
 
+// untold says whether it tells no id of its own.
+func (s *Source) untold() bool { return s.Instance == "" && s.PodUID == "" }
+
 // onlyAt returns the one instance that a source without an id of its own can
 // mean: the only one of the service on its host, whose id is drawn at each
 // start.
 func (s *service) onlyAt(src *Source) *entity {
-	if src.Instance != "" || src.PodUID != "" {
+	if !src.untold() || s.drawn == 0 {
 		return nil
 	}
 	var only *entity
@@ -104,12 +107,15 @@ func (e *Engine) alias(src *Source, n *entity) {
 // heard, on the same host with an id drawn anew, or as another pod of the
 // service.
 func (e *Engine) successor(n *entity) *entity {
-	if n.kind != kindInstance {
+	if n.kind != kindInstance || !n.src.Volatile && n.src.PodUID == "" {
 		return nil
 	}
 	for i := len(n.service.instances) - 1; i >= 0; i-- {
 		m := n.service.instances[i]
-		if m == n || !m.alive || m.born <= n.born || m.born < n.heard {
+		if m.born <= n.born || m.born < n.heard {
+			return nil // so are all before it
+		}
+		if !m.alive {
 			continue
 		}
 		if n.src.Volatile && m.src.Volatile && n.src.PodUID == "" && n.src.Host == m.src.Host ||

@@ -194,11 +194,11 @@ func (e *Engine) refused(n *entity) {
 // bornAgain is called when an instance is seen first: in the place of an older
 // one that fell silent, it is the same one started anew.
 func (e *Engine) bornAgain(n *entity) {
-	if len(e.cuts) == 0 || n.service == nil || n.host == nil {
+	if len(e.cuts) == 0 || n.service == nil || n.host == nil || !n.src.Volatile {
 		return
 	}
 	for _, older := range n.service.instances {
-		if older != n && older.host == n.host && older.cutOff != nil && older.src.Volatile && n.src.Volatile {
+		if older != n && older.host == n.host && older.cutOff != nil && older.src.Volatile {
 			e.startedAnew(n.host, n.name(), fmt.Sprintf("%s came back as a new process", n.name()))
 			return
 		}

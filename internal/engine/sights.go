@@ -21,13 +21,13 @@ func (e *Engine) sights() []sight {
 			if n.answersNobody(e) || n.starves() {
 				continue
 			}
-			silent, well := clock.Time(0), n.wellSince()
+			silent, well, before := clock.Time(0), n.wellSince(), len(out)
 			for _, w := range n.views {
 				s, ok := e.sight(n, w)
 				switch {
 				case !ok, w.caller != nil && w.caller.starves(), s.share >= silentFrom && s.tried < well:
 					continue
-				case n.kind == kindService && w.caller != nil:
+				case n.kind == kindService && w.caller != nil && len(out)-before < maxBehindName:
 					out = e.behindName(out, s, w)
 				default:
 					out = append(out, s)
@@ -162,6 +162,9 @@ func (e *Engine) sight(n *entity, w *view) (s sight, ok bool) {
 
 const (
 	maxSights = 20_000
+	// maxBehindName is how many sights of those behind one name are enough: what a
+	// few of its callers tell of each says the same as what all do.
+	maxBehindName = 4_000
 	// callsFull is the number of calls from which on a view says all that it can.
 	callsFull = 6.0
 )

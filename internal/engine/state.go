@@ -4,8 +4,10 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
@@ -101,6 +103,9 @@ func (e *Engine) Restore(state []byte, now clock.Time) error {
 		if in.Source.Service.Name != "" && now.Sub(in.Touched) < e.params.ForgetAfter && len(e.reg.byKey) < e.params.MaxInstances {
 			e.restore(in)
 		}
+	}
+	for _, s := range e.reg.services {
+		slices.SortStableFunc(s.instances, func(a, b *entity) int { return cmp.Compare(a.born, b.born) })
 	}
 	e.restoreFailures(&st)
 	e.changed = true

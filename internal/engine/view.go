@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
@@ -130,23 +131,33 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 // view returns how n is seen by caller, or by probes from a host, new if need
 // be; the one that has been quiet longest makes room.
 func (n *entity) view(from *hostState, caller *entity) *view {
-	oldest := 0
-	for i, w := range n.views {
-		if w.caller == caller && (caller != nil || w.from == from) {
+	for i, who := range n.viewers {
+		if w := n.views[i]; who == caller && (caller != nil || w.from == from) {
 			w.from = from
 			return w
-		}
-		if w.told < n.views[oldest].told {
-			oldest = i
 		}
 	}
 	w := &view{from: from, caller: caller}
 	if len(n.views) < maxViewsEach {
-		n.views = append(n.views, w)
-	} else {
-		n.views[oldest] = w
+		n.views, n.viewers = append(n.views, w), append(n.viewers, caller)
+		return w
 	}
+	oldest := 0
+	for i := range n.views {
+		if n.views[i].told < n.views[oldest].told {
+			oldest = i
+		}
+	}
+	n.views[oldest], n.viewers[oldest] = w, caller
 	return w
+}
+
+// seenBy is the view that a caller has of n, or nil.
+func (n *entity) seenBy(caller *entity) *view {
+	if i := slices.Index(n.viewers, caller); i >= 0 {
+		return n.views[i]
+	}
+	return nil
 }
 
 // bad is the share, 0-1, of calls to which nothing came back, and the number of

@@ -104,7 +104,7 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
 	case causeNotListening:
 		return n.kind == kindInstance && (p.found[evBeating].now || e.pauseOf(n, p) == asleepWait) && lasted < drainsFor && !p.refusedItself()
 	case causeDead:
-		if n.kind == kindInstance && p.onlyElsewhere(n) && lasted < e.pauseOf(n, p) {
+		if n.kind == kindInstance && e.onlyElsewhere(n, p) && lasted < e.pauseOf(n, p) {
 			return true
 		}
 		// Who is called often and dies hurts somebody at once.
@@ -149,13 +149,9 @@ func (p *episode) refusedItself() bool {
 // onlyElsewhere says whether callers are refused, and not by its own address: a
 // balancer that finds nobody refuses for one that pauses, too. While it finds
 // others, it does not.
-func (p *episode) onlyElsewhere(n *entity) bool {
-	for _, i := range n.service.instances {
-		if i != n && i.served.last > p.onset.Add(insideFrom) {
-			return false
-		}
-	}
-	return p.found[evCallersRefused].strength > 0 && !p.refusedItself() && !p.violent()
+func (e *Engine) onlyElsewhere(n *entity, p *episode) bool {
+	return p.found[evCallersRefused].strength > 0 && !p.refusedItself() && !p.violent() &&
+		e.siblings(n).goOn(n, p.onset.Add(insideFrom)) == 0
 }
 
 // pauseOf is how long n may stand still without harm, by what is known of its

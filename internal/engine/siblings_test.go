@@ -1,0 +1,87 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// sized is an engine with n instances of one service, each of which answered last in
+// the order of their births.
+func sized(n int) (*Engine, []*entity) {
+	e := New(DefaultParams())
+	e.Tick(1e18)
+	var all []*entity
+	for i := range n {
+		src := NewSource(Source{Service: ServiceID{Name: "shop"}, Instance: fmt.Sprint(i)})
+		e.Observe(&Batch{Arrived: e.now + 1, Served: []Served{{Source: src, OK: 1, Last: e.now + 1}}})
+		all = append(all, e.instance(src))
+	}
+	return e, all
+}
+
+func TestSiblingsAreCountedWithoutTheOneWhoAsks(t *testing.T) {
+	for _, n := range []int{2, fewSiblings, fewSiblings + 1, 500} {
+		e, all := sized(n)
+		all[0].verdict = &Verdict{Class: ClassCrash}
+		all[1].left = true
+		e.now = e.now.Add(time.Second)
+		for i, absent := range []int{1, 1} {
+			c := e.siblings(all[i])
+			if got := c.without(c.absent, all[i].absent()); got != absent {
+				t.Errorf("%d of the siblings of %d of %d are absent, want %d", got, i, n, absent)
+			}
+			if got := c.without(c.crashed, all[i].crashed()); got != i {
+				t.Errorf("%d of the siblings of %d of %d crashed", got, i, n)
+			}
+		}
+		for _, i := range []int{0, n / 2, n - 1} {
+			want := 0
+			for _, m := range all {
+				if m != all[i] && m.served.last > all[n/3].served.last {
+					want++
+				}
+			}
+			if got := e.siblings(all[i]).goOn(all[i], all[n/3].served.last); got != want {
+				t.Errorf("%d of the siblings of %d of %d go on, want %d", got, i, n, want)
+			}
+		}
+	}
+}
+
+func TestManySiblingsAreCountedForAllOfThem(t *testing.T) {
+	e, all := sized(300)
+	e.now = e.now.Add(time.Second)
+	first := e.siblings(all[0])
+	began := first.at
+	e.now = e.now.Add(countedFor - 1)
+	for _, n := range all {
+		if c := e.siblings(n); c != first || c.at != began {
+			t.Fatal("counted anew for each")
+		}
+	}
+	e.now = e.now.Add(1)
+	if e.siblings(all[1]).at == began {
+		t.Error("what was counted stands for ever")
+	}
+}
+
+// Callers that fail at a name of very many do not have all of these judged each time:
+// the next tick does.
+func TestFailedCallOfALargeServiceMarksNobodyBehindIt(t *testing.T) {
+	e, all := sized(300)
+	for _, n := range all {
+		e.suspect(n)
+	}
+	e.settle()
+	caller := NewSource(Source{Service: ServiceID{Name: "web"}, Instance: "w", Host: "hw"})
+	c := Calls{Caller: caller, Callee: Callee{Service: "shop"}, Outcome: OutcomeTimeout, Count: 1, First: e.now, Last: e.now}
+	e.called(&c)
+	if len(e.pending) > 3 {
+		t.Errorf("%d are to be judged for one call that failed", len(e.pending))
+	}
+	e.settle()
+}
