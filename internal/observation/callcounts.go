@@ -190,11 +190,11 @@ func (c *callTold) point(attrs pcommon.Map, count, sum float64, start, at pcommo
 			key += mixString(mixString(0, k), a.AsString()) // in any order
 		}
 		var known, timed bool
-		if count, over, known = c.r.x.meters.since(key, count, at); !known {
+		if count, over, known = c.r.x.meters.since(key, count, at, c.r.now); !known {
 			count = 0
 		}
 		if c.metric.scale != 0 {
-			if sum, _, timed = c.r.x.meters.since(mix(key, 1), sum, at); !timed {
+			if sum, _, timed = c.r.x.meters.since(mix(key, 1), sum, at, c.r.now); !timed {
 				sum = 0
 			}
 		}

@@ -220,7 +220,7 @@ func (r *metricResource) finishLevels() {
 			if l.told&cumulative>>p&1 == 0 {
 				continue
 			}
-			a, d, ok := r.x.meters.since(mix(key, uint64(p)), l.parts[p], l.at)
+			a, d, ok := r.x.meters.since(mix(key, uint64(p)), l.parts[p], l.at, r.now)
 			if ok {
 				added[p], over = a, d.Seconds()
 				known |= 1 << p

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // meters remembers the latest of many sums that only rise, so that what was
 // added since can be told. Its size is fixed: of those that meet in one set, the
-// one that was told longest ago makes room and begins anew.
+// one that is worth least makes room and begins anew.
 type meters struct {
 	mu    sync.Mutex
 	slots []meterSlot
@@ -22,6 +24,22 @@ type meterSlot struct {
 	key   uint64
 	value float64
 	at    pcommon.Timestamp
+	told  clock.Time
+	again bool // it was told more than once
+}
+
+// forgottenAfter: what was not told for so long is worth no more than what was told
+// only once.
+const forgottenAfter = 10 * time.Minute
+
+// goesBefore says which of two makes room: what was told again stays, so that a
+// flood of made-up series displaces itself.
+func (s *meterSlot) goesBefore(other *meterSlot, now clock.Time) bool {
+	lives := func(s *meterSlot) bool { return s.again && now.Sub(s.told) < forgottenAfter }
+	if one, two := lives(s), lives(other); one != two {
+		return two
+	}
+	return s.told < other.told
 }
 
 const (
@@ -31,7 +49,7 @@ const (
 
 // since says what was added to a sum since it was told before, and in what time.
 // Not ok: it is told for the first time, again, or began anew.
-func (m *meters) since(key uint64, value float64, at pcommon.Timestamp) (added float64, over time.Duration, ok bool) {
+func (m *meters) since(key uint64, value float64, at pcommon.Timestamp, now clock.Time) (added float64, over time.Duration, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.slots == nil {
@@ -44,14 +62,15 @@ func (m *meters) since(key uint64, value float64, at pcommon.Timestamp) (added f
 			s = &set[i]
 			break
 		}
-		if set[i].at < s.at {
+		if set[i].goesBefore(s, now) {
 			s = &set[i]
 		}
 	}
 	if s.key != key || s.at == 0 {
-		*s = meterSlot{key, value, at}
+		*s = meterSlot{key: key, value: value, at: at, told: now}
 		return 0, 0, false
 	}
+	s.told, s.again = now, true
 	if at <= s.at {
 		return 0, 0, false
 	}
