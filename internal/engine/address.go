@@ -134,7 +134,7 @@ func (e *Engine) offering(c *Callee) *entity {
 func (k *addressBook) put(address string, n *entity, now clock.Time) {
 	entry := k.entries[address]
 	if entry == nil {
-		if len(k.entries) >= k.cap {
+		if !roomFor(n, len(k.entries), k.cap) {
 			k.dropped++
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // A flood of one kind of name costs a counter: what was there before goes on to be
@@ -198,3 +199,65 @@ func TestWhatIsNoNumberTeachesNothing(t *testing.T) {
 	}
 	s.nobodyAccused(false)
 }
+
+// Names of spans that are made up, each used once, leave those whose usual duration is
+// known, though these are rarely used.
+func TestMadeUpKindsOfSpansDisplaceEachOther(t *testing.T) {
+	params := DefaultParams()
+	params.MaxSpanKinds = 200
+	e := New(params)
+	now := testStart
+	b := &Batch{Arrived: now}
+	for key := range uint64(100) {
+		for range 600 {
+			b.Spans = append(b.Spans, SpanSample{Key: key, Duration: 10 * time.Millisecond})
+		}
+	}
+	e.Observe(b)
+	for i := range 100_000 {
+		e.Observe(&Batch{Arrived: now.Add(time.Duration(i)), Spans: []SpanSample{{Key: uint64(1000 + i), Duration: 1}}})
+	}
+	known := 0
+	for key := range uint64(100) {
+		if k := e.kinds[key]; k != nil && k.tail.Load() != nil {
+			known++
+		}
+	}
+	if known < 95 {
+		t.Errorf("%d of 100 kinds are known", known)
+	}
+	if len(e.kinds) > params.MaxSpanKinds {
+		t.Errorf("%d kinds", len(e.kinds))
+	}
+}
+
+// A flood of made-up instances, each with addresses of its own, leaves room for those
+// that come later and stay.
+func TestFloodOfAddressesLeavesRoomForThoseWhoStay(t *testing.T) {
+	params := DefaultParams()
+	params.MaxInstances, params.MaxAddresses = 1000, 100
+	e := New(params)
+	now := testStart
+	tell := func(name string) {
+		src := NewSource(Source{Service: ServiceID{Name: name}, Instance: name})
+		e.Observe(&Batch{Arrived: now, Doors: []Door{{Source: src, Address: name + ":80"}}})
+		e.learn(Callee{Address: name + ":80"}, src)
+	}
+	for i := range 500 {
+		tell(fmt.Sprint("x", i))
+	}
+	for range 5 {
+		for i := range 20 {
+			tell(fmt.Sprint("stays", i))
+		}
+		now = now.Add(2 * time.Second)
+	}
+	for i := range 20 {
+		address := fmt.Sprint("stays", i, ":80")
+		if e.book.entries[address] == nil || e.doors.at[address] == nil {
+			t.Fatalf("%s is not known", address)
+		}
+	}
+}
+
+const testStart = clock.Time(1_700_000_000_000_000_000)

@@ -31,7 +31,7 @@ func (e *Engine) door(d *Door) {
 		return
 	}
 	behind, known := e.doors.at[d.Address]
-	if !known && len(e.doors.at) >= e.doors.cap {
+	if !known && !roomFor(n, len(e.doors.at), e.doors.cap) {
 		e.doors.dropped++
 		return
 	}

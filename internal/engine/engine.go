@@ -50,6 +50,7 @@ type Engine struct {
 	settled   []settledVerdict
 	incidents []*incident
 	readings  map[readingKey]*readingState
+	allHold   clock.Time // publish.go: when all readings were last seen to hold
 
 	erred []firstErred // errorlines.go: by trace, maxErred slots; nil until the first
 

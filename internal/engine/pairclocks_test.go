@@ -141,8 +141,8 @@ func TestClockPairsAreBounded(t *testing.T) {
 	all(hosts)
 	all(hosts)
 	k := &e.clockPairs
-	if len(k.at) != maxClockPairs || len(k.list) != maxClockPairs || e.stats.ForgottenEdges != 0 {
-		t.Errorf("%d pairs are kept, %d told as forgotten", len(k.at), e.stats.ForgottenEdges)
+	if len(k.at) != maxClockPairs || len(k.list) != maxClockPairs || e.stats.ForgottenClockPairs != 20 {
+		t.Errorf("%d pairs are kept, %d told as forgotten", len(k.at), e.stats.ForgottenClockPairs)
 	}
 	for _, p := range k.list {
 		if p.n != 2 {
@@ -151,8 +151,8 @@ func TestClockPairsAreBounded(t *testing.T) {
 	}
 	e.now = e.now.Add(2 * clockSoon)
 	all(hosts[maxClockPairs:])
-	if len(k.at) != maxClockPairs || len(k.list) != maxClockPairs || e.stats.ForgottenEdges != 10 {
-		t.Errorf("%d pairs are kept, %d told as forgotten", len(k.at), e.stats.ForgottenEdges)
+	if len(k.at) != maxClockPairs || len(k.list) != maxClockPairs || e.stats.ForgottenClockPairs != 30 {
+		t.Errorf("%d pairs are kept, %d told as forgotten", len(k.at), e.stats.ForgottenClockPairs)
 	}
 }
 

@@ -108,16 +108,26 @@ const maxWayAddresses = 4096
 
 // count counts a detection.
 func (e *Engine) count(v *Verdict) {
+	if r := e.reading(v); r != nil {
+		r.Detections++
+	} else {
+		e.stats.ForgottenVerdicts++
+	}
+}
+
+// reading returns the reading of a verdict's culprit and class, new if there is room,
+// else nil: of those that hold none makes room for another.
+func (e *Engine) reading(v *Verdict) *readingState {
 	k := readingKey{v.Culprit, v.Class}
 	r := e.readings[k]
 	if r == nil {
-		if len(e.readings) >= e.params.MaxIncidents {
-			e.dropReading()
+		if len(e.readings) >= e.params.MaxIncidents && !e.dropReading() {
+			return nil
 		}
 		r = &readingState{Reading: Reading{Culprit: v.Culprit, Class: v.Class}}
 		e.readings[k] = r
 	}
-	r.Detections++
+	return r
 }
 
 type readingState struct {
@@ -125,8 +135,12 @@ type readingState struct {
 	until clock.Time // 0 while active
 }
 
-// dropReading makes room by the one that settled first.
-func (e *Engine) dropReading() {
+// dropReading makes room by the one that settled first, if one has. Where all hold it
+// does not look again at once: in an outage of very many each asks.
+func (e *Engine) dropReading() bool {
+	if e.allHold == e.now {
+		return false
+	}
 	var oldest readingKey
 	at := clock.Time(0)
 	for k, r := range e.readings {
@@ -134,15 +148,13 @@ func (e *Engine) dropReading() {
 			oldest, at = k, r.until
 		}
 	}
+	if at == 0 {
+		e.allHold = e.now
+		return false
+	}
+	delete(e.readings, oldest)
 	e.stats.ForgottenVerdicts++
-	if at != 0 {
-		delete(e.readings, oldest)
-		return
-	}
-	for k := range e.readings { // all active: any
-		delete(e.readings, k)
-		return
-	}
+	return true
 }
 
 // publish makes the snapshot that readers see.
@@ -191,8 +203,7 @@ func (e *Engine) publish() {
 func (e *Engine) read(active map[readingKey]*entity) []Reading {
 	for k, n := range active {
 		if e.readings[k] == nil {
-			e.count(n.verdict)
-			e.readings[k].Detections-- // counted when it was reached
+			e.reading(n.verdict) // it was counted when it was reached
 		}
 	}
 	out := make([]Reading, 0, len(e.readings))

@@ -105,6 +105,13 @@ func (r *registry) victim() *entity {
 	return r.settled.tail
 }
 
+// roomFor says whether what n tells has room where held of at most most are kept:
+// newcomers take no more than half, so that a flood of made-up names leaves room for
+// those who stay.
+func roomFor(n *entity, held, most int) bool {
+	return held < most/2 || n.settled && held < most
+}
+
 // knows says whether n is one of the entities, and has not made room for another.
 func (e *Engine) knows(n *entity) bool { return n != nil && e.reg.byKey[n.key] == n }
 

@@ -60,7 +60,7 @@ func (s *servers) called(address string, n *entity) {
 		}
 		return
 	}
-	if len(s.at) >= s.cap {
+	if !roomFor(n, len(s.at), s.cap) {
 		s.dropped++
 		return
 	}
@@ -87,7 +87,10 @@ func (s *servers) forget(n *entity) {
 	if port == "" {
 		return
 	}
-	if s.named[port] = slices.DeleteFunc(s.named[port], func(m *entity) bool { return m == n }); len(s.named[port]) == 0 {
+	if i := slices.Index(s.named[port], n); i >= 0 {
+		s.named[port] = slices.Delete(s.named[port], i, i+1)
+	}
+	if len(s.named[port]) == 0 {
 		delete(s.named, port)
 	}
 }

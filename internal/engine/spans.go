@@ -35,13 +35,14 @@ func (e *Engine) span(s *SpanSample) {
 	}
 }
 
-// evictKind forgets the kind of span that was not used for longest among the
-// next few in a ring, and returns its place there.
+// evictKind forgets one kind of span among the next few in a ring, and returns its
+// place there: one of which too little is known to be of use, else any, and of these
+// the one that was not used for longest. So names that are made up displace each other.
 func (e *Engine) evictKind() int {
 	victim := e.kindHand
 	for i := range min(evictAmong, len(e.kindRing)) {
 		at := (e.kindHand + i) % len(e.kindRing)
-		if e.kinds[e.kindRing[at]].used < e.kinds[e.kindRing[victim]].used {
+		if e.kinds[e.kindRing[at]].goesBefore(e.kinds[e.kindRing[victim]]) {
 			victim = at
 		}
 	}
@@ -49,6 +50,13 @@ func (e *Engine) evictKind() int {
 	delete(e.kinds, e.kindRing[victim])
 	e.stats.ForgottenSpanKinds++
 	return victim
+}
+
+func (k *spanKind) goesBefore(other *spanKind) bool {
+	if one, two := k.tail.Load() == nil, other.tail.Load() == nil; one != two {
+		return one
+	}
+	return k.used < other.used
 }
 
 const evictAmong = 32

@@ -124,6 +124,7 @@ func (e *Engine) restore(in *storedInstance) {
 		}
 		n.begin(token, began)
 	}
+	e.reg.touch(n, e.now) // it is no newcomer
 	for _, a := range in.Addresses {
 		e.book.put(a, n, e.now)
 	}
