@@ -81,8 +81,16 @@ func (e *Engine) waySide(s *side) *WaySide {
 			if n.kind == kindInstance {
 				w.Instances[n.key] = struct{}{}
 			}
-			for _, a := range e.target(n).Addresses {
+			for _, a := range n.addresses {
 				w.Addresses[a] = e.onlyWithin(a, s)
+			}
+			switch n.kind {
+			case kindExternal:
+				w.Addresses[n.address] = e.onlyWithin(n.address, s)
+			case kindService:
+				for _, a := range e.target(n).Addresses {
+					w.Addresses[a] = e.onlyWithin(a, s)
+				}
 			}
 		}
 	}

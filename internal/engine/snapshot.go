@@ -26,7 +26,7 @@ type Snapshot struct {
 	Readings []Reading
 
 	instances map[uint64][]*Verdict // by Source.Key: the instance is the culprit
-	services  map[uint64][]*Verdict // by ServiceKey: the service or one of its instances is
+	services  map[uint64][]*Verdict // by ServiceKey: the service as a whole is
 	addresses map[string][]*Verdict // by address: the one who is called there is
 	names     map[string][]*Verdict // by service name, for callers that tell no address
 	tainting  map[*Verdict]struct{} // on who is seen to answer wrongly
@@ -132,7 +132,7 @@ type Reading struct {
 
 // Empty says whether no verdict holds or was cleared lately.
 func (s *Snapshot) Empty() bool {
-	return s == nil || len(s.services)+len(s.addresses)+len(s.ways) == 0
+	return s == nil || len(s.instances)+len(s.services)+len(s.addresses)+len(s.ways) == 0
 }
 
 // Verdict returns the verdict on the source itself, or nil: the instance, or
@@ -149,7 +149,7 @@ func (s *Snapshot) Verdict(src *Source, end clock.Time) *Verdict {
 		}
 	}
 	for _, v := range s.services[src.ServiceKey] {
-		if v.Culprit.Type == CulpritService && v.covers(end, slackBefore, slackAfter) {
+		if v.covers(end, slackBefore, slackAfter) {
 			best = best.Or(v)
 		}
 	}
@@ -256,18 +256,30 @@ func NewSnapshot(at clock.Time, verdicts []*Verdict, targets []Target) *Snapshot
 		if t.Instance != 0 {
 			s.instances[t.Instance] = append(s.instances[t.Instance], v)
 		}
-		if t.Service != 0 {
+		whole := v.Culprit.Type == CulpritService
+		if t.Service != 0 && whole {
 			s.services[t.Service] = append(s.services[t.Service], v)
 		}
 		for _, a := range t.Addresses {
-			s.addresses[a] = append(s.addresses[a], v)
+			addTo(s.addresses, a, v, whole)
 		}
 		if n := v.Culprit.Service.Name; n != "" {
-			s.names[n] = append(s.names[n], v)
+			addTo(s.names, n, v, whole)
 		}
 	}
 	return s
 }
+
+// addTo notes a verdict on one who is called by a name. Each span that names it looks
+// at all of them: of very many, more do not explain more.
+func addTo(names map[string][]*Verdict, name string, v *Verdict, whole bool) {
+	if whole || len(names[name]) < maxVerdictsEach {
+		names[name] = append(names[name], v)
+	}
+}
+
+// maxVerdictsEach is how many verdicts on instances a snapshot holds of one name.
+const maxVerdictsEach = 64
 
 // Target is where a verdict's culprit is met: its keys and addresses.
 type Target struct {
