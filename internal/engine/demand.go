@@ -87,8 +87,19 @@ func (n *entity) isHeldBack(now clock.Time) bool {
 }
 
 // allSlow says whether it is the service that is slow, rather than one of its
-// instances: most of those that answer are, and there are several.
+// instances: most of those that answer are, and there are several. Each that is slow
+// asks: of many it is found out now and then.
 func (e *Engine) allSlow(s *service) bool {
+	if len(s.instances) <= fewSiblings {
+		return e.areSlow(s)
+	}
+	if s.slowAt == 0 || e.now.Sub(s.slowAt) >= countedFor {
+		s.slow, s.slowAt = e.areSlow(s), e.now
+	}
+	return s.slow
+}
+
+func (e *Engine) areSlow(s *service) bool {
 	slow, all := 0, 0
 	for _, i := range s.instances {
 		if i.left || i.served.ok.Value(e.now, e.params.CallWindow) < 1 {

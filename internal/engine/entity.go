@@ -156,6 +156,8 @@ type service struct {
 	youngest       *entity    // the one first seen last; compared by pointer only
 	compared       bool       // conduct.go: it is in Engine.compared
 	untold, drawn  int        // registry.go: of its instances, those that tell no id, or draw a new one at each start
+	slow           bool       // demand.go: of many, whether most were slow
+	slowAt         clock.Time // demand.go: when that was found out
 	counted        *siblings  // siblings.go: nil while they are few
 	well           clock.Time // judge.go: when an instance of it was last seen to be well again
 }

@@ -85,3 +85,25 @@ func TestFailedCallOfALargeServiceMarksNobodyBehindIt(t *testing.T) {
 	}
 	e.settle()
 }
+
+func TestOfManyThatAreSlowNotEachLooksAtAll(t *testing.T) {
+	for _, n := range []int{fewSiblings, 300} {
+		e, all := sized(n)
+		e.now = e.now.Add(time.Second)
+		s := all[0].service
+		if e.allSlow(s) {
+			t.Fatal("slow from the beginning")
+		}
+		for _, i := range all {
+			i.served.ok.Add(100, e.now, e.params.CallWindow)
+			i.served.slow.Add(100, e.now, e.params.CallWindow)
+		}
+		if few := n <= fewSiblings; e.allSlow(s) != few {
+			t.Errorf("of %d it is found out at once: %v", n, !few)
+		}
+		e.now = e.now.Add(countedFor)
+		if !e.allSlow(s) {
+			t.Errorf("%d that are slow are not found", n)
+		}
+	}
+}
