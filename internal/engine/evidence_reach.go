@@ -98,7 +98,7 @@ func (e *Engine) lookForCuts() {
 				f.beside = f.besideIsWell(sights)
 				f.vain = !f.beside
 			}
-			if e.absorbed(&f, sights) {
+			if e.absorbed(&f, sights) || e.nameAcross(&f) {
 				continue
 			}
 			e.believe(f, false)

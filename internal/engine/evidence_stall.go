@@ -157,6 +157,9 @@ func detectStall(e *Engine, n *entity, p *episode) {
 	if n.missing(e.now) < explainedSure && c.without(c.crashed, n.crashed()) > 0 {
 		return // the failures are another's, and that it is not asked for so long is chance
 	}
+	if n.cutOff == nil && e.cutFails(n) {
+		return
+	}
 	p.stalls = true
 	goOn := c.goOn(n, s.firstFail.Add(stallLeast))
 	text := fmt.Sprintf("it has answered no call for %s", inWords(quiet))

@@ -50,6 +50,7 @@ func (e *Engine) followCuts(all, slow []sight) {
 		e.nobodyLivedOn(c)
 		c.explain(e, sights, !open && e.now.Sub(c.at) < cutStands)
 		c.hide(e)
+		c.keepApart(e)
 		if c.entity.episode == nil && e.now.Sub(c.at) > flapsWithin {
 			c.entity.cut = nil
 			continue
