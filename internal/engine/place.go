@@ -251,3 +251,23 @@ func (s *side) name() string {
 	}
 	return s.zone
 }
+
+// moreThanTwoZones says whether the sights tell of three zones or more. Of two, one and
+// the engine are cut off from the other where that is cut off from them.
+func moreThanTwoZones(sights []sight) bool {
+	var first, second string
+	for i := range sights {
+		for _, h := range [...]*hostState{sights[i].from, sights[i].to} {
+			switch {
+			case h == nil || h.zone == "" || h.zone == first || h.zone == second:
+			case first == "":
+				first = h.zone
+			case second == "":
+				second = h.zone
+			default:
+				return true
+			}
+		}
+	}
+	return false
+}

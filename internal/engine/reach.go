@@ -356,7 +356,7 @@ func propose(sights []sight, here *hostState) []cut {
 		seen[key] = true
 		out = append(out, cut{near: near, far: far, prior: prior})
 	}
-	up := machinesUp(sights)
+	up, apart := machinesUp(sights), here != nil && here.zone == "" && moreThanTwoZones(sights)
 	for i := range sights {
 		s := &sights[i]
 		if s.taken || s.share < silentFrom {
@@ -385,7 +385,7 @@ func propose(sights []sight, here *hostState) []cut {
 			add(side{host: h}, side{}, priorHost)
 			if h.zone != "" {
 				add(side{zone: h.zone}, side{}, priorZone)
-				if here != nil && here.zone == "" {
+				if apart {
 					add(side{zone: h.zone, here: here}, side{}, priorZone-0.5)
 				}
 			}

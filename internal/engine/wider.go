@@ -115,7 +115,8 @@ func (c *cutState) widerSides(d *cut) bool {
 	if d.near.host != nil {
 		return true
 	}
-	return d.far.anywhere() && (d.near == c.near || d.near == c.far) // of a link that ends there
+	// Of a link that ends there; or of another zone that it cannot reach either.
+	return d.far.anywhere() && (d.near == c.near || d.near == c.far || c.far.anywhere())
 }
 
 // mayCross says whether a way crosses the cut if its other end, of which nobody tells

@@ -227,3 +227,45 @@ func TestObserversOfUnknownZoneShareTheCutOfTheirZone(t *testing.T) {
 		t.Errorf("explains %d silences, want all four", found[0].paths)
 	}
 }
+
+// Of two zones that do not reach each other, of which one is the engine's, the other is
+// cut off: where its servers stand of whom nobody tells must not turn that round.
+func TestOtherOfTwoZonesIsTheOneThatIsCutOff(t *testing.T) {
+	here := &hostState{name: "gateway"}
+	a, b, c := machine("a1", "a"), machine("b1", "b"), machine("c1", "c")
+	sights := []sight{seen(a.host, a, b, 1, true), seen(b.host, b, a, 1, true), {from: b.host, to: here, share: 1, weight: 3, since: 10e9, good: 9e9}}
+	for range 4 {
+		sights = append(sights, seen(a.host, a, &entity{kind: kindExternal, src: &Source{}}, 1, true))
+	}
+	for _, third := range []bool{false, true} {
+		all := append([]sight(nil), sights...)
+		if third {
+			all = append(all, seen(c.host, c, a, 1, true), sight{from: c.host, to: here, share: 1, weight: 3, since: 10e9, good: 9e9})
+		}
+		found := solve(all, here)
+		if len(found) == 0 {
+			t.Fatalf("a third zone: %v: nothing found", third)
+		}
+		if got := found[0].near.here != nil; got != third {
+			t.Errorf("a third zone: %v: cut off is %s, with the engine: %v", third, found[0].near.name(), got)
+		}
+	}
+}
+
+func TestZoneThatOnlyOneThatIsCutOffDoesNotReachIsNotCutOff(t *testing.T) {
+	a, b, c := machine("a1", "a"), machine("b1", "b"), machine("c1", "c")
+	silent := []sight{seen(a.host, a, b, 1, true), seen(b.host, b, a, 1, true)}
+	for name, x := range map[string]struct {
+		sights   []sight
+		absorbed bool
+	}{
+		"only that does not":        {silent, true},
+		"a third does not reach it": {append([]sight{seen(c.host, c, b, 1, true)}, silent...), false},
+	} {
+		e := told(26e9, &cutState{cut: cut{near: side{zone: "a"}}, at: 26e9, began: 10e9})
+		weighSights(x.sights)
+		if got := e.absorbed(&foundCut{cut: cut{near: side{zone: "b"}, prior: priorZone}, bad: 20e9}, x.sights); got != x.absorbed {
+			t.Errorf("%s: absorbed %v", name, got)
+		}
+	}
+}
