@@ -316,7 +316,7 @@ func TestLatenessOfWhoWaitsIsNoSilenceOfItsOwn(t *testing.T) {
 	h := &hostState{name: "h1"}
 	top, middle, bottom := &entity{host: h}, &entity{host: h}, &entity{host: h}
 	sights := []sight{seen(h, top, middle, 1, false), seen(h, middle, bottom, 1, true)}
-	passOn(sights)
+	(&Engine{}).passOn(sights)
 	if sights[0].weight > 1 || sights[1].weight < 3 {
 		t.Errorf("weights %.1f and %.1f", sights[0].weight, sights[1].weight)
 	}
@@ -334,6 +334,31 @@ func TestNeighbourHeardBeforeTheNextBeatWasDueProvesNothing(t *testing.T) {
 		detectSurroundings(e, n, p)
 		if got := p.found[evHostAlive].strength > 0; got != want {
 			t.Errorf("heard %s after: host alive %v, want %v", after, got, want)
+		}
+	}
+}
+
+func TestLatenessOfWhoWaitsAcrossACutIsNoSilenceOfItsOwn(t *testing.T) {
+	top, middle, bottom := machine("a1", "a"), machine("a2", "a"), machine("b1", "b")
+	for name, x := range map[string]struct {
+		told, broken bool
+		from         *entity
+		passedOn     bool
+	}{
+		"it tells of its own calls later":     {true, false, top, true},
+		"it cannot even be connected to":      {true, true, top, false},
+		"the call to it crosses the cut, too": {true, false, bottom, false},
+		"nobody was told of the cut":          {false, false, top, false},
+	} {
+		e := told(26e9, &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}}, at: 26e9, began: 9e9})
+		if !x.told {
+			e.cuts[0].entity.verdict = nil
+		}
+		sights := []sight{seen(x.from.host, x.from, middle, 1, x.broken), seen(middle.host, middle, bottom, 1, true)}
+		sights[1].since = 15e9
+		e.passOn(sights)
+		if got := sights[0].weight < 1; got != x.passedOn {
+			t.Errorf("%s: weight %.1f", name, sights[0].weight)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (e *Engine) sights() []sight {
 		}
 	}
 	out = replace(out, e.hushed())
-	passOn(out)
+	e.passOn(out)
 	out = append(out, unanswered(e.signSights(), out)...)
 	return byOrigin(out)
 }
@@ -111,21 +111,48 @@ func unanswered(signs, views []sight) []sight {
 }
 
 // passOn takes weight from the lateness of those who wait themselves for somebody
-// who is silent: it comes up through them.
-func passOn(sights []sight) {
-	since := map[*entity]clock.Time{}
-	for i := range sights {
-		s := &sights[i]
-		if at, known := since[s.caller]; s.caller != nil && s.share >= silentFrom && (!known || s.since < at) {
-			since[s.caller] = s.since
+// who is silent: it comes up through them. Who asks across a cut may have waited since
+// that began, though it tells of it late.
+func (e *Engine) passOn(sights []sight) {
+	since, across := map[*entity]clock.Time{}, map[*entity]clock.Time{}
+	note := func(first map[*entity]clock.Time, n *entity, at clock.Time) {
+		if known, ok := first[n]; !ok || at < known {
+			first[n] = at
 		}
 	}
 	for i := range sights {
 		s := &sights[i]
-		if at, waits := since[s.target]; waits && !s.broken && s.share >= silentFrom && at < s.since.Add(waitsFirst) {
+		if s.caller == nil || s.share < silentFrom {
+			continue
+		}
+		note(since, s.caller, s.since)
+		if c := e.silencedBy(s); c != nil {
+			note(across, s.caller, c.began)
+		}
+	}
+	for i := range sights {
+		s := &sights[i]
+		if s.broken || s.share < silentFrom {
+			continue
+		}
+		at, waits := since[s.target]
+		if began, cut := across[s.target]; cut && e.silencedBy(s) == nil {
+			at, waits = min(at, began), true
+		}
+		if waits && at < s.since.Add(waitsFirst) {
 			s.weight *= passedOnWeight
 		}
 	}
+}
+
+// silencedBy is a cut that somebody was told of and that silences a sight; nil if none does.
+func (e *Engine) silencedBy(s *sight) *cutState {
+	for _, c := range e.cuts {
+		if !c.slow && c.entity.verdict != nil && c.stands(e.now) && c.predicts(s) {
+			return c
+		}
+	}
+	return nil
 }
 
 const (
