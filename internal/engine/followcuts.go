@@ -61,11 +61,12 @@ func (e *Engine) followCuts(all, slow []sight) {
 	e.cuts = kept
 }
 
-// standing lists the cuts that hold now and were told, of what is slow or of what is
-// silent. One that is only suspected has to show itself against others each time.
+// standing lists the cuts that hold now, or did lately, and were told, of what is slow or
+// of what is silent: who flaps is cut again sooner than another begins to be. One that is
+// only suspected has to show itself against others each time.
 func (e *Engine) standing(slow bool) (out []*cutState) {
 	for _, c := range e.cuts {
-		if c.slow == slow && c.stands(e.now) && c.entity.verdict != nil {
+		if told := c.entity.verdict != nil || c.entity.cleared > c.began; c.slow == slow && told {
 			out = append(out, c)
 		}
 	}

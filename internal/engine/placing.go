@@ -128,3 +128,24 @@ func (c *cut) saysOf(sights []sight, at []int, where whichSide) float64 {
 	}
 	return max(whole, part)
 }
+
+// betweenUnreached shows add each pair of zones that observers do not reach of whose
+// hosts nobody tells the zone: these may stand in the one and in the other.
+func betweenUnreached(sights []sight, add func(a, b string)) {
+	var zones []string
+	for i := range sights {
+		s := &sights[i]
+		if s.taken || s.share < silentFrom || !s.startsNowhere() || slices.Contains(zones, s.to.zone) {
+			continue
+		}
+		for _, other := range zones {
+			add(other, s.to.zone)
+		}
+		if zones = append(zones, s.to.zone); len(zones) == maxUnreached {
+			return
+		}
+	}
+}
+
+// maxUnreached bounds the zones of which each pair is a hypothesis.
+const maxUnreached = 8

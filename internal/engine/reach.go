@@ -406,6 +406,7 @@ func propose(sights []sight, here *hostState) []cut {
 			}
 		}
 	}
+	betweenUnreached(sights, func(a, b string) { add(side{zone: a}, side{zone: b}, priorZoneToZone) })
 	if len(out) > maxHypotheses {
 		out = out[:maxHypotheses]
 	}

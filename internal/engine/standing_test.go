@@ -146,4 +146,24 @@ func TestOnlyACutThatWasToldStands(t *testing.T) {
 	if len(e.standing(true)) != 0 {
 		t.Error("it stands as one that is slow")
 	}
+	c.entity.verdict, c.entity.cleared, c.goneAt = nil, e.now.Add(time.Second), e.now
+	if len(e.standing(false)) != 1 {
+		t.Error("one that was told and has just healed is not cut again sooner than another")
+	}
+}
+
+// Two observers of whom nobody tells the zone lose a part of what they ask of each
+// other's, and all else is well.
+func TestZonesThatOnlyObserversOfUnknownZoneLoseMayBeALink(t *testing.T) {
+	watchA, watchC := &hostState{name: "watch-a"}, &hostState{name: "watch-c"}
+	var sights []sight
+	for _, name := range []string{"1", "2", "3", "4"} {
+		a, b, c := machine("a"+name, "a"), machine("b"+name, "b"), machine("c"+name, "c")
+		sights = append(sights, seen(watchA, nil, c, 0.5, true), seen(watchA, nil, b, 0, false), seen(watchA, nil, a, 0, false),
+			seen(watchC, nil, a, 0.5, true), seen(watchC, nil, b, 0, false), seen(watchC, nil, c, 0, false))
+	}
+	found := solve(byOrigin(sights), nil)
+	if len(found) != 1 || !found[0].sameAs(&cut{near: side{zone: "a"}, far: side{zone: "c"}}) || !found[0].lossy {
+		t.Errorf("found %+v", found)
+	}
 }
