@@ -31,9 +31,9 @@ func TestWhoIsCutOffFromAllThatComplainDoesNotHang(t *testing.T) {
 		s := &service{whole: whole, instances: []*entity{beyond, here}}
 		for _, zone := range x.complains {
 			caller := machine("caller-"+zone, zone)
-			whole.views = append(whole.views, &view{from: caller.host, caller: caller, lastBad: 25e9})
+			whole.view(caller.host, caller).lastBad = 25e9
 			if x.met != 0 {
-				beyond.views = append(beyond.views, &view{from: caller.host, caller: caller, lastMet: x.met})
+				beyond.view(caller.host, caller).lastMet = x.met
 			}
 		}
 		for _, n := range s.instances {
