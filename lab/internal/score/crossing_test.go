@@ -136,6 +136,19 @@ func TestZoneCutHurtsSlowCallsWithOneEndInIt(t *testing.T) {
 		f.hurt("crash", ledger.Culprit{Type: "node", Name: "node-b2"}), "who is down rather than cut off is slow itself")
 }
 
+func TestCallToABalancerIsHurtByTheDeathOfWhoStandsBehindIt(t *testing.T) {
+	f := newTown()
+	f.slow("find", "web-1", "", client)
+	f.slow("found", "search-1", "find", server)
+	f.log("find", "proxy", true)
+	f.slow("find in vain", "web-1", "", broken)
+	f.log("find in vain", "proxy", false)
+	dead := ledger.Culprit{Type: "service", Name: "search"}
+	assert.Equal(t, failed, f.hurt("crash", dead)["find in vain"])
+	dead.Name = "cart"
+	assert.Empty(t, f.hurt("crash", dead), "who stands elsewhere")
+}
+
 func TestFailedSpansOfTheTimeOfACutStayHurt(t *testing.T) {
 	f := newTown()
 	f.slow("look", "web-1", "", broken)

@@ -208,14 +208,25 @@ func verdictOf(lr plog.LogRecord) (Verdict, bool) {
 	if since, err := time.Parse(time.RFC3339Nano, text(a, contract.FailureStartTime)); err == nil {
 		v.Since = since
 	}
-	var entity []string
-	for _, key := range []string{"service.name", "service.namespace", "service.instance.id", "host.name"} {
-		entity = append(entity, text(a, key))
-	}
-	if v.Entity = strings.Join(entity, "\x00"); strings.Trim(v.Entity, "\x00") == "" {
-		v.Entity = ""
-	}
+	v.Entity = entityOf(a)
 	return v, true
+}
+
+// entityOf is who was judged. The host says so only of one that has no id: where an
+// instance runs may become known, or be left out, between two events.
+func entityOf(a pcommon.Map) string {
+	keys := []string{"service.name", "service.namespace", "service.instance.id"}
+	if text(a, "service.instance.id") == "" {
+		keys = append(keys, "host.name")
+	}
+	entity := ""
+	for _, key := range keys {
+		entity += text(a, key) + "\x00"
+	}
+	if strings.Trim(entity, "\x00") == "" {
+		return ""
+	}
+	return entity
 }
 
 func culpritOf(a pcommon.Map) ledger.Culprit {

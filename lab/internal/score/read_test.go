@@ -6,6 +6,7 @@ package score
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,6 +44,19 @@ func TestShardsAreMergedAndMayShareIDs(t *testing.T) {
 	assert.Equal(t, 2, r.Spans.FromRight)
 	assert.Empty(t, r.Problems)
 	assert.Contains(t, r.Markdown(), "100.0 % (2/2)")
+}
+
+func TestClearingThatTellsTheHostEndsWhatWasDetectedWithoutIt(t *testing.T) {
+	files := whole()
+	instance := `{"key":"service.instance.id","value":{"stringValue":"pay-1"}}`
+	detected := strings.Replace(eventLine, `{"key":"service.name"`, instance+`,{"key":"service.name"`, 1)
+	cleared := strings.NewReplacer("failure.detected", "failure.cleared", "1767322803", "1767322833",
+		instance, instance+`,{"key":"host.name","value":{"stringValue":"a"}}`).Replace(detected)
+	files[ledger.EventsFile] = detected + "\n" + cleared + "\n"
+	r, err := Score(run(t, files))
+	require.NoError(t, err)
+	assert.Zero(t, r.Leave.Never)
+	assert.Equal(t, Quantiles{1, 3, 3}, r.Leave.AfterEnd)
 }
 
 func TestBadTelemetryLineIsReportedWithItsNumber(t *testing.T) {

@@ -85,10 +85,34 @@ func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
 	for i := range spans {
 		h.learn(&spans[i], answered)
 	}
+	front := fronts(t, h.fleet, calls)
 	for i := range calls {
-		h.learnCall(&calls[i], answered)
+		h.learnCall(&calls[i], front[calls[i].Callee], answered)
 	}
 	return h
+}
+
+// fronts are the services that answer in the place of one that is called and tells of
+// nothing itself: who stands behind a balancer. Where nobody is left there, a call to
+// the balancer fails for want of them.
+func fronts(t tree, fleet whereabouts, calls []ledger.Call) map[string][]string {
+	called := map[inTrace]string{}
+	for i := range calls {
+		if c := &calls[i]; c.OK && len(fleet.of[c.Callee]) == 0 {
+			trace, _ := id[traceID](c.Trace)
+			span, _ := id[spanID](c.Span)
+			called[inTrace{trace, span}] = c.Callee
+		}
+	}
+	out := map[string][]string{}
+	for i := range t.spans {
+		s := &t.spans[i]
+		callee, ok := called[inTrace{s.Trace, s.Parent}]
+		if ok && s.Server && !slices.Contains(out[callee], s.Service) {
+			out[callee] = append(out[callee], s.Service)
+		}
+	}
+	return out
 }
 
 func (h *harm) learn(s *Span, answered map[inTrace]bool) {
@@ -118,7 +142,7 @@ func (h *harm) learn(s *Span, answered map[inTrace]bool) {
 	}
 }
 
-func (h *harm) learnCall(c *ledger.Call, answered map[inTrace]bool) {
+func (h *harm) learnCall(c *ledger.Call, behind []string, answered map[inTrace]bool) {
 	trace, ok := id[traceID](c.Trace)
 	if !ok {
 		return
@@ -127,7 +151,8 @@ func (h *harm) learnCall(c *ledger.Call, answered map[inTrace]bool) {
 	s := h.tree.span(trace, span)
 	for j := range h.windows {
 		w := &h.windows[j]
-		if !w.holds(c.Start, c.Start.Add(c.Duration)) || !concerns(w.in, c.Service) && !concerns(w.in, c.Callee) {
+		lacks := !c.OK && slices.ContainsFunc(behind, func(service string) bool { return concerns(w.in, service) })
+		if !w.holds(c.Start, c.Start.Add(c.Duration)) || !concerns(w.in, c.Service) && !concerns(w.in, c.Callee) && !lacks {
 			continue
 		}
 		h.touched[touch{j, trace}] = true
@@ -139,7 +164,7 @@ func (h *harm) learnCall(c *ledger.Call, answered map[inTrace]bool) {
 			if !answered[inTrace{trace, span}] && mayCross(w.in, h.fleet.end(s), h.fleet.callees(c.Callee, s.Address), c.OK) {
 				h.cross(j, s)
 			}
-		case concerns(w.in, c.Callee) && (!c.OK || len(h.fleet.of[c.Callee]) == 0): // who is gone, or never traced, tells nothing itself
+		case lacks || concerns(w.in, c.Callee) && (!c.OK || len(h.fleet.of[c.Callee]) == 0): // who is gone, or never traced, tells nothing itself
 			h.waits(j, s)
 		}
 		if c.Wrong && w.in.Class == "byzantine" {
