@@ -40,6 +40,7 @@ type episode struct {
 	unread       bool       // queue.go: spans alone tell that what is sent to it is not read
 	untold       bool       // and it has told nothing else since, either
 	stalls       bool       // evidence_stall.go: it is who answers nobody, at this evaluation
+	doubted      bool       // doubt.go: it may soon be convicted of wrong answers
 	failing      float64    // probability at the last evaluation that it is a failure of the entity
 }
 
@@ -61,6 +62,7 @@ func (n *entity) episodeOf(e *Engine) *episode {
 }
 
 func (e *Engine) endEpisode(n *entity) {
+	e.changed = e.changed || n.episode.doubted
 	i, end := n.episode.index, len(e.suspects)-1
 	e.suspects[i] = e.suspects[end]
 	e.suspects[i].episode.index = i

@@ -6,6 +6,7 @@ package engine
 import (
 	"fmt"
 
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -47,6 +48,19 @@ func (e *Engine) othersFail(n *entity) bool {
 			continue
 		}
 		if o.verdict != nil && o.verdict.Class != ClassByzantine || o.verdict == nil && o.episode.failing > suspectFrom && !o.episode.bad[groupIntegrity] {
+			return true
+		}
+	}
+	return false
+}
+
+// erred says whether a line that speaks against n came after a time.
+func (n *entity) erred(since clock.Time) bool {
+	if n.errors == nil {
+		return false
+	}
+	for i := range n.errors.kinds {
+		if k := &n.errors.kinds[i]; k.blamed && k.last > since {
 			return true
 		}
 	}

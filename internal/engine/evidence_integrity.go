@@ -358,7 +358,8 @@ func (e *Engine) stillWrong(n *entity, v *Verdict) bool {
 		return false // it runs another
 	}
 	in := &n.integrity
-	if in.dissents > 0 || n.conduct.convicts() || !n.errsNoMore(e) || in.errorsSince != 0 && e.now.Sub(in.lastError) < rightFor+n.told().Slack() {
+	slack := n.told().Slack()
+	if in.dissents > 0 || n.conduct.convicts() || n.erred(e.now.Add(-rightFor-slack)) || in.errorsSince != 0 && e.now.Sub(in.lastError) < rightFor+slack {
 		return true
 	}
 	for _, ps := range n.probes {
@@ -367,8 +368,16 @@ func (e *Engine) stillWrong(n *entity, v *Verdict) bool {
 		}
 	}
 	for i := range n.facts {
-		if k := n.facts[i].Kind; (k == FactBackwards || k == FactEquivocated || k == FactIntegrity) && e.now.Sub(n.facts[i].At) < e.params.RecoveryCalls {
-			return true
+		f := &n.facts[i]
+		switch quiet := e.now.Sub(f.At); f.Kind {
+		case FactBackwards, FactEquivocated: // shows once a scrape, or a beat
+			if quiet < e.params.RecoveryCalls {
+				return true
+			}
+		case FactIntegrity:
+			if quiet < rightFor+slack {
+				return true
+			}
 		}
 	}
 	s := n.calls

@@ -244,7 +244,7 @@ func (e *Engine) emitIncident(kind string, inc *incident, n *entity, v *Verdict)
 	now := inc.Incident
 	ev := Event{Kind: kind, Entity: inc.Culprit.Name, Incident: &now, Verdict: v}
 	if n != nil {
-		ev.Source = n.src
+		ev.Source = n.described()
 	}
 	switch kind {
 	case contract.EventIncidentOpened:

@@ -22,6 +22,7 @@ func (e *Engine) evaluate(n *entity) {
 	if e.frozen {
 		return
 	}
+	defer e.doubt(n, p)
 	if b.p[causePlanned] >= e.params.EnterProbability {
 		e.plannedStop(n, p)
 		return
@@ -315,7 +316,7 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 			if old.Class != v.Class && v.Class != ClassUnknown {
 				e.count(v)
 			}
-			e.emit(Event{Kind: contract.EventFailureRevised, Source: n.src, Entity: n.name(), Verdict: v,
+			e.emit(Event{Kind: contract.EventFailureRevised, Source: n.described(), Entity: n.name(), Verdict: v,
 				Body: fmt.Sprintf("%s: not %s but %s: %s", n.name(), classWords(old), classWords(v), v.Reason)})
 		}
 		return
@@ -328,7 +329,7 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 	}
 	e.clearAddresses(n, v)
 	e.changed = true
-	e.emit(Event{Kind: contract.EventFailureDetected, Source: n.src, Entity: n.name(), Verdict: n.verdict,
+	e.emit(Event{Kind: contract.EventFailureDetected, Source: n.described(), Entity: n.name(), Verdict: n.verdict,
 		Body: fmt.Sprintf("%s: %s: %s", n.name(), classWords(v), v.Reason)})
 }
 
@@ -344,7 +345,7 @@ func (e *Engine) clear(n *entity, why string) {
 	n.verdict, n.heldCause, n.leading, n.since, n.cleared = nil, causeHealthy, ClassNone, 0, e.now
 	e.keepSettled(settledVerdict{entity: n, verdict: &v, target: e.target(n)})
 	e.changed = true
-	e.emit(Event{Kind: contract.EventFailureCleared, Source: n.src, Entity: n.name(), Verdict: &v,
+	e.emit(Event{Kind: contract.EventFailureCleared, Source: n.described(), Entity: n.name(), Verdict: &v,
 		Body: fmt.Sprintf("%s: %s is over after %s: %s", n.name(), classWords(&v), inWords(v.Until.Sub(v.Since)), why)})
 	e.leaveIncident(n, &v)
 }

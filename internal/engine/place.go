@@ -196,6 +196,17 @@ func (e *Engine) locate(n *entity, src *Source) {
 	}
 }
 
+// described is n as an event tells of it. Not all who tell of it say where it runs, and whose
+// word came last must not change what its events have in common.
+func (n *entity) described() *Source {
+	if n.kind != kindInstance || n.src.Host != "" || n.supposed || n.host == nil || n.host.name == "" {
+		return n.src
+	}
+	s := *n.src
+	s.Host = n.host.name
+	return &s
+}
+
 // placed takes in what an agent tells of where an instance runs.
 func (e *Engine) placed(p *Place) {
 	if n := e.instance(p.Source); n != nil && p.Host != "" && n.node != p.Host {

@@ -43,9 +43,9 @@ type readingKey struct {
 // target is where n is met.
 func (e *Engine) target(n *entity) Target {
 	if n.cut != nil {
-		return Target{Near: e.waySide(&n.cut.near), Far: e.waySide(&n.cut.far)}
+		return Target{Near: e.waySide(&n.cut.near), Far: e.waySide(&n.cut.far), Calm: e.calm(n)}
 	}
-	t := Target{Addresses: append([]string(nil), n.addresses...)}
+	t := Target{Addresses: append([]string(nil), n.addresses...), Alone: e.alone(n), Calm: e.calm(n)}
 	switch n.kind {
 	case kindInstance:
 		t.Instance, t.Service = n.key, n.service.key
@@ -182,7 +182,11 @@ func (e *Engine) publish() {
 	var targets []Target
 	active := map[readingKey]*entity{}
 	e.stats.Verdicts = 0
+	var doubted []Target
 	for _, n := range e.suspects {
+		if n.episode.doubted {
+			doubted = append(doubted, e.target(n))
+		}
 		if v := n.verdict; v != nil {
 			t := e.target(n)
 			t.Right = v.taints() && !e.stillWrong(n, v)
@@ -197,12 +201,13 @@ func (e *Engine) publish() {
 		targets = append(targets, s.target)
 	}
 	readings := e.read(active)
-	if len(verdicts) == 0 && len(readings) == 0 {
+	if len(verdicts) == 0 && len(readings) == 0 && len(doubted) == 0 {
 		e.snapshot.Store(nil)
 		return
 	}
 	s := NewSnapshot(e.now, verdicts, targets)
 	s.Readings = readings
+	s.Doubt(doubted...)
 	e.snapshot.Store(s)
 }
 

@@ -31,6 +31,11 @@ type Snapshot struct {
 	names     map[string][]*Verdict // by service name, for callers that tell no address
 	tainting  map[*Verdict]struct{} // on who is seen to answer wrongly
 	ways      []way                 // cuts: whoever calls across one is its victim
+
+	alone   map[string][]*Verdict   // by address: the only one who is called there is
+	calm    map[*Verdict]clock.Time // since when nothing speaks for it any more
+	doubted map[uint64]struct{}     // by Source.Key: may soon be convicted of wrong answers
+	doubts  map[string]struct{}     // by address at which nobody but one of these is met
 }
 
 // way is a verdict on what lies between two sides.
@@ -132,7 +137,7 @@ type Reading struct {
 
 // Empty says whether no verdict holds or was cleared lately.
 func (s *Snapshot) Empty() bool {
-	return s == nil || len(s.instances)+len(s.services)+len(s.addresses)+len(s.ways) == 0
+	return s == nil || len(s.instances)+len(s.services)+len(s.addresses)+len(s.ways)+len(s.doubted) == 0
 }
 
 // Verdict returns the verdict on the source itself, or nil: the instance, or
@@ -206,8 +211,10 @@ func (s *Snapshot) Answer(src *Source, callee *Callee, end clock.Time) *Verdict 
 	switch {
 	case callee == nil && src != nil:
 		vs = s.instances[src.Key]
-	case callee != nil && callee.Direct: // behind a name there may be honest ones
+	case callee != nil && callee.Direct:
 		vs = s.addresses[callee.Address]
+	case callee != nil: // behind a name there may be honest ones
+		vs = s.alone[callee.Address]
 	}
 	for _, v := range vs {
 		if _, wrong := s.tainting[v]; wrong && v.covers(end, 0, 0) && (callee != nil || v.concerns(src)) {
@@ -215,6 +222,44 @@ func (s *Snapshot) Answer(src *Source, callee *Callee, end clock.Time) *Verdict 
 		}
 	}
 	return nil
+}
+
+// Doubts says whether an answer that looks well may be one of somebody who is about
+// to be convicted: of src itself where callee is nil, else of the callee.
+func (s *Snapshot) Doubts(src *Source, callee *Callee) bool {
+	if s == nil || len(s.doubted) == 0 {
+		return false
+	}
+	if callee != nil {
+		_, yes := s.doubts[callee.Address]
+		return yes
+	}
+	if src == nil {
+		return false
+	}
+	_, yes := s.doubted[src.Key]
+	return yes
+}
+
+// Doubt adds those who may soon be convicted, by where they are met.
+func (s *Snapshot) Doubt(targets ...Target) {
+	for _, t := range targets {
+		s.doubted[t.Instance] = struct{}{}
+		for _, a := range t.Alone {
+			s.doubts[a] = struct{}{}
+		}
+	}
+}
+
+// Spares says whether what began then, and is only later than usual, is no victim of
+// v any more: nothing has spoken for the failure since, though that is not sure enough
+// yet to take v back.
+func (s *Snapshot) Spares(v *Verdict, began clock.Time) bool {
+	if s == nil {
+		return false
+	}
+	calm, ok := s.calm[v]
+	return ok && began > calm
 }
 
 // silent says whether nothing, or only a part, came back.
@@ -240,11 +285,18 @@ func NewSnapshot(at clock.Time, verdicts []*Verdict, targets []Target) *Snapshot
 		At:        at,
 		instances: map[uint64][]*Verdict{}, services: map[uint64][]*Verdict{},
 		addresses: map[string][]*Verdict{}, names: map[string][]*Verdict{}, tainting: map[*Verdict]struct{}{},
+		alone: map[string][]*Verdict{}, calm: map[*Verdict]clock.Time{}, doubted: map[uint64]struct{}{}, doubts: map[string]struct{}{},
 	}
 	for i, v := range verdicts {
 		t := targets[i]
 		if v.taints() && !t.Right {
 			s.tainting[v] = struct{}{}
+		}
+		if t.Calm != 0 {
+			s.calm[v] = t.Calm
+		}
+		for _, a := range t.Alone {
+			s.alone[a] = append(s.alone[a], v)
 		}
 		if t.Near != nil {
 			w := way{verdict: v, near: *t.Near}
@@ -286,6 +338,10 @@ type Target struct {
 	Instance  uint64 // Source.Key, 0 if the culprit is not an instance
 	Service   uint64 // Source.ServiceKey
 	Addresses []string
+	// Alone are those of the addresses at which nobody else is met.
+	Alone []string
+	// Calm is since when nothing has spoken for the failure; 0 while something does.
+	Calm clock.Time
 	// Right: its answers are right again, though that is not sure enough yet to
 	// take back a verdict.
 	Right bool

@@ -115,6 +115,17 @@ func (v *Verdict) explains(o Outcome) bool {
 	return v.Class != ClassByzantine || o == OutcomeUnavailable || o == OutcomeOther // no answer is never byzantine
 }
 
+// OfClient says whether a client of the one who fails is to blame. v may be nil.
+func (v *Verdict) OfClient() bool { return v != nil && v.Culprit.Type == CulpritClient }
+
+// Delays says whether a call that went well may have taken long because of the
+// failure: who is gone, or takes no connections, keeps nobody waiting for an answer.
+// One who waited for it and was then served by another has a failed call below. v may
+// be nil.
+func (v *Verdict) Delays() bool {
+	return v != nil && (v.Class != ClassCrash || v.Subclass == "" || v.Subclass == "hang")
+}
+
 // taints says whether answers of the culprit that look well may be wrong all the
 // same: those of a byzantine may, unless it is another who speaks in its name.
 func (v *Verdict) taints() bool {

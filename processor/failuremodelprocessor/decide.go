@@ -44,15 +44,24 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 	if look.Failed {
 		d = victim(below(blames, span))
 	}
+	// own says whether the failure of v, where the span is of it or a call to it, hurt
+	// this span: one that went well it can only have made late, and only while it lasted.
+	own := func(v *engine.Verdict) bool {
+		return look.Failed || v.Delays() && !snapshot.Spares(v, clock.Time(span.StartTimestamp()))
+	}
 	if look.Client && !d.final() {
 		outcome := look.Outcome
 		if !look.Failed {
 			outcome = engine.OutcomeTimeout // it was served, and late
 		}
-		d = d.or(victim(snapshot.Blame(src, look.Callee, outcome, end)))
+		if v := snapshot.Blame(src, look.Callee, outcome, end); own(v) {
+			d = d.or(victim(v))
+		}
 	}
 	if !d.final() {
-		d = d.or(decision{snapshot.Verdict(src, end), contract.RoleCulprit})
+		if v := snapshot.Verdict(src, end); own(v) && !(look.Client && v.OfClient()) {
+			d = d.or(victim(v))
+		}
 	}
 	if !d.final() {
 		d = d.or(victim(around(blames, span, look.Failed)))
@@ -92,7 +101,7 @@ func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Sp
 // roleOf is the part that a source plays in a verdict.
 func roleOf(v *engine.Verdict, src *engine.Source) string {
 	if src != nil && v != nil && v.Culprit.Service.Name != "" && v.Culprit.Service == src.Service &&
-		(v.Culprit.Type == engine.CulpritService || v.Culprit.Instance == src.Instance ||
+		(v.Culprit.Type == engine.CulpritService || v.OfClient() || v.Culprit.Instance == src.Instance ||
 			v.Culprit.Type == engine.CulpritVersion && v.Culprit.Name == src.Version) {
 		return contract.RoleCulprit
 	}

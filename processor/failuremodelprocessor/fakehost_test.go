@@ -128,6 +128,14 @@ func (e *fakeEngine) convict(class engine.Class, addresses ...string) {
 		[]engine.Target{{Instance: src.Key, Service: src.ServiceKey, Addresses: append(addresses, paymentAddress)}}))
 }
 
+// doubt says that payment-1, who alone is called at addresses, may soon be convicted.
+func (e *fakeEngine) doubt(addresses ...string) {
+	src := engine.NewSource(engine.Source{Service: engine.ServiceID{Name: "payment"}, Instance: "payment-1"})
+	s := engine.NewSnapshot(t0, nil, nil)
+	s.Doubt(engine.Target{Instance: src.Key, Service: src.ServiceKey, Alone: addresses})
+	e.snapshot.Store(s)
+}
+
 // testBench is a processor under test, in a host with a fake engine.
 type testBench struct {
 	*fakeEngine

@@ -32,6 +32,7 @@ type blame struct {
 	span, parent pcommon.SpanID
 	start, end   pcommon.Timestamp
 	failed       bool // or else it was late, or the answer of a byzantine
+	call         bool // its client's end
 	verdict      *engine.Verdict
 }
 
@@ -74,7 +75,7 @@ func (m *memory) remember(span ptrace.Span, failed bool, v *engine.Verdict, now 
 		}
 	}
 	if len(blames) < maxBlames {
-		blames = append(blames, blame{span.SpanID(), span.ParentSpanID(), span.StartTimestamp(), span.EndTimestamp(), failed, v})
+		blames = append(blames, blame{span.SpanID(), span.ParentSpanID(), span.StartTimestamp(), span.EndTimestamp(), failed, span.Kind() == ptrace.SpanKindClient, v})
 	}
 	m.young[id] = blames
 }
@@ -117,9 +118,9 @@ func below(blames []blame, span ptrace.Span) (v *engine.Verdict) {
 // because it stands above a blamed call in its trace: it is the parent of one, or
 // encloses one in time where a span between them is missing. Of several the firmest.
 //
-// A failed part of a blamed call, such as its attempt to connect, stands right
-// below it. What is only late there is another's business: a call that the same
-// caller made besides.
+// A part of a blamed call, such as its attempt to connect, stands right below it. What
+// else is only late there is another's business: a call that the same caller made
+// besides.
 func around(blames []blame, span ptrace.Span, failed bool) (v *engine.Verdict) {
 	skew := pcommon.Timestamp(0)
 	if failed {
@@ -127,7 +128,7 @@ func around(blames []blame, span ptrace.Span, failed bool) (v *engine.Verdict) {
 	}
 	for i := range blames {
 		b := &blames[i]
-		part := failed && !b.span.IsEmpty() && b.span == span.ParentSpanID()
+		part := (failed || b.call && span.Kind() == ptrace.SpanKindInternal) && !b.span.IsEmpty() && b.span == span.ParentSpanID()
 		if b.span == span.SpanID() || b.parent == span.SpanID() || part || b.within(span, skew) {
 			v = v.Or(b.verdict)
 		}

@@ -132,7 +132,7 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 				}
 				look := t.extractor.Look(src, span, baselines)
 				d := t.decide(src, span, &look, snapshot, now)
-				if seats != noSeat && !d.final() && waits(&look, snapshot) && (seats == ownSeat || t.room.hasSpace()) {
+				if seats != noSeat && !d.final() && waits(src, span, &look, snapshot) && (seats == ownSeat || t.room.hasSpace()) {
 					if !resourceHeld {
 						heldResource, resourceHeld = held.ResourceSpans().AppendEmpty(), true
 						rs.Resource().CopyTo(heldResource.Resource())
@@ -158,9 +158,15 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 
 // waits says whether a span is worth waiting for its verdict. What is only later than
 // usual is, once something is known to be wrong: the call that it waited for may be
-// told after it.
-func waits(look *observation.Span, snapshot *engine.Snapshot) bool {
-	return look.Failed || look.Slow || look.TurnedAway() || look.Late && !snapshot.Empty()
+// told after it. So is an answer of one who may soon be convicted of wrong ones.
+func waits(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot) bool {
+	switch {
+	case look.Failed || look.Slow || look.TurnedAway() || look.Late && !snapshot.Empty():
+		return true
+	case look.Client:
+		return snapshot.Doubts(src, &look.Callee)
+	}
+	return span.Kind() == ptrace.SpanKindServer && snapshot.Doubts(src, nil)
 }
 
 // rememberCalls first looks for calls to culprits, so that the spans above them

@@ -1,0 +1,115 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failuremodelprocessor
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine"
+)
+
+// roles returns the roles of a batch's spans, "" of those without a class, where spans
+// of 10 ms are usual.
+func roles(t *testing.T, h held, td func(time.Duration) ptrace.Traces) map[byte]string {
+	b := newBench(t, func(c *Config) { c.Annotate.Wait = 0 })
+	b.learn(td(10 * time.Millisecond))
+	b.snapshot.Store(engine.NewSnapshot(t0, []*engine.Verdict{h.verdict}, []engine.Target{h.target}))
+	p, sink := b.traces(t)
+	require.NoError(t, p.ConsumeTraces(context.Background(), td(time.Second)))
+	out := map[byte]string{}
+	for id, s := range spansOf(sink.AllTraces()) {
+		role, _ := s.Attributes().Get(contract.FailureRole)
+		out[id] = role.Str()
+	}
+	return out
+}
+
+func well(s ptrace.Span) {
+	s.Attributes().PutStr("server.address", "payment")
+	s.Attributes().PutInt("server.port", 8080)
+}
+
+func TestWhoseFailureMakesACallLate(t *testing.T) {
+	calls := func(d time.Duration) ptrace.Traces {
+		td := batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well, took(d)))
+		addSpans(td, "payment", "payment-1", span(2, 2, 0, ptrace.SpanKindServer, took(d)))
+		return td
+	}
+	hurt, spared := map[byte]string{1: contract.RoleVictim, 2: contract.RoleCulprit}, map[byte]string{1: "", 2: ""}
+	dead := of(engine.ClassCrash, "payment", "payment-1", paymentAddress)
+	assert.Equal(t, spared, roles(t, dead, calls), "who is gone keeps nobody waiting who is answered")
+	dead.verdict.Subclass = "hang"
+	assert.Equal(t, hurt, roles(t, dead, calls))
+	short := of(engine.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	assert.Equal(t, hurt, roles(t, short, calls))
+	short.target.Calm = t0.Add(-time.Hour)
+	assert.Equal(t, spared, roles(t, short, calls), "it seems to be over")
+	short.target.Calm = t0.Add(time.Hour)
+	assert.Equal(t, hurt, roles(t, short, calls), "they began before")
+}
+
+func TestWhatFailsIsHurtHoweverCalmItSeems(t *testing.T) {
+	short := of(engine.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	short.target.Calm = t0.Add(-time.Hour)
+	assert.Equal(t, map[byte]string{1: "payment-1"}, decided(t, []held{short}, batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed))))
+}
+
+func TestClientThatAsksTooMuchIsTheCulprit(t *testing.T) {
+	h := of(engine.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	h.verdict.Subclass, h.verdict.Culprit = "quota", engine.Culprit{Type: engine.CulpritClient, Name: "checkout", Service: engine.ServiceID{Name: "checkout"}}
+	assert.Equal(t, map[byte]string{1: contract.RoleCulprit, 2: contract.RoleVictim, 3: ""}, roles(t, h, func(d time.Duration) ptrace.Traces {
+		td := batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well, took(d)))
+		addSpans(td, "payment", "payment-1", span(2, 2, 0, ptrace.SpanKindServer, took(d)),
+			span(3, 3, 0, ptrace.SpanKindClient, with("server.address", "ledger"), took(d))) // what it asks of others is not the client's
+		return td
+	}))
+}
+
+func TestLatePartOfALateCallIsHurtWithIt(t *testing.T) {
+	h := of(engine.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	assert.Equal(t, map[byte]string{1: contract.RoleVictim, 2: contract.RoleVictim, 3: "", 4: contract.RoleVictim}, roles(t, h, func(d time.Duration) ptrace.Traces {
+		return batch("checkout", "c-1", span(1, 4, 0, ptrace.SpanKindServer, took(d)), span(1, 1, 4, ptrace.SpanKindClient, well, took(d)),
+			span(1, 2, 1, ptrace.SpanKindInternal, took(d)), span(1, 3, 4, ptrace.SpanKindInternal, took(d/2)))
+	}))
+}
+
+func TestAnswerUnderANameBehindWhichNobodyElseStandsIsTheConvicts(t *testing.T) {
+	byName := batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well))
+	liar := of(engine.ClassByzantine, "payment", "payment-1", paymentAddress)
+	liar.verdict.Subclass = "wrong_answer"
+	assert.Equal(t, map[byte]string{1: ""}, decided(t, []held{liar}, byName), "an honest one may have given it")
+	liar.target.Alone = []string{paymentAddress}
+	byName = batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well))
+	assert.Equal(t, map[byte]string{1: "payment-1"}, decided(t, []held{liar}, byName))
+}
+
+func TestAnswerOfWhoMaySoonBeConvictedWaits(t *testing.T) {
+	b := newBench(t, nil)
+	b.doubt(paymentAddress)
+	p, sink := b.traces(t)
+	td := batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer), span(1, 5, 1, ptrace.SpanKindInternal))
+	addSpans(td, "payment", "payment-2", span(2, 2, 0, ptrace.SpanKindServer))
+	addSpans(td, "checkout", "c-1", span(3, 3, 0, ptrace.SpanKindClient, well), span(4, 4, 0, ptrace.SpanKindClient, with("server.address", "ledger")))
+	require.NoError(t, p.ConsumeTraces(context.Background(), td))
+	require.Equal(t, 3, sink.SpanCount(), "answers of others, and what is none, go at once")
+	b.convict(engine.ClassByzantine)
+	b.pass(time.Second)
+	eventually(t, "released", func() bool { return sink.SpanCount() == 5 })
+	assertRole(t, spansOf(sink.AllTraces())[1], contract.RoleCulprit)
+	assertRole(t, spansOf(sink.AllTraces())[2], "")
+
+	b.doubt(paymentAddress)
+	require.NoError(t, p.ConsumeTraces(context.Background(), batch("payment", "payment-1", span(6, 6, 0, ptrace.SpanKindServer))))
+	require.Equal(t, 5, sink.SpanCount())
+	b.pass(3 * time.Second)
+	eventually(t, "none waits for ever", func() bool { return sink.SpanCount() == 6 })
+	assertRole(t, spansOf(sink.AllTraces())[6], "")
+}
