@@ -185,6 +185,36 @@ func TestAnswersAreTrustedAgainBeforeTheVerdictIsTakenBack(t *testing.T) {
 	}
 }
 
+func TestAnswersAreDoubtedJustBeforeAConviction(t *testing.T) {
+	z := newZones()
+	n, honest := z.who("svc1-b0"), z.who("svc1-c0")
+	z.run(60 * time.Second)
+	z.answer = func(_, to *zoned) Outcome {
+		if to == n && z.rand.Float64() < 0.6 {
+			return OutcomeServerError
+		}
+		return OutcomeOK
+	}
+	doubted := time.Duration(0)
+	for began := z.now; z.e.Snapshot().Verdict(n.src, z.now) == nil; {
+		z.run(100 * time.Millisecond)
+		switch s := z.e.Snapshot(); {
+		case s.Doubts(honest.src, nil):
+			t.Fatal("an honest sibling is doubted")
+		case s.Doubts(n.src, nil) && doubted == 0:
+			doubted = z.now.Sub(began)
+		case z.now.Sub(began) > time.Minute:
+			t.Fatal("no verdict")
+		}
+	}
+	if doubted < 4*time.Second {
+		t.Errorf("doubted after %s: what passes by itself delays nobody's spans", doubted)
+	}
+	if s := z.e.Snapshot(); s.Doubts(n.src, nil) {
+		t.Error("who is convicted is doubted no more")
+	}
+}
+
 func TestWhatOnlyLooksWrongConvictsNobody(t *testing.T) {
 	for name, inject := range map[string]func(z *zones){
 		"one bad request, tried again and again for a moment": func(z *zones) {

@@ -1,0 +1,58 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+func TestFailureIsCalmOnceNothingSpeaksForItAndNotBefore(t *testing.T) {
+	z := newZones()
+	n := z.who("svc1-b0")
+	z.run(60 * time.Second)
+	z.answer = func(_, to *zoned) Outcome {
+		if to == n {
+			return OutcomeTimeout
+		}
+		return OutcomeOK
+	}
+	var v *Verdict
+	for range 40 {
+		z.run(time.Second)
+		if v = z.e.Snapshot().Verdict(n.src, z.now); z.e.Snapshot().Spares(v, z.now) {
+			t.Fatal("spared while its callers wait in vain")
+		}
+	}
+	if v == nil {
+		t.Fatal("no verdict: this shows nothing")
+	}
+	over := z.now
+	z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
+	for spared := false; !spared; spared = z.e.Snapshot().Spares(v, z.now) {
+		z.run(500 * time.Millisecond)
+		if v = z.e.Snapshot().Verdict(n.src, z.now.Add(-5*time.Second)); v == nil || z.now.Sub(over) > 30*time.Second {
+			return // it was taken back as soon
+		}
+		if z.e.Snapshot().Spares(v, over.Add(-time.Second)) {
+			t.Fatal("what began while it lasted is spared")
+		}
+	}
+	if quiet := z.now.Sub(over); quiet < calmAfter {
+		t.Errorf("calm after %s", quiet)
+	}
+}
+
+func TestEventsOfOneFailureTellOneHost(t *testing.T) {
+	e := New(DefaultParams())
+	e.Tick(1e18)
+	id := ServiceID{Name: "payment"}
+	n := e.instance(NewSource(Source{Service: id, Instance: "payment-1", Host: "node-a"}))
+	if less := NewSource(Source{Service: id, Instance: "payment-1"}); e.instance(less) != n || n.src != less {
+		t.Fatal("not one entity, described by who spoke last: this shows nothing")
+	}
+	if host := n.described().Host; host != "node-a" {
+		t.Errorf("host %q", host)
+	}
+}
