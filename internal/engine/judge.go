@@ -34,6 +34,9 @@ func (e *Engine) evaluate(n *entity) {
 	if n.verdict != nil && n.cutOff != nil && (n.cutOff.entity.verdict != nil || n.cutOff.justHealed(e.now)) && b.p[causeVictim] >= e.params.EnterProbability {
 		e.clear(n, "it is cut off by "+n.cutOff.entity.name())
 	}
+	if by := e.poolHeldBy(n); by != nil {
+		e.clear(n, "its pool is held by those who wait for "+by.name())
+	}
 	class := e.decide(n, p, &b)
 	if class == ClassNone {
 		n.leading, n.since = ClassNone, 0
