@@ -30,7 +30,7 @@ func (e *Engine) span(s *SpanSample) {
 		e.kindsChanged = true
 	}
 	k.used = e.now
-	if tail := k.took.Learn(s.Duration, k.tail.Load()); tail != nil {
+	if tail := k.took.Learn(s.Duration, k.tail.Load(), e.now); tail != nil {
 		k.tail.Store(tail)
 	}
 }

@@ -6,6 +6,8 @@ package stat
 import (
 	"math"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Durations learns how long spans of one kind take, in a log-linear histogram:
@@ -14,8 +16,9 @@ type Durations struct {
 	counts [spanBuckets]uint16
 	n      uint32 // sum of counts
 	total  uint64
-	slow   uint32  // spans far slower than usual
-	beyond float32 // share of the latest spans that took longer than P99
+	slow   uint32     // spans far slower than usual
+	beyond float32    // share of the latest spans that took longer than P99
+	last   clock.Time // when an unusual one was learned last
 }
 
 const (
@@ -31,7 +34,10 @@ const (
 	// beyondFrom is the share of spans longer than P99 from which on something is
 	// wrong: of all of these only one in learnWrong is learned, lest the measure
 	// creep up with the failure. beyondMemory is over how many spans it is taken.
+	// However many there are, one is learned in learnApart: who is called a thousand
+	// times a second would have a failure for the usual within seconds.
 	learnWrong   = 128
+	learnApart   = 15 * time.Second
 	beyondFrom   = 0.10
 	beyondMemory = 64
 	spanExponent = 49 // float64 bits above this: sign, exponent, 3 of mantissa
@@ -56,12 +62,13 @@ func spanMiddle(i int) time.Duration {
 
 // Learn takes in one, to be judged by the tail that was described last, nil if there is
 // none yet. It returns a new tail when there is one.
-func (k *Durations) Learn(d time.Duration, tail *Tail) *Tail {
+func (k *Durations) Learn(d time.Duration, tail *Tail, now clock.Time) *Tail {
 	unusual := k.unusual(tail, d)
 	if unusual {
-		if k.slow++; k.slow%k.learnOne() != 0 {
+		if k.slow++; k.slow%k.learnOne() != 0 || k.last != 0 && now.Sub(k.last) < learnApart {
 			return nil
 		}
+		k.last = now
 	}
 	if i := spanBucket(d); k.counts[i] < math.MaxUint16 {
 		k.counts[i]++

@@ -191,7 +191,7 @@ func TestTailOfDurations(t *testing.T) {
 		if i%40 == 0 {
 			d = 100 * time.Millisecond
 		}
-		if described := k.Learn(d, nil); described != nil {
+		if described := k.Learn(d, nil, 0); described != nil {
 			tail = described
 		} else if i+1 == spanEnough {
 			t.Fatalf("no tail after %d", spanEnough)
