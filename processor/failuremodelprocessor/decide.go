@@ -44,9 +44,9 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 	if look.Failed {
 		d = victim(below(blames, span))
 	}
-	// own says whether the failure of v, where the span is of it or a call to it, hurt
-	// this span: one that went well it can only have made late, and only while it lasted.
-	own := func(v *engine.Verdict) bool {
+	// hurts says whether the failure of whom the span is, or whom it calls, hurt it: one
+	// that went well it can only have made late, and only while it lasted.
+	hurts := func(v *engine.Verdict) bool {
 		return look.Failed || v.Delays() && !snapshot.Spares(v, clock.Time(span.StartTimestamp()))
 	}
 	if look.Client && !d.final() {
@@ -54,12 +54,12 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 		if !look.Failed {
 			outcome = engine.OutcomeTimeout // it was served, and late
 		}
-		if v := snapshot.Blame(src, look.Callee, outcome, end); own(v) {
+		if v := snapshot.Blame(src, look.Callee, outcome, end); hurts(v) {
 			d = d.or(victim(v))
 		}
 	}
 	if !d.final() {
-		if v := snapshot.Verdict(src, end); own(v) && !(look.Client && v.OfClient()) {
+		if v := snapshot.Verdict(src, end); hurts(v) && !(look.Client && v.OfClient()) {
 			d = d.or(victim(v))
 		}
 	}
@@ -69,13 +69,16 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 	if look.Unresolved && !d.final() {
 		d = d.or(victim(snapshot.Beyond(src, end)))
 	}
+	if d.verdict == nil && !look.Failed {
+		return c.answer(src, span, look, snapshot, now)
+	}
 	if d.verdict != nil {
 		c.memory.remember(span, look.Failed, d.verdict, now)
 	}
 	return d
 }
 
-// answer finds the verdict on a span that looks well and is an answer of one
+// answer finds the verdict on a span that looks well, or late, and is an answer of one
 // convicted of byzantine behaviour. Who could not use it fails above it.
 func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now clock.Time) decision {
 	if !snapshot.Convicts() {

@@ -91,6 +91,31 @@ func TestAnswerUnderANameBehindWhichNobodyElseStandsIsTheConvicts(t *testing.T) 
 	assert.Equal(t, map[byte]string{1: "payment-1"}, decided(t, []held{liar}, byName))
 }
 
+func TestLateAnswerOfAConvictIsItsAnswer(t *testing.T) {
+	liar := of(engine.ClassByzantine, "payment", "payment-1", paymentAddress)
+	liar.verdict.Subclass, liar.target.Alone = "wrong_answer", []string{paymentAddress}
+	calls := func(d time.Duration) ptrace.Traces {
+		return batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well, took(d)))
+	}
+	assert.Equal(t, map[byte]string{1: contract.RoleVictim}, roles(t, liar, calls))
+	liar.target.Right = true
+	assert.Equal(t, map[byte]string{1: ""}, roles(t, liar, calls))
+}
+
+func TestDoubtfulAnswersLeaveRoomForWhatFailed(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Annotate.MaxWaiting = 2 })
+	b.doubt()
+	p, sink := b.traces(t)
+	answer := func(id byte) ptrace.Traces {
+		return batch("payment", "payment-1", span(id, id, 0, ptrace.SpanKindServer))
+	}
+	require.NoError(t, p.ConsumeTraces(context.Background(), answer(1)))
+	require.NoError(t, p.ConsumeTraces(context.Background(), answer(2)))
+	require.Equal(t, 1, sink.SpanCount(), "half of the room is full")
+	require.NoError(t, p.ConsumeTraces(context.Background(), batch("checkout", "c-1", span(3, 3, 0, ptrace.SpanKindServer, failed))))
+	require.Equal(t, 1, sink.SpanCount())
+}
+
 func TestAnswerOfWhoMaySoonBeConvictedWaits(t *testing.T) {
 	b := newBench(t, nil)
 	b.doubt(paymentAddress)

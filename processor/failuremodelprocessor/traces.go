@@ -132,7 +132,7 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 				}
 				look := t.extractor.Look(src, span, baselines)
 				d := t.decide(src, span, &look, snapshot, now)
-				if seats != noSeat && !d.final() && waits(src, span, &look, snapshot) && (seats == ownSeat || t.room.hasSpace()) {
+				if seats != noSeat && !d.final() && t.waits(src, span, &look, snapshot) && (seats == ownSeat || t.room.hasSpace()) {
 					if !resourceHeld {
 						heldResource, resourceHeld = held.ResourceSpans().AppendEmpty(), true
 						rs.Resource().CopyTo(heldResource.Resource())
@@ -158,11 +158,14 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 
 // waits says whether a span is worth waiting for its verdict. What is only later than
 // usual is, once something is known to be wrong: the call that it waited for may be
-// told after it. So is an answer of one who may soon be convicted of wrong ones.
-func waits(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot) bool {
+// told after it. So is an answer of one who may soon be convicted of wrong ones, while
+// half of the room is free: what failed goes first.
+func (t *traces) waits(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot) bool {
 	switch {
 	case look.Failed || look.Slow || look.TurnedAway() || look.Late && !snapshot.Empty():
 		return true
+	case t.waitingSpans.Load() >= int64(t.config.Annotate.MaxWaiting/2):
+		return false
 	case look.Client:
 		return snapshot.Doubts(src, &look.Callee)
 	}
