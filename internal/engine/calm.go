@@ -13,9 +13,12 @@ import (
 // seem over. To take the verdict back takes longer, as it may still go on; but what
 // begins then and is merely later than usual is more likely one of those that always
 // are than hurt by it.
+//
+// Of a cut it is not told: connections that have backed off make calls late for long
+// after the last that failed.
 const calmAfter = 3 * time.Second
 
-// calm returns since when nothing speaks against n any more, 0 while something does.
+// calm returns, of one who is no cut, since when nothing speaks against n any more, 0 while something does.
 func (e *Engine) calm(n *entity) clock.Time {
 	p := n.episode
 	if p == nil {

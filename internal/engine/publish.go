@@ -43,7 +43,7 @@ type readingKey struct {
 // target is where n is met.
 func (e *Engine) target(n *entity) Target {
 	if n.cut != nil {
-		return Target{Near: e.waySide(&n.cut.near), Far: e.waySide(&n.cut.far), Calm: e.calm(n)}
+		return Target{Near: e.waySide(&n.cut.near), Far: e.waySide(&n.cut.far)}
 	}
 	t := Target{Addresses: append([]string(nil), n.addresses...), Alone: e.alone(n), Calm: e.calm(n)}
 	switch n.kind {
