@@ -108,10 +108,6 @@ func (e *Engine) learn(c Callee, server *Source) {
 	}
 }
 
-// nameless says whether the caller tells nothing of its callee but what is asked of it:
-// the interface, as some clients of RPC do.
-func (c *Callee) nameless() bool { return c.Address == "" && c.Named == "" && c.Service != "" }
-
 // offering returns who offers what a nameless callee is asked for, as learned from calls
 // that arrived; nil if several services do.
 func (e *Engine) offering(c *Callee) *entity {

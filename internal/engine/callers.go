@@ -244,7 +244,7 @@ func (e *Engine) called(c *Calls) {
 		s.newRun(c.First, c.Last, e.now)
 	}
 	s.byOutcome[c.Outcome].Add(float64(c.Count), e.now, e.params.CallWindow)
-	if c.Outcome.unanswered() {
+	if askedInVain(c.Outcome) {
 		s.run += float64(c.Count)
 	}
 	if c.Outcome == OutcomeRefused {

@@ -67,9 +67,6 @@ const (
 	shareMemory = 8 // windows that its usual share remembers
 )
 
-// Mixes is into how many kinds requests are sorted, to tell whether two are asked alike.
-const Mixes = 8
-
 // conducts takes in what n answered.
 func (e *Engine) conducts(n *entity, v *Served) {
 	c := n.conduct

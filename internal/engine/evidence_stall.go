@@ -89,15 +89,15 @@ func (e *Engine) lookForStalled() {
 // is not made.
 func (s *callStats) unanswered(e *Engine) (count float64) {
 	for o := range callerRow {
-		if Outcome(o).unanswered() {
+		if askedInVain(Outcome(o)) {
 			count += s.byOutcome[o].Value(e.now, e.params.CallWindow)
 		}
 	}
 	return count
 }
 
-// unanswered says whether a call that ended so asked somebody, and got no answer.
-func (o Outcome) unanswered() bool {
+// askedInVain says whether a call that ended so asked somebody, and got no answer.
+func askedInVain(o Outcome) bool {
 	return o != OutcomeDNS && o != OutcomeTLS && callerRow[o].kind != 0
 }
 

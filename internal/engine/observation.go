@@ -456,3 +456,46 @@ func SpanKey(service uint64, name string, kind int32, peer string) uint64 {
 	h = (h ^ uint64(uint32(kind))) * fnvPrime
 	return hashString(h, peer)
 }
+
+// crossed says how sure it is, 0-1, that packets went both ways, and silent that
+// nothing came back. Where both are 0 the outcome says nothing of the network. A
+// probe connects anew each time, so one that connected has crossed; a call may
+// go by a connection made long ago.
+func (o Outcome) crossed(probe bool) (crossed, silent float64) {
+	switch o {
+	case OutcomeConnectTimeout, OutcomeUnreachable, OutcomeUnacknowledged:
+		return 0, 1
+	case OutcomeNoAnswer:
+		if probe {
+			return 1, 0
+		}
+		return 0, mayBeSlow
+	case OutcomeTimeout:
+		return 0, mayBeSlow
+	case OutcomeRefused, OutcomeReset, OutcomeTLS:
+		return 1, 0
+	}
+	if o.Answered() {
+		return 1, 0
+	}
+	return 0, 0
+}
+
+// mayBeSlow: no answer in time may be the callee's slowness as well.
+const mayBeSlow = 0.5
+
+// nameless says whether the caller tells nothing of its callee but what is asked of it:
+// the interface, as some clients of RPC do.
+func (c *Callee) nameless() bool { return c.Address == "" && c.Named == "" && c.Service != "" }
+
+// ends says whether a beat says that its sender ends or has ended.
+func (b *Beat) ends() bool {
+	switch b.Status {
+	case StatusDraining, StatusStopping, StatusLastGasp, StatusFailed:
+		return true
+	}
+	return b.HasExitCode
+}
+
+// Mixes is into how many kinds requests are sorted, to tell whether two are asked alike.
+const Mixes = 8

@@ -115,15 +115,6 @@ func (s *stream) sounds(b *Beat, token uint64) bool {
 	return same || b.Remote == "" || s.voice.run < knownAddress
 }
 
-// ends says whether a beat says that its sender ends or has ended.
-func (b *Beat) ends() bool {
-	switch b.Status {
-	case StatusDraining, StatusStopping, StatusLastGasp, StatusFailed:
-		return true
-	}
-	return b.HasExitCode
-}
-
 // merelySaid says whether the word of an end has yet to be borne out: one who
 // beats by itself at a rhythm falls silent then.
 func (s *stream) merelySaid(b *Beat) bool {

@@ -67,9 +67,6 @@ func (e *Engine) newInstance(src *Source) *entity {
 	return n
 }
 
-// untold says whether it tells no id of its own.
-func (s *Source) untold() bool { return s.Instance == "" && s.PodUID == "" }
-
 // onlyAt returns the one instance that a source without an id of its own can
 // mean: the only one of the service on its host, whose id is drawn at each
 // start.

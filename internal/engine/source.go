@@ -95,3 +95,6 @@ func hashString(h uint64, s string) uint64 {
 	}
 	return (h ^ 0xff) * fnvPrime
 }
+
+// untold says whether it tells no id of its own.
+func (s *Source) untold() bool { return s.Instance == "" && s.PodUID == "" }

@@ -49,33 +49,6 @@ const (
 	everyMemory = 8 // batches
 )
 
-// crossed says how sure it is, 0-1, that packets went both ways, and silent that
-// nothing came back. Where both are 0 the outcome says nothing of the network. A
-// probe connects anew each time, so one that connected has crossed; a call may
-// go by a connection made long ago.
-func (o Outcome) crossed(probe bool) (crossed, silent float64) {
-	switch o {
-	case OutcomeConnectTimeout, OutcomeUnreachable, OutcomeUnacknowledged:
-		return 0, 1
-	case OutcomeNoAnswer:
-		if probe {
-			return 1, 0
-		}
-		return 0, mayBeSlow
-	case OutcomeTimeout:
-		return 0, mayBeSlow
-	case OutcomeRefused, OutcomeReset, OutcomeTLS:
-		return 1, 0
-	}
-	if o.Answered() {
-		return 1, 0
-	}
-	return 0, 0
-}
-
-// mayBeSlow: no answer in time may be the callee's slowness as well.
-const mayBeSlow = 0.5
-
 // seenFrom notes that n was called by caller, or probed from a host if caller is
 // nil, count times between first and last.
 func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome, count int, first, last clock.Time) {
