@@ -6,7 +6,6 @@ package engine
 import (
 	"math"
 
-	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -18,14 +17,16 @@ type belief struct {
 	groups [numCauses][numGroups]float64
 }
 
-// weigh adds up an episode's findings: in each group the strongest and a share
+// strengths is how strong each kind of evidence is, 0-1.
+type strengths [numEvidence]float64
+
+// weigh adds up what was found: in each group the strongest and a share
 // of the rest, clipped to the group's cap, because members of a group err
 // together; over groups as independent.
-func weigh(p *episode, held cause, temperature float64, now clock.Time) belief {
+func weigh(found *strengths, held cause, temperature float64) belief {
 	var b belief
 	var strongest, rest [numCauses][numGroups][2]float64 // [0] for, [1] against
-	for kind := range p.found {
-		v := p.value(evidence(kind), now)
+	for kind, v := range found {
 		if v == 0 {
 			continue
 		}
@@ -55,7 +56,7 @@ func weigh(p *episode, held cause, temperature float64, now clock.Time) belief {
 			b.groups[c][g] = stat.Clamp(sum, -groupCap[g], groupCap[g])
 		}
 	}
-	if p.value(evOOMKill, now) > 0 || p.value(evLastLimit, now) > 0 || p.value(evMemoryAtEnd, now) > 0 {
+	if found[evOOMKill] > 0 || found[evLastLimit] > 0 || found[evMemoryAtEnd] > 0 {
 		b.diesOfExhaustion()
 	}
 	for c := range b.score {
@@ -158,4 +159,23 @@ func (b *belief) classOf(c cause) float64 {
 		return b.class(class)
 	}
 	return b.p[c]
+}
+
+// candidates are the two likeliest causes of different classes, what is no
+// failure of the entity included.
+func (b *belief) candidates() (first, second cause) {
+	first, second = causeHealthy, causeHealthy
+	for c := causePlanned; c < causeObserver; c++ {
+		switch {
+		case first == causeHealthy || b.p[c] > b.p[first]:
+			if first != causeHealthy && first.class() != c.class() {
+				second = first
+			}
+			first = c
+		case first.class() == c.class() && c.class() != ClassNone:
+		case second == causeHealthy || b.p[c] > b.p[second]:
+			second = c
+		}
+	}
+	return first, second
 }

@@ -9,17 +9,6 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
-// Basis is what a verdict's confidence is made from: the belief itself, and what
-// else tells how far such a belief is to be trusted.
-type Basis struct {
-	Cause   cause
-	Kind    entityKind
-	Belief  float64 // 0-1, posterior of the class
-	Sources int     // independent groups of evidence that agree
-	Proof   bool    // there is evidence that needs no second look
-	Looked  bool    // a probe, or the process's own host, says so
-}
-
 // TermNames are the terms of the log-odds that a verdict is right, in order.
 var TermNames = [...]string{
 	"always", "log-odds of the belief", "two sources or more", "three sources or more", "proof",
@@ -31,37 +20,41 @@ var TermNames = [...]string{
 // evidence for a verdict makes nobody less sure of it.
 const GrowingTerms = 4
 
-const numTerms = len(TermNames)
-
-// Terms are the values of the terms for b: logistic regression (Platt, 1999) over
-// the belief, as the belief takes its evidence for more independent than it is.
-func (b Basis) Terms() (t [numTerms]float64) {
+// terms are their values for a class that is the likeliest because of one cause, and
+// an entity of one level: logistic regression (Platt, 1999) over the belief, as the
+// belief takes its evidence for more independent than it is. proof is evidence that
+// needs no second look.
+func (b *belief) terms(c cause, level CulpritType, proof bool) []float64 {
+	t := make([]float64, len(TermNames))
 	on := func(i int, yes bool) {
 		if yes {
 			t[i] = 1
 		}
 	}
-	p := stat.Clamp(b.Belief, 0.01, 0.9975)
+	p := stat.Clamp(b.class(c.class()), 0.01, 0.9975)
+	sources := b.independent(c)
+	// A probe, or the process's own host, says so.
+	looked := b.groups[c][groupProbe] >= countsFrom || b.groups[c][groupRuntime] >= countsFrom
 	t[0], t[1] = 1, math.Log(p/(1-p))
-	on(2, b.Sources >= 2)
-	on(3, b.Sources >= 3)
-	on(4, b.Proof)
-	on(5, b.Cause == causeHang && !b.Looked)
-	on(6, b.Cause == causeHang && b.Looked)
-	on(7, b.Cause == causeNotListening)
-	on(8, b.Cause == causePartition || b.Cause == causeSetup)
-	on(9, b.Cause == causeExhaustion)
-	on(10, b.Cause == causeByzantine)
-	on(11, b.Kind == kindService)
-	on(12, b.Kind == kindExternal)
-	on(13, b.Kind == kindLink)
-	on(14, b.Kind == kindNode || b.Kind == kindZone)
+	on(2, sources >= 2)
+	on(3, sources >= 3)
+	on(4, proof)
+	on(5, c == causeHang && !looked)
+	on(6, c == causeHang && looked)
+	on(7, c == causeNotListening)
+	on(8, c == causePartition || c == causeSetup)
+	on(9, c == causeExhaustion)
+	on(10, c == causeByzantine)
+	on(11, level == CulpritService)
+	on(12, level == CulpritExternal)
+	on(13, level == CulpritLink)
+	on(14, level == CulpritNode || level == CulpritZone)
 	return t
 }
 
 // coefficients are fitted on the simulated lab by `make calibrate`, which prints
 // them; docs/accuracy.md says how they hold on other faults and on real ones.
-var coefficients = [numTerms]float64{
+var coefficients = [len(TermNames)]float64{
 	2.55,  // always
 	0.00,  // log-odds of the belief
 	0.00,  // two sources or more
@@ -81,9 +74,9 @@ var coefficients = [numTerms]float64{
 
 // confidence is the calibrated probability, 0-1, that class and culprit are
 // right. It is rounded, because more digits would feign precision, and never 1.
-func (b Basis) confidence() float64 {
+func confidence(terms []float64) float64 {
 	x := 0.0
-	for i, t := range b.Terms() {
+	for i, t := range terms {
 		x += coefficients[i] * t
 	}
 	return min(rounded(1/(1+math.Exp(-x))), surest)

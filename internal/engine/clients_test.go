@@ -55,7 +55,7 @@ func (c *consumer) pass(d time.Duration) {
 		}
 		if c.due(5*time.Second, time.Second) {
 			if c.sent > 0 && !c.polls {
-				b.Sent = append(b.Sent, Sent{"ship", c.sent})
+				b.Sent = append(b.Sent, Sent{Queue: "ship", Count: c.sent})
 			}
 			if c.process.State == ProcessRunning && !c.mute && c.due(20*time.Second, time.Second) {
 				b.Calls = append(b.Calls, Calls{Caller: c.src, Callee: Callee{Address: "api:80"}, Outcome: OutcomeOK, Count: 1, First: b.Arrived, Last: b.Arrived, Done: b.Arrived})

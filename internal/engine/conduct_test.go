@@ -245,7 +245,7 @@ func TestOneKindOfOddConductConvictsNobody(t *testing.T) {
 		for _, k := range c.found {
 			p.note(k, 1, 1, "")
 		}
-		b := weigh(p, causeHealthy, DefaultParams().Temperature, 1)
+		b := weigh(p.strengths(1), causeHealthy, DefaultParams().Temperature)
 		if got := b.p[causeByzantine]; (got >= DefaultParams().EnterProbability) != c.convicts || !c.convicts && got > 0.5 {
 			t.Errorf("%s: byzantine %.2f", name, got)
 		}

@@ -31,14 +31,3 @@ func (e *Engine) narrow(n *entity, p *episode, v *Verdict) {
 		}
 	}
 }
-
-// narrowsTo says whether a failure such as v may be that of a client or a version.
-func (v *Verdict) narrowsTo(t CulpritType) bool {
-	switch v.Subclass {
-	case "overload", "quota":
-		return t == CulpritClient
-	case "error_response", "invalid_response", "wrong_answer":
-		return t == CulpritVersion
-	}
-	return false
-}

@@ -115,3 +115,12 @@ func (p *episode) value(kind evidence, now clock.Time) float64 {
 	}
 	return v
 }
+
+// strengths is how strong everything is that was found.
+func (p *episode) strengths(now clock.Time) *strengths {
+	var all strengths
+	for kind := range all {
+		all[kind] = p.value(evidence(kind), now)
+	}
+	return &all
+}

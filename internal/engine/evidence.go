@@ -53,7 +53,7 @@ func (e *Engine) find(n *entity) belief {
 	if n.verdict != nil {
 		held = n.heldCause
 	}
-	b := weigh(p, held, e.params.Temperature, e.now)
+	b := weigh(p.strengths(e.now), held, e.params.Temperature)
 	p.failing = b.failure()
 	return b
 }

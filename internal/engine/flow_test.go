@@ -26,7 +26,7 @@ func (u *unmetered) five(times, sent, read int, also func(b *Batch)) {
 			b.Consumed = append(b.Consumed, Consumed{Source: u.reader, Queue: "ship", Count: read, Last: b.Arrived})
 		}
 		if sent > 0 {
-			b.Sent = append(b.Sent, Sent{"ship", sent})
+			b.Sent = append(b.Sent, Sent{Queue: "ship", Count: sent})
 		}
 		if also != nil {
 			also(b)

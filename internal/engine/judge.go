@@ -305,7 +305,7 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 		old, v.Since = nil, max(n.ended(), v.Since)
 	}
 	if old != nil {
-		if old.Class == v.Class && v.Basis.Belief < min(old.Basis.Belief, e.params.EnterProbability) {
+		if old.Class == v.Class && v.Belief < min(old.Belief, e.params.EnterProbability) {
 			return // it is held, not surer of its shape
 		}
 		if len(v.Evidence) == 0 || old.Class == v.Class && old.Subclass == v.Subclass && old.Culprit == v.Culprit && !worthTelling(old, v) {

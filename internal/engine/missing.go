@@ -53,25 +53,6 @@ var apart = map[[2]cause][]tells{
 	{causeByzantine, causeVictim}:       {tellsCalls},
 }
 
-// candidates are the two likeliest causes of different classes, what is no
-// failure of the entity included.
-func (b *belief) candidates() (first, second cause) {
-	first, second = causeHealthy, causeHealthy
-	for c := causePlanned; c < causeObserver; c++ {
-		switch {
-		case first == causeHealthy || b.p[c] > b.p[first]:
-			if first != causeHealthy && first.class() != c.class() {
-				second = first
-			}
-			first = c
-		case first.class() == c.class() && c.class() != ClassNone:
-		case second == causeHealthy || b.p[c] > b.p[second]:
-			second = c
-		}
-	}
-	return first, second
-}
-
 // missing says what would tell the two apart: at most two things that are not
 // there.
 func (e *Engine) missing(n *entity, first, second cause) string {

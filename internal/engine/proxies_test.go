@@ -41,7 +41,7 @@ func (p *proxiedPair) five(times, first, second int, wrote func(b *Batch)) {
 		for i, n := range [2]int{first, second} {
 			if n > 0 {
 				b.Served = append(b.Served, Served{Source: p.replicas[i], OK: n, Last: b.Arrived})
-				b.Doors = append(b.Doors, Door{p.replicas[i], door(i)})
+				b.Doors = append(b.Doors, Door{Source: p.replicas[i], Address: door(i)})
 			}
 		}
 		if wrote != nil {
@@ -102,7 +102,7 @@ func TestOneBehindAProxyWithoutTelemetryIsMissed(t *testing.T) {
 	})
 	t.Run("known_by_its_host_alone", func(t *testing.T) {
 		p := newProxied(t)
-		p.tell(time.Second, time.Second, func(b *Batch) { b.Doors = append(b.Doors, Door{p.replicas[0], "10.9.9.9"}) })
+		p.tell(time.Second, time.Second, func(b *Batch) { b.Doors = append(b.Doors, Door{Source: p.replicas[0], Address: "10.9.9.9"}) })
 		at := p.now
 		line := wrote(OutcomeRefused)
 		p.five(6, 0, 100, func(b *Batch) {
@@ -134,14 +134,14 @@ func TestLogOfAProxyAccusesNobodyByItself(t *testing.T) {
 			line := wrote(OutcomeRefused)
 			p.five(8, 0, 100, func(b *Batch) {
 				line(b)
-				b.Doors = append(b.Doors, Door{p.replicas[0], "10.0.0.0"})
+				b.Doors = append(b.Doors, Door{Source: p.replicas[0], Address: "10.0.0.0"})
 				for i := range b.Calls {
 					b.Calls[i].Callee.Address = "10.0.0.0:9000"
 				}
 			})
 		},
 		"several_say_that_they_are_there": func(p *proxiedPair) {
-			p.five(1, 50, 50, func(b *Batch) { b.Doors = append(b.Doors, Door{p.replicas[0], door(1)}) })
+			p.five(1, 50, 50, func(b *Batch) { b.Doors = append(b.Doors, Door{Source: p.replicas[0], Address: door(1)}) })
 			line := wrote(OutcomeRefused)
 			p.five(8, 0, 100, func(b *Batch) {
 				line(b)
@@ -171,7 +171,7 @@ func TestDoorsAreBounded(t *testing.T) {
 	for i := range 3 * maxDoorsEach {
 		for one := range 3 * maxBehindDoor {
 			src := NewSource(Source{Service: ServiceID{Name: "web"}, Instance: fmt.Sprint(one), Host: "h"})
-			e.Observe(&Batch{Arrived: clock.Time(i + 1), Doors: []Door{{src, fmt.Sprintf("10.0.0.%d:80", i)}}})
+			e.Observe(&Batch{Arrived: clock.Time(i + 1), Doors: []Door{{Source: src, Address: fmt.Sprintf("10.0.0.%d:80", i)}}})
 		}
 	}
 	for _, n := range e.reg.byKey {

@@ -74,7 +74,7 @@ func (q *mailQueue) flow(d time.Duration) {
 			}
 		}
 		if q.sends {
-			b.Sent = append(b.Sent, Sent{"mail", int(q.written)})
+			b.Sent = append(b.Sent, Sent{Queue: "mail", Count: int(q.written)})
 		}
 		q.e.Observe(b)
 		q.run(time.Second)

@@ -170,7 +170,7 @@ func TestOOMKillIsNoCrashWhateverElseShowsItsEnd(t *testing.T) {
 		for _, kind := range append(why, signs...) {
 			p.note(kind, 1, 1, "it")
 		}
-		return weigh(p, causeHealthy, DefaultParams().Temperature, 1)
+		return weigh(p.strengths(1), causeHealthy, DefaultParams().Temperature)
 	}
 	if b := end(evOOMKill); b.class(ClassExhaustion) < 0.9 {
 		t.Errorf("exhaustion %.2f, crash %.2f", b.class(ClassExhaustion), b.class(ClassCrash))

@@ -50,9 +50,10 @@ type Culprit struct {
 // change of mind is a new Verdict with the next Revision.
 type Verdict struct {
 	Class      Class
-	Subclass   string  // a value of failure.subclass, or ""
-	Confidence float64 // 0-1, calibrated
-	Basis      Basis   // what the confidence is made from
+	Subclass   string    // a value of failure.subclass, or ""
+	Confidence float64   // 0-1, calibrated
+	Belief     float64   // 0-1, posterior of the class, before calibration
+	Terms      []float64 // what the confidence is made from
 	Culprit    Culprit
 	Reason     string     // one line for a person
 	Evidence   []string   // what speaks for it, strongest first
@@ -136,6 +137,17 @@ func (v *Verdict) taints() bool {
 // while it runs that.
 func (v *Verdict) concerns(src *Source) bool {
 	return v.Culprit.Type != CulpritVersion || src.Version == "" || src.Version == v.Culprit.Name
+}
+
+// narrowsTo says whether a failure such as v may be that of a client or a version.
+func (v *Verdict) narrowsTo(t CulpritType) bool {
+	switch v.Subclass {
+	case "overload", "quota":
+		return t == CulpritClient
+	case "error_response", "invalid_response", "wrong_answer":
+		return t == CulpritVersion
+	}
+	return false
 }
 
 // Event is something that happened in the engine, for people and for the

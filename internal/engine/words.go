@@ -23,11 +23,9 @@ func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *
 		return v
 	}
 	v.Subclass = subclass(p, c)
-	v.Basis = Basis{
-		Cause: c, Kind: n.kind, Belief: b.class(class), Sources: b.independent(c), Proof: p.proof(),
-		Looked: b.groups[c][groupProbe] >= countsFrom || b.groups[c][groupRuntime] >= countsFrom,
-	}
-	v.Confidence = v.Basis.confidence()
+	v.Belief = b.class(class)
+	v.Terms = b.terms(c, v.Culprit.Type, p.proof())
+	v.Confidence = confidence(v.Terms)
 	if n.cut != nil {
 		switch class {
 		case ClassPartition:

@@ -64,7 +64,7 @@ type guess struct {
 	Class      engine.Class `json:"class"`
 	Confidence float64      `json:"confidence"`
 	Right      bool         `json:"right"`
-	basis      engine.Basis
+	terms      []float64
 }
 
 // play runs one episode. Equal seeds give equal episodes.
@@ -247,7 +247,7 @@ func (ep *episode) guess(s *story, right engine.Class) {
 			return // no evidence could make it right
 		}
 		ep.Guesses = append(ep.Guesses, guess{
-			Class: e.verdict.Class, Confidence: e.verdict.Confidence, basis: e.verdict.Basis,
+			Class: e.verdict.Class, Confidence: e.verdict.Confidence, terms: e.verdict.Terms,
 			Right: failed && e.verdict.Class == right,
 		})
 		return

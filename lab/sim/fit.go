@@ -41,11 +41,11 @@ func fit(done []episode) fitted {
 		slope := make([]float64, len(f.w))
 		f.logLoss = 0
 		for i := range all {
-			terms, right := all[i].basis.Terms(), 0.0
+			terms, right := all[i].terms, 0.0
 			if all[i].Right {
 				right = 1
 			}
-			p := f.predict(terms[:])
+			p := f.predict(terms)
 			f.logLoss -= (right*math.Log(p) + (1-right)*math.Log(1-p)) / float64(f.n)
 			for j, t := range terms {
 				slope[j] += (right - p) * t
@@ -73,7 +73,7 @@ func (f *fitted) predict(terms []float64) float64 {
 
 // print writes them as the engine's source has them.
 func (f fitted) print(w io.Writer) {
-	fmt.Fprintf(w, "// %d verdicts, log-loss %.3f\nvar coefficients = [numTerms]float64{\n", f.n, f.logLoss)
+	fmt.Fprintf(w, "// %d verdicts, log-loss %.3f\nvar coefficients = [len(TermNames)]float64{\n", f.n, f.logLoss)
 	for j, name := range engine.TermNames {
 		fmt.Fprintf(w, "\t%.2f,%s // %s\n", f.w[j], strings.Repeat(" ", len("-0.00")-len(fmt.Sprintf("%.2f", f.w[j]))), name)
 	}

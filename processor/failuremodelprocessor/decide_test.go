@@ -25,14 +25,14 @@ type held struct {
 // of is a verdict of a class on an instance that is called at address.
 func of(class engine.Class, service, instance, address string) held {
 	src := engine.NewSource(engine.Source{Service: engine.ServiceID{Name: service}, Instance: instance})
-	v := verdict(class)
+	v := verdictOf(class)
 	v.Culprit.Name, v.Culprit.Service.Name, v.Culprit.Instance = instance, service, instance
 	return held{v, engine.Target{Instance: src.Key, Service: src.ServiceKey, Addresses: []string{address}}}
 }
 
 // cut is a verdict on the ways out of a zone.
 func cut(subclass string) held {
-	v := verdict(engine.ClassPartition)
+	v := verdictOf(engine.ClassPartition)
 	v.Subclass, v.Culprit = subclass, engine.Culprit{Type: engine.CulpritZone, Name: "zone-b"}
 	return held{v, engine.Target{Near: &engine.WaySide{Zone: "zone-b", Addresses: map[string]bool{paymentAddress: true}}}}
 }
@@ -40,7 +40,7 @@ func cut(subclass string) held {
 // link is a verdict on what lies between zone-a and another, in which payment may be,
 // or somewhere else.
 func link(far, subclass string, later time.Duration) held {
-	v := verdict(engine.ClassPartition)
+	v := verdictOf(engine.ClassPartition)
 	v.Subclass, v.Decided = subclass, t0.Add(later)
 	v.Culprit = engine.Culprit{Type: engine.CulpritLink, Name: "zone-a→" + far}
 	return held{v, engine.Target{Near: &engine.WaySide{Zone: "zone-a"}, Far: &engine.WaySide{Zone: far, Addresses: map[string]bool{paymentAddress: false}}}}

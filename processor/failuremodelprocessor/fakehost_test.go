@@ -107,8 +107,8 @@ func (e *fakeEngine) pass(d time.Duration) {
 
 const paymentAddress = "payment:8080"
 
-// verdict is one on the only instance of payment.
-func verdict(class engine.Class) *engine.Verdict {
+// verdictOf is one on the only instance of payment.
+func verdictOf(class engine.Class) *engine.Verdict {
 	subclass := "process_exit"
 	if class == engine.ClassByzantine {
 		subclass = "wrong_answer"
@@ -124,7 +124,7 @@ func verdict(class engine.Class) *engine.Verdict {
 // convict makes class the verdict on payment-1, which is called at addresses, too.
 func (e *fakeEngine) convict(class engine.Class, addresses ...string) {
 	src := engine.NewSource(engine.Source{Service: engine.ServiceID{Name: "payment"}, Instance: "payment-1"})
-	e.snapshot.Store(engine.NewSnapshot(t0, []*engine.Verdict{verdict(class)},
+	e.snapshot.Store(engine.NewSnapshot(t0, []*engine.Verdict{verdictOf(class)},
 		[]engine.Target{{Instance: src.Key, Service: src.ServiceKey, Addresses: append(addresses, paymentAddress)}}))
 }
 

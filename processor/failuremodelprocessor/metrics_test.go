@@ -36,7 +36,7 @@ func points(service, instance, scope string) pmetric.Metrics {
 }
 
 func TestWhichPointsAreTagged(t *testing.T) {
-	cleared := verdict(engine.ClassCrash)
+	cleared := verdictOf(engine.ClassCrash)
 	cleared.Until = t0
 	for name, c := range map[string]struct {
 		metrics                  string
