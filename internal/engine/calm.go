@@ -26,7 +26,7 @@ func (e *Engine) calm(n *entity) clock.Time {
 	}
 	last, told := clock.Time(0), n.told()
 	for kind := range p.found {
-		if f := &p.found[kind]; f.strength > 0 && p.bad[weights[kind].group] {
+		if f := &p.found[kind]; f.strength > 0 && p.bad[evidence(kind).group()] {
 			last = max(last, f.at)
 		}
 	}

@@ -103,7 +103,7 @@ func (p *episode) value(kind evidence, now clock.Time) float64 {
 	if f.now {
 		return f.strength
 	}
-	h := weights[kind].halfLife
+	h := kind.halfLife()
 	if h == 0 {
 		f.strength = 0
 		return 0

@@ -63,7 +63,7 @@ func (e *Engine) find(n *entity) belief {
 func (p *episode) blame(kind evidence, strength float64, now clock.Time, text string) {
 	p.note(kind, strength, now, text)
 	if strength > 0 {
-		p.bad[weights[kind].group] = true
+		p.bad[kind.group()] = true
 		p.latest = now
 	}
 }

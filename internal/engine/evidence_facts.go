@@ -219,10 +219,10 @@ func (p *episode) remember(kind evidence, strength float64, at clock.Time, text 
 		return
 	}
 	*f = finding{strength: strength, at: at, text: text}
-	if weights[kind].group != groupGood && weights[kind].weights[causePlanned] <= 0 && at >= p.latest {
+	if kind.group() != groupGood && kind.weight(causePlanned) <= 0 && at >= p.latest {
 		p.latest = at
 	}
-	p.bad[weights[kind].group] = true
+	p.bad[kind.group()] = true
 }
 
 var signalNames = map[int64]string{

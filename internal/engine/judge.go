@@ -60,7 +60,7 @@ func (e *Engine) evaluate(n *entity) {
 // proof says whether the evidence needs no second look.
 func (p *episode) proof() bool {
 	for kind := range p.found {
-		if p.found[kind].strength > 0 && weights[kind].proof {
+		if p.found[kind].strength > 0 && evidence(kind).proof() {
 			return true
 		}
 	}
@@ -132,7 +132,7 @@ func (p *episode) paused() bool {
 // nobody.
 func (p *episode) corroborated() bool {
 	for kind := range p.found {
-		switch g := weights[kind].group; {
+		switch g := evidence(kind).group(); {
 		case p.found[kind].strength == 0:
 		case g == groupHeartbeat || g == groupGood || g == groupOwn || g == groupChange && evidence(kind) != evCrashLoop:
 		case evidence(kind) == evHostAlive || evidence(kind) == evObserverSick:
@@ -207,7 +207,7 @@ func (p *episode) limits() bool {
 		switch evidence(kind) {
 		case evDemand, evSlow, evCallersOverloaded, evBusy, evServesErrors:
 		default:
-			if p.found[kind].strength > 0 && weights[kind].weights[causeExhaustion] >= 11 {
+			if p.found[kind].strength > 0 && evidence(kind).weight(causeExhaustion) >= 11 {
 				return true
 			}
 		}

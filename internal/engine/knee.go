@@ -80,7 +80,7 @@ func detectKnee(e *Engine, n *entity, p *episode) {
 // isShortOf says whether something else tells that a resource is short.
 func (p *episode) isShortOf() bool {
 	for kind := range p.found {
-		if weights[kind].group == groupSaturation && evidence(kind) != evKnee && p.found[kind].now && p.found[kind].strength > oldNews {
+		if evidence(kind).group() == groupSaturation && evidence(kind) != evKnee && p.found[kind].now && p.found[kind].strength > oldNews {
 			return true
 		}
 	}

@@ -81,7 +81,7 @@ func (n *entity) storeEpisode() storedEpisode {
 		}
 	}
 	for k := range p.found {
-		if f := &p.found[k]; f.strength > 0 && weights[k].halfLife > 0 {
+		if f := &p.found[k]; f.strength > 0 && evidence(k).halfLife() > 0 {
 			st.Found = append(st.Found, storedFinding{k, f.strength, f.at, f.text})
 		}
 	}
@@ -222,7 +222,7 @@ func (e *Engine) restoreEpisode(n *entity, st *storedEpisode, rows int) {
 		}
 	}
 	for _, f := range st.Found {
-		if rows == int(numEvidence) && f.Row >= 0 && f.Row < rows && weights[f.Row].halfLife > 0 {
+		if rows == int(numEvidence) && f.Row >= 0 && f.Row < rows && evidence(f.Row).halfLife() > 0 {
 			p.found[f.Row] = finding{strength: stat.Clamp(f.Strength, 0, 1), at: min(f.At, e.now), text: f.Text}
 		}
 	}

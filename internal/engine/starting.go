@@ -15,7 +15,7 @@ func (e *Engine) mayStillStart(n *entity, p *episode) bool {
 		return false
 	}
 	for kind := range p.found {
-		switch weights[kind].group {
+		switch evidence(kind).group() {
 		case groupProbe, groupGood, groupOwn, groupHeartbeat:
 		default:
 			if p.found[kind].strength > 0 && evidence(kind) != evHostAlive {

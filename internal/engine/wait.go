@@ -236,7 +236,7 @@ func (p *episode) onlyRefused() bool {
 	refused := false
 	for kind := range p.found {
 		f := &p.found[kind]
-		if f.strength == 0 || weights[kind].weights[causeDead] < 3 {
+		if f.strength == 0 || evidence(kind).weight(causeDead) < 3 {
 			continue
 		}
 		switch evidence(kind) {

@@ -104,6 +104,17 @@ type row struct {
 // evidence is a kind of evidence: a row of the table.
 type evidence uint8
 
+func (k evidence) group() group { return weights[k].group }
+
+// halfLife is how fast it fades when its detector says it no more; 0: it ends at once.
+func (k evidence) halfLife() time.Duration { return weights[k].halfLife }
+
+// proof says whether it needs no second look before a verdict.
+func (k evidence) proof() bool { return weights[k].proof }
+
+// weight is what it says of a cause, in decibels.
+func (k evidence) weight(c cause) float64 { return weights[k].weights[c] }
+
 const (
 	evSilent evidence = iota
 	evTelemetrySilent
