@@ -97,11 +97,11 @@ type loneGap struct {
 // the shorter, and of the first that there are long ones.
 func (e *Engine) shows(s *stream, gap time.Duration) {
 	one := loneGap{s.entity.key, e.inFleet(s, gap)}
-	switch {
-	case e.lone.who == 0:
+	switch e.lone.who {
+	case 0:
 		e.lone = one
 		e.fleet.Add(min(one.gap, loneCounts*e.fleet.Interval))
-	case e.lone.who == one.who:
+	case one.who:
 		e.lone.gap = max(e.lone.gap, one.gap)
 	default:
 		if one.gap > e.lone.gap {
