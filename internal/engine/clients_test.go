@@ -19,13 +19,16 @@ type consumer struct {
 	reads, sent int  // messages each five seconds
 	polls       bool // it asks somebody each five seconds, and reads no queue
 	mute        bool // it tells nothing, and goes on
+	serves      bool // it takes connections, of which nobody tells
+	byPID       bool // its telemetry tells its pid
+	target      string
 }
 
 func newConsumer(t *testing.T, known ...func(c *consumer)) *consumer {
 	c := &consumer{
 		fleet:   newFleet(t),
 		src:     NewSource(Source{Service: ServiceID{Name: "worker"}, Host: "app1", Instance: "3d1219c7-0000-4404-aaa1-6d2a48adfda4", Volatile: true}),
-		process: runs(17), reads: 25, sent: 25,
+		process: runs(17), reads: 25, sent: 25, target: "process:python:worker",
 	}
 	for _, k := range known {
 		k(c)
@@ -50,8 +53,15 @@ func (c *consumer) pass(d time.Duration) {
 			b.Observers = append(b.Observers, ObserverBeat{Stamp: stamp, Interval: 2 * time.Second, Host: "app1"})
 			stamp.Seq++
 			c.obsSeq++
-			b.Probes = append(b.Probes, Probe{Stamp: stamp, Source: c.src, Target: "process:python:worker", Outcome: outcome,
-				Interval: 2 * time.Second, Process: &p, Host: "app1", Client: true, Direct: true})
+			look := Probe{Stamp: stamp, Named: c.src, Target: c.target, Outcome: outcome,
+				Interval: 2 * time.Second, Process: &p, Host: "app1", Client: !c.serves, Direct: true}
+			if c.byPID {
+				look.Source, look.Named = c.src, nil
+			}
+			if c.serves {
+				look.Addresses = []string{"10.0.0.11:9000", "app1:9000"}
+			}
+			b.Probes = append(b.Probes, look)
 		}
 		if c.due(5*time.Second, time.Second) {
 			if c.sent > 0 && !c.polls {
@@ -78,6 +88,7 @@ func (c *consumer) ends(status int) {
 
 func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
 	polls := func(c *consumer) { c.polls = true }
+	serves := func(c *consumer) { c.polls, c.serves = true, true }
 	for name, k := range map[string]struct {
 		known    func(c *consumer)
 		status   int
@@ -88,6 +99,9 @@ func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
 		"a_poller_is_killed":          {polls, 137, 14 * time.Second, "process_exit"},
 		"it_exits_and_messages_wait":  {func(*consumer) {}, 1, 25 * time.Second, "process_exit"},
 		"it_crashes_on_a_bad_pointer": {polls, 139, 14 * time.Second, "process_exit"},
+		"its_pid_is_known":            {func(c *consumer) { c.polls, c.byPID = true, true }, 137, 14 * time.Second, "process_exit"},
+		"a_server_is_killed":          {serves, 137, 14 * time.Second, "process_exit"},
+		"a_server_on_a_bad_pointer":   {serves, 139, 14 * time.Second, "process_exit"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newConsumer(t, k.known)
@@ -113,6 +127,18 @@ func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
 		c.accused(at, 30*time.Second, ClassCrash, "hang", "worker@app1")
 		if said := c.verdicts(); len(said) != 1 {
 			t.Errorf("said %v, want it to stand", said)
+		}
+	})
+	t.Run("a_server_is_stopped", func(t *testing.T) {
+		c := newConsumer(t, serves)
+		at := c.now
+		c.process.State, c.reads = ProcessStopped, 0
+		c.pass(30 * time.Second)
+		c.accused(at, 16*time.Second, ClassCrash, "hang", "worker@app1")
+		c.process.State, c.reads = ProcessRunning, 25
+		c.pass(20 * time.Second)
+		if said := c.verdicts(); len(said) != 2 {
+			t.Errorf("it is back, and said is %v; %s", said, c.dump())
 		}
 	})
 	t.Run("memory_ran_out_and_it_was_started_again", func(t *testing.T) {
@@ -147,20 +173,36 @@ func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
 
 func TestEndThatNobodyMissesAccusesNobody(t *testing.T) {
 	polls := func(c *consumer) { c.polls = true }
+	serves := func(c *consumer) { c.polls, c.serves = true, true }
 	for name, k := range map[string]struct {
 		known  func(c *consumer)
 		during func(c *consumer)
 	}{
-		"a_job_is_done":                   {polls, func(c *consumer) { c.ends(0) }},
-		"a_job_fails":                     {polls, func(c *consumer) { c.ends(1) }},
-		"nobody_reads_its_pipe":           {polls, func(c *consumer) { c.ends(141) }},
-		"nobody_tells_how":                {polls, func(c *consumer) { c.ends(-1) }},
-		"asked_to_stop":                   {func(*consumer) {}, func(c *consumer) { c.ends(143) }},
-		"another_of_it_reads_on":          {func(*consumer) {}, func(c *consumer) { c.ends(137); c.reads = 25 }},
-		"another_of_it_asks_on":           {polls, func(c *consumer) { c.ends(137); c.reads = 25 }},
-		"stopped_and_it_reads_on":         {func(*consumer) {}, func(c *consumer) { c.process.State = ProcessStopped }},
-		"started_again_at_once":           {polls, func(c *consumer) { c.process = runs(18); c.process.HasExitCode, c.process.ExitCode = true, 137 }},
-		"killed_long_after_its_last_work": {polls, func(c *consumer) { c.reads, c.mute = 0, true; c.pass(30 * time.Second); c.ends(137) }},
+		"a_job_is_done":                         {polls, func(c *consumer) { c.ends(0) }},
+		"a_job_fails":                           {polls, func(c *consumer) { c.ends(1) }},
+		"nobody_reads_its_pipe":                 {polls, func(c *consumer) { c.ends(141) }},
+		"nobody_tells_how":                      {polls, func(c *consumer) { c.ends(-1) }},
+		"asked_to_stop":                         {func(*consumer) {}, func(c *consumer) { c.ends(143) }},
+		"another_of_it_reads_on":                {func(*consumer) {}, func(c *consumer) { c.ends(137); c.reads = 25 }},
+		"another_of_it_asks_on":                 {polls, func(c *consumer) { c.ends(137); c.reads = 25 }},
+		"stopped_and_it_reads_on":               {func(*consumer) {}, func(c *consumer) { c.process.State = ProcessStopped }},
+		"started_again_at_once":                 {polls, func(c *consumer) { c.process = runs(18); c.process.HasExitCode, c.process.ExitCode = true, 137 }},
+		"killed_long_after_its_last_work":       {polls, func(c *consumer) { c.reads, c.mute = 0, true; c.pass(30 * time.Second); c.ends(137) }},
+		"a_server_is_asked_to_stop":             {serves, func(c *consumer) { c.ends(143) }},
+		"a_server_fails_at_its_end":             {serves, func(c *consumer) { c.ends(1) }},
+		"a_server_that_is_not_at_work_is_ended": {serves, func(c *consumer) { c.reads, c.mute = 0, true; c.pass(30 * time.Second); c.ends(137) }},
+		"a_server_is_stopped_and_not_at_work": {serves, func(c *consumer) {
+			c.reads, c.mute = 0, true
+			c.pass(30 * time.Second)
+			c.process.State = ProcessStopped
+		}},
+		"a_server_is_started_again_at_once": {serves, func(c *consumer) { c.process = runs(18); c.process.HasExitCode, c.process.ExitCode = true, 137 }},
+		"another_server_of_it_goes_on":      {serves, func(c *consumer) { c.ends(137); c.reads = 25 }},
+		"a_server_and_a_debugger": {serves, func(c *consumer) {
+			c.process.State, c.reads = ProcessStopped, 0
+			c.pass(5 * time.Second)
+			c.process.State, c.reads = ProcessRunning, 25
+		}},
 		"a_debugger_for_a_moment": {polls, func(c *consumer) {
 			c.process.State, c.reads = ProcessStopped, 0
 			c.pass(5 * time.Second)
@@ -174,4 +216,59 @@ func TestEndThatNobodyMissesAccusesNobody(t *testing.T) {
 			c.nobodyAccused(false)
 		})
 	}
+}
+
+// Two processes of a host go by one name: of a helper that inherited it, or of one of
+// several instances, nobody could say whose end it is.
+func TestAProcessIsNotKnownByANameThatOthersHave(t *testing.T) {
+	serves := func(c *consumer) { c.polls, c.serves = true, true }
+	beside := func(c *consumer, p Process, client, byPID bool) func(*Batch) {
+		return func(b *Batch) {
+			look := Probe{Stamp: c.stamp(), Named: c.src, Target: "process:helper:9001", Outcome: OutcomeOK,
+				Interval: 2 * time.Second, Process: &p, Host: "app1", Client: client, Direct: true}
+			look.Observer = "app1"
+			if byPID {
+				look.Source, look.Named = c.src, nil
+			}
+			b.Probes = append(b.Probes, look)
+		}
+	}
+	pass := func(c *consumer, d time.Duration, more func(*Batch)) {
+		for end := c.now.Add(d); c.now < end; {
+			c.tell(2*time.Second, 2*time.Second, more)
+			c.pass(2 * time.Second)
+		}
+	}
+	for name, known := range map[string]func(c *consumer) func(*Batch){
+		"another_that_goes_by_it_runs":   func(c *consumer) func(*Batch) { return beside(c, runs(30), false, false) },
+		"a_client_that_goes_by_it_runs":  func(c *consumer) func(*Batch) { return beside(c, runs(30), true, false) },
+		"another_is_known_to_be_the_one": func(c *consumer) func(*Batch) { return beside(c, runs(30), false, true) },
+		"another_instance_of_the_service": func(c *consumer) func(*Batch) {
+			other := *c.src
+			other.Instance, other.Volatile = "worker-2", false
+			src := NewSource(other)
+			return func(b *Batch) {
+				b.Served = append(b.Served, Served{Source: src, OK: 1, Last: c.now})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newConsumer(t, serves)
+			more := known(c)
+			pass(c, time.Minute, more)
+			c.ends(137)
+			pass(c, 40*time.Second, more)
+			c.nobodyAccused(false)
+		})
+	}
+	t.Run("it_is_known_by_its_pid_and_another_goes_by_its_name", func(t *testing.T) {
+		c := newConsumer(t, serves, func(c *consumer) { c.byPID = true })
+		more := beside(c, runs(30), false, false)
+		pass(c, time.Minute, more)
+		c.nobodyAccused(false)
+		at := c.now
+		c.ends(137)
+		pass(c, 40*time.Second, more)
+		c.accused(at, 14*time.Second, ClassCrash, "process_exit", "worker@app1")
+	})
 }

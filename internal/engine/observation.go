@@ -125,6 +125,9 @@ type Probe struct {
 	// Client: the agent looks by itself at a process that takes no connections, and
 	// keeps one that it opened.
 	Client bool
+	// Named goes by the name that a process on its host was told to call itself. It
+	// is that process or another of the service; nil where the pid tells.
+	Named *Source
 }
 
 // Process is what the kernel tells about a process. A negative number is

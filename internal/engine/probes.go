@@ -20,6 +20,7 @@ type probeState struct {
 	direct   bool
 	passive  bool // the kernel tells it of connections that others opened
 	client   bool // it is of a process that takes no connections, see clients.go
+	named    bool // it is of a process that goes by this name
 	interval time.Duration
 
 	outcome Outcome
@@ -50,7 +51,7 @@ const maxProbesEach = 16
 
 func (e *Engine) probed(b *Probe) {
 	n := e.instance(b.Source)
-	o := e.observer(b.Observer)
+	o, named := e.observer(b.Observer), false
 	if b.Passive {
 		e.connected(b)
 	} else if b.Process != nil {
@@ -60,7 +61,7 @@ func (e *Engine) probed(b *Probe) {
 	case n != nil || b.Source != nil:
 		e.onlyAtPort(b) // others with its port are not meant by that alone
 	case b.Process != nil:
-		n = e.server(b)
+		n, named = e.server(b)
 	case b.Passive:
 		n = e.peer(b)
 	case b.Target != "":
@@ -93,7 +94,7 @@ func (e *Engine) probed(b *Probe) {
 		ps.run, ps.first = 1, e.now
 	}
 	ps.outcome, ps.at, ps.direct, ps.message, ps.process = b.Outcome, e.now, b.Direct, b.Message, b.Process
-	ps.passive, ps.client = b.Passive, b.Client
+	ps.passive, ps.client, ps.named = b.Passive, b.Client, named
 	switch {
 	case ok:
 		ps.lastOK, ps.latched = e.now, false
@@ -113,8 +114,10 @@ func (e *Engine) probed(b *Probe) {
 		ps.latched = ps.latched || n.acceptedFirst(ps)
 	}
 	if b.Process != nil {
-		e.processSeen(n, b, ps)
-		e.heldBack(n, ps)
+		if !e.another(n, ps) {
+			e.processSeen(n, b, ps)
+			e.heldBack(n, ps)
+		}
 	} else if h := e.host(o.host); h != nil && o.credible(e.now) {
 		h.observer = o
 		e.seenFrom(n, h, nil, b.Outcome, 1, e.now, e.now)
@@ -249,9 +252,9 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	if p.State == ProcessRunning {
 		since = e.now
 	}
-	// It may be another's: whose callers are well has not ended. And who is no server
+	// It may be another's: whose callers are well has not ended. And whom nobody calls
 	// ends or not as he likes, unless he is missed.
-	if n.supposed && (f.known || p.State != ProcessRunning) && !e.missedSince(n, since) || b.Client && f.changes(p) && !e.clientMissed(n, ps) {
+	if n.supposed && (f.known || p.State != ProcessRunning) && !e.missedSince(n, since) || ps.uncertain() && f.changes(p) && !e.endMissed(n, ps) {
 		if !n.supposed {
 			e.outOfMemory(n, p) // nobody likes that
 		}
@@ -398,17 +401,17 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 		p.note(evProcessRuns, 1, e.now, "its host's agent sees the process run")
 	}
 	for _, ps := range n.probes {
-		if ps.process == nil || !e.current(ps) {
+		if ps.process == nil || !e.current(ps) || e.another(n, ps) {
 			continue
 		}
 		switch ps.process.State {
 		case ProcessGone, ProcessZombie:
-			if n.alive && (!n.supposed || e.missedSince(n, ps.first)) && (!ps.client || e.clientMissed(n, ps)) && (n.returned == 0 || ps.at > n.returned.Add(stillThere)) { // else it is a look from before it came back
+			if n.alive && (!n.supposed || e.missedSince(n, ps.first)) && (!ps.uncertain() || e.endMissed(n, ps)) && (n.returned == 0 || ps.at > n.returned.Add(stillThere)) { // else it is a look from before it came back
 				p.blame(evProcessGone, 1, e.now, fmt.Sprintf("process %s is gone", ps.processName()))
 				p.startedBy(ps.first)
 			}
 		case ProcessStopped:
-			if ps.client && !e.clientMissed(n, ps) {
+			if ps.uncertain() && !e.endMissed(n, ps) {
 				continue
 			}
 			p.stopped = true

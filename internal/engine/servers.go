@@ -108,33 +108,37 @@ func shortNamed(address string) string {
 	return port
 }
 
-// server is who a process is that takes connections on a host, or nil if nobody
-// calls it. It makes nobody known.
-func (e *Engine) server(b *Probe) *entity {
+// server is who a process is at which the agent on its host looks by itself, or nil if
+// nobody calls it and it does not go by a known name, and whether only that tells. It
+// makes nobody known.
+func (e *Engine) server(b *Probe) (n *entity, named bool) {
 	host := e.host(b.Host)
 	if host == nil {
-		return nil
+		return nil, false
 	}
 	only := e.onlyAtPort(b)
 	for _, a := range b.Addresses {
 		if n := e.knownAt(a); n != nil && !n.supposed && e.servers.ownAddress(a, e.now) {
 			if n.unspoken && n.calls == nil && n.episode == nil && e.unspoken(b, host) == nil {
-				return nil // nobody misses it
+				return nil, false // nobody misses it
 			}
 			if n.kind == kindExternal {
 				n.host = host
 			}
-			return n
+			return n, false
 		}
 	}
 	if only != nil {
 		e.suppose(only, host, b.Addresses)
-		return only
+		return only, false
+	}
+	if n := e.named(b); n != nil {
+		return n, true
 	}
 	if n := e.balancer(b, host); n != nil {
-		return n
+		return n, false
 	}
-	return e.unspoken(b, host)
+	return e.unspoken(b, host), false
 }
 
 // balancer is a process on a host that came to a bad end, if calls to it went on to

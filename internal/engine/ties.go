@@ -202,12 +202,8 @@ func (e *Engine) fellFor(n *entity, since clock.Time) *fallen {
 // host that was connected to it fails since, or nobody asks those any more to whom it
 // was connected: it was a proxy. nil if nobody misses it.
 func (e *Engine) unspoken(b *Probe, host *hostState) *entity {
-	i := slices.IndexFunc(e.ties.fallen, func(f fallen) bool { return f.is(b.Target, b.Host, fallBad) })
-	if i < 0 || e.ties.fallen[i].back {
-		return nil
-	}
-	f := &e.ties.fallen[i]
-	if !e.failsFor(f) && !e.idleFor(f) {
+	f := e.missedFall(b.Target, host)
+	if f == nil {
 		return nil
 	}
 	address := e.front(f)
@@ -217,6 +213,21 @@ func (e *Engine) unspoken(b *Probe, host *hostState) *entity {
 	n := e.external(address)
 	n.host, n.alive, n.unspoken = host, true, true
 	return n
+}
+
+// missedFall is how a process came to a bad end whom somebody misses, or nil.
+func (e *Engine) missedFall(target string, host *hostState) *fallen {
+	if host == nil {
+		return nil
+	}
+	i := slices.IndexFunc(e.ties.fallen, func(f fallen) bool { return f.is(target, host.name, fallBad) })
+	if i < 0 || e.ties.fallen[i].back {
+		return nil
+	}
+	if f := &e.ties.fallen[i]; e.failsFor(f) || e.idleFor(f) {
+		return f
+	}
+	return nil
 }
 
 // front is the address by which people know one who fell: its host's alone, if it can

@@ -12,8 +12,8 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine"
 )
 
-// server is who a process of a host is, by its pid, or of a client by what it calls
-// itself; nil if nobody has told that. Then it is known by where it takes connections.
+// server is who a process of a host is, by its pid; nil if nobody has told that. Then
+// it is known by where it takes connections, or by what it was told to call itself.
 func (p *pulse) server(who *sourceID) *engine.Source {
 	p.probe.Host = own(who.host)
 	for _, told := range p.addresses {
@@ -35,8 +35,8 @@ func (p *pulse) server(who *sourceID) *engine.Source {
 	id := *who
 	id.pid = strconv.FormatInt(p.process.PID, 10)
 	src := p.x.inProcess(&id)
-	if src == nil && p.probe.Client && p.service != "" && who.hostName != "" {
-		src = p.x.find(byHost+who.hostName, p.service)
+	if src == nil && p.service != "" && who.hostName != "" {
+		p.probe.Named = p.x.find(byHost+who.hostName, p.service)
 	}
 	return src
 }

@@ -62,6 +62,9 @@ func TestAProcessIsKnownByItsPID(t *testing.T) {
 	look := seen(t, x, attrs{"host.name": "app2"}, lookAt(4711, "10.0.0.22:8080"))
 	require.NotNil(t, look.Probes[0].Source)
 	assert.Equal(t, "billing", look.Probes[0].Source.Service.Name)
+	named := lookAt(4711, "10.0.0.22:8080")
+	named[contract.HeartbeatService] = "billing"
+	assert.Nil(t, seen(t, x, attrs{"host.name": "app2"}, named).Probes[0].Named, "the pid is surer")
 	for name, b := range map[string]*engine.Batch{
 		"another process":          seen(t, x, attrs{"host.name": "app2"}, lookAt(4712, "10.0.0.22:8080")),
 		"the same on another host": seen(t, x, attrs{"host.name": "app1"}, lookAt(4711, "10.0.0.22:8080")),
@@ -72,7 +75,7 @@ func TestAProcessIsKnownByItsPID(t *testing.T) {
 	}
 }
 
-func TestAClientIsKnownByWhatItCallsItself(t *testing.T) {
+func TestAProcessIsKnownByWhatItCallsItself(t *testing.T) {
 	x := New(Settings{})
 	tells := func(res attrs) {
 		td, _ := spanOf(t, res, ptrace.SpanKindConsumer, ptrace.StatusCodeUnset, "", nil)
@@ -81,6 +84,9 @@ func TestAClientIsKnownByWhatItCallsItself(t *testing.T) {
 	}
 	look := func(host, service string, client bool) *engine.Probe {
 		told := lookAt(17)
+		if !client {
+			told = lookAt(17, "10.0.0.11:9000")
+		}
 		told[contract.HeartbeatClient], told[contract.HeartbeatService] = client, service
 		b := seen(t, x, attrs{"host.name": host}, told)
 		require.Len(t, b.Probes, 1)
@@ -90,18 +96,22 @@ func TestAClientIsKnownByWhatItCallsItself(t *testing.T) {
 	tells(attrs{"service.name": "pod", "host.name": "app1", "k8s.pod.uid": "0c0a"})
 	tells(attrs{"service.name": "two", "host.name": "app1", "service.namespace": "a"})
 	tells(attrs{"service.name": "two", "host.name": "app1", "service.namespace": "b"})
-	p := look("app1", "worker", true)
-	require.NotNil(t, p.Source)
-	assert.True(t, p.Client)
-	assert.Equal(t, "shop", p.Source.Service.Environment)
+	for _, client := range []bool{true, false} {
+		p := look("app1", "worker", client)
+		require.NotNil(t, p.Named)
+		assert.Nil(t, p.Source, "another process may go by that name")
+		assert.Equal(t, client, p.Client)
+		assert.Equal(t, "shop", p.Named.Service.Environment)
+	}
 	for name, p := range map[string]*engine.Probe{
 		"nobody of that name":      look("app1", "other", true),
 		"the same on another host": look("app2", "worker", true),
 		"one in a pod":             look("app1", "pod", true),
 		"two of one name":          look("app1", "two", true),
-		"one that is no client":    look("app1", "worker", false),
+		"one that tells no name":   look("app1", "", false),
 	} {
 		assert.Nil(t, p.Source, name)
+		assert.Nil(t, p.Named, name)
 	}
 }
 

@@ -37,12 +37,13 @@ func init() {
 }
 
 // serve starts a process that takes connections, and returns where.
-func serve(t *testing.T) (*exec.Cmd, string) {
+func serve(t *testing.T, env ...string) (*exec.Cmd, string) {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), serverChild+"=1")
+	cmd.Env = append(cmd.Env, env...)
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := cmd.StdoutPipe()
@@ -75,7 +76,7 @@ func (g *rig) recordOf(address, state string) seen {
 }
 
 func TestLocalServersBecomeRecords(t *testing.T) {
-	cmd, address := serve(t)
+	cmd, address := serve(t, "OTEL_SERVICE_NAME=csms")
 	g := newRig(t, func(c *Config) {
 		c.HTTP.NetAddr.Endpoint = ""
 		c.LocalServers = LocalServersConfig{Enabled: true, CollectionInterval: 100 * time.Millisecond, MaxProcesses: 1000}
@@ -92,6 +93,8 @@ func TestLocalServersBecomeRecords(t *testing.T) {
 	assert.Equal(t, 0.1, s.attrs[contract.HeartbeatInterval])
 	assert.EqualValues(t, cmd.Process.Pid, s.attrs[contract.ProcessPID])
 	assert.NotZero(t, s.attrs[contract.ProcessStartTime])
+	assert.Equal(t, "csms", s.attrs[contract.HeartbeatService])
+	assert.NotContains(t, s.attrs, contract.HeartbeatClient)
 	assert.Positive(t, g.count("otelcol_receiver_heartbeat_accepted", "source", string(sourceProbe)))
 
 	require.NoError(t, cmd.Process.Kill())
@@ -99,6 +102,7 @@ func TestLocalServersBecomeRecords(t *testing.T) {
 	s = g.recordOf(address, contract.ProcessGone)
 	assert.Equal(t, contract.OutcomeError, s.attrs[contract.HeartbeatOutcome])
 	assert.Regexp(t, "^process:.+:"+port+"$", s.attrs[contract.HeartbeatTarget])
+	assert.Equal(t, "csms", s.attrs[contract.HeartbeatService])
 }
 
 func TestLocalServersAreOffUnlessAskedFor(t *testing.T) {

@@ -128,22 +128,32 @@ func (s *Servers) followClient(id procID, sends bool) {
 // isPartOfOne says whether a process is followed, or belongs to one that is and that
 // started it: of a pool of workers only the end of the first counts.
 func (s *Servers) isPartOfOne(of procStat, service string) bool {
-	up := of
-	for range maxAncestors {
-		if slices.ContainsFunc(s.followed, func(f *server) bool { return f.only == up.id() }) {
-			if up.comm == of.comm {
-				return true
-			}
-			if name, _ := s.proc.telemetry(up.pid); name == service && service != "" {
-				return true
-			}
+	return s.follows(of.id()) || s.startedByOne(of, func(up procStat) bool {
+		if up.comm == of.comm {
+			return true
 		}
-		if up.ppid <= 1 {
+		name, _ := s.proc.telemetry(up.pid)
+		return name == service && service != ""
+	})
+}
+
+func (s *Servers) follows(id procID) bool {
+	return slices.ContainsFunc(s.followed, func(f *server) bool { return f.only == id })
+}
+
+// startedByOne says whether one who started a process, or who started that one, and so
+// on, is followed and is such a one.
+func (s *Servers) startedByOne(of procStat, such func(procStat) bool) bool {
+	for range maxAncestors {
+		if of.ppid <= 1 {
 			return false
 		}
 		var err error
-		if up, err = s.proc.stat(up.ppid); err != nil {
+		if of, err = s.proc.stat(of.ppid); err != nil {
 			return false
+		}
+		if s.follows(of.id()) && such(of) {
+			return true
 		}
 	}
 	return false

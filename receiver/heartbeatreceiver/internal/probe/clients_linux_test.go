@@ -125,3 +125,72 @@ func TestClientMakesRoomForAServer(t *testing.T) {
 	h.startedBy(1, 301, 71, 0, "nginx", "", 12)
 	assert.Equal(t, []string{"process:nginx:80 pid 301"}, w.afterAMinute())
 }
+
+func TestServerTellsWhatItCallsItself(t *testing.T) {
+	for name, c := range map[string]struct {
+		fill func(h *fakeHost)
+		want string
+	}{
+		"it_is_told_its_name": {func(h *fakeHost) { h.startedBy(1, 301, 71, 0, "python", asWorker, 11) }, "worker"},
+		"it_has_no_telemetry": {func(h *fakeHost) { h.startedBy(1, 301, 71, 0, "python", "HOME=/\x00", 11) }, ""},
+		"who_started_it_is_followed_and_has_the_name": {func(h *fakeHost) {
+			h.listens("10.0.0.7:80", 12)
+			h.startedBy(1, 300, 70, 0, "node", asWorker, 12)
+			h.startedBy(300, 301, 71, 0, "esbuild", asWorker, 11)
+		}, ""},
+		"who_started_it_has_another_name": {func(h *fakeHost) {
+			h.listens("10.0.0.7:80", 12)
+			h.startedBy(1, 300, 70, 0, "node", "OTEL_SERVICE_NAME=boss\x00", 12)
+			h.startedBy(300, 301, 71, 0, "node", asWorker, 11)
+		}, "worker"},
+		"who_started_it_is_not_followed": {func(h *fakeHost) {
+			h.startedBy(1, 300, 70, 0, "sh", asWorker)
+			h.startedBy(300, 301, 71, 0, "python", asWorker, 11)
+		}, "worker"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newFakeHost(t)
+			h.listens("10.0.0.7:9000", 11)
+			c.fill(h)
+			w := h.watch(64)
+			w.look()
+			s := w.at("10.0.0.7:9000")
+			require.NotNil(t, s)
+			assert.Equal(t, c.want, s.Result.Service)
+			assert.False(t, s.Result.Client)
+			h.ends(301, 11)
+			s = w.at("10.0.0.7:9000")
+			require.NotNil(t, s)
+			assert.Equal(t, contract.ProcessGone, s.Result.Process.State)
+			assert.Equal(t, c.want, s.Result.Service, "its end is told by its name")
+		})
+	}
+	t.Run("another_takes_its_place", func(t *testing.T) {
+		h := newFakeHost(t)
+		h.listens("10.0.0.7:9000", 11)
+		h.startedBy(1, 300, 70, 0, "python", asWorker, 11)
+		w := h.watch(64)
+		w.look()
+		require.Equal(t, "worker", w.at("10.0.0.7:9000").Result.Service)
+		h.ends(300, 11)
+		h.listens("10.0.0.7:9000", 12)
+		h.startedBy(1, 301, 90, 0, "python", "OTEL_SERVICE_NAME=other\x00", 12)
+		assert.Equal(t, "other", w.at("10.0.0.7:9000").Result.Service)
+	})
+	t.Run("it_closes_its_port_before_it_ends", func(t *testing.T) {
+		h := newFakeHost(t)
+		h.listens("10.0.0.7:9000", 11)
+		h.startedBy(1, 300, 70, 0, "python", asWorker, 11)
+		w := h.watch(64)
+		w.look()
+		require.Equal(t, "worker", w.at("10.0.0.7:9000").Result.Service)
+		h.closes(11)
+		require.Empty(t, w.at("10.0.0.7:9000").Result.Service, "it was asked to stop")
+		h.listens("10.0.0.7:9000", 11)
+		require.Equal(t, "worker", w.at("10.0.0.7:9000").Result.Service, "it has read its configuration again")
+		h.closes(11)
+		w.look()
+		h.ends(300)
+		assert.Empty(t, w.at("10.0.0.7:9000").Result.Service, "nobody misses it")
+	})
+}

@@ -41,7 +41,7 @@ type server struct {
 	bound     []netip.AddrPort // by port; as last seen
 	addresses []string
 	client    bool   // it takes no connections, and keeps one that it opened
-	service   string // what it was told to call itself in its telemetry, of a client
+	service   string // what it was told to call itself in its telemetry, if that is its own
 	listens   bool   // of a client, that it is followed
 	gone      bool
 	since     time.Time // when it was last seen to listen, or first seen to be gone
@@ -97,6 +97,9 @@ func (s *Servers) Look(ctx context.Context, now time.Time) []Server {
 		if f.forgotten(r, now) {
 			f.close()
 			continue
+		}
+		if !f.listens && !f.gone {
+			f.service = "" // it was told to stop, or is no server any more: nobody misses it
 		}
 		r.Message, r.Client, r.Service = oneLine(r.Message), f.client, oneLine(f.service)
 		kept = append(kept, f)
@@ -155,10 +158,12 @@ func (s *Servers) update(table []listener, now time.Time) {
 	view := newView(table)
 	for _, f := range s.followed {
 		i := slices.IndexFunc(procs, func(p listening) bool { return p.procID == f.only })
-		if f.listens = i >= 0 || f.client; i >= 0 {
-			f.isAt(procs[i], view)
-			procs = slices.Delete(procs, i, i+1)
+		if i < 0 {
+			f.listens = f.client
+			continue
 		}
+		s.isAt(f, procs[i], view)
+		procs = slices.Delete(procs, i, i+1)
 	}
 	// Who listens where another no longer does has taken its place, whether that
 	// one ended or handed over.
@@ -167,7 +172,7 @@ func (s *Servers) update(table []listener, now time.Time) {
 			continue
 		}
 		if i := slices.IndexFunc(procs, func(p listening) bool { return f.sharesPort(p) }); i >= 0 {
-			f.isAt(procs[i], view)
+			s.isAt(f, procs[i], view)
 			procs = slices.Delete(procs, i, i+1)
 		}
 	}
@@ -252,10 +257,30 @@ func (s *Servers) hasSibling(p listening) bool {
 	})
 }
 
-// isAt notes that p is the process that is meant, and where it takes connections.
-func (f *server) isAt(p listening, v *view) {
+// isAt notes that p is the process that f means, and where it takes connections.
+func (s *Servers) isAt(f *server, p listening, v *view) {
+	if f.only != p.procID || !f.listens {
+		f.service = s.ownName(p.procID)
+	}
 	f.only, f.bound, f.listens, f.client = p.procID, p.bound, true, false
 	f.addresses = v.reach(p.bound)
+}
+
+// ownName is what a server was told to call itself in its telemetry, "" if it has the
+// name from one that is followed and started it: tools and helpers inherit it.
+func (s *Servers) ownName(id procID) string {
+	stat, err := s.proc.stat(id.pid)
+	if err != nil || stat.id() != id {
+		return ""
+	}
+	name, _ := s.proc.telemetry(id.pid)
+	if name == "" || s.startedByOne(stat, func(up procStat) bool {
+		its, _ := s.proc.telemetry(up.pid)
+		return its == name
+	}) {
+		return ""
+	}
+	return name
 }
 
 // follow begins to follow p, if there is room.
@@ -279,7 +304,7 @@ func (s *Servers) follow(p listening, v *view) {
 		}
 	}
 	f := &server{processTarget: newFollower(s.proc, s.at), name: name}
-	f.isAt(p, v)
+	s.isAt(f, p, v)
 	s.followed = append(s.followed, f)
 }
 
