@@ -33,7 +33,7 @@ func (e *Engine) calm(n *entity) clock.Time {
 	if n.calls != nil {
 		last = max(last, n.calls.lastFail)
 	}
-	if last == 0 || e.now.Sub(last) < calmAfter+told.Slack() {
+	if e.now.Sub(last) < calmAfter+told.Slack() {
 		return 0
 	}
 	return last

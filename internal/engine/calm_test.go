@@ -56,3 +56,35 @@ func TestEventsOfOneFailureTellOneHost(t *testing.T) {
 		t.Errorf("host %q", host)
 	}
 }
+
+func TestWhatSpeaksForAFailure(t *testing.T) {
+	bad, good := evProbeRefused, evPortOpen
+	for name, c := range map[string]struct {
+		calm   bool
+		change func(e *Engine, n *entity)
+	}{
+		"nothing_for_three_seconds": {true, func(*Engine, *entity) {}},
+		"evidence_of_late":          {false, func(e *Engine, n *entity) { n.episode.found[bad].at = e.now.Add(-calmAfter + 1) }},
+		"evidence_that_was_taken_back": {true, func(e *Engine, n *entity) {
+			n.episode.found[bad].at, n.episode.found[bad].strength = e.now, 0
+			n.calls.lastFail = e.now.Add(-calmAfter)
+		}},
+		"evidence_that_it_is_well": {true, func(e *Engine, n *entity) { n.episode.found[good].at, n.episode.found[good].strength = e.now, 1 }},
+		"a_call_that_failed":       {false, func(e *Engine, n *entity) { n.calls.lastFail = e.now }},
+		"it_is_well":               {false, func(_ *Engine, n *entity) { n.episode = nil }},
+		"nobody_calls_it":          {true, func(_ *Engine, n *entity) { n.calls = nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, all := sized(1)
+			n := all[0]
+			e.now = e.now.Add(time.Minute)
+			p := n.episodeOf(e)
+			p.found[bad].strength, p.found[bad].at, p.bad[weights[bad].group] = 1, e.now.Add(-calmAfter), true
+			n.calls = &callStats{}
+			c.change(e, n)
+			if since := e.calm(n); (since != 0) != c.calm {
+				t.Errorf("calm since %d", since)
+			}
+		})
+	}
+}

@@ -70,7 +70,7 @@ func (q *Process) lives() bool { return q.State == ProcessRunning || q.State == 
 // that it used to read, or its callers fail, or those who were connected to it.
 func (e *Engine) endMissed(n *entity, ps *probeState) bool {
 	q := ps.process
-	if q == nil || q.lives() {
+	if q.lives() {
 		return false
 	}
 	if e.now.Sub(ps.first) < clientQuiet || n.lastSign() > ps.first.Add(clientUnderWay) {
@@ -86,7 +86,7 @@ func (e *Engine) endMissed(n *entity, ps *probeState) bool {
 	case cleanExit(status), signalNames[status] != "", worked && status == killedStatus:
 		return true
 	}
-	return e.leavesUnread(n) || e.missedSince(n, ps.first) || ps.named && e.missedFall(ps.target, n.host) != nil
+	return e.leavesUnread(n) || e.missedSince(n, ps.first) || e.missedFall(ps.target, n.host) != nil
 }
 
 // killedStatus is that of a process which was killed: by whatever was left of a stop

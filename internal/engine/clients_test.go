@@ -188,6 +188,8 @@ func TestEndThatNobodyMissesAccusesNobody(t *testing.T) {
 		"stopped_and_it_reads_on":               {func(*consumer) {}, func(c *consumer) { c.process.State = ProcessStopped }},
 		"started_again_at_once":                 {polls, func(c *consumer) { c.process = runs(18); c.process.HasExitCode, c.process.ExitCode = true, 137 }},
 		"killed_long_after_its_last_work":       {polls, func(c *consumer) { c.reads, c.mute = 0, true; c.pass(30 * time.Second); c.ends(137) }},
+		"a_job_whose_pid_is_known_fails":        {func(c *consumer) { c.polls, c.byPID = true, true }, func(c *consumer) { c.ends(1) }},
+		"a_poller_is_stopped":                   {polls, func(c *consumer) { c.process.State, c.reads = ProcessStopped, 0 }},
 		"a_server_is_asked_to_stop":             {serves, func(c *consumer) { c.ends(143) }},
 		"a_server_fails_at_its_end":             {serves, func(c *consumer) { c.ends(1) }},
 		"a_server_that_is_not_at_work_is_ended": {serves, func(c *consumer) { c.reads, c.mute = 0, true; c.pass(30 * time.Second); c.ends(137) }},
@@ -271,4 +273,71 @@ func TestAProcessIsNotKnownByANameThatOthersHave(t *testing.T) {
 		pass(c, 40*time.Second, more)
 		c.accused(at, 14*time.Second, ClassCrash, "process_exit", "worker@app1")
 	})
+}
+
+func TestWhoGoesByANameOnAHost(t *testing.T) {
+	of := func(instance, host string, volatile bool) *Source {
+		return NewSource(Source{Service: ServiceID{Name: "shop"}, Instance: instance, Host: host, Volatile: volatile})
+	}
+	for name, c := range map[string]struct {
+		known  bool
+		change func(e *Engine, n *entity)
+	}{
+		"the_only_one":            {true, func(*Engine, *entity) {}},
+		"another_on_another_host": {true, func(e *Engine, _ *entity) { e.instance(of("b", "app2", false)) }},
+		"another_that_left":       {true, func(e *Engine, _ *entity) { e.instance(of("b", "app1", false)).left = true }},
+		"another_long_silent": {true, func(e *Engine, n *entity) {
+			e.instance(of("b", "app1", false)).heard = n.heard.Add(-severalFor)
+		}},
+		"another": {false, func(e *Engine, n *entity) {
+			e.instance(of("b", "app1", false)).heard = n.heard.Add(-severalFor + 1)
+		}},
+		"its_predecessor": {true, func(e *Engine, n *entity) {
+			n.src.Volatile = true
+			b := e.instance(of("b", "app1", true))
+			b.born, b.heard = n.born-2, n.born-1
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := New(DefaultParams())
+			e.Tick(1e18)
+			src := of("a", "app1", false)
+			n := e.instance(src)
+			c.change(e, n)
+			if got := e.named(&Probe{Named: src}); (got == n) != c.known || e.named(&Probe{}) != nil {
+				t.Errorf("it is %v", got)
+			}
+		})
+	}
+}
+
+func TestAnotherProcessOfThatName(t *testing.T) {
+	for name, c := range map[string]struct {
+		another bool
+		change  func(e *Engine, ps, o *probeState)
+	}{
+		"runs":                                  {true, func(*Engine, *probeState, *probeState) {}},
+		"waits_for_a_disk":                      {true, func(_ *Engine, _, o *probeState) { o.process.State = ProcessDiskWait }},
+		"is_gone":                               {false, func(_ *Engine, _, o *probeState) { o.process.State = ProcessGone }},
+		"is_surely_it_and_gone":                 {true, func(_ *Engine, _, o *probeState) { o.process.State, o.named = ProcessGone, false }},
+		"is_no_process":                         {false, func(_ *Engine, _, o *probeState) { o.process, o.named = nil, false }},
+		"was_seen_long_ago":                     {false, func(e *Engine, _, o *probeState) { o.at = e.now.Add(-time.Minute) }},
+		"is_the_same":                           {false, func(_ *Engine, ps, o *probeState) { o.target = ps.target }},
+		"says_nothing_of_one_that_is_surely_it": {false, func(_ *Engine, ps, _ *probeState) { ps.named = false }},
+		"of_a_client":                           {true, func(_ *Engine, ps, _ *probeState) { ps.named, ps.client = false, true }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, all := sized(1)
+			look := func(target string) *probeState {
+				p := runs(1)
+				return &probeState{observer: e.observer("app1"), target: target, at: e.now, interval: time.Second, named: true, process: &p}
+			}
+			ps, o := look("process:a:1"), look("process:b:1")
+			all[0].probes = []*probeState{ps, o}
+			c.change(e, ps, o)
+			if got := e.another(all[0], ps); got != c.another {
+				t.Errorf("another: %v", got)
+			}
+		})
+	}
 }

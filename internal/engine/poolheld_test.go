@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 func TestPoolThatIsHeldByWhoWaitsForAnotherIsNotTooSmall(t *testing.T) {
@@ -40,6 +41,53 @@ func TestPoolThatIsHeldByWhoWaitsForAnotherIsNotTooSmall(t *testing.T) {
 			}
 			if !said || held != c.held {
 				t.Errorf("said %v, taken back %v: %s", said, held, s.dump())
+			}
+		})
+	}
+}
+
+func TestWhoHoldsAPool(t *testing.T) {
+	for name, c := range map[string]struct {
+		held   bool
+		change func(e *Engine, n, callee *entity, ed *edge)
+	}{
+		"who_failed_no_later": {true, func(*Engine, *entity, *entity, *edge) {}},
+		"who_is_late": {true, func(e *Engine, _, _ *entity, ed *edge) {
+			ed.failed = stat.Fading{}
+			ed.slow.Add(2, e.now, e.params.CallWindow)
+		}},
+		"an_external":                       {true, func(_ *Engine, n, callee *entity, _ *edge) { n.service, callee.service = nil, nil }},
+		"not_where_nothing_is_said":         {false, func(_ *Engine, n, _ *entity, _ *edge) { n.verdict = nil }},
+		"not_where_something_else_is_short": {false, func(_ *Engine, n, _ *entity, _ *edge) { n.verdict.Subclass = "cpu" }},
+		"not_who_is_well":                   {false, func(_ *Engine, _, callee *entity, _ *edge) { callee.verdict = nil }},
+		"not_who_may_be":                    {false, func(_ *Engine, _, callee *entity, _ *edge) { callee.verdict.Class = ClassUnknown }},
+		"not_who_answers_wrongly":           {false, func(_ *Engine, _, callee *entity, _ *edge) { callee.verdict.Class = ClassByzantine }},
+		"not_who_failed_later": {false, func(_ *Engine, n, callee *entity, _ *edge) {
+			callee.verdict.Since = n.verdict.Since.Add(heldWithin + 1)
+		}},
+		"not_a_sibling":   {false, func(_ *Engine, n, callee *entity, _ *edge) { callee.service = n.service }},
+		"not_who_answers": {false, func(_ *Engine, _, _ *entity, ed *edge) { ed.failed = stat.Fading{} }},
+		"not_who_is_late_once": {false, func(e *Engine, _, _ *entity, ed *edge) {
+			ed.failed, ed.ok = stat.Fading{}, stat.Fading{}
+			ed.slow.Add(1, e.now, e.params.CallWindow)
+		}},
+		"not_who_is_seldom_late": {false, func(e *Engine, _, _ *entity, ed *edge) {
+			ed.failed = stat.Fading{}
+			ed.ok.Add(100, e.now, e.params.CallWindow)
+			ed.slow.Add(2, e.now, e.params.CallWindow)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, n, ed := newStarved(t)
+			callee := ed.callee
+			n.verdict = &Verdict{Class: ClassExhaustion, Subclass: "connection_pool", Since: e.now}
+			callee.verdict = &Verdict{Class: ClassCrash, Since: e.now}
+			callee.service, ed.slow, ed.ok = &service{}, stat.Fading{}, stat.Fading{}
+			ed.ok.Add(4, e.now, e.params.CallWindow)
+			ed.failed.Add(10, e.now, e.params.CallWindow)
+			c.change(e, n, callee, ed)
+			if holder := e.poolHeldBy(n); (holder == callee) != c.held {
+				t.Errorf("held by %v", holder)
 			}
 		})
 	}

@@ -41,7 +41,7 @@ func (e *Engine) siblings(n *entity) *siblings {
 	if s.counted == nil {
 		s.counted = &siblings{all: true}
 	}
-	if s.counted.at == 0 || e.now.Sub(s.counted.at) >= countedFor {
+	if e.now.Sub(s.counted.at) >= countedFor {
 		s.counted.count(s, nil, e.now)
 	}
 	return s.counted

@@ -107,3 +107,34 @@ func TestOfManyThatAreSlowNotEachLooksAtAll(t *testing.T) {
 		}
 	}
 }
+
+func TestFewSiblingsAreCountedEachTime(t *testing.T) {
+	e, all := sized(3)
+	e.siblings(all[0])
+	all[1].left = true
+	if c := e.siblings(all[0]); c.absent != 1 {
+		t.Errorf("%d are absent", c.absent)
+	}
+}
+
+func TestWhoOfSiblingsDoesNotDoItsShare(t *testing.T) {
+	for name, c := range map[string]struct {
+		change                  func(n *entity, p *episode)
+		silent, absent, crashed int
+	}{
+		"suspected":       {func(*entity, *episode) {}, 0, 0, 0},
+		"silent":          {func(_ *entity, p *episode) { p.found[evSilent].now = true }, 1, 1, 0},
+		"answers_nobody":  {func(_ *entity, p *episode) { p.stalls = true }, 1, 1, 0},
+		"crashed":         {func(n *entity, _ *episode) { n.verdict = &Verdict{Class: ClassCrash} }, 0, 1, 1},
+		"another_verdict": {func(n *entity, _ *episode) { n.verdict = &Verdict{Class: ClassExhaustion} }, 0, 1, 0},
+		"left":            {func(n *entity, _ *episode) { n.left = true }, 0, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, all := sized(3)
+			c.change(all[1], all[1].episodeOf(e))
+			if got := e.siblings(all[0]); got.silent != c.silent || got.absent != c.absent || got.crashed != c.crashed {
+				t.Errorf("%d silent, %d absent, %d crashed", got.silent, got.absent, got.crashed)
+			}
+		})
+	}
+}

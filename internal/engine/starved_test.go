@@ -6,6 +6,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // starved is how a service with a database does in five seconds.
@@ -91,5 +93,103 @@ func TestAPoolThatIsUsedUpShowsInTheCallsThatAreNotMade(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// newStarved is one whose calls wait in vain for connections to its database.
+func newStarved(t *testing.T) (e *Engine, n *entity, db *edge) {
+	f := newFleet(t)
+	of := func(name string) *Source {
+		return NewSource(Source{Service: ServiceID{Name: name, Namespace: "shop"}, Instance: name + "@app", Host: "host-" + name})
+	}
+	web, billing := of("web"), of("billing")
+	starvedUsually.pass(f, web, billing, 2*time.Minute)
+	starvedOfPool.pass(f, web, billing, 10*time.Second)
+	n = f.e.reg.byKey[billing.Key]
+	n.eachCallee(func(ed *edge) bool { db = ed; return true })
+	if way, many := f.e.starvesFor(n); way != db || many < starvedMany {
+		t.Fatalf("%v calls wait for %v; %s", many, way, f.dump())
+	}
+	return f.e, n, db
+}
+
+func TestWhatKeepsCallsWaitingIsAPoolOnlyIf(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(e *Engine, n *entity, db *edge)
+		still  bool // it is one all the same
+	}{
+		"one_process_is_told_of":    {change: func(_ *Engine, n *entity, _ *edge) { n.kind = kindService }},
+		"more_than_two_waited":      {change: func(_ *Engine, n *entity, _ *edge) { n.served.waited = stat.Fading{} }},
+		"most_that_fail_waited":     {change: func(e *Engine, n *entity, _ *edge) { n.served.failed.Add(30, e.now, e.params.CallWindow) }},
+		"what_it_is_asked_is_known": {change: func(_ *Engine, n *entity, _ *edge) { n.rate.Known = stat.RateKnown - 1 }},
+		"it_is_usually_asked":       {change: func(_ *Engine, n *entity, _ *edge) { n.rate.Usual = 0 }},
+		"nothing_stood_for_long":    {change: func(e *Engine, n *entity, _ *edge) { n.stoodFrom, n.stood = e.now.Add(-7*time.Second), e.now }},
+		"nothing_stood_for_long_lately": {change: func(e *Engine, n *entity, _ *edge) {
+			n.stoodFrom, n.stood = e.now.Add(-40*time.Second), e.now.Add(-21*time.Second)
+		}, still: true},
+		"it_stood_for_a_moment": {change: func(e *Engine, n *entity, _ *edge) { n.stoodFrom, n.stood = e.now.Add(-5*time.Second), e.now }, still: true},
+		"most_calls_usually_ask_it": {change: func(e *Engine, n *entity, db *edge) {
+			db.ok = stat.Fading{}
+			db.ok.Add(5, e.now, e.params.CallWindow)
+			db.rate.Usual, db.rate.UsualHeld = n.rate.Usual*0.4, db.rate.UsualHeld*0.4
+		}},
+		"it_answers":             {change: func(_ *Engine, _ *entity, db *edge) { db.ok = stat.Fading{} }},
+		"it_fails_hardly_any":    {change: func(e *Engine, _ *entity, db *edge) { db.failed.Add(4, e.now, e.params.CallWindow) }},
+		"it_may_fail_one":        {change: func(e *Engine, _ *entity, db *edge) { db.failed.Add(1, e.now, e.params.CallWindow) }, still: true},
+		"it_has_answered_lately": {change: func(_ *Engine, n *entity, db *edge) { db.okEnd = n.served.last.Add(-7 * time.Second) }},
+		"it_is_not_convicted":    {change: func(_ *Engine, _ *entity, db *edge) { db.callee.verdict = &Verdict{Class: ClassExhaustion} }},
+		"it_may_be_unknown":      {change: func(_ *Engine, _ *entity, db *edge) { db.callee.verdict = &Verdict{Class: ClassUnknown} }, still: true},
+		"it_is_not_slow_for_all": {change: func(e *Engine, _ *entity, db *edge) {
+			db.run.last, db.run.slow = e.now, db.run.ok
+			db.run.slow.Add(30, e.now, e.params.CallWindow)
+		}},
+		"as_many_did_not_ask":               {change: func(e *Engine, _ *entity, db *edge) { db.ok.Add(18, e.now, e.params.CallWindow) }},
+		"how_long_it_is_held_is_known":      {change: func(_ *Engine, _ *entity, db *edge) { db.rate.Known = stat.RateKnown - 1 }},
+		"what_is_known_of_that_is_of_now":   {change: func(e *Engine, _ *entity, db *edge) { db.rate.Began = e.now.Add(-time.Minute) }},
+		"it_is_usually_held_for_some_time":  {change: func(_ *Engine, _ *entity, db *edge) { db.rate.UsualHeld = 0 }},
+		"a_connection_is_never_free":        {change: func(_ *Engine, _ *entity, db *edge) { db.rate.Held, db.rate.UsualHeld = 0.7, 0.001 }},
+		"each_is_held_for_longer_than_ever": {change: func(_ *Engine, _ *entity, db *edge) { db.rate.UsualHeld = db.rate.Held * 0.6 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, n, db := newStarved(t)
+			c.change(e, n, db)
+			if way, _ := e.starvesFor(n); (way != nil) != c.still {
+				t.Errorf("they wait for %v", way)
+			}
+		})
+	}
+}
+
+// A moment in which the database stood still looks the same.
+func TestAPoolIsSuspectedInTheSecondSpan(t *testing.T) {
+	e, n, db := newStarved(t)
+	n.episode, n.starved = nil, 0
+	e.lookForStarved(n)
+	e.lookForStarved(n)
+	if n.episode != nil || n.starved != db.rate.Began {
+		t.Fatal("it is suspected in the first span")
+	}
+	p := &episode{}
+	if detectStarved(e, n, p); p.starvedOf != nil {
+		t.Error("there is evidence in the first span")
+	}
+	n.starved = 0
+	if detectStarved(e, n, p); p.starvedOf != nil {
+		t.Error("there is evidence before the first span")
+	}
+	n.starved = db.rate.Began
+	db.rate.Began += 5e9
+	if e.lookForStarved(n); n.episode == nil {
+		t.Error("it is not suspected in the second span")
+	}
+	if detectStarved(e, n, p); p.starvedOf != db.callee {
+		t.Error("there is no evidence in the second span")
+	}
+	n.served.waited = stat.Fading{}
+	if e.lookForStarved(n); n.starved != 0 {
+		t.Error("it is remembered when it is over")
+	}
+	if detectStarved(e, n, p); p.starvedOf != nil {
+		t.Error("there is evidence when it is over")
 	}
 }
