@@ -49,7 +49,7 @@ func (c *cutState) partsFromAll(n *entity) bool {
 	parts := false
 	for _, views := range [...][]*view{whole.views, n.views} {
 		for _, w := range views {
-			if w.lastBad == 0 || w.lastBad < since {
+			if w.lastBad < since {
 				continue
 			}
 			if !c.predicts(&sight{from: w.from, to: n.host, caller: w.caller, target: n}) {

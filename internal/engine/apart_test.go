@@ -86,3 +86,94 @@ func TestNameOfWhichOneIsBeyondACutIsNotCutOffItself(t *testing.T) {
 		}
 	}
 }
+
+// parted are two instances of a service on both sides of a cut, and one who complains.
+type parted struct {
+	e                           *Engine
+	c                           *cutState
+	beyond, here, whole, caller *entity
+}
+
+func newParted() *parted {
+	p := &parted{c: &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}}, at: 26e9, began: 10e9}}
+	p.e = told(26e9, p.c)
+	p.whole = &entity{kind: kindService, src: &Source{}, calls: &callStats{firstFail: 11e9}}
+	p.beyond, p.here, p.caller = machine("b1", "b"), machine("a2", "a"), machine("caller", "a")
+	s := &service{whole: p.whole, instances: []*entity{p.beyond, p.here}}
+	p.whole.service = s
+	p.whole.view(p.caller.host, p.caller).lastBad = 25e9
+	for _, n := range s.instances {
+		n.service = s
+		p.e.suspect(n)
+		n.episode.stalls, n.episode.onset = true, 11e9
+	}
+	return p
+}
+
+// over lets the cut have healed for so long.
+func (p *parted) over(since clock.Time) { p.e.now, p.c.goneAt = p.c.at+since, p.c.at }
+
+func TestWhatACutHasToDoWithThoseBeyondIt(t *testing.T) {
+	const long = clock.Time(3600e9)
+	for name, x := range map[string]struct {
+		change       func(p *parted)
+		apart, fails bool // it is kept apart; calls that fail are those to it
+	}{
+		"it_stands":                    {func(*parted) {}, true, true},
+		"packets_are_slow":             {func(p *parted) { p.c.slow = true }, false, false},
+		"it_healed_just_now":           {func(p *parted) { p.over(1e9) }, true, true},
+		"it_healed_long_ago":           {func(p *parted) { p.over(long) }, false, false},
+		"another_explains_it":          {func(p *parted) { p.beyond.cutOff = &cutState{} }, false, true},
+		"it_is_a_cut":                  {func(p *parted) { p.beyond.cut = &cutState{} }, false, true},
+		"it_answers":                   {func(p *parted) { p.beyond.episode.stalls = false }, false, true},
+		"it_left":                      {func(p *parted) { p.beyond.left = true }, true, false},
+		"one_beyond_complained_before": {func(p *parted) { b := machine("b2", "b"); p.whole.view(b.host, b).lastBad = 10e9 }, true, true},
+		"who_complains_met_it_before":  {func(p *parted) { p.beyond.view(p.caller.host, p.caller).lastMet = 11e9 }, true, true},
+		"who_complains_has_met_it":     {func(p *parted) { p.beyond.view(p.caller.host, p.caller).lastMet = 20e9 }, false, false},
+		"somebody_on_that_host_has_met": {func(p *parted) {
+			p.whole.view(p.caller.host, nil).lastBad = 25e9
+			p.beyond.view(p.caller.host, nil).lastMet = 20e9
+		}, true, true},
+		"it_may_stand_anywhere": {func(p *parted) { p.beyond.host = nil; p.beyond.episode.stalls = false }, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newParted()
+			x.change(p)
+			fails := p.e.cutFails(p.here)
+			p.c.keepApart(p.e)
+			if apart := p.beyond.cutOff == p.c; apart != x.apart || fails != x.fails {
+				t.Errorf("kept apart %v, those fail %v", apart, fails)
+			}
+		})
+	}
+}
+
+func TestNameIsAcrossACut(t *testing.T) {
+	for name, x := range map[string]struct {
+		across bool
+		change func(p *parted, f *foundCut)
+	}{
+		"of_a_service":         {true, func(*parted, *foundCut) {}},
+		"of_an_instance":       {false, func(p *parted, f *foundCut) { f.far.entity = p.beyond }},
+		"of_nobody":            {false, func(_ *parted, f *foundCut) { f.far.entity = nil }},
+		"that_is_slow":         {false, func(p *parted, _ *foundCut) { p.c.slow = true }},
+		"that_nobody_was_told": {false, func(p *parted, _ *foundCut) { p.c.entity.verdict = nil }},
+		"that_healed_long_ago": {false, func(p *parted, _ *foundCut) { p.over(3600e9) }},
+		"that_is_the_same": {false, func(p *parted, f *foundCut) {
+			p.c.near, p.c.far = f.near, f.far
+			p.c.far.zone, f.far.zone = "b", "b"
+			p.c.near.zone, f.near.zone = "a", "a"
+		}},
+		"whom_it_left":    {false, func(p *parted, _ *foundCut) { p.beyond.left = true }},
+		"that_is_nowhere": {false, func(p *parted, _ *foundCut) { p.beyond.host = nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newParted()
+			f := &foundCut{cut: cut{near: side{host: p.caller.host}, far: side{entity: p.whole}}}
+			x.change(p, f)
+			if got := p.e.nameAcross(f); got != x.across {
+				t.Errorf("across %v", got)
+			}
+		})
+	}
+}

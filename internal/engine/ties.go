@@ -183,7 +183,7 @@ func (e *Engine) dependents(f *fallen) map[string]bool {
 
 // fellFor is one whose fall may be why n fails since then, or nil.
 func (e *Engine) fellFor(n *entity, since clock.Time) *fallen {
-	if n.host == nil || since == 0 {
+	if n.host == nil {
 		return nil
 	}
 	for i := range e.ties.fallen {
