@@ -212,6 +212,19 @@ func TestWhoFailsForWantOfOneWhoFell(t *testing.T) {
 			if got := e.failsFor(&f); got != c.fails {
 				t.Errorf("somebody fails: %v", got)
 			}
+			e.ties.fallen = []fallen{f}
+			b := &Probe{Host: "s1", Target: f.target}
+			if n := e.unspoken(b, e.host("s1")); (n != nil) != c.fails || e.missedFall(f.target, nil) != nil {
+				t.Errorf("%v is missed", n)
+			}
+			e.ties.fallen[0].addresses = []string{"127.0.0.1:1"}
+			if n := e.unspoken(b, e.host("s1")); n != nil {
+				t.Errorf("%v is missed, and nobody could know it", n)
+			}
+			e.ties.fallen[0].back = true
+			if e.missedFall(f.target, e.host("s1")) != nil {
+				t.Error("it is missed though it is back")
+			}
 		})
 	}
 }
@@ -266,8 +279,35 @@ func TestAFullTableOfTiesKeepsWhatStands(t *testing.T) {
 	if e.ties.dropped != 1 || len(e.ties.fallen) != 0 {
 		t.Errorf("%d dropped, %v fell", e.ties.dropped, e.ties.fallen)
 	}
+	e.servers.ports["10.0.0.1:1"] = &portHost{host: "s1"}
 	e.connected(&Probe{Host: "app1", Addresses: []string{"10.0.0.1:1"}, Outcome: OutcomeUnacknowledged})
 	if len(e.ties.fallen) != 0 {
 		t.Error("nobody knows what takes connections there, and it fell")
+	}
+}
+
+func TestWhoseFailuresAreForWantOfOneWhoFell(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind          entityKind
+		errors, fails time.Duration // when its own failures, and all, began after the fall
+		want          bool
+	}{
+		"an_instance":            {kindInstance, time.Second, time.Second, true},
+		"an_external":            {kindExternal, time.Second, time.Second, true},
+		"not_a_service":          {kindService, time.Second, time.Second, false},
+		"who_waited_at_first":    {kindInstance, time.Minute, time.Second, true},
+		"not_who_did_long_after": {kindInstance, time.Minute, time.Minute, false},
+		"not_who_makes_none":     {kindInstance, 0, time.Second, false},
+	} {
+		e, f := tied(), fell()
+		e.noteFall(f)
+		n := &entity{kind: c.kind, host: e.host("app1")}
+		if n.served.failsFrom = fellAt.Add(c.fails); c.errors != 0 {
+			n.integrity.errorsSince = fellAt.Add(c.errors)
+		}
+		p := &episode{}
+		if detectTies(e, n, p); p.found[evCalleeFailing].now != c.want {
+			t.Errorf("%s: excused %v", name, !c.want)
+		}
 	}
 }
