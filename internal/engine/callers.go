@@ -19,6 +19,7 @@ type callStats struct {
 	byOutcome    [numOutcomes]stat.Fading
 	ok           stat.Fading // answered, well or not
 	slow         stat.Fading // of ok, those far slower than usual
+	pace         pace
 	run          float64     // calls of the current run of failures that got no answer
 	firstFail    clock.Time  // start of the first failed call of the current run
 	firstEnd     clock.Time  // when that call ended
@@ -72,6 +73,7 @@ type servedStats struct {
 	slow      stat.Fading
 	late      stat.Fading // slow, over rareWindow
 	some      stat.Fading // ok, over rareWindow
+	pace      pace
 }
 
 // edge is a caller that calls a callee.
@@ -213,6 +215,9 @@ func (e *Engine) called(c *Calls) {
 			if n.served.total == 0 {
 				e.answered(n, 0, c.Count)
 			}
+		}
+		if e.paced(n) {
+			s.pace.add(c.Count, c.Slow, e.now)
 		}
 		if c.Slow > 0 {
 			s.slow.Add(float64(c.Slow), e.now, e.params.CallWindow)
@@ -396,6 +401,9 @@ func (e *Engine) serving(v *Served) {
 	}
 	n.served.slow.Add(float64(v.Slow), e.now, e.params.CallWindow)
 	n.served.some.Add(float64(v.OK), e.now, rareWindow)
+	if e.paced(n) {
+		n.served.pace.add(v.OK, v.Slow, e.now)
+	}
 	n.served.late.Add(float64(v.Slow), e.now, rareWindow)
 	e.answered(n, v.Faults, v.OK+v.Failed)
 	if !v.Counted {

@@ -121,6 +121,9 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 	if e.slowsHeldBack(n, share, many) {
 		slow, least = true, slowHeld
 	}
+	if slow && e.fastAgain(n, p) {
+		slow = false
+	}
 	if slow {
 		p.note(evSlow, stat.Clamp(share/slowFull, least, 1), e.now, fmt.Sprintf("%.0f %% of its answers take far longer than usual", 100*share))
 		p.latest = e.now
