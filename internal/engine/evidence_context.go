@@ -6,6 +6,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // onHost returns the instances on a host, in order of their use.
@@ -70,8 +72,27 @@ func detectDependence(e *Engine, n *entity, p *episode) {
 		if c := ed.callee.episode; c != nil && c.failing > suspectFrom && c.onset != 0 && (p.onset == 0 || c.onset < p.onset.Add(time.Second)) {
 			p.note(evCalleeFailing, c.failing, e.now, fmt.Sprintf("it depends on %s, which was in trouble first", ed.callee.name()))
 		}
+		if e.hurtUntil(n, p, ed.callee.wellAgain()) {
+			p.note(evCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which has failed until a moment ago", ed.callee.name()))
+			return true
+		}
 		return false
 	})
+}
+
+// hurtUntil says whether n was in trouble when somebody it calls was well again, and no
+// call to n that began since has failed: what is still held against it is of that time.
+func (e *Engine) hurtUntil(n *entity, p *episode, well clock.Time) bool {
+	return well != 0 && e.now.Sub(well) < 2*e.params.CallWindow && p.onset != 0 && p.onset < well && n.calls != nil && n.calls.failBegan <= well
+}
+
+// wellAgain is when n, or an instance of it if it is a service, was last well again
+// after a failure; 0 never.
+func (n *entity) wellAgain() clock.Time {
+	if n.kind == kindService {
+		return n.service.well
+	}
+	return n.well
 }
 
 // suspectFrom is the probability of a failure from which on an entity without a

@@ -136,12 +136,18 @@ func (c *cutState) explain(e *Engine, sights []sight, stands bool) {
 				}
 				continue
 			}
-			if s.share >= silentFrom && c.predicts(s) && (n != s.caller || s.target == nil) && n.cutOff != c {
+			if s.share >= silentFrom && c.predicts(s) && (n != s.caller || s.target == nil) && n.cutOff != c && !n.cutOff.outranks(c, e.now) {
 				n.cutOff = c
 				e.mark(n)
 			}
 		}
 	}
+}
+
+// outranks says whether somebody was told of c, which holds or has just healed, and
+// nobody of the other: that is what is left of c until it is told by itself.
+func (c *cutState) outranks(other *cutState, now clock.Time) bool {
+	return c != nil && c.entity.verdict != nil && other.entity.verdict == nil && (c.stands(now) || c.heals(now))
 }
 
 // hide tells those who stand in a place that is cut off from all, and whose trouble
