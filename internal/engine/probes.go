@@ -120,6 +120,9 @@ func (e *Engine) probed(b *Probe) {
 		}
 	} else if h := e.host(o.host); h != nil && o.credible(e.now) {
 		h.observer = o
+		if n.backsOff(ps) {
+			return
+		}
 		e.seenFrom(n, h, nil, b.Outcome, 1, e.now, e.now)
 		if b.Outcome == OutcomeRefused && b.Direct && len(e.cuts) > 0 {
 			e.refused(n)
@@ -333,7 +336,7 @@ var probeRow = map[Outcome]struct {
 // detectProbes: what those who look at the entity see.
 func detectProbes(e *Engine, n *entity, p *episode) {
 	for _, ps := range n.probes {
-		if strings.HasPrefix(ps.target, processTarget) || !e.current(ps) {
+		if strings.HasPrefix(ps.target, processTarget) || !e.current(ps) || n.backsOff(ps) {
 			continue
 		}
 		health := ps.observer.health()

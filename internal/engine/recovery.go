@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
@@ -57,18 +58,43 @@ func (e *Engine) over(n *entity, p *episode) bool {
 }
 
 // loopsFor is how long one that starts again and again must live to be out of that: for
-// longer than it took from start to start lately.
-func (n *entity) loopsFor() (longest time.Duration) {
+// much longer than it lived lately. From start to start it may take long, as a supervisor
+// waits longer each time; that tells something only of one whose lives nobody saw end.
+func (n *entity) loopsFor() time.Duration {
+	var lived, apart time.Duration
 	for i := len(n.incarnations) - crashLoopStarts + 1; i < len(n.incarnations); i++ {
-		if before := n.incarnations[i-1]; before.token != 0 {
-			longest = max(longest, n.incarnations[i].first.Sub(before.first))
+		if before := &n.incarnations[i-1]; before.token != 0 {
+			apart = max(apart, n.incarnations[i].first.Sub(before.first))
+			lived = max(lived, n.lived(before, n.incarnations[i].first))
 		}
 	}
-	return min(longest*3/2, loopLongest)
+	return min(apart*3/2, max(outlives*lived, loopLeast), loopLongest)
 }
 
-// loopLongest is for how long it is waited at most.
-const loopLongest = time.Minute
+// lived is how long a process of n lived at most that began before the one that was
+// started next: until it is told to have ended, or was due to beat again.
+func (n *entity) lived(inc *incarnation, next clock.Time) time.Duration {
+	for i := range n.facts {
+		if f := &n.facts[i]; f.Kind == FactExit && f.At >= inc.first && f.At <= next {
+			return f.At.Sub(inc.first)
+		}
+	}
+	for _, s := range n.streams {
+		if s.kind == signBeat && s.gaps.Interval != 0 {
+			return min(inc.last.Sub(inc.first)+s.gaps.Interval, next.Sub(inc.first))
+		}
+	}
+	return next.Sub(inc.first)
+}
+
+const (
+	// outlives is how many times as long it must live as it did before.
+	outlives = 3
+	// loopLeast is for how long it is waited at least, unless it was started sooner
+	// than that each time, and loopLongest at most.
+	loopLeast   = 10 * time.Second
+	loopLongest = time.Minute
+)
 
 // explained says whether those who came back have told what their silence was.
 func (p *episode) explained() bool {
@@ -116,15 +142,32 @@ func (e *Engine) beatsAgain(n *entity, p *episode) bool {
 	return true
 }
 
-// probesAgain: every current probe is answered, twice in a row.
+// probesAgain: every current probe is answered, twice in a row. A kernel that tells of
+// all that is acknowledged tells it once, and then seldom.
 func (e *Engine) probesAgain(n *entity) bool {
 	for _, ps := range n.probes {
-		if e.current(ps) && (ps.outcome != OutcomeOK || ps.run < 2) {
+		if e.current(ps) && !n.backsOff(ps) && (ps.outcome != OutcomeOK || ps.run < 2 && !ps.passive) {
 			return false
 		}
 	}
 	return true
 }
+
+// backsOff says whether ps tells of connections only that wait before they send again,
+// each time for twice as long: a probe to the same port has failed since they began to,
+// and is answered again, so that the way is open.
+func (n *entity) backsOff(ps *probeState) bool {
+	if !ps.passive || ps.outcome == OutcomeOK {
+		return false
+	}
+	return slices.ContainsFunc(n.probes, func(o *probeState) bool {
+		return !o.passive && o.observer == ps.observer && o.outcome == OutcomeOK && o.run > 1 && o.first > ps.first &&
+			connectionsTo+hostPort(o.target) == ps.target
+	})
+}
+
+// connectionsTo begins the target of a look at connections.
+const connectionsTo = "connections:"
 
 // callersAgain: calls succeed and none fails any more, or, where nobody calls,
 // none has failed for RecoveryCalls.
