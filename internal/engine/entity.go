@@ -76,6 +76,7 @@ type entity struct {
 	leftAt                    clock.Time   // stop.go: when it was found to have left
 	returned                  clock.Time   // stop.go: when it came back from that; what failed before is nobody's failure
 	process                   processFacts // probes.go
+	kept                      keptEnd      // kept.go
 	bootID                    string
 	resumed                   clock.Time // liveness.go: when its heartbeats went on after a break
 	conflictAt                clock.Time // liveness.go: when an identity conflict was last told

@@ -40,6 +40,7 @@ type episode struct {
 	unread       bool       // queue.go: spans alone tell that what is sent to it is not read
 	untold       bool       // and it has told nothing else since, either
 	stalls       bool       // evidence_stall.go: it is who answers nobody, at this evaluation
+	past         clock.Time // kept.go: when the engine was told late of an end; 0 if it was not
 	doubted      bool       // doubt.go: it may soon be convicted of wrong answers
 	failing      float64    // probability at the last evaluation that it is a failure of the entity
 }

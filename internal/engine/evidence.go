@@ -46,6 +46,9 @@ func (e *Engine) find(n *entity) belief {
 	for _, detect := range detectors {
 		detect(e, n, p)
 	}
+	if p.past != 0 {
+		p.forgetReturn()
+	}
 	if p.dead = n.dead(p); p.dead {
 		p.forgetItsLife()
 	}

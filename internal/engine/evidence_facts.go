@@ -69,10 +69,7 @@ func (e *Engine) addFact(n *entity, f Fact) {
 		e.doesNotCheck(n, &f)
 		return
 	}
-	if len(n.facts) == maxFactsEach {
-		n.facts = append(n.facts[:0], n.facts[1:]...)
-	}
-	n.facts = append(n.facts, f)
+	e.keepFact(n, f)
 	switch f.Kind {
 	case FactStopping:
 		e.announce(n)
@@ -98,6 +95,23 @@ func (e *Engine) addFact(n *entity, f Fact) {
 		e.mark(n)
 	}
 }
+
+// keepFact adds a fact to those that are known of n. What is told late of one that is
+// back opens an episode that is about the past.
+func (e *Engine) keepFact(n *entity, f Fact) {
+	if len(n.facts) == maxFactsEach {
+		n.facts = append(n.facts[:0], n.facts[1:]...)
+	}
+	n.facts = append(n.facts, f)
+	if f.told != 0 {
+		p := n.episodeOf(e)
+		p.past, p.latest = e.now, e.now
+		e.mark(n)
+	}
+}
+
+// cameAt is when f came, as far as that matters: late, or when it was.
+func (f *Fact) cameAt() clock.Time { return max(f.At, f.told) }
 
 // restartCounted: a supervisor's counter that rises says that the process ended
 // and was started again; three times within crashLoopWithin is a loop.
@@ -130,7 +144,7 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 	var wantOfMemory *Fact
 	for i := range n.facts {
 		f := &n.facts[i]
-		if f.At < p.began.Add(-factsBefore) || n.verdict == nil && f.At <= n.cleared || n.dealtWith(f.At) {
+		if at := f.cameAt(); at < p.began.Add(-factsBefore) || n.verdict == nil && at <= n.cleared || n.dealtWith(at) {
 			continue
 		}
 		p.startedBy(f.At)
@@ -144,10 +158,10 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 			case cleanExit(f.Value):
 				p.remember(evExitClean, 1, f.At, fmt.Sprintf("it exited with status %d", f.Value))
 			case f.Value == 128+9:
-				p.remember(evExitKilled, sure, f.At, "it was killed (exit status 137, SIGKILL)")
+				p.remember(evExitKilled, sure, f.At, "it was killed (exit status 137, SIGKILL)"+f.ago())
 				p.killedFull(n, f.At)
 			default:
-				p.remember(evExitCrash, sure, f.At, "it exited with status "+exitWords(f.Value))
+				p.remember(evExitCrash, sure, f.At, "it exited with status "+exitWords(f.Value)+f.ago())
 			}
 		case FactPanic:
 			strength := panicAlone
@@ -156,7 +170,7 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 			}
 			p.remember(evPanic, strength, f.At, "it wrote: "+f.Text)
 		case FactOOMKill:
-			p.remember(evOOMKill, 1, f.At, f.Text)
+			p.remember(evOOMKill, 1, f.At, f.Text+f.ago())
 		case FactEvicted:
 			if kind := LevelKind(f.Value); kind < NumLevels && evictions[kind] != 0 {
 				p.remember(evictions[kind], 1, f.At, f.Text)

@@ -175,7 +175,7 @@ func detectReach(e *Engine, n *entity, p *episode) {
 		e.cutSays(c, p)
 	}
 	c := n.cutOff
-	if c == nil || !c.explains(p, e.now) || p.proven() || p.answersOthers(n, c) {
+	if c == nil || !c.explains(p, e.now) || p.proven() || p.found[evExitKilled].strength > 0 || p.answersOthers(n, c) {
 		return
 	}
 	if v := c.entity.verdict; v != nil && v.Class != ClassUnknown {

@@ -18,6 +18,7 @@ func (e *Engine) evaluate(n *entity) {
 		return
 	}
 	p.dirty = false
+	e.tellKept(n, p)
 	b := e.find(n)
 	if e.frozen {
 		return

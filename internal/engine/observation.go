@@ -211,6 +211,8 @@ type Fact struct {
 	At     clock.Time // event time
 	Text   string     // the words that said so, for people, at most 200 bytes
 	Said   bool       // by one who merely speaks in its name: to be borne out
+
+	told clock.Time // kept.go: when it came, if that was late; 0 otherwise
 }
 
 // ErrorLine is a line of a log that says that a request failed.

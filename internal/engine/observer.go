@@ -124,11 +124,9 @@ func (o *observer) goesOn(t time.Duration, now clock.Time) bool {
 
 const goesOnFor = 10 * time.Second
 
-// late says whether a record lay somewhere for long before it came: what it
-// tells is history. Clocks may differ, so what counts is how much longer it took
+// lateness is how long a record lay somewhere before it came: what comes later than
+// lateFrom is history. Clocks may differ, so what counts is how much longer it took
 // than the quickest of late.
-func (o *observer) late(st *Stamp, now clock.Time) bool { return o.lateness(st, now) > lateFrom }
-
 func (o *observer) lateness(st *Stamp, now clock.Time) time.Duration {
 	if st.At == 0 || o.id == "" {
 		return 0

@@ -78,10 +78,17 @@ func (e *Engine) probed(b *Probe) {
 	if b.Seq != 0 && b.Seq <= ps.seq && at <= ps.seenAt && ps.starts == o.starts {
 		return // duplicated or overtaken in transport
 	}
+	news := ps.starts == o.starts && at > ps.seenAt
 	ps.seq, ps.seenAt, ps.starts = b.Seq, at, o.starts
 	ok := b.Outcome == OutcomeOK
-	if o.late(&b.Stamp, e.now) || !ok && o.justWoke() {
-		return // history, or it ran into its time-out while the observer slept
+	if late := o.lateness(&b.Stamp, e.now); late > lateFrom {
+		if b.Process != nil && news {
+			e.lookedMeanwhile(n, b, late)
+		}
+		return // history
+	}
+	if !ok && o.justWoke() {
+		return // it ran into its time-out while the observer slept
 	}
 	if b.Interval > 0 {
 		ps.interval = b.Interval
@@ -272,9 +279,9 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 		n.alive, f.pid, f.start = true, p.PID, p.StartTime
 	}
 	e.outOfMemory(n, p)
-	if ended := p.State == ProcessGone || p.State == ProcessZombie || p.PID != f.pid || !sameStart(p.StartTime, f.start); p.HasExitCode && ended && f.pid != 0 {
+	if p.HasExitCode && f.ended(p) && f.pid != 0 {
 		e.addFact(n, Fact{Kind: FactExit, Value: int64(p.ExitCode), At: e.now})
-		f.pid = 0
+		f.pid, n.kept = 0, keptEnd{}
 	}
 	if p.State == ProcessRunning || p.State == ProcessStopped || p.State == ProcessDiskWait {
 		if f.known && f.start != 0 && p.StartTime != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start)) && !n.heardAs(b.Observer) {
@@ -294,11 +301,20 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 func (e *Engine) outOfMemory(n *entity, p *Process) {
 	f := &n.process
 	if f.known && p.OOMKills > f.oomKills && f.oomKills >= 0 {
-		e.addFact(n, Fact{Kind: FactOOMKill, At: e.now, Text: fmt.Sprintf("its cgroup counted %d out-of-memory kills", p.OOMKills-f.oomKills)})
+		e.addFact(n, Fact{Kind: FactOOMKill, At: e.now, Text: oomWords(p.OOMKills - f.oomKills)})
 	}
 	if p.OOMKills >= 0 {
 		f.oomKills = p.OOMKills
 	}
+}
+
+func oomWords(kills int64) string {
+	return fmt.Sprintf("its cgroup counted %d out-of-memory kills", kills)
+}
+
+// ended says whether the process that was known is found to have ended.
+func (f *processFacts) ended(p *Process) bool {
+	return p.State == ProcessGone || p.State == ProcessZombie || p.PID != f.pid || !sameStart(p.StartTime, f.start)
 }
 
 // sameStart says whether two start times are of one process: they are told by a clock

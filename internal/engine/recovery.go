@@ -16,6 +16,9 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if e.now.Sub(p.latest) >= e.params.LeaveFor {
 		return true
 	}
+	if n.kept.told != 0 || p.past != 0 && e.now.Sub(p.past) < settleFor {
+		return false // what came late is yet to be told
+	}
 	replaced := e.successor(n) != nil
 	if !e.heardSince(n, p, replaced) {
 		return false

@@ -1,0 +1,93 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
+
+// An agent that was cut off delivers afterwards what it saw meanwhile. That is history:
+// it says nothing of what holds now. But who ended meanwhile has failed, be it back or not.
+
+// keptEnd is the end of a process that an agent saw and could not tell in time.
+type keptEnd struct {
+	at     clock.Time // when it was seen, by the engine's clock
+	told   clock.Time // when that came; 0: there is none
+	status int64
+}
+
+const (
+	// keptWait is how long an end that was told late waits for what else comes with it:
+	// batches overtake each other, and it may have said that it would stop.
+	keptWait = 2 * time.Second
+	// keptFor is how late an end may be told: what is older is a backlog of another day.
+	keptFor = 10 * time.Minute
+)
+
+// lookedMeanwhile takes in how n's process was found, when that comes late. The agent
+// must have found it before, in the same run of its own: else nothing is new of it.
+func (e *Engine) lookedMeanwhile(n *entity, b *Probe, late time.Duration) {
+	p, f := b.Process, &n.process
+	if !f.known || n.supposed || b.Client || late > keptFor {
+		return
+	}
+	at := e.now.Add(-late)
+	if p.OOMKills > f.oomKills && f.oomKills >= 0 {
+		if !e.toldSince(n, at) {
+			e.keepFact(n, Fact{Kind: FactOOMKill, At: at, told: e.now, Text: oomWords(p.OOMKills - f.oomKills)})
+		}
+		f.oomKills = p.OOMKills
+	}
+	if p.HasExitCode && f.pid != 0 && f.ended(p) && n.kept.told == 0 && !cleanExit(int64(p.ExitCode)) && !e.toldSince(n, at) {
+		n.kept = keptEnd{at, e.now, int64(p.ExitCode)}
+		e.suspect(n)
+	}
+	if p.State == ProcessRunning {
+		f.pid, f.start = p.PID, p.StartTime // of one that is gone later looks tell, too
+	}
+}
+
+// toldSince says whether a verdict that n had failed was in force when, as turns out
+// now, it ended, or later.
+func (e *Engine) toldSince(n *entity, ended clock.Time) bool {
+	for i := range e.settled {
+		s := &e.settled[i]
+		if s.entity == n && (s.verdict.Class == ClassCrash || s.verdict.Class == ClassExhaustion) && s.verdict.Until >= ended.Add(-stillThere) {
+			return true
+		}
+	}
+	return false
+}
+
+// tellKept holds against n that it ended, when all that was kept has come. Who was killed
+// after it had said that it would stop took too long for that.
+func (e *Engine) tellKept(n *entity, p *episode) {
+	k := n.kept
+	if k.told == 0 || e.now.Sub(k.told) < keptWait {
+		return
+	}
+	n.kept = keptEnd{}
+	if k.status == 128+9 && n.announcedLast != 0 && k.at.Sub(n.announcedLast) < e.params.AnnouncedFor {
+		return
+	}
+	e.keepFact(n, Fact{Kind: FactExit, Value: k.status, At: k.at, told: e.now})
+}
+
+// ago says, of what came late, how old it was then.
+func (f *Fact) ago() string {
+	if f.told == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" %s before its agent could tell", inWords(f.told.Sub(f.At)))
+}
+
+// forgetReturn: that one is well now which is known to have ended says that it is back.
+func (p *episode) forgetReturn() {
+	for _, kind := range [...]evidence{evBeating, evCallersSucceed, evProgress, evProbeOK, evPortOpen, evProcessRuns, evStarting, evNobodyHurt} {
+		p.found[kind].strength, p.found[kind].now = 0, false
+	}
+}
