@@ -63,18 +63,23 @@ func (e *Engine) toldSince(n *entity, ended clock.Time) bool {
 	return false
 }
 
-// tellKept holds against n that it ended, when all that was kept has come. Who was killed
-// after it had said that it would stop took too long for that.
+// tellKept holds against n that it ended, when all that was kept has come.
 func (e *Engine) tellKept(n *entity, p *episode) {
 	k := n.kept
 	if k.told == 0 || e.now.Sub(k.told) < keptWait {
 		return
 	}
 	n.kept = keptEnd{}
-	if k.status == 128+9 && n.announcedLast != 0 && k.at.Sub(n.announcedLast) < e.params.AnnouncedFor {
+	if e.tookTooLong(n, k.status, k.at) {
 		return
 	}
 	e.keepFact(n, Fact{Kind: FactExit, Value: k.status, At: k.at, told: e.now})
+}
+
+// tookTooLong says whether n, which ended with a status, was killed after it had said
+// that it would stop.
+func (e *Engine) tookTooLong(n *entity, status int64, at clock.Time) bool {
+	return status == 128+9 && n.announcedLast != 0 && at.Sub(n.announcedLast) < e.params.AnnouncedFor
 }
 
 // ago says, of what came late, how old it was then.

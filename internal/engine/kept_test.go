@@ -17,11 +17,12 @@ type behindCut struct {
 	n       *zoned
 	agent   *zoneAgent
 	process Process
+	status  Status        // that it tells
 	ahead   time.Duration // of the agent's clock
 }
 
 func newBehindCut(zone int) *behindCut {
-	w := &behindCut{zones: newZones()}
+	w := &behindCut{zones: newZones(), status: StatusReady}
 	w.n, w.agent = w.instances[6*zone+1], w.agents[zone]
 	w.process = Process{State: ProcessRunning, PID: 7, StartTime: 1, Throttled: -1, CPUWait: -1, PressureCPU: -1, MemoryUsed: -1}
 	w.answer = func(_, to *zoned) Outcome {
@@ -30,6 +31,7 @@ func newBehindCut(zone int) *behindCut {
 		}
 		return OutcomeOK
 	}
+	w.beating = func(_ *zoned, b *Beat) { b.Status = w.status }
 	w.more = func(*Batch) {
 		if (w.now/1e8)%20 != 7 || w.agent.paused {
 			return
@@ -80,11 +82,12 @@ func (w *behindCut) end(status int) {
 
 func (w *behindCut) start() {
 	w.process.State, w.process.PID = ProcessRunning, w.process.PID+1 // and its agent still tells how the last one ended
-	w.n.inc, w.n.seq, w.n.next = w.n.inc+100, 0, w.now
+	w.n.inc, w.n.seq, w.n.next, w.status = w.n.inc+100, 0, w.now, StatusReady
 }
 
-// says has it send one more heartbeat.
+// says has it send one more heartbeat at once, and those that follow, with a status.
 func (w *behindCut) says(status Status) {
+	w.status = status
 	w.n.seq++
 	w.agent.seq++
 	beat := Beat{Source: w.n.src, Interval: time.Second, Incarnation: w.n.inc, Seq: w.n.seq, SentAt: w.now, Status: status,
@@ -238,6 +241,7 @@ func TestOldOrDoubtfulLookThatComesLateIsHistory(t *testing.T) {
 		"a_client":               {func(_ *entity, b *Probe) { b.Client = true }, time.Minute, false},
 		"supposed":               {func(n *entity, _ *Probe) { n.supposed = true }, time.Minute, false},
 		"in_order":               {func(_ *entity, b *Probe) { b.Process.ExitCode = 143 }, time.Minute, false},
+		"told_already":           {func(*entity, *Probe) {}, time.Minute, false},
 		"it_goes_on":             {func(_ *entity, b *Probe) { b.Process.State = ProcessRunning }, time.Minute, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -247,6 +251,9 @@ func TestOldOrDoubtfulLookThatComesLateIsHistory(t *testing.T) {
 			n.process = processFacts{known: true, pid: 7}
 			b := &Probe{Process: &Process{State: ProcessGone, PID: 7, HasExitCode: true, ExitCode: 137, OOMKills: -1}}
 			c.change(n, b)
+			if name == "told_already" {
+				e.keepSettled(settledVerdict{entity: n, verdict: &Verdict{Class: ClassCrash, Until: e.now.Add(-30 * time.Second)}})
+			}
 			e.lookedMeanwhile(n, b, c.late)
 			if kept := n.kept.told != 0; kept != c.kept {
 				t.Errorf("kept: %v, want %v", kept, c.kept)
@@ -272,5 +279,24 @@ func TestEndInAJudgesOwnZoneIsToldWhileThatIsCutOff(t *testing.T) {
 		if ev.Verdict == said[0] && ev.At.Sub(killed) > 5*time.Second {
 			t.Errorf("said after %v", ev.At.Sub(killed))
 		}
+	}
+}
+
+// Who was killed because it took too long to stop, and is back before its agent can tell,
+// has not failed, however short the cut was.
+func TestKillAfterADrainInAShortCutIsNoCrash(t *testing.T) {
+	w := newBehindCut(1)
+	w.cutOff()
+	w.run(time.Second)
+	w.says(StatusDraining)
+	w.run(2 * time.Second)
+	w.end(137)
+	w.run(3 * time.Second)
+	w.start()
+	w.run(3 * time.Second)
+	w.heal()
+	w.run(20 * time.Second)
+	for _, v := range w.accused() {
+		t.Errorf("said %s of %s: %s", classWords(v), v.Culprit.Name, v.Reason)
 	}
 }

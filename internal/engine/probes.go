@@ -280,7 +280,10 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	}
 	e.outOfMemory(n, p)
 	if p.HasExitCode && f.ended(p) && f.pid != 0 {
-		e.addFact(n, Fact{Kind: FactExit, Value: int64(p.ExitCode), At: e.now})
+		// Its successor may be heard before anybody tells how it ended.
+		if back := n.returned != 0 && n.returned >= n.announcedLast; !back || !e.tookTooLong(n, int64(p.ExitCode), e.now) {
+			e.addFact(n, Fact{Kind: FactExit, Value: int64(p.ExitCode), At: e.now})
+		}
 		f.pid, n.kept = 0, keptEnd{}
 	}
 	if p.State == ProcessRunning || p.State == ProcessStopped || p.State == ProcessDiskWait {
