@@ -79,7 +79,7 @@ func TestWhatSpeaksForAFailure(t *testing.T) {
 			n := all[0]
 			e.now = e.now.Add(time.Minute)
 			p := n.episodeOf(e)
-			p.found[bad].strength, p.found[bad].at, p.bad[weights[bad].group] = 1, e.now.Add(-calmAfter), true
+			p.found[bad].strength, p.found[bad].at, p.bad[bad.group()] = 1, e.now.Add(-calmAfter), true
 			n.calls = &callStats{}
 			c.change(e, n)
 			if since := e.calm(n); (since != 0) != c.calm {

@@ -62,8 +62,6 @@ func (e *Engine) another(n *entity, ps *probeState) bool {
 	})
 }
 
-func (q *Process) lives() bool { return q.State == ProcessRunning || q.State == ProcessDiskWait }
-
 // endMissed says whether it counts what the agent saw of n's process, which nobody need
 // miss: n has not been heard of since, and its process ended in order or by what it did,
 // or was killed at work, or, if it takes connections, stopped at work, or messages wait

@@ -103,15 +103,12 @@ func (e *Engine) keepFact(n *entity, f Fact) {
 		n.facts = append(n.facts[:0], n.facts[1:]...)
 	}
 	n.facts = append(n.facts, f)
-	if f.told != 0 {
+	if f.Told != 0 {
 		p := n.episodeOf(e)
 		p.past, p.latest = e.now, e.now
 		e.mark(n)
 	}
 }
-
-// cameAt is when f came, as far as that matters: late, or when it was.
-func (f *Fact) cameAt() clock.Time { return max(f.At, f.told) }
 
 // restartCounted: a supervisor's counter that rises says that the process ended
 // and was started again; three times within crashLoopWithin is a loop.
@@ -158,10 +155,10 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 			case cleanExit(f.Value):
 				p.remember(evExitClean, 1, f.At, fmt.Sprintf("it exited with status %d", f.Value))
 			case f.Value == 128+9:
-				p.remember(evExitKilled, sure, f.At, "it was killed (exit status 137, SIGKILL)"+f.ago())
+				p.remember(evExitKilled, sure, f.At, "it was killed (exit status 137, SIGKILL)"+ago(f))
 				p.killedFull(n, f.At)
 			default:
-				p.remember(evExitCrash, sure, f.At, "it exited with status "+exitWords(f.Value)+f.ago())
+				p.remember(evExitCrash, sure, f.At, "it exited with status "+exitWords(f.Value)+ago(f))
 			}
 		case FactPanic:
 			strength := panicAlone
@@ -170,7 +167,7 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 			}
 			p.remember(evPanic, strength, f.At, "it wrote: "+f.Text)
 		case FactOOMKill:
-			p.remember(evOOMKill, 1, f.At, f.Text+f.ago())
+			p.remember(evOOMKill, 1, f.At, f.Text+ago(f))
 		case FactEvicted:
 			if kind := LevelKind(f.Value); kind < NumLevels && evictions[kind] != 0 {
 				p.remember(evictions[kind], 1, f.At, f.Text)

@@ -38,7 +38,7 @@ func (e *Engine) lookedMeanwhile(n *entity, b *Probe, late time.Duration) {
 	at := e.now.Add(-late)
 	if p.OOMKills > f.oomKills && f.oomKills >= 0 {
 		if !e.toldSince(n, at) {
-			e.keepFact(n, Fact{Kind: FactOOMKill, At: at, told: e.now, Text: oomWords(p.OOMKills - f.oomKills)})
+			e.keepFact(n, Fact{Kind: FactOOMKill, At: at, Told: e.now, Text: oomWords(p.OOMKills - f.oomKills)})
 		}
 		f.oomKills = p.OOMKills
 	}
@@ -73,7 +73,7 @@ func (e *Engine) tellKept(n *entity, p *episode) {
 	if e.tookTooLong(n, k.status, k.at) {
 		return
 	}
-	e.keepFact(n, Fact{Kind: FactExit, Value: k.status, At: k.at, told: e.now})
+	e.keepFact(n, Fact{Kind: FactExit, Value: k.status, At: k.at, Told: e.now})
 }
 
 // tookTooLong says whether n, which ended with a status, was killed after it had said
@@ -83,11 +83,11 @@ func (e *Engine) tookTooLong(n *entity, status int64, at clock.Time) bool {
 }
 
 // ago says, of what came late, how old it was then.
-func (f *Fact) ago() string {
-	if f.told == 0 {
+func ago(f *Fact) string {
+	if f.Told == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" %s before its agent could tell", inWords(f.told.Sub(f.At)))
+	return fmt.Sprintf(" %s before its agent could tell", inWords(f.Told.Sub(f.At)))
 }
 
 // forgetReturn: that one is well now which is known to have ended says that it is back.

@@ -212,7 +212,7 @@ type Fact struct {
 	Text   string     // the words that said so, for people, at most 200 bytes
 	Said   bool       // by one who merely speaks in its name: to be borne out
 
-	told clock.Time // kept.go: when it came, if that was late; 0 otherwise
+	Told clock.Time // when it came, by the clock of the engine, which fills it in where that was late; else 0
 }
 
 // ErrorLine is a line of a log that says that a request failed.
@@ -504,3 +504,9 @@ func (b *Beat) ends() bool {
 
 // Mixes is into how many kinds requests are sorted, to tell whether two are asked alike.
 const Mixes = 8
+
+// cameAt is when f came, as far as that matters: late, or when it was.
+func (f *Fact) cameAt() clock.Time { return max(f.At, f.Told) }
+
+// lives says whether the process is there and works, or could.
+func (q *Process) lives() bool { return q.State == ProcessRunning || q.State == ProcessDiskWait }
