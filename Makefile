@@ -50,7 +50,7 @@ sim: ## the simulated lab: thousands of faults and confounders in virtual time (
 	$(GO) run ./lab/sim $(SIM)
 
 .PHONY: calibrate
-calibrate: ## fit failure.confidence on the simulated lab, and print the coefficients for internal/engine/calibration.go
+calibrate: ## fit failure.confidence on the simulated lab, and print the coefficients for internal/engine/belief/calibration.go
 	$(GO) run ./lab/sim --seed 1 --episodes 3000 --calibrate
 
 LAB ?=

@@ -17,6 +17,8 @@ import (
 	"github.com/faultline-otel/faultline/extension/failuremodelextension/internal/metadata"
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
 
@@ -33,7 +35,7 @@ type failureModel struct {
 	store     *store // nil without storage
 
 	began   time.Time // monotonic base of now
-	queue   chan *engine.Batch
+	queue   chan *report.Batch
 	orders  chan func()
 	pool    sync.Pool
 	publish *publisher
@@ -65,11 +67,11 @@ func newExtension(set extension.Settings, cfg *Config) (*failureModel, error) {
 		config: cfg, settings: set, telemetry: telemetry,
 		engine: engine.New(cfg.EngineParams()),
 		began:  time.Now(),
-		queue:  make(chan *engine.Batch, cfg.QueueSize),
+		queue:  make(chan *report.Batch, cfg.QueueSize),
 		orders: make(chan func()),
 		stop:   make(chan struct{}), stopped: make(chan struct{}),
 	}
-	x.pool.New = func() any { return &engine.Batch{} }
+	x.pool.New = func() any { return &report.Batch{} }
 	x.publish = newPublisher(func(n int64) {
 		telemetry.ExtensionFailureModelEventsDropped.Add(context.Background(), n)
 	})
@@ -202,7 +204,7 @@ func (x *failureModel) loop() {
 // saveEvery is the time between two savings of the state.
 const saveEvery = 30 * time.Second
 
-func (x *failureModel) take(b *engine.Batch) {
+func (x *failureModel) take(b *report.Batch) {
 	x.engine.Observe(b)
 	b.Reset()
 	x.pool.Put(b)
@@ -259,10 +261,10 @@ func (x *failureModel) write(ctx context.Context, state []byte, err error) {
 }
 
 // NewBatch returns an empty batch.
-func (x *failureModel) NewBatch() *engine.Batch { return x.pool.Get().(*engine.Batch) }
+func (x *failureModel) NewBatch() *report.Batch { return x.pool.Get().(*report.Batch) }
 
 // Observe hands b to the engine, or drops and counts it.
-func (x *failureModel) Observe(b *engine.Batch) {
+func (x *failureModel) Observe(b *report.Batch) {
 	if b.Arrived == 0 {
 		b.Arrived = x.Now()
 	}
@@ -284,7 +286,7 @@ func (x *failureModel) Now() clock.Time {
 }
 
 // Snapshot is what holds true now.
-func (x *failureModel) Snapshot() *engine.Snapshot { return x.engine.Snapshot() }
+func (x *failureModel) Snapshot() *verdict.Snapshot { return x.engine.Snapshot() }
 
 // Baselines is how long spans usually take.
 func (x *failureModel) Baselines() *engine.Baselines { return x.engine.Baselines() }

@@ -15,7 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/faultline-otel/faultline/extension/failuremodelextension/internal/metadatatest"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
 
@@ -83,7 +83,7 @@ func TestJudgementRunsFromReadyToNotReady(t *testing.T) {
 		s.run(r, 30*time.Second)
 		failures := r.events("failure.detected")
 		require.Len(t, failures, 1, "judgement goes on after the next Ready")
-		assert.Equal(t, engine.ClassCrash, failures[0].Verdict.Class)
+		assert.Equal(t, verdict.ClassCrash, failures[0].Verdict.Class)
 		assert.Equal(t, "payment-1", failures[0].Verdict.Culprit.Name)
 		metadatatest.AssertEqualExtensionFailureModelVerdicts(t, r.telemetry, points(1), metricdatatest.IgnoreTimestamp())
 		r.shutdown(t)

@@ -18,8 +18,9 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/faultline-otel/faultline/extension/failuremodelextension/internal/metadatatest"
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
 
@@ -35,7 +36,7 @@ type rig struct {
 	logs      *observer.ObservedLogs
 
 	mu     sync.Mutex // guards heard
-	heard  []engine.Event
+	heard  []verdict.Event
 	cancel func()
 }
 
@@ -82,10 +83,10 @@ func (r *rig) shutdown(t *testing.T) {
 }
 
 // events are those of a kind, in order.
-func (r *rig) events(kind string) []engine.Event {
+func (r *rig) events(kind string) []verdict.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var found []engine.Event
+	var found []verdict.Event
 	for _, ev := range r.heard {
 		if ev.Kind == kind {
 			found = append(found, ev)
@@ -95,7 +96,7 @@ func (r *rig) events(kind string) []engine.Event {
 }
 
 // accused are the kinds of events that blame somebody.
-func (r *rig) accused() []engine.Event {
+func (r *rig) accused() []verdict.Event {
 	return append(r.events("failure.detected"), r.events("incident.opened")...)
 }
 
@@ -105,7 +106,7 @@ type shop struct {
 	began             time.Time
 	seq               uint64
 	beats             uint64
-	checkout, payment *engine.Source
+	checkout, payment *report.Source
 	incarnation       uint64 // of payment
 	dead              bool   // payment is
 	mute              bool   // nothing reaches the engine, as when receivers are stopped
@@ -114,8 +115,8 @@ type shop struct {
 const paymentAddress = "payment-1:8080"
 
 func newShop() *shop {
-	of := func(service string) *engine.Source {
-		return engine.NewSource(engine.Source{Service: engine.ServiceID{Name: service}, Instance: service + "-1", Host: "host-" + service})
+	of := func(service string) *report.Source {
+		return report.NewSource(report.Source{Service: report.ServiceID{Name: service}, Instance: service + "-1", Host: "host-" + service})
 	}
 	return &shop{began: time.Now(), checkout: of("checkout"), payment: of("payment"), incarnation: 7}
 }
@@ -132,7 +133,7 @@ func (s *shop) run(r *rig, d time.Duration) {
 		b, now := r.NewBatch(), r.Now()
 		s.call(b, now)
 		if s.beats%10 == 0 {
-			b.Observers = append(b.Observers, engine.ObserverBeat{Stamp: s.stamp(now), Interval: time.Second, Host: "agent"})
+			b.Observers = append(b.Observers, report.ObserverBeat{Stamp: s.stamp(now), Interval: time.Second, Host: "agent"})
 			s.beat(b, now, s.checkout, 1)
 			if !s.dead {
 				s.beat(b, now, s.payment, s.incarnation)
@@ -142,28 +143,28 @@ func (s *shop) run(r *rig, d time.Duration) {
 	}
 }
 
-func (s *shop) call(b *engine.Batch, now clock.Time) {
-	outcome := engine.OutcomeOK
-	callee := engine.Callee{Address: paymentAddress, Direct: true}
+func (s *shop) call(b *report.Batch, now clock.Time) {
+	outcome := report.OutcomeOK
+	callee := report.Callee{Address: paymentAddress, Direct: true}
 	if s.dead {
-		outcome = engine.OutcomeRefused
+		outcome = report.OutcomeRefused
 	} else {
 		id := s.beats
-		b.Hops = append(b.Hops, engine.Hop{Span: id, Source: s.checkout, Callee: callee}, engine.Hop{Span: id, Server: true, Source: s.payment})
-		b.Served = append(b.Served, engine.Served{Source: s.payment, OK: 1, Last: now})
+		b.Hops = append(b.Hops, report.Hop{Span: id, Source: s.checkout, Callee: callee}, report.Hop{Span: id, Server: true, Source: s.payment})
+		b.Served = append(b.Served, report.Served{Source: s.payment, OK: 1, Last: now})
 	}
-	b.Calls = append(b.Calls, engine.Calls{Caller: s.checkout, Callee: callee, Outcome: outcome, Count: 1, First: now, Last: now})
+	b.Calls = append(b.Calls, report.Calls{Caller: s.checkout, Callee: callee, Outcome: outcome, Count: 1, First: now, Last: now})
 }
 
-func (s *shop) beat(b *engine.Batch, now clock.Time, who *engine.Source, incarnation uint64) {
-	b.Beats = append(b.Beats, engine.Beat{
+func (s *shop) beat(b *report.Batch, now clock.Time, who *report.Source, incarnation uint64) {
+	b.Beats = append(b.Beats, report.Beat{
 		Stamp: s.stamp(now), Source: who, Interval: time.Second, Incarnation: incarnation, Seq: s.beats / 10, SentAt: now,
 	})
 }
 
-func (s *shop) stamp(now clock.Time) engine.Stamp {
+func (s *shop) stamp(now clock.Time) report.Stamp {
 	s.seq++
-	return engine.Stamp{Observer: "node-1", At: now, Uptime: time.Since(s.began) + time.Hour, Seq: s.seq}
+	return report.Stamp{Observer: "node-1", At: now, Uptime: time.Since(s.began) + time.Hour, Seq: s.seq}
 }
 
 func sums(t *testing.T, m metricdata.Metrics) []int64 {

@@ -6,8 +6,8 @@ package failuremodelextension
 import (
 	"sync"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
 
@@ -17,7 +17,7 @@ type publisher struct {
 	dropped func(events int64)
 
 	mu      sync.Mutex // guards pending, now, wake
-	pending []engine.Event
+	pending []verdict.Event
 	now     clock.Time
 	wake    chan struct{} // holds one token when there is something to tell
 
@@ -37,16 +37,16 @@ func newPublisher(dropped func(int64)) *publisher {
 }
 
 // tick tells that time passed, with events if there are any.
-func (p *publisher) tick(now clock.Time, events []engine.Event) { p.tell(now, events) }
+func (p *publisher) tick(now clock.Time, events []verdict.Event) { p.tell(now, events) }
 
 // events tells events, if there are any.
-func (p *publisher) events(now clock.Time, events []engine.Event) {
+func (p *publisher) events(now clock.Time, events []verdict.Event) {
 	if len(events) > 0 {
 		p.tell(now, events)
 	}
 }
 
-func (p *publisher) tell(now clock.Time, events []engine.Event) {
+func (p *publisher) tell(now clock.Time, events []verdict.Event) {
 	p.mu.Lock()
 	p.now = now
 	p.pending = append(p.pending, events...)

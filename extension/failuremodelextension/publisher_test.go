@@ -14,8 +14,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/faultline-otel/faultline/extension/failuremodelextension/internal/metadatatest"
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
 
@@ -33,11 +33,11 @@ func TestSlowSubscriberDoesNotHoldTheEngine(t *testing.T) {
 		s.run(r, 30*time.Second)
 		v := r.Snapshot().Verdict(s.payment, r.Now())
 		require.NotNil(t, v, "the engine went on")
-		assert.Equal(t, engine.ClassCrash, v.Class)
+		assert.Equal(t, verdict.ClassCrash, v.Class)
 		assert.Empty(t, r.telemetryOf(t, "otelcol_extension_failure_model_batches_dropped"))
 
 		// More than waits for a subscriber is dropped, the oldest first.
-		flood := make([]engine.Event, maxPending+5)
+		flood := make([]verdict.Event, maxPending+5)
 		r.publish.events(r.Now(), flood)
 		dropped := r.telemetryOf(t, "otelcol_extension_failure_model_events_dropped")
 		require.Len(t, dropped, 1)
@@ -81,10 +81,10 @@ func TestPublisher(t *testing.T) {
 			}
 		})
 	}
-	events := func(from, to int) []engine.Event {
-		var out []engine.Event
+	events := func(from, to int) []verdict.Event {
+		var out []verdict.Event
 		for i := from; i < to; i++ {
-			out = append(out, engine.Event{Body: fmt.Sprint(i)})
+			out = append(out, verdict.Event{Body: fmt.Sprint(i)})
 		}
 		return out
 	}
@@ -164,7 +164,7 @@ func TestPublisher(t *testing.T) {
 
 func TestDroppedEventsAreCounted(t *testing.T) {
 	r := newRig(t, nil)
-	r.publish.tell(1, make([]engine.Event, maxPending+3))
+	r.publish.tell(1, make([]verdict.Event, maxPending+3))
 	metadatatest.AssertEqualExtensionFailureModelEventsDropped(t, r.telemetry, points(3), metricdatatest.IgnoreTimestamp())
 	require.NoError(t, r.Shutdown(t.Context()))
 }

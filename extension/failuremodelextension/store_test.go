@@ -18,7 +18,7 @@ import (
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 var storageID = component.MustNewID("file_storage")
@@ -56,7 +56,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 		require.Len(t, detected, 1)
 		before := first.Snapshot().Verdict(s.payment, first.Now())
 		require.NotNil(t, before)
-		require.Equal(t, engine.ClassCrash, before.Class)
+		require.Equal(t, verdict.ClassCrash, before.Class)
 		require.NotEmpty(t, before.Incident)
 		first.shutdown(t)
 		stop()

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // absence is a time in which nothing came from an observer. If the same process
@@ -32,7 +34,7 @@ func (o *observer) wasAway(now clock.Time) {
 
 // observerBack finds out by an own beat how o comes back from an absence: the beats of
 // that time come first, if it kept them. One that slept is late, or has not counted on.
-func (e *Engine) observerBack(o *observer, b *ObserverBeat) {
+func (e *Engine) observerBack(o *observer, b *report.ObserverBeat) {
 	a := &o.absence
 	if a.lasted == 0 {
 		return
@@ -58,7 +60,7 @@ func (e *Engine) countedOn(h *hostState, how string) {
 		if h == nil || c.slow || !c.found.asked || c.isInside(e.now) || c.entity.episode == nil || !c.near.has(h, nil) && (c.far.anywhere() || !c.far.has(h, nil)) {
 			continue
 		}
-		c.entity.episode.note(evReturnCounted, 1, e.now, how)
+		c.entity.episode.note(belief.EvReturnCounted, 1, e.now, how)
 		e.mark(c.entity)
 	}
 }

@@ -6,6 +6,10 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // tier is two servers without telemetry on a host with an agent, and those who call
@@ -32,30 +36,30 @@ func (c *tier) seconds(n int, heard, counts bool) {
 		late = 20 * time.Second
 	}
 	c.stood = !counts
-	c.tell(time.Second, time.Duration(n)*time.Second, func(b *Batch) {
+	c.tell(time.Second, time.Duration(n)*time.Second, func(b *report.Batch) {
 		if counts {
 			c.uptime += time.Second
 			c.seq += 3
 		}
-		stamp := Stamp{Observer: "data1", At: c.now, Uptime: c.uptime, Seq: c.seq}
+		stamp := report.Stamp{Observer: "data1", At: c.now, Uptime: c.uptime, Seq: c.seq}
 		if heard {
-			b.Observers = append(b.Observers, ObserverBeat{Stamp: stamp, Interval: time.Second, Late: late, Host: "data1"})
+			b.Observers = append(b.Observers, report.ObserverBeat{Stamp: stamp, Interval: time.Second, Late: late, Host: "data1"})
 			late = 0
 		}
 		for i, caller := range [2]string{"orders", "billing"} {
-			src := NewSource(Source{Service: ServiceID{Name: caller}, Instance: caller + "-1", Host: caller + "-host"})
+			src := report.NewSource(report.Source{Service: report.ServiceID{Name: caller}, Instance: caller + "-1", Host: caller + "-host"})
 			address := [2]string{"10.0.0.31:3306", "10.0.0.31:5672"}[i]
 			if heard {
 				stamp.Seq++
-				b.Probes = append(b.Probes, Probe{Stamp: stamp, Target: "process:server:" + address, Outcome: OutcomeOK, Interval: 2 * time.Second,
-					Host: "data1", Addresses: []string{address}, Process: &Process{State: ProcessRunning, PID: int64(10 + i), StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}})
-				b.Calls = append(b.Calls, Calls{Caller: src, Callee: Callee{Address: address, Direct: true}, Outcome: OutcomeOK, Count: 5, First: c.now.Add(-time.Second), Last: c.now, Started: c.now, Done: c.now})
+				b.Probes = append(b.Probes, report.Probe{Stamp: stamp, Target: "process:server:" + address, Outcome: report.OutcomeOK, Interval: 2 * time.Second,
+					Host: "data1", Addresses: []string{address}, Process: &report.Process{State: report.ProcessRunning, PID: int64(10 + i), StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}})
+				b.Calls = append(b.Calls, report.Calls{Caller: src, Callee: report.Callee{Address: address, Direct: true}, Outcome: report.OutcomeOK, Count: 5, First: c.now.Add(-time.Second), Last: c.now, Started: c.now, Done: c.now})
 			}
 			if c.refused {
-				b.Calls = append(b.Calls, Calls{Caller: src, Callee: Callee{Address: address, Direct: true}, Outcome: OutcomeRefused, Count: 5, First: c.now.Add(-time.Second), Last: c.now, Started: c.now, Done: c.now})
+				b.Calls = append(b.Calls, report.Calls{Caller: src, Callee: report.Callee{Address: address, Direct: true}, Outcome: report.OutcomeRefused, Count: 5, First: c.now.Add(-time.Second), Last: c.now, Started: c.now, Done: c.now})
 			}
 			if c.asked {
-				b.Served = append(b.Served, Served{Source: src, OK: 5, Coded: 5, Last: c.now})
+				b.Served = append(b.Served, report.Served{Source: src, OK: 5, Coded: 5, Last: c.now})
 			}
 		}
 	})
@@ -65,12 +69,12 @@ func TestHostIsCutOffToWhoseServersCallsHang(t *testing.T) {
 	c := newTier(t)
 	c.seconds(25, false, true)
 	v := c.first("failure.detected")
-	if v == nil || v.Verdict.Culprit.Name != "data1" || v.Verdict.Class != ClassUnknown {
+	if v == nil || v.Verdict.Culprit.Name != "data1" || v.Verdict.Class != verdict.ClassUnknown {
 		t.Fatalf("said %v, want unknown of data1", c.verdicts())
 	}
 	c.seconds(10, true, true)
 	last := c.first("failure.revised")
-	if last == nil || last.Verdict.Class != ClassPartition || last.Verdict.Subclass != "complete" {
+	if last == nil || last.Verdict.Class != verdict.ClassPartition || last.Verdict.Subclass != "complete" {
 		t.Errorf("said %v, want a partition when it is back", c.verdicts())
 	}
 }
@@ -99,7 +103,7 @@ func TestSilentAgentAloneIsNoCut(t *testing.T) {
 		c.seq += 20                  // and what it made since overtook its own beat
 		c.seconds(10, true, true)
 		for _, ev := range c.events {
-			if ev.Verdict != nil && ev.Verdict.Class == ClassPartition {
+			if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassPartition {
 				t.Errorf("said %s", ev.Body)
 			}
 		}
@@ -117,7 +121,7 @@ func TestTelemetryThatComesLateIsNoCut(t *testing.T) {
 			c.entity = &entity{cut: c, episode: &episode{}}
 			e.cuts = append(e.cuts, c)
 			e.countedOn(h, "it counted on")
-			if got := c.entity.episode.found[evReturnCounted].strength > 0; got != asked {
+			if got := c.entity.episode.found[belief.EvReturnCounted].strength > 0; got != asked {
 				t.Errorf("it was cut off: %v, want %v", got, asked)
 			}
 		})

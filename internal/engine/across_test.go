@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // What a hypothesis is worth does not depend on which sights it is shown, as long as
@@ -49,7 +50,7 @@ func randomSights(r *rand.Rand) ([]sight, *hostState) {
 	}
 	var who []*entity
 	for i := range 40 {
-		n := &entity{key: uint64(i), src: &Source{Instance: fmt.Sprint("i", i)}, host: hosts[i%len(hosts)]}
+		n := &entity{key: uint64(i), src: &report.Source{Instance: fmt.Sprint("i", i)}, host: hosts[i%len(hosts)]}
 		if i%10 == 9 {
 			n.kind, n.address, n.host = kindExternal, fmt.Sprint("x", i), nil
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // addressBook knows who stands behind an address. It is learned while calls
@@ -42,13 +43,13 @@ const (
 )
 
 type pendingHop struct {
-	source *Source
+	source *report.Source
 	server bool
 	lost   bool
 	took   time.Duration
 	at     clock.Time
 	began  clock.Time
-	callee Callee
+	callee report.Callee
 }
 
 func newAddressBook(addresses, hops int) addressBook {
@@ -59,7 +60,7 @@ func newAddressBook(addresses, hops int) addressBook {
 }
 
 // hop joins one end of a call with the other.
-func (e *Engine) hop(h *Hop) {
+func (e *Engine) hop(h *report.Hop) {
 	k := &e.book
 	this := pendingHop{source: h.Source, server: h.Server, lost: h.Lost, took: h.Duration, at: h.At, began: h.Began, callee: h.Callee}
 	other, ok := k.hops[h.Span]
@@ -93,7 +94,7 @@ func (k *addressBook) wait(span uint64, p pendingHop) {
 	k.hops[span] = p
 }
 
-func (e *Engine) learn(c Callee, server *Source) {
+func (e *Engine) learn(c report.Callee, server *report.Source) {
 	n := e.instance(server)
 	if n == nil {
 		return
@@ -103,15 +104,15 @@ func (e *Engine) learn(c Callee, server *Source) {
 			e.book.put(address, n, e.now)
 		}
 	}
-	if c.nameless() {
+	if c.Nameless() {
 		e.book.put(c.Service, n, e.now)
 	}
 }
 
 // offering returns who offers what a nameless callee is asked for, as learned from calls
 // that arrived; nil if several services do.
-func (e *Engine) offering(c *Callee) *entity {
-	if !c.nameless() {
+func (e *Engine) offering(c *report.Callee) *entity {
+	if !c.Nameless() {
 		return nil
 	}
 	entry := e.book.entries[c.Service]
@@ -175,7 +176,7 @@ func (k *addressBook) drop(address string, n *entity) {
 // callee returns who is called: one instance where the address is that of one,
 // the service where several stand behind it, an external where nobody is known.
 // nil where the caller tells nothing.
-func (e *Engine) callee(c Callee) *entity {
+func (e *Engine) callee(c report.Callee) *entity {
 	for _, address := range [2]string{c.Address, c.Named} {
 		entry := e.book.entries[address]
 		if entry == nil || address == "" || address == c.Address && c.Named != "" && entry.only() == nil && entry.service() == nil {

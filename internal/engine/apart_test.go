@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Two instances of a service on both sides of a cut, of which one or the other fails
@@ -26,7 +27,7 @@ func TestWhoIsCutOffFromAllThatComplainDoesNotHang(t *testing.T) {
 		"it has answered them since":             {[]string{"a"}, 10e9, 20e9, false},
 	} {
 		e := told(26e9, &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}}, at: 26e9, began: x.began})
-		whole := &entity{kind: kindService, src: &Source{}, calls: &callStats{firstFail: 11e9}}
+		whole := &entity{kind: kindService, src: &report.Source{}, calls: &callStats{firstFail: 11e9}}
 		beyond, here := machine("b1", "b"), machine("a2", "a")
 		s := &service{whole: whole, instances: []*entity{beyond, here}}
 		for _, zone := range x.complains {
@@ -76,7 +77,7 @@ func TestNameOfWhichOneIsBeyondACutIsNotCutOffItself(t *testing.T) {
 			link.at, link.goneAt = x.healed, x.healed
 		}
 		e := told(61e9, link)
-		whole := &entity{kind: kindService, src: &Source{}}
+		whole := &entity{kind: kindService, src: &report.Source{}}
 		whole.service = &service{whole: whole, instances: []*entity{machine("b1", "b"), machine("c1", "c")}}
 		caller := machine("caller", x.from)
 		for _, near := range []side{{host: caller.host}, {entity: caller}} {
@@ -97,7 +98,7 @@ type parted struct {
 func newParted() *parted {
 	p := &parted{c: &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}}, at: 26e9, began: 10e9}}
 	p.e = told(26e9, p.c)
-	p.whole = &entity{kind: kindService, src: &Source{}, calls: &callStats{firstFail: 11e9}}
+	p.whole = &entity{kind: kindService, src: &report.Source{}, calls: &callStats{firstFail: 11e9}}
 	p.beyond, p.here, p.caller = machine("b1", "b"), machine("a2", "a"), machine("caller", "a")
 	s := &service{whole: p.whole, instances: []*entity{p.beyond, p.here}}
 	p.whole.service = s

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // away lets nobody hear of a device for a while; then it sends, at once and in order,
@@ -16,11 +18,11 @@ func (f *fleet) away(p *proc, state string, d time.Duration, keeps func(into tim
 	from, seq := f.now, p.seq
 	p.state = state
 	f.run(d)
-	b := &Batch{Arrived: f.now}
+	b := &report.Batch{Arrived: f.now}
 	for into := p.interval; into < d; into += p.interval {
 		if keeps(into) {
 			seq++
-			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: seq, SentAt: from.Add(into)})
+			b.Beats = append(b.Beats, report.Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: seq, SentAt: from.Add(into)})
 		}
 	}
 	f.e.Observe(b)
@@ -32,11 +34,11 @@ func TestBeatsThatWereKeptTellACutFromAHang(t *testing.T) {
 	for name, c := range map[string]struct {
 		state string
 		keeps func(into time.Duration) bool
-		class Class
+		class verdict.Class
 	}{
-		"all_that_it_could_not_send":       {"cut", func(time.Duration) bool { return true }, ClassPartition},
-		"the_one_that_was_under_way":       {"frozen", func(into time.Duration) bool { return into == 2*time.Second }, ClassUnknown},
-		"those_that_it_had_before_it_hung": {"frozen", func(into time.Duration) bool { return into <= 6*time.Second }, ClassUnknown},
+		"all_that_it_could_not_send":       {"cut", func(time.Duration) bool { return true }, verdict.ClassPartition},
+		"the_one_that_was_under_way":       {"frozen", func(into time.Duration) bool { return into == 2*time.Second }, verdict.ClassUnknown},
+		"those_that_it_had_before_it_hung": {"frozen", func(into time.Duration) bool { return into <= 6*time.Second }, verdict.ClassUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newSites(t, 2, 6)

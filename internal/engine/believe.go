@@ -3,6 +3,8 @@
 
 package engine
 
+import "github.com/faultline-otel/faultline/internal/engine/report"
+
 // Which cuts are followed: those that were found, once each, and none that a wider
 // one explains.
 
@@ -83,16 +85,16 @@ func (c *cut) maybeWithin(wider *cut) bool {
 
 // cutEntity returns the entity that stands for what is cut.
 func (e *Engine) cutEntity(c *cutState) *entity {
-	kind, src, name := kindLink, &Source{}, ""
+	kind, src, name := kindLink, &report.Source{}, ""
 	switch {
 	case c.far.anywhere() && c.near.zone != "":
-		kind, src = kindZone, &Source{Zone: c.near.zone}
+		kind, src = kindZone, &report.Source{Zone: c.near.zone}
 	case c.far.anywhere():
-		kind, src = kindNode, &Source{Host: c.near.host.name}
+		kind, src = kindNode, &report.Source{Host: c.near.host.name}
 	default:
 		name = c.linkName()
 	}
-	key := hashString(hashString(hashString(hashString(fnvOffset, "cut"), name), src.Zone), src.Host)
+	key := report.Hash(report.Hash(report.Hash(report.Hash(report.HashSeed, "cut"), name), src.Zone), src.Host)
 	n := e.reg.byKey[key]
 	if n == nil {
 		n = &entity{kind: kind, key: key, src: src, address: name, born: e.now, touched: e.now, alive: true}

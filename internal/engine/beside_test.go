@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // around is what a host with three others of two zones on each side sees.
@@ -16,9 +19,9 @@ func around(share func(zone string) float64) (host *hostState, sights []sight) {
 	for _, zone := range []string{"b", "c"} {
 		for _, name := range []string{"1", "2", "3"} {
 			other := &hostState{name: zone + name}
-			caller := &entity{host: host, src: &Source{}}
-			sights = append(sights, seen(host, caller, &entity{host: other, src: &Source{}}, share(zone), false))
-			sights = append(sights, seen(other, &entity{host: other, src: &Source{}}, caller, share(zone), false))
+			caller := &entity{host: host, src: &report.Source{}}
+			sights = append(sights, seen(host, caller, &entity{host: other, src: &report.Source{}}, share(zone), false))
+			sights = append(sights, seen(other, &entity{host: other, src: &report.Source{}}, caller, share(zone), false))
 		}
 	}
 	return host, sights
@@ -52,7 +55,7 @@ func TestPlaceThatSomeReachIsNotCutOff(t *testing.T) {
 
 func TestSilenceTowardsWhoGetsAnswersIsNoCut(t *testing.T) {
 	host, observer := &hostState{name: "host"}, &hostState{name: "observer"}
-	gone := &entity{host: host, src: &Source{}}
+	gone := &entity{host: host, src: &report.Source{}}
 	beats := func() []sight {
 		return []sight{{from: host, to: observer, caller: gone, share: 1, weight: 1, since: 10e9}}
 	}
@@ -79,7 +82,7 @@ func aCut(e *Engine, began clock.Time) (c *cutState, behind *entity) {
 	c.entity.cut = c
 	e.suspect(c.entity)
 	e.cuts = append(e.cuts, c)
-	behind = &entity{kind: kindInstance, host: &hostState{name: "b1", zone: "b"}, src: &Source{}}
+	behind = &entity{kind: kindInstance, host: &hostState{name: "b1", zone: "b"}, src: &report.Source{}}
 	behind.episodeOf(e)
 	return c, behind
 }
@@ -94,7 +97,7 @@ func TestCutLastsWhileNothingGetsThrough(t *testing.T) {
 		cut, behind := aCut(e, e.now)
 		from := &hostState{name: "a1", zone: "a"}
 		e.now = e.now.Add(cutStands + time.Second)
-		s := seen(from, &entity{host: from, src: &Source{}}, behind, c.share, true)
+		s := seen(from, &entity{host: from, src: &report.Source{}}, behind, c.share, true)
 		s.good = e.now
 		e.followCuts([]sight{s, s, s}, nil)
 		if got := cut.stands(e.now); got != c.lasts {
@@ -124,15 +127,15 @@ func TestWhoWasBehindACutIsItsVictimForAWhile(t *testing.T) {
 		e.endEpisode(cut.entity)
 		e.now = start.Add(c.now)
 		n.cutOff, n.episode.onset = cut, start.Add(c.onset)
-		n.episode.note(evNoProgress, 1, e.now, "")
+		n.episode.note(belief.EvNoProgress, 1, e.now, "")
 		if c.proven {
-			n.episode.note(evExitCrash, 1, e.now, "")
+			n.episode.note(belief.EvExitCrash, 1, e.now, "")
 		}
 		detectReach(e, n, n.episode)
-		if got := n.episode.found[evExplainedByCut].strength > 0; got != c.excused {
+		if got := n.episode.found[belief.EvExplainedByCut].strength > 0; got != c.excused {
 			t.Errorf("%s: excused: %v", name, got)
 		}
-		if got := n.episode.found[evNoProgress].strength == 0; got != c.excused {
+		if got := n.episode.found[belief.EvNoProgress].strength == 0; got != c.excused {
 			t.Errorf("%s: that it answered nobody is left out: %v", name, got)
 		}
 	}
@@ -154,7 +157,7 @@ func TestSilenceInAPlaceThatIsCutOffIsTheCuts(t *testing.T) {
 		cut.far = side{}
 		n.host.zone = c.at
 		e.suspect(n)
-		n.episode.note(evSilent, 1, e.now, "")
+		n.episode.note(belief.EvSilent, 1, e.now, "")
 		n.episode.onset = cut.began.Add(c.onset)
 		cut.hide(e)
 		if got := n.cutOff == cut; got != c.want {
@@ -166,12 +169,12 @@ func TestSilenceInAPlaceThatIsCutOffIsTheCuts(t *testing.T) {
 func TestWhoCountedOnBehindACutWasCutOffByIt(t *testing.T) {
 	for name, c := range map[string]struct {
 		gap  time.Duration
-		kind evidence
+		kind belief.Evidence
 		want bool
 	}{
-		"it was away as long as the cut":   {20 * time.Second, evReturnCounted, true},
-		"it was away for long before it":   {5 * time.Minute, evReturnCounted, false},
-		"it comes back as another process": {20 * time.Second, evReturnNew, false},
+		"it was away as long as the cut":   {20 * time.Second, belief.EvReturnCounted, true},
+		"it was away for long before it":   {5 * time.Minute, belief.EvReturnCounted, false},
+		"it comes back as another process": {20 * time.Second, belief.EvReturnNew, false},
 	} {
 		e := New(DefaultParams())
 		e.now = clock.Time(time.Hour)
@@ -210,15 +213,15 @@ func TestTwoFailuresAtOnceAreToldAsTwo(t *testing.T) {
 		z := newZones()
 		z.run(60 * time.Second)
 		z.blocked = func(x, y zoneHost) bool { return betweenZones(x, y, "zone-a", "zone-b") }
-		z.answer = func(_, to *zoned) Outcome {
+		z.answer = func(_, to *zoned) report.Outcome {
 			if to.src.Instance == "svc2-c1" {
-				return OutcomeRefused
+				return report.OutcomeRefused
 			}
-			return OutcomeOK
+			return report.OutcomeOK
 		}
 		z.run(30 * time.Second)
 		got := z.verdicts()
-		if v := got["instance svc2-c1"]; v == nil || v.Class != ClassCrash && v.Class != ClassUnknown {
+		if v := got["instance svc2-c1"]; v == nil || v.Class != verdict.ClassCrash && v.Class != verdict.ClassUnknown {
 			t.Errorf("the closed port is taken for a part of the cut: %v", v)
 		}
 		for who, v := range got {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestFloodOfNamesDisplacesItself(t *testing.T) {
@@ -22,14 +24,14 @@ func TestFloodOfNamesDisplacesItself(t *testing.T) {
 		each = 500
 	}
 	for range 200 { // 200 × 50 ms with 5,000 new names each: a million identities while the shop lives on
-		b := &Batch{Arrived: s.now}
+		b := &report.Batch{Arrived: s.now}
 		for range each {
 			made++
-			src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("made-up-", made)}, Instance: fmt.Sprint(made)})
-			b.Beats = append(b.Beats, Beat{Stamp: s.stamp(), Source: src, Interval: time.Second, Seq: 1})
-			b.Calls = append(b.Calls, Calls{Caller: src, Callee: Callee{Address: fmt.Sprint("10.0.0.1:", made)}, Outcome: OutcomeRefused, Count: 1, First: s.now, Last: s.now})
-			b.Hops = append(b.Hops, Hop{Span: uint64(made), Source: src, Callee: Callee{Address: fmt.Sprint("x:", made)}}, Hop{Span: uint64(made), Server: true, Source: src})
-			b.Spans = append(b.Spans, SpanSample{Key: uint64(made), Duration: time.Millisecond})
+			src := report.NewSource(report.Source{Service: report.ServiceID{Name: fmt.Sprint("made-up-", made)}, Instance: fmt.Sprint(made)})
+			b.Beats = append(b.Beats, report.Beat{Stamp: s.stamp(), Source: src, Interval: time.Second, Seq: 1})
+			b.Calls = append(b.Calls, report.Calls{Caller: src, Callee: report.Callee{Address: fmt.Sprint("10.0.0.1:", made)}, Outcome: report.OutcomeRefused, Count: 1, First: s.now, Last: s.now})
+			b.Hops = append(b.Hops, report.Hop{Span: uint64(made), Source: src, Callee: report.Callee{Address: fmt.Sprint("x:", made)}}, report.Hop{Span: uint64(made), Server: true, Source: src})
+			b.Spans = append(b.Spans, report.SpanSample{Key: uint64(made), Duration: time.Millisecond})
 		}
 		s.e.Observe(b)
 		s.run(step)
@@ -50,7 +52,7 @@ func TestFloodOfNamesDisplacesItself(t *testing.T) {
 	s.run(15 * time.Second)
 	found := false
 	for _, ev := range s.events {
-		if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Name == "payment-1" && ev.Verdict.Class == ClassCrash {
+		if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Name == "payment-1" && ev.Verdict.Class == verdict.ClassCrash {
 			found = ev.At.Sub(at) < 6*time.Second
 		}
 	}
@@ -77,10 +79,10 @@ func TestStateSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.e.Thaw(s.now)
-	if v := s.e.Snapshot().Verdict(s.payment1.src, s.now); v == nil || v.Class != ClassCrash || v.Incident != held.Verdict.Incident {
+	if v := s.e.Snapshot().Verdict(s.payment1.src, s.now); v == nil || v.Class != verdict.ClassCrash || v.Incident != held.Verdict.Incident {
 		t.Fatalf("the open verdict was lost: %+v", v)
 	}
-	if e := s.e.callee(Callee{Address: s.ledger.addr, Direct: true}); e == nil || e.name() != "ledger-1" {
+	if e := s.e.callee(report.Callee{Address: s.ledger.addr, Direct: true}); e == nil || e.name() != "ledger-1" {
 		t.Errorf("the address of ledger was forgotten: %v", e)
 	}
 	s.run(4 * time.Second)
@@ -109,9 +111,9 @@ func TestRestoreRefusesWhatItCannotRead(t *testing.T) {
 }
 
 func TestLessSpecificIdentityStandsForTheOnlyOneThatAgrees(t *testing.T) {
-	full := NewSource(Source{Service: ServiceID{Name: "payment", Namespace: "shop", Environment: "prod"}, Instance: "p-1"})
-	bare := NewSource(Source{Service: ServiceID{Name: "payment"}, Instance: "p-1"})
-	staging := NewSource(Source{Service: ServiceID{Name: "payment", Namespace: "shop", Environment: "staging"}, Instance: "p-1"})
+	full := report.NewSource(report.Source{Service: report.ServiceID{Name: "payment", Namespace: "shop", Environment: "prod"}, Instance: "p-1"})
+	bare := report.NewSource(report.Source{Service: report.ServiceID{Name: "payment"}, Instance: "p-1"})
+	staging := report.NewSource(report.Source{Service: report.ServiceID{Name: "payment", Namespace: "shop", Environment: "staging"}, Instance: "p-1"})
 
 	e := New(DefaultParams())
 	e.advance(1)
@@ -125,7 +127,7 @@ func TestLessSpecificIdentityStandsForTheOnlyOneThatAgrees(t *testing.T) {
 	if e.instance(staging) == e.instance(full) {
 		t.Error("staging is taken for production")
 	}
-	other := NewSource(Source{Service: ServiceID{Name: "payment"}, Instance: "p-2"})
+	other := report.NewSource(report.Source{Service: report.ServiceID{Name: "payment"}, Instance: "p-2"})
 	if n := e.instance(other); n.service.id != other.Service {
 		t.Error("an ambiguous identity was guessed")
 	}
@@ -135,10 +137,10 @@ func TestRepeatedBeatsCountOnce(t *testing.T) {
 	f := newFleet(t)
 	a := f.add("device", "a")
 	f.run(10 * time.Second)
-	st := Stamp{Observer: observer1, At: f.now, Uptime: f.now.Sub(f.began) + time.Hour, Seq: f.obsSeq + 1}
+	st := report.Stamp{Observer: observer1, At: f.now, Uptime: f.now.Sub(f.began) + time.Hour, Seq: f.obsSeq + 1}
 	seen := f.e.instance(a.src).streams[0].seen
 	for range 5 {
-		f.e.Observe(&Batch{Arrived: f.now, Beats: []Beat{{Stamp: st, Source: a.src, Interval: time.Second, Incarnation: a.incarnation, Seq: 99}}})
+		f.e.Observe(&report.Batch{Arrived: f.now, Beats: []report.Beat{{Stamp: st, Source: a.src, Interval: time.Second, Incarnation: a.incarnation, Seq: 99}}})
 	}
 	if got := f.e.instance(a.src).streams[0].seen; got != seen+1 {
 		t.Errorf("five copies of a beat counted %d times", got-seen)
@@ -176,19 +178,19 @@ func TestTwoProcessesWithOneIdentityAreAConflict(t *testing.T) {
 }
 
 func TestBeatsAndTelemetryOfOneProcessAreOneInstance(t *testing.T) {
-	for name, beat := range map[string]Source{
-		"same_drawn_id":    {Service: ServiceID{Name: "a"}, Host: "h", Instance: "u-1", Volatile: true},
-		"service_and_host": {Service: ServiceID{Name: "a"}, Host: "h"},
+	for name, beat := range map[string]report.Source{
+		"same_drawn_id":    {Service: report.ServiceID{Name: "a"}, Host: "h", Instance: "u-1", Volatile: true},
+		"service_and_host": {Service: report.ServiceID{Name: "a"}, Host: "h"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
 			f.add("other", "x")
-			telemetry := NewSource(Source{Service: ServiceID{Name: "a", Namespace: "n"}, Host: "h", Instance: "u-1", Volatile: true})
-			src := NewSource(beat)
+			telemetry := report.NewSource(report.Source{Service: report.ServiceID{Name: "a", Namespace: "n"}, Host: "h", Instance: "u-1", Volatile: true})
+			src := report.NewSource(beat)
 			for i := range 60 {
-				b := &Batch{Arrived: f.now, Beats: []Beat{{Stamp: f.stamp(), Source: src, Interval: time.Second, Incarnation: 77, Seq: uint64(i + 1)}}}
+				b := &report.Batch{Arrived: f.now, Beats: []report.Beat{{Stamp: f.stamp(), Source: src, Interval: time.Second, Incarnation: 77, Seq: uint64(i + 1)}}}
 				if i%5 == 0 {
-					b.Signs = []Sign{{Source: telemetry, At: f.now}}
+					b.Signs = []report.Sign{{Source: telemetry, At: f.now}}
 				}
 				f.e.Observe(b)
 				f.run(time.Second)
@@ -207,15 +209,15 @@ func TestBeatsAndTelemetryOfOneProcessAreOneInstance(t *testing.T) {
 func TestProxyOfSeveralServicesIsNoneOfThem(t *testing.T) {
 	e := New(DefaultParams())
 	e.advance(1)
-	a, b := NewSource(Source{Service: ServiceID{Name: "a"}, Instance: "a-1"}), NewSource(Source{Service: ServiceID{Name: "b"}, Instance: "b-1"})
-	proxy := Callee{Address: "10.0.0.1:80"}
+	a, b := report.NewSource(report.Source{Service: report.ServiceID{Name: "a"}, Instance: "a-1"}), report.NewSource(report.Source{Service: report.ServiceID{Name: "b"}, Instance: "b-1"})
+	proxy := report.Callee{Address: "10.0.0.1:80"}
 	e.learn(proxy, a)
 	e.learn(proxy, b)
 	if n := e.callee(proxy); n.kind != kindExternal {
 		t.Errorf("a proxy was taken for %s", n.name())
 	}
-	e.learn(Callee{Address: "10.0.0.1:80", Named: "a:80"}, a)
-	if n := e.callee(Callee{Address: "10.0.0.1:80", Named: "a:80"}); n.name() != "a-1" {
+	e.learn(report.Callee{Address: "10.0.0.1:80", Named: "a:80"}, a)
+	if n := e.callee(report.Callee{Address: "10.0.0.1:80", Named: "a:80"}); n.name() != "a-1" {
 		t.Errorf("the name was not preferred: %s", n.name())
 	}
 }
@@ -223,21 +225,21 @@ func TestProxyOfSeveralServicesIsNoneOfThem(t *testing.T) {
 func TestWhoOffersAnInterfaceIsKnownByItsCalls(t *testing.T) {
 	e := New(DefaultParams())
 	e.advance(1)
-	a, b := NewSource(Source{Service: ServiceID{Name: "a"}, Instance: "a-1"}), NewSource(Source{Service: ServiceID{Name: "b"}, Instance: "b-1"})
-	ledger, health := Callee{Service: "shop.Ledger"}, Callee{Service: "grpc.health.v1.Health"}
+	a, b := report.NewSource(report.Source{Service: report.ServiceID{Name: "a"}, Instance: "a-1"}), report.NewSource(report.Source{Service: report.ServiceID{Name: "b"}, Instance: "b-1"})
+	ledger, health := report.Callee{Service: "shop.Ledger"}, report.Callee{Service: "grpc.health.v1.Health"}
 	e.learn(ledger, a)
 	e.learn(health, a)
 	e.learn(health, b)
-	e.learn(Callee{Address: "10.0.0.1:80", Service: "shop.Cart"}, a)
+	e.learn(report.Callee{Address: "10.0.0.1:80", Service: "shop.Cart"}, a)
 	for name, c := range map[string]struct {
-		callee Callee
+		callee report.Callee
 		want   string
 	}{
 		"one offers it":                     {ledger, "a-1"},
 		"several services do":               {health, "grpc.health.v1.Health"},
-		"its address is told and not known": {Callee{Address: "10.0.0.9:80", Service: "shop.Ledger"}, "10.0.0.9:80"},
-		"calls to it told an address":       {Callee{Service: "shop.Cart"}, "shop.Cart"},
-		"a service is called that":          {Callee{Service: "b"}, "b"},
+		"its address is told and not known": {report.Callee{Address: "10.0.0.9:80", Service: "shop.Ledger"}, "10.0.0.9:80"},
+		"calls to it told an address":       {report.Callee{Service: "shop.Cart"}, "shop.Cart"},
+		"a service is called that":          {report.Callee{Service: "b"}, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if n := e.callee(c.callee); n.name() != c.want {
@@ -245,7 +247,7 @@ func TestWhoOffersAnInterfaceIsKnownByItsCalls(t *testing.T) {
 			}
 		})
 	}
-	e.learn(ledger, NewSource(Source{Service: ServiceID{Name: "a"}, Instance: "a-2"}))
+	e.learn(ledger, report.NewSource(report.Source{Service: report.ServiceID{Name: "a"}, Instance: "a-2"}))
 	if n := e.callee(ledger); n.kind != kindService || n.service.id.Name != "a" {
 		t.Errorf("two instances that offer it were taken for %s", n.name())
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -16,7 +17,7 @@ import (
 // that an old burst does not outweigh what happens now.
 type callStats struct {
 	told         stat.Cadence
-	byOutcome    [numOutcomes]stat.Fading
+	byOutcome    [report.NumOutcomes]stat.Fading
 	ok           stat.Fading // answered, well or not
 	slow         stat.Fading // of ok, those far slower than usual
 	pace         pace
@@ -95,13 +96,13 @@ type edge struct {
 
 const maxCallees = 64
 
-func (e *Engine) called(c *Calls) {
+func (e *Engine) called(c *report.Calls) {
 	if c.Hearsay && (e.proxied(c) || c.Caller != nil && c.Caller.Key == 0) {
 		return
 	}
 	caller := e.instance(c.Caller)
 	n := e.callee(c.Callee)
-	if n == nil || c.Count <= 0 || c.Outcome == OutcomeUnset {
+	if n == nil || c.Count <= 0 || c.Outcome == report.OutcomeUnset {
 		return
 	}
 	if !e.knows(caller) {
@@ -113,7 +114,7 @@ func (e *Engine) called(c *Calls) {
 	if caller == n || caller != nil && caller.service != nil && caller.service == n.service && n.kind == kindService {
 		return // calls of a service to itself
 	}
-	if c.Outcome == OutcomeSent {
+	if c.Outcome == report.OutcomeSent {
 		n.alive = true // it was connected to, and no more is told
 		if ed := caller.callee(n); ed != nil {
 			ed.use(e.now)
@@ -136,13 +137,13 @@ func (e *Engine) called(c *Calls) {
 		if !c.Counted {
 			caller.conduct.calls(c)
 		}
-		if c.Outcome == OutcomeOverloaded {
+		if c.Outcome == report.OutcomeOverloaded {
 			ed.full.Add(float64(c.Count), e.now, e.params.CallWindow)
 		}
 		if c.Outcome.Failed() {
 			ed.lastFail = e.now
 			ed.failed.Add(float64(c.Count), e.now, e.params.CallWindow)
-			if c.Outcome.Answered() || c.Outcome == OutcomeUnavailable {
+			if c.Outcome.Answered() || c.Outcome == report.OutcomeUnavailable {
 				ed.answeredBadly.Add(float64(c.Count), e.now, e.params.CallWindow)
 			}
 		} else {
@@ -156,7 +157,7 @@ func (e *Engine) called(c *Calls) {
 			}
 			ed.run.add(e, c.Count, c.Slow)
 		}
-		if c.Outcome == OutcomeRefused && c.Callee.Direct && len(e.cuts) > 0 {
+		if c.Outcome == report.OutcomeRefused && c.Callee.Direct && len(e.cuts) > 0 {
 			e.refused(n)
 		}
 		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
@@ -166,7 +167,7 @@ func (e *Engine) called(c *Calls) {
 	if n.calls != nil {
 		n.calls.told.Saw(e.now)
 	}
-	if c.Outcome == OutcomeCircuitOpen || c.Outcome == OutcomeOverloaded && caller != nil && e.saysPoolEmpty(caller) {
+	if c.Outcome == report.OutcomeCircuitOpen || c.Outcome == report.OutcomeOverloaded && caller != nil && e.saysPoolEmpty(caller) {
 		return // nobody was asked: no evidence of the callee
 	}
 	if n.calls == nil {
@@ -186,19 +187,19 @@ func (e *Engine) called(c *Calls) {
 	e.wants(n, s, c)
 	if !failed {
 		s.ok.Add(float64(c.Count), e.now, e.params.CallWindow)
-		if c.Outcome != OutcomeOK {
+		if c.Outcome != report.OutcomeOK {
 			s.byOutcome[c.Outcome].Add(float64(c.Count), e.now, e.params.CallWindow)
 		}
 		s.rights.Add(float64(c.Count), e.now, wrongWindow)
 		switch c.Outcome {
-		case OutcomeOverloaded:
+		case report.OutcomeOverloaded:
 			s.lastFull = e.now
 			if full := s.full(e); full > s.usualFull+fullOver {
 				e.suspect(n)
 			}
-		case OutcomeWrongAnswer:
+		case report.OutcomeWrongAnswer:
 			e.wrong(n, s, caller, float64(c.Count), c.First)
-		case OutcomeDiskFull, OutcomeMemoryFull:
+		case report.OutcomeDiskFull, report.OutcomeMemoryFull:
 			if e.now.Sub(s.lastTold) > e.params.RecoveryCalls {
 				s.toldSince = c.First
 			}
@@ -207,11 +208,11 @@ func (e *Engine) called(c *Calls) {
 				s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
 			}
 			e.suspect(n)
-		case OutcomeServerError:
+		case report.OutcomeServerError:
 			if n.served.total == 0 {
 				e.answered(n, c.Count, c.Count)
 			}
-		case OutcomeOK:
+		case report.OutcomeOK:
 			if n.served.total == 0 {
 				e.answered(n, 0, c.Count)
 			}
@@ -241,7 +242,7 @@ func (e *Engine) called(c *Calls) {
 	if c.Last != 0 && e.now.Sub(c.Last) > staleCalls {
 		return // a backlog tells of another time
 	}
-	if e.self.justWoke() || c.Outcome == OutcomeCanceled || c.Outcome == OutcomeOther || n.away() || n.returnedLate(c.Last) || n.dealtWith(c.Last) ||
+	if e.self.justWoke() || c.Outcome == report.OutcomeCanceled || c.Outcome == report.OutcomeOther || n.away() || n.returnedLate(c.Last) || n.dealtWith(c.Last) ||
 		caller != nil && caller.starves() && !c.Outcome.Answered() {
 		return
 	}
@@ -252,7 +253,7 @@ func (e *Engine) called(c *Calls) {
 	if askedInVain(c.Outcome) {
 		s.run += float64(c.Count)
 	}
-	if c.Outcome == OutcomeRefused {
+	if c.Outcome == report.OutcomeRefused {
 		if s.refusedFirst == 0 {
 			s.refusedFirst = max(c.First, s.firstFail)
 		}
@@ -284,7 +285,7 @@ func (e *Engine) called(c *Calls) {
 
 // full is the share of calls, 0-1, that were turned away for overload lately.
 func (s *callStats) full(e *Engine) float64 {
-	return s.byOutcome[OutcomeOverloaded].Value(e.now, e.params.CallWindow) / max(s.ok.Value(e.now, e.params.CallWindow), 1)
+	return s.byOutcome[report.OutcomeOverloaded].Value(e.now, e.params.CallWindow) / max(s.ok.Value(e.now, e.params.CallWindow), 1)
 }
 
 // turnsAway says whether it turns more callers away than usual, and has done so
@@ -317,7 +318,7 @@ func (n *entity) away() bool {
 // newRun forgets how earlier failures looked: these are others.
 func (s *callStats) newRun(first, end, now clock.Time) {
 	before := s.byOutcome
-	s.byOutcome, s.ok, s.run, s.refusedFirst = [numOutcomes]stat.Fading{}, stat.Fading{}, 0, 0
+	s.byOutcome, s.ok, s.run, s.refusedFirst = [report.NumOutcomes]stat.Fading{}, stat.Fading{}, 0, 0
 	for o := range toldRow {
 		if toldRow[o].kind != 0 {
 			s.byOutcome[o] = before[o] // an answer, and often why it then fails
@@ -367,7 +368,7 @@ func (s *callStats) named(service string, count float64, now clock.Time, halfLif
 	s.callers[least] = c
 }
 
-func (e *Engine) serving(v *Served) {
+func (e *Engine) serving(v *report.Served) {
 	n := e.instance(v.Source)
 	if n == nil {
 		return

@@ -6,6 +6,7 @@ package engine
 import (
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
@@ -26,7 +27,7 @@ func (e *Engine) calm(n *entity) clock.Time {
 	}
 	last, told := clock.Time(0), n.told()
 	for kind := range p.found {
-		if f := &p.found[kind]; f.strength > 0 && p.bad[evidence(kind).group()] {
+		if f := &p.found[kind]; f.strength > 0 && p.bad[belief.Evidence(kind).Group()] {
 			last = max(last, f.at)
 		}
 	}

@@ -6,19 +6,23 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestFailureIsCalmOnceNothingSpeaksForItAndNotBefore(t *testing.T) {
 	z := newZones()
 	n := z.who("svc1-b0")
 	z.run(60 * time.Second)
-	z.answer = func(_, to *zoned) Outcome {
+	z.answer = func(_, to *zoned) report.Outcome {
 		if to == n {
-			return OutcomeTimeout
+			return report.OutcomeTimeout
 		}
-		return OutcomeOK
+		return report.OutcomeOK
 	}
-	var v *Verdict
+	var v *verdict.Verdict
 	for range 40 {
 		z.run(time.Second)
 		if v = z.e.Snapshot().Verdict(n.src, z.now); z.e.Snapshot().Spares(v, z.now) {
@@ -29,7 +33,7 @@ func TestFailureIsCalmOnceNothingSpeaksForItAndNotBefore(t *testing.T) {
 		t.Fatal("no verdict: this shows nothing")
 	}
 	over := z.now
-	z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
+	z.answer = func(_, _ *zoned) report.Outcome { return report.OutcomeOK }
 	for spared := false; !spared; spared = z.e.Snapshot().Spares(v, z.now) {
 		z.run(500 * time.Millisecond)
 		if v = z.e.Snapshot().Verdict(n.src, z.now.Add(-5*time.Second)); v == nil || z.now.Sub(over) > 30*time.Second {
@@ -47,9 +51,9 @@ func TestFailureIsCalmOnceNothingSpeaksForItAndNotBefore(t *testing.T) {
 func TestEventsOfOneFailureTellOneHost(t *testing.T) {
 	e := New(DefaultParams())
 	e.Tick(1e18)
-	id := ServiceID{Name: "payment"}
-	n := e.instance(NewSource(Source{Service: id, Instance: "payment-1", Host: "node-a"}))
-	if less := NewSource(Source{Service: id, Instance: "payment-1"}); e.instance(less) != n || n.src != less {
+	id := report.ServiceID{Name: "payment"}
+	n := e.instance(report.NewSource(report.Source{Service: id, Instance: "payment-1", Host: "node-a"}))
+	if less := report.NewSource(report.Source{Service: id, Instance: "payment-1"}); e.instance(less) != n || n.src != less {
 		t.Fatal("not one entity, described by who spoke last: this shows nothing")
 	}
 	if host := n.described().Host; host != "node-a" {
@@ -58,7 +62,7 @@ func TestEventsOfOneFailureTellOneHost(t *testing.T) {
 }
 
 func TestWhatSpeaksForAFailure(t *testing.T) {
-	bad, good := evProbeRefused, evPortOpen
+	bad, good := belief.EvProbeRefused, belief.EvPortOpen
 	for name, c := range map[string]struct {
 		calm   bool
 		change func(e *Engine, n *entity)
@@ -79,7 +83,7 @@ func TestWhatSpeaksForAFailure(t *testing.T) {
 			n := all[0]
 			e.now = e.now.Add(time.Minute)
 			p := n.episodeOf(e)
-			p.found[bad].strength, p.found[bad].at, p.bad[bad.group()] = 1, e.now.Add(-calmAfter), true
+			p.found[bad].strength, p.found[bad].at, p.bad[bad.Group()] = 1, e.now.Add(-calmAfter), true
 			n.calls = &callStats{}
 			c.change(e, n)
 			if since := e.calm(n); (since != 0) != c.calm {

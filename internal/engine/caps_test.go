@@ -11,6 +11,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // A flood of one kind of name costs a counter: what was there before goes on to be
@@ -19,63 +21,63 @@ func TestFloodOfEachKindIsBounded(t *testing.T) {
 	params := DefaultParams()
 	params.MaxInstances, params.MaxAddresses, params.MaxObservers, params.MaxIncidents, params.MaxSpanKinds, params.MaxHops = 200, 200, 20, 20, 50, 64
 	each, rounds := 200, 50
-	for name, flood := range map[string]func(s *shop, b *Batch, i int){
-		"hosts_of_levels": func(_ *shop, b *Batch, i int) {
-			b.Levels = append(b.Levels, Level{Source: &Source{Host: fmt.Sprint("h", i)}, Kind: LevelMemory, Share: 0.99})
+	for name, flood := range map[string]func(s *shop, b *report.Batch, i int){
+		"hosts_of_levels": func(_ *shop, b *report.Batch, i int) {
+			b.Levels = append(b.Levels, report.Level{Source: &report.Source{Host: fmt.Sprint("h", i)}, Kind: report.LevelMemory, Share: 0.99})
 		},
-		"hosts_and_zones_of_instances": func(s *shop, b *Batch, i int) {
-			src := NewSource(Source{Service: ServiceID{Name: "x"}, Instance: fmt.Sprint(i), Host: fmt.Sprint("h", i), Zone: fmt.Sprint("z", i)})
-			b.Signs = append(b.Signs, Sign{Source: src, At: s.now})
+		"hosts_and_zones_of_instances": func(s *shop, b *report.Batch, i int) {
+			src := report.NewSource(report.Source{Service: report.ServiceID{Name: "x"}, Instance: fmt.Sprint(i), Host: fmt.Sprint("h", i), Zone: fmt.Sprint("z", i)})
+			b.Signs = append(b.Signs, report.Sign{Source: src, At: s.now})
 		},
-		"queues": func(_ *shop, b *Batch, i int) {
-			b.Queues = append(b.Queues, Queue{Source: NewSource(Source{Service: ServiceID{Name: "x"}}), Name: fmt.Sprint("q", i), Waiting: float64(i), Read: -1})
+		"queues": func(_ *shop, b *report.Batch, i int) {
+			b.Queues = append(b.Queues, report.Queue{Source: report.NewSource(report.Source{Service: report.ServiceID{Name: "x"}}), Name: fmt.Sprint("q", i), Waiting: float64(i), Read: -1})
 		},
-		"queues_that_one_reads": func(s *shop, b *Batch, i int) {
-			b.Consumed = append(b.Consumed, Consumed{Source: s.ledger.src, Queue: fmt.Sprint("q", i), Count: 1, Last: s.now})
+		"queues_that_one_reads": func(s *shop, b *report.Batch, i int) {
+			b.Consumed = append(b.Consumed, report.Consumed{Source: s.ledger.src, Queue: fmt.Sprint("q", i), Count: 1, Last: s.now})
 		},
-		"versions": func(s *shop, b *Batch, i int) {
+		"versions": func(s *shop, b *report.Batch, i int) {
 			src := *s.ledger.src
 			src.Version = fmt.Sprint("v", i)
-			b.Signs = append(b.Signs, Sign{Source: NewSource(src), At: s.now})
+			b.Signs = append(b.Signs, report.Sign{Source: report.NewSource(src), At: s.now})
 		},
-		"facts_about_one": func(s *shop, b *Batch, i int) {
-			b.Facts = append(b.Facts, Fact{Source: s.ledger.src, Kind: FactAlive, At: s.now, Text: fmt.Sprint(i)})
+		"facts_about_one": func(s *shop, b *report.Batch, i int) {
+			b.Facts = append(b.Facts, report.Fact{Source: s.ledger.src, Kind: report.FactAlive, At: s.now, Text: fmt.Sprint(i)})
 		},
-		"errors_of_one": func(s *shop, b *Batch, i int) {
-			b.Served = append(b.Served, Served{Source: s.ledger.src, OK: 1, Last: s.now})
-			b.Errors = append(b.Errors, ErrorLine{Source: s.ledger.src, Kind: uint64(i), Trace: uint64(i + 1), At: s.now, Text: fmt.Sprint("x", i)})
+		"errors_of_one": func(s *shop, b *report.Batch, i int) {
+			b.Served = append(b.Served, report.Served{Source: s.ledger.src, OK: 1, Last: s.now})
+			b.Errors = append(b.Errors, report.ErrorLine{Source: s.ledger.src, Kind: uint64(i), Trace: uint64(i + 1), At: s.now, Text: fmt.Sprint("x", i)})
 		},
-		"starts": func(s *shop, b *Batch, i int) {
-			b.Beats = append(b.Beats, Beat{Stamp: s.stamp(), Source: s.ledger.src, Interval: time.Second, Incarnation: uint64(i + 100), Seq: 1})
+		"starts": func(s *shop, b *report.Batch, i int) {
+			b.Beats = append(b.Beats, report.Beat{Stamp: s.stamp(), Source: s.ledger.src, Interval: time.Second, Incarnation: uint64(i + 100), Seq: 1})
 		},
-		"observers": func(s *shop, b *Batch, i int) {
-			st := Stamp{Observer: fmt.Sprint("o", i), At: s.now, Seq: 1}
-			b.Observers = append(b.Observers, ObserverBeat{Stamp: st, Interval: time.Second, Host: "x"})
-			b.Beats = append(b.Beats, Beat{Stamp: st, Source: s.ledger.src, Interval: time.Second, Incarnation: s.ledger.incarnation, Seq: s.ledger.seq})
+		"observers": func(s *shop, b *report.Batch, i int) {
+			st := report.Stamp{Observer: fmt.Sprint("o", i), At: s.now, Seq: 1}
+			b.Observers = append(b.Observers, report.ObserverBeat{Stamp: st, Interval: time.Second, Host: "x"})
+			b.Beats = append(b.Beats, report.Beat{Stamp: st, Source: s.ledger.src, Interval: time.Second, Incarnation: s.ledger.incarnation, Seq: s.ledger.seq})
 		},
-		"callers_of_one": func(s *shop, b *Batch, i int) {
-			src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("x", i)}, Instance: "1"})
-			b.Calls = append(b.Calls, Calls{Caller: src, Callee: Callee{Address: s.ledger.addr, Direct: true}, Outcome: OutcomeOK, Count: 1, First: s.now, Last: s.now})
+		"callers_of_one": func(s *shop, b *report.Batch, i int) {
+			src := report.NewSource(report.Source{Service: report.ServiceID{Name: fmt.Sprint("x", i)}, Instance: "1"})
+			b.Calls = append(b.Calls, report.Calls{Caller: src, Callee: report.Callee{Address: s.ledger.addr, Direct: true}, Outcome: report.OutcomeOK, Count: 1, First: s.now, Last: s.now})
 		},
-		"callees_of_one": func(s *shop, b *Batch, i int) {
-			b.Calls = append(b.Calls, Calls{Caller: s.ledger.src, Callee: Callee{Address: fmt.Sprint("10.9.0.0:", i), Direct: true}, Outcome: OutcomeRefused, Count: 1, First: s.now, Last: s.now})
+		"callees_of_one": func(s *shop, b *report.Batch, i int) {
+			b.Calls = append(b.Calls, report.Calls{Caller: s.ledger.src, Callee: report.Callee{Address: fmt.Sprint("10.9.0.0:", i), Direct: true}, Outcome: report.OutcomeRefused, Count: 1, First: s.now, Last: s.now})
 		},
-		"targets_of_one": func(s *shop, b *Batch, i int) {
-			b.Probes = append(b.Probes, Probe{Stamp: s.stamp(), Source: s.ledger.src, Target: fmt.Sprint("t", i), Outcome: OutcomeOK, Interval: time.Second})
+		"targets_of_one": func(s *shop, b *report.Batch, i int) {
+			b.Probes = append(b.Probes, report.Probe{Stamp: s.stamp(), Source: s.ledger.src, Target: fmt.Sprint("t", i), Outcome: report.OutcomeOK, Interval: time.Second})
 		},
-		"addresses_of_one": func(s *shop, b *Batch, i int) {
-			c := Callee{Address: fmt.Sprint("10.8.0.0:", i), Named: fmt.Sprint("n:", i)}
-			b.Hops = append(b.Hops, Hop{Span: uint64(i), Source: s.gateway.src, Callee: c}, Hop{Span: uint64(i), Server: true, Source: s.ledger.src})
+		"addresses_of_one": func(s *shop, b *report.Batch, i int) {
+			c := report.Callee{Address: fmt.Sprint("10.8.0.0:", i), Named: fmt.Sprint("n:", i)}
+			b.Hops = append(b.Hops, report.Hop{Span: uint64(i), Source: s.gateway.src, Callee: c}, report.Hop{Span: uint64(i), Server: true, Source: s.ledger.src})
 		},
-		"failures_of_made_up_jobs": func(s *shop, b *Batch, i int) {
-			src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("x", i)}, Instance: "1"})
-			b.Beats = append(b.Beats, Beat{Stamp: s.stamp(), Source: src, Interval: time.Second, Incarnation: 1, Seq: 1, HasExitCode: true, ExitCode: 139, Status: StatusFailed})
+		"failures_of_made_up_jobs": func(s *shop, b *report.Batch, i int) {
+			src := report.NewSource(report.Source{Service: report.ServiceID{Name: fmt.Sprint("x", i)}, Instance: "1"})
+			b.Beats = append(b.Beats, report.Beat{Stamp: s.stamp(), Source: src, Interval: time.Second, Incarnation: 1, Seq: 1, HasExitCode: true, ExitCode: 139, Status: report.StatusFailed})
 		},
-		"less_said_names": func(_ *shop, b *Batch, i int) {
-			b.Signs = append(b.Signs, Sign{Source: NewSource(Source{Service: ServiceID{Name: "ledger"}, Host: fmt.Sprint("h", i)})})
+		"less_said_names": func(_ *shop, b *report.Batch, i int) {
+			b.Signs = append(b.Signs, report.Sign{Source: report.NewSource(report.Source{Service: report.ServiceID{Name: "ledger"}, Host: fmt.Sprint("h", i)})})
 		},
-		"spans": func(_ *shop, b *Batch, i int) {
-			b.Spans = append(b.Spans, SpanSample{Key: uint64(i), Duration: time.Duration(i)})
+		"spans": func(_ *shop, b *report.Batch, i int) {
+			b.Spans = append(b.Spans, report.SpanSample{Key: uint64(i), Duration: time.Duration(i)})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +85,7 @@ func TestFloodOfEachKindIsBounded(t *testing.T) {
 			s.e = New(params)
 			s.run(30 * time.Second)
 			for r := range rounds {
-				b := &Batch{Arrived: s.now}
+				b := &report.Batch{Arrived: s.now}
 				for i := range each {
 					flood(s, b, r*each+i)
 				}
@@ -102,7 +104,7 @@ func TestFloodOfEachKindIsBounded(t *testing.T) {
 			at := s.now
 			s.run(15 * time.Second)
 			for _, ev := range s.events {
-				if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Name == "payment-1" && ev.Verdict.Class == ClassCrash && ev.At.Sub(at) < 8*time.Second {
+				if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Name == "payment-1" && ev.Verdict.Class == verdict.ClassCrash && ev.At.Sub(at) < 8*time.Second {
 					return
 				}
 			}
@@ -175,20 +177,20 @@ func (e *Engine) overCaps() string {
 func TestWhatIsNoNumberTeachesNothing(t *testing.T) {
 	s := newShop(t)
 	s.run(time.Minute)
-	whole := NewSource(Source{Service: ServiceID{Name: "broker"}})
+	whole := report.NewSource(report.Source{Service: report.ServiceID{Name: "broker"}})
 	for range 20 {
-		b := &Batch{Arrived: s.now}
+		b := &report.Batch{Arrived: s.now}
 		for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1} {
-			b.Queues = append(b.Queues, Queue{Source: whole, Name: "q", Group: "ledger", Waiting: v, Read: v})
-			for kind := range NumLevels {
-				b.Levels = append(b.Levels, Level{Source: s.ledger.src, Kind: kind, Share: v, Waiting: v})
+			b.Queues = append(b.Queues, report.Queue{Source: whole, Name: "q", Group: "ledger", Waiting: v, Read: v})
+			for kind := range report.NumLevels {
+				b.Levels = append(b.Levels, report.Level{Source: s.ledger.src, Kind: kind, Share: v, Waiting: v})
 			}
 		}
 		s.e.Observe(b)
 		s.run(time.Second)
 	}
 	if n := s.e.instance(s.ledger.src); n.levels != nil {
-		for kind := range NumLevels {
+		for kind := range report.NumLevels {
 			if n.levels.short(kind, s.now) {
 				t.Errorf("%s is taken for short: %+v", kind, n.levels[kind])
 			}
@@ -207,15 +209,15 @@ func TestMadeUpKindsOfSpansDisplaceEachOther(t *testing.T) {
 	params.MaxSpanKinds = 200
 	e := New(params)
 	now := testStart
-	b := &Batch{Arrived: now}
+	b := &report.Batch{Arrived: now}
 	for key := range uint64(100) {
 		for range 600 {
-			b.Spans = append(b.Spans, SpanSample{Key: key, Duration: 10 * time.Millisecond})
+			b.Spans = append(b.Spans, report.SpanSample{Key: key, Duration: 10 * time.Millisecond})
 		}
 	}
 	e.Observe(b)
 	for i := range 100_000 {
-		e.Observe(&Batch{Arrived: now.Add(time.Duration(i)), Spans: []SpanSample{{Key: uint64(1000 + i), Duration: 1}}})
+		e.Observe(&report.Batch{Arrived: now.Add(time.Duration(i)), Spans: []report.SpanSample{{Key: uint64(1000 + i), Duration: 1}}})
 	}
 	known := 0
 	for key := range uint64(100) {
@@ -239,9 +241,9 @@ func TestFloodOfAddressesLeavesRoomForThoseWhoStay(t *testing.T) {
 	e := New(params)
 	now := testStart
 	tell := func(name string) {
-		src := NewSource(Source{Service: ServiceID{Name: name}, Instance: name})
-		e.Observe(&Batch{Arrived: now, Doors: []Door{{Source: src, Address: name + ":80"}}})
-		e.learn(Callee{Address: name + ":80"}, src)
+		src := report.NewSource(report.Source{Service: report.ServiceID{Name: name}, Instance: name})
+		e.Observe(&report.Batch{Arrived: now, Doors: []report.Door{{Source: src, Address: name + ":80"}}})
+		e.learn(report.Callee{Address: name + ":80"}, src)
 	}
 	for i := range 500 {
 		tell(fmt.Sprint("x", i))

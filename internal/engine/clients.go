@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // An agent also looks at processes that take no connections and keep one that they
@@ -35,13 +36,13 @@ const (
 )
 
 // changes says whether p tells that the process is not as it was, or is another.
-func (f *processFacts) changes(p *Process) bool {
-	return !p.lives() || f.pid != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start))
+func (f *processFacts) changes(p *report.Process) bool {
+	return !p.Lives() || f.pid != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start))
 }
 
 // named is the one of the service on the host that a process was told to call itself,
 // nil if several are heard of there.
-func (e *Engine) named(b *Probe) *entity {
+func (e *Engine) named(b *report.Probe) *entity {
 	n := e.instance(b.Named)
 	if n == nil || slices.ContainsFunc(n.service.instances, func(i *entity) bool {
 		return i != n && i.host == n.host && !i.left && n.heard.Sub(i.heard) < severalFor && !n.sameSlot(i)
@@ -58,7 +59,7 @@ func (ps *probeState) uncertain() bool { return ps.client || ps.named }
 // another says whether the agent also sees another process that goes by n's name.
 func (e *Engine) another(n *entity, ps *probeState) bool {
 	return ps.uncertain() && slices.ContainsFunc(n.probes, func(o *probeState) bool {
-		return o.process != nil && o.target != ps.target && e.current(o) && (!o.uncertain() || o.process.lives())
+		return o.process != nil && o.target != ps.target && e.current(o) && (!o.uncertain() || o.process.Lives())
 	})
 }
 
@@ -68,7 +69,7 @@ func (e *Engine) another(n *entity, ps *probeState) bool {
 // that it used to read, or its callers fail, or those who were connected to it.
 func (e *Engine) endMissed(n *entity, ps *probeState) bool {
 	q := ps.process
-	if q.lives() {
+	if q.Lives() {
 		return false
 	}
 	if e.now.Sub(ps.first) < clientQuiet || n.lastSign() > ps.first.Add(clientUnderWay) {
@@ -76,7 +77,7 @@ func (e *Engine) endMissed(n *entity, ps *probeState) bool {
 	}
 	worked := n.lastWork() >= ps.first.Add(-clientActive)
 	switch status := int64(q.ExitCode); {
-	case q.State == ProcessStopped:
+	case q.State == report.ProcessStopped:
 		if worked && !ps.client {
 			return true
 		}

@@ -8,14 +8,16 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // consumer is a process that takes no connections, on a host with an agent. It reads a
 // queue of which only spans tell.
 type consumer struct {
 	*fleet
-	src         *Source
-	process     Process
+	src         *report.Source
+	process     report.Process
 	reads, sent int  // messages each five seconds
 	polls       bool // it asks somebody each five seconds, and reads no queue
 	mute        bool // it tells nothing, and goes on
@@ -27,7 +29,7 @@ type consumer struct {
 func newConsumer(t *testing.T, known ...func(c *consumer)) *consumer {
 	c := &consumer{
 		fleet:   newFleet(t),
-		src:     NewSource(Source{Service: ServiceID{Name: "worker"}, Host: "app1", Instance: "3d1219c7-0000-4404-aaa1-6d2a48adfda4", Volatile: true}),
+		src:     report.NewSource(report.Source{Service: report.ServiceID{Name: "worker"}, Host: "app1", Instance: "3d1219c7-0000-4404-aaa1-6d2a48adfda4", Volatile: true}),
 		process: runs(17), reads: 25, sent: 25, target: "process:python:worker",
 	}
 	for _, k := range known {
@@ -37,23 +39,23 @@ func newConsumer(t *testing.T, known ...func(c *consumer)) *consumer {
 	return c
 }
 
-func runs(pid int64) Process {
-	return Process{State: ProcessRunning, PID: pid, StartTime: clock.Time(pid) * 1e10, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+func runs(pid int64) report.Process {
+	return report.Process{State: report.ProcessRunning, PID: pid, StartTime: clock.Time(pid) * 1e10, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
 }
 
 func (c *consumer) pass(d time.Duration) {
-	c.tell(time.Second, d, func(b *Batch) {
+	c.tell(time.Second, d, func(b *report.Batch) {
 		if c.due(2*time.Second, 0) {
-			p, outcome := c.process, OutcomeOK
-			if p.State != ProcessRunning {
-				outcome = OutcomeOther
+			p, outcome := c.process, report.OutcomeOK
+			if p.State != report.ProcessRunning {
+				outcome = report.OutcomeOther
 			}
 			stamp := c.stamp()
 			stamp.Observer = "app1"
-			b.Observers = append(b.Observers, ObserverBeat{Stamp: stamp, Interval: 2 * time.Second, Host: "app1"})
+			b.Observers = append(b.Observers, report.ObserverBeat{Stamp: stamp, Interval: 2 * time.Second, Host: "app1"})
 			stamp.Seq++
 			c.obsSeq++
-			look := Probe{Stamp: stamp, Named: c.src, Target: c.target, Outcome: outcome,
+			look := report.Probe{Stamp: stamp, Named: c.src, Target: c.target, Outcome: outcome,
 				Interval: 2 * time.Second, Process: &p, Host: "app1", Client: !c.serves, Direct: true}
 			if c.byPID {
 				look.Source, look.Named = c.src, nil
@@ -65,17 +67,17 @@ func (c *consumer) pass(d time.Duration) {
 		}
 		if c.due(5*time.Second, time.Second) {
 			if c.sent > 0 && !c.polls {
-				b.Sent = append(b.Sent, Sent{Queue: "ship", Count: c.sent})
+				b.Sent = append(b.Sent, report.Sent{Queue: "ship", Count: c.sent})
 			}
-			if c.process.State == ProcessRunning && !c.mute && c.due(20*time.Second, time.Second) {
-				b.Calls = append(b.Calls, Calls{Caller: c.src, Callee: Callee{Address: "api:80"}, Outcome: OutcomeOK, Count: 1, First: b.Arrived, Last: b.Arrived, Done: b.Arrived})
+			if c.process.State == report.ProcessRunning && !c.mute && c.due(20*time.Second, time.Second) {
+				b.Calls = append(b.Calls, report.Calls{Caller: c.src, Callee: report.Callee{Address: "api:80"}, Outcome: report.OutcomeOK, Count: 1, First: b.Arrived, Last: b.Arrived, Done: b.Arrived})
 			}
 			switch {
 			case c.reads == 0:
 			case c.polls:
-				b.Calls = append(b.Calls, Calls{Caller: c.src, Callee: Callee{Address: "api:80"}, Outcome: OutcomeOK, Count: c.reads, First: b.Arrived, Last: b.Arrived, Done: b.Arrived})
+				b.Calls = append(b.Calls, report.Calls{Caller: c.src, Callee: report.Callee{Address: "api:80"}, Outcome: report.OutcomeOK, Count: c.reads, First: b.Arrived, Last: b.Arrived, Done: b.Arrived})
 			default:
-				b.Consumed = append(b.Consumed, Consumed{Source: c.src, Queue: "ship", Count: c.reads, Last: b.Arrived})
+				b.Consumed = append(b.Consumed, report.Consumed{Source: c.src, Queue: "ship", Count: c.reads, Last: b.Arrived})
 			}
 		}
 	})
@@ -83,7 +85,7 @@ func (c *consumer) pass(d time.Duration) {
 
 // ends is how its process ends.
 func (c *consumer) ends(status int) {
-	c.process, c.reads = Process{State: ProcessGone, PID: 17, StartTime: 17e10, HasExitCode: status >= 0, ExitCode: max(status, 0), OOMKills: -1}, 0
+	c.process, c.reads = report.Process{State: report.ProcessGone, PID: 17, StartTime: 17e10, HasExitCode: status >= 0, ExitCode: max(status, 0), OOMKills: -1}, 0
 }
 
 func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
@@ -108,8 +110,8 @@ func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
 			at := c.now
 			c.ends(k.status)
 			c.pass(30 * time.Second)
-			c.accused(at, k.within, ClassCrash, k.subclass, "worker@app1")
-			c.src = NewSource(Source{Service: c.src.Service, Host: "app1", Instance: "aaaaaaaa-0000-4404-aaa1-6d2a48adfda4", Volatile: true})
+			c.accused(at, k.within, verdict.ClassCrash, k.subclass, "worker@app1")
+			c.src = report.NewSource(report.Source{Service: c.src.Service, Host: "app1", Instance: "aaaaaaaa-0000-4404-aaa1-6d2a48adfda4", Volatile: true})
 			c.reads = 25
 			c.pass(40 * time.Second) // the agent still tells of the one that went
 			c.process = runs(18)
@@ -122,9 +124,9 @@ func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
 	t.Run("stopped", func(t *testing.T) {
 		c := newConsumer(t)
 		at := c.now
-		c.process.State, c.reads = ProcessStopped, 0
+		c.process.State, c.reads = report.ProcessStopped, 0
 		c.pass(90 * time.Second)
-		c.accused(at, 30*time.Second, ClassCrash, "hang", "worker@app1")
+		c.accused(at, 30*time.Second, verdict.ClassCrash, "hang", "worker@app1")
 		if said := c.verdicts(); len(said) != 1 {
 			t.Errorf("said %v, want it to stand", said)
 		}
@@ -132,10 +134,10 @@ func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
 	t.Run("a_server_is_stopped", func(t *testing.T) {
 		c := newConsumer(t, serves)
 		at := c.now
-		c.process.State, c.reads = ProcessStopped, 0
+		c.process.State, c.reads = report.ProcessStopped, 0
 		c.pass(30 * time.Second)
-		c.accused(at, 16*time.Second, ClassCrash, "hang", "worker@app1")
-		c.process.State, c.reads = ProcessRunning, 25
+		c.accused(at, 16*time.Second, verdict.ClassCrash, "hang", "worker@app1")
+		c.process.State, c.reads = report.ProcessRunning, 25
 		c.pass(20 * time.Second)
 		if said := c.verdicts(); len(said) != 2 {
 			t.Errorf("it is back, and said is %v; %s", said, c.dump())
@@ -152,7 +154,7 @@ func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
 				c.process, c.reads = runs(18), 25
 				c.process.OOMKills = 1
 				c.pass(20 * time.Second)
-				c.accused(at, 14*time.Second, ClassExhaustion, "oom_kill", "worker@app1")
+				c.accused(at, 14*time.Second, verdict.ClassExhaustion, "oom_kill", "worker@app1")
 			})
 		}
 	})
@@ -161,7 +163,7 @@ func TestEndOfAProcessThatTakesNoConnectionsIsSeen(t *testing.T) {
 		at := c.now
 		c.reads = 0
 		c.pass(60 * time.Second)
-		c.accused(at, 45*time.Second, ClassCrash, "hang", "worker@app1")
+		c.accused(at, 45*time.Second, verdict.ClassCrash, "hang", "worker@app1")
 	})
 	t.Run("it_runs_and_tells_nothing", func(t *testing.T) { // its exporter may be broken
 		c := newConsumer(t)
@@ -185,30 +187,30 @@ func TestEndThatNobodyMissesAccusesNobody(t *testing.T) {
 		"asked_to_stop":                         {func(*consumer) {}, func(c *consumer) { c.ends(143) }},
 		"another_of_it_reads_on":                {func(*consumer) {}, func(c *consumer) { c.ends(137); c.reads = 25 }},
 		"another_of_it_asks_on":                 {polls, func(c *consumer) { c.ends(137); c.reads = 25 }},
-		"stopped_and_it_reads_on":               {func(*consumer) {}, func(c *consumer) { c.process.State = ProcessStopped }},
+		"stopped_and_it_reads_on":               {func(*consumer) {}, func(c *consumer) { c.process.State = report.ProcessStopped }},
 		"started_again_at_once":                 {polls, func(c *consumer) { c.process = runs(18); c.process.HasExitCode, c.process.ExitCode = true, 137 }},
 		"killed_long_after_its_last_work":       {polls, func(c *consumer) { c.reads, c.mute = 0, true; c.pass(30 * time.Second); c.ends(137) }},
 		"a_job_whose_pid_is_known_fails":        {func(c *consumer) { c.polls, c.byPID = true, true }, func(c *consumer) { c.ends(1) }},
-		"a_poller_is_stopped":                   {polls, func(c *consumer) { c.process.State, c.reads = ProcessStopped, 0 }},
+		"a_poller_is_stopped":                   {polls, func(c *consumer) { c.process.State, c.reads = report.ProcessStopped, 0 }},
 		"a_server_is_asked_to_stop":             {serves, func(c *consumer) { c.ends(143) }},
 		"a_server_fails_at_its_end":             {serves, func(c *consumer) { c.ends(1) }},
 		"a_server_that_is_not_at_work_is_ended": {serves, func(c *consumer) { c.reads, c.mute = 0, true; c.pass(30 * time.Second); c.ends(137) }},
 		"a_server_is_stopped_and_not_at_work": {serves, func(c *consumer) {
 			c.reads, c.mute = 0, true
 			c.pass(30 * time.Second)
-			c.process.State = ProcessStopped
+			c.process.State = report.ProcessStopped
 		}},
 		"a_server_is_started_again_at_once": {serves, func(c *consumer) { c.process = runs(18); c.process.HasExitCode, c.process.ExitCode = true, 137 }},
 		"another_server_of_it_goes_on":      {serves, func(c *consumer) { c.ends(137); c.reads = 25 }},
 		"a_server_and_a_debugger": {serves, func(c *consumer) {
-			c.process.State, c.reads = ProcessStopped, 0
+			c.process.State, c.reads = report.ProcessStopped, 0
 			c.pass(5 * time.Second)
-			c.process.State, c.reads = ProcessRunning, 25
+			c.process.State, c.reads = report.ProcessRunning, 25
 		}},
 		"a_debugger_for_a_moment": {polls, func(c *consumer) {
-			c.process.State, c.reads = ProcessStopped, 0
+			c.process.State, c.reads = report.ProcessStopped, 0
 			c.pass(5 * time.Second)
-			c.process.State, c.reads = ProcessRunning, 25
+			c.process.State, c.reads = report.ProcessRunning, 25
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -224,9 +226,9 @@ func TestEndThatNobodyMissesAccusesNobody(t *testing.T) {
 // several instances, nobody could say whose end it is.
 func TestAProcessIsNotKnownByANameThatOthersHave(t *testing.T) {
 	serves := func(c *consumer) { c.polls, c.serves = true, true }
-	beside := func(c *consumer, p Process, client, byPID bool) func(*Batch) {
-		return func(b *Batch) {
-			look := Probe{Stamp: c.stamp(), Named: c.src, Target: "process:helper:9001", Outcome: OutcomeOK,
+	beside := func(c *consumer, p report.Process, client, byPID bool) func(*report.Batch) {
+		return func(b *report.Batch) {
+			look := report.Probe{Stamp: c.stamp(), Named: c.src, Target: "process:helper:9001", Outcome: report.OutcomeOK,
 				Interval: 2 * time.Second, Process: &p, Host: "app1", Client: client, Direct: true}
 			look.Observer = "app1"
 			if byPID {
@@ -235,22 +237,22 @@ func TestAProcessIsNotKnownByANameThatOthersHave(t *testing.T) {
 			b.Probes = append(b.Probes, look)
 		}
 	}
-	pass := func(c *consumer, d time.Duration, more func(*Batch)) {
+	pass := func(c *consumer, d time.Duration, more func(*report.Batch)) {
 		for end := c.now.Add(d); c.now < end; {
 			c.tell(2*time.Second, 2*time.Second, more)
 			c.pass(2 * time.Second)
 		}
 	}
-	for name, known := range map[string]func(c *consumer) func(*Batch){
-		"another_that_goes_by_it_runs":   func(c *consumer) func(*Batch) { return beside(c, runs(30), false, false) },
-		"a_client_that_goes_by_it_runs":  func(c *consumer) func(*Batch) { return beside(c, runs(30), true, false) },
-		"another_is_known_to_be_the_one": func(c *consumer) func(*Batch) { return beside(c, runs(30), false, true) },
-		"another_instance_of_the_service": func(c *consumer) func(*Batch) {
+	for name, known := range map[string]func(c *consumer) func(*report.Batch){
+		"another_that_goes_by_it_runs":   func(c *consumer) func(*report.Batch) { return beside(c, runs(30), false, false) },
+		"a_client_that_goes_by_it_runs":  func(c *consumer) func(*report.Batch) { return beside(c, runs(30), true, false) },
+		"another_is_known_to_be_the_one": func(c *consumer) func(*report.Batch) { return beside(c, runs(30), false, true) },
+		"another_instance_of_the_service": func(c *consumer) func(*report.Batch) {
 			other := *c.src
 			other.Instance, other.Volatile = "worker-2", false
-			src := NewSource(other)
-			return func(b *Batch) {
-				b.Served = append(b.Served, Served{Source: src, OK: 1, Last: c.now})
+			src := report.NewSource(other)
+			return func(b *report.Batch) {
+				b.Served = append(b.Served, report.Served{Source: src, OK: 1, Last: c.now})
 			}
 		},
 	} {
@@ -271,13 +273,13 @@ func TestAProcessIsNotKnownByANameThatOthersHave(t *testing.T) {
 		at := c.now
 		c.ends(137)
 		pass(c, 40*time.Second, more)
-		c.accused(at, 14*time.Second, ClassCrash, "process_exit", "worker@app1")
+		c.accused(at, 14*time.Second, verdict.ClassCrash, "process_exit", "worker@app1")
 	})
 }
 
 func TestWhoGoesByANameOnAHost(t *testing.T) {
-	of := func(instance, host string, volatile bool) *Source {
-		return NewSource(Source{Service: ServiceID{Name: "shop"}, Instance: instance, Host: host, Volatile: volatile})
+	of := func(instance, host string, volatile bool) *report.Source {
+		return report.NewSource(report.Source{Service: report.ServiceID{Name: "shop"}, Instance: instance, Host: host, Volatile: volatile})
 	}
 	for name, c := range map[string]struct {
 		known  bool
@@ -304,7 +306,7 @@ func TestWhoGoesByANameOnAHost(t *testing.T) {
 			src := of("a", "app1", false)
 			n := e.instance(src)
 			c.change(e, n)
-			if got := e.named(&Probe{Named: src}); (got == n) != c.known || e.named(&Probe{}) != nil {
+			if got := e.named(&report.Probe{Named: src}); (got == n) != c.known || e.named(&report.Probe{}) != nil {
 				t.Errorf("it is %v", got)
 			}
 		})
@@ -317,9 +319,9 @@ func TestAnotherProcessOfThatName(t *testing.T) {
 		change  func(e *Engine, ps, o *probeState)
 	}{
 		"runs":                                  {true, func(*Engine, *probeState, *probeState) {}},
-		"waits_for_a_disk":                      {true, func(_ *Engine, _, o *probeState) { o.process.State = ProcessDiskWait }},
-		"is_gone":                               {false, func(_ *Engine, _, o *probeState) { o.process.State = ProcessGone }},
-		"is_surely_it_and_gone":                 {true, func(_ *Engine, _, o *probeState) { o.process.State, o.named = ProcessGone, false }},
+		"waits_for_a_disk":                      {true, func(_ *Engine, _, o *probeState) { o.process.State = report.ProcessDiskWait }},
+		"is_gone":                               {false, func(_ *Engine, _, o *probeState) { o.process.State = report.ProcessGone }},
+		"is_surely_it_and_gone":                 {true, func(_ *Engine, _, o *probeState) { o.process.State, o.named = report.ProcessGone, false }},
 		"is_no_process":                         {false, func(_ *Engine, _, o *probeState) { o.process, o.named = nil, false }},
 		"was_seen_long_ago":                     {false, func(e *Engine, _, o *probeState) { o.at = e.now.Add(-time.Minute) }},
 		"is_the_same":                           {false, func(_ *Engine, ps, o *probeState) { o.target = ps.target }},

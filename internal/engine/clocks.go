@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // clockState follows by how much a sender's clock is ahead of its observer's. A
@@ -29,7 +31,7 @@ const (
 
 // late is how much later than usual a beat came after it was sent, by its sender's
 // clock; 0 if nobody knows, or if it is more than limit: then the clock was set.
-func (c *clockState) late(b *Beat, limit time.Duration) time.Duration {
+func (c *clockState) late(b *report.Beat, limit time.Duration) time.Duration {
 	if b.SentAt == 0 || b.At == 0 || c.known < stepBeats {
 		return 0
 	}
@@ -41,7 +43,7 @@ func (c *clockState) late(b *Beat, limit time.Duration) time.Duration {
 }
 
 // clock takes in when a beat was sent by its sender's clock.
-func (e *Engine) clock(s *stream, b *Beat) {
+func (e *Engine) clock(s *stream, b *report.Beat) {
 	if b.SentAt == 0 || b.At == 0 {
 		return
 	}
@@ -75,6 +77,6 @@ func (e *Engine) clock(s *stream, b *Beat) {
 	if n.host != nil {
 		n.host.stepped = e.now // the calls of its host will show the same
 	}
-	e.emit(Event{Kind: contract.EventClockStepped, Source: n.src, Entity: n.name(),
+	e.emit(verdict.Event{Kind: contract.EventClockStepped, Source: n.src, Entity: n.name(),
 		Body: fmt.Sprintf("the clock of %s stepped %s by %s", n.name(), way, inWords(step.Abs()))})
 }

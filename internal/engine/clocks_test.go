@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestClockThatStepsIsToldAndAccusesNobody(t *testing.T) {
@@ -34,7 +36,7 @@ func TestClockThatStepsIsToldAndAccusesNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			z := newZones()
 			began := z.now
-			z.beating = func(n *zoned, b *Beat) {
+			z.beating = func(n *zoned, b *report.Beat) {
 				if n.src.Instance == "svc1-b0" {
 					b.SentAt = z.now.Add(c.ahead(z.now.Sub(began)))
 				}
@@ -43,7 +45,7 @@ func TestClockThatStepsIsToldAndAccusesNobody(t *testing.T) {
 			if got := z.told(contract.EventClockStepped); got != c.steps {
 				t.Errorf("told %d times, want %d", got, c.steps)
 			}
-			z.expect(t, ClassNone)
+			z.expect(t, verdict.ClassNone)
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -29,7 +30,7 @@ type conduct struct {
 	square   float64 // sum of the squares of that
 	made     float64 // calls that it made
 	failed   float64 // of those, the ones that failed or were not tried
-	asked    [Mixes]float64
+	asked    [report.Mixes]float64
 
 	share   float64    // usual answers, in those of the middle one of its siblings
 	usual   float64    // usual calls that it makes for an answer
@@ -68,7 +69,7 @@ const (
 )
 
 // conducts takes in what n answered.
-func (e *Engine) conducts(n *entity, v *Served) {
+func (e *Engine) conducts(n *entity, v *report.Served) {
 	c := n.conduct
 	if c == nil {
 		if len(n.service.instances) <= siblingsLeast {
@@ -92,7 +93,7 @@ func (e *Engine) conducts(n *entity, v *Served) {
 }
 
 // calls takes in calls that its instance made.
-func (c *conduct) calls(k *Calls) {
+func (c *conduct) calls(k *report.Calls) {
 	if c == nil {
 		return
 	}
@@ -172,7 +173,7 @@ func (c *conduct) renew(n *entity) {
 // empty begins a window.
 func (c *conduct) empty() {
 	c.answers, c.rejected, c.sized, c.size, c.square, c.made, c.failed = 0, 0, 0, 0, 0, 0, 0
-	c.asked = [Mixes]float64{}
+	c.asked = [report.Mixes]float64{}
 }
 
 // passOver lets a window pass in which nothing can be told.
@@ -221,7 +222,7 @@ func (m *measure) strays(now clock.Time, x, med float64, held bool) {
 // comparable says of each peer whether it is asked for the same as the others, and
 // as much as usual among them. One that a balancer sends other work does other work.
 func comparable(peers []*entity) []bool {
-	var all [Mixes]float64
+	var all [report.Mixes]float64
 	total := 0.0
 	rates := make([]float64, len(peers))
 	for i, n := range peers {

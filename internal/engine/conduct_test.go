@@ -6,11 +6,15 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // answers gives each served call a size and a kind, as fits the test.
 func (z *zones) answers(size func(to *zoned) float64, kind func(to *zoned) int) {
-	z.serving = func(to *zoned, s *Served, _ *Calls) {
+	z.serving = func(to *zoned, s *report.Served, _ *report.Calls) {
 		if s.OK == 0 {
 			return
 		}
@@ -36,23 +40,23 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			return usual(z)(n)
 		}
 	}
-	anything := func(z *zones) func(*zoned) int { return func(*zoned) int { return z.rand.IntN(Mixes) } }
+	anything := func(z *zones) func(*zoned) int { return func(*zoned) int { return z.rand.IntN(report.Mixes) } }
 	idle := func(n, _ *zoned) bool { return is(n) }
 	for name, c := range map[string]struct {
 		before, inject func(z *zones)
-		class          Class
+		class          verdict.Class
 	}{
 		"its answers are empty and it calls nobody": {inject: func(z *zones) {
 			z.answers(small(z), anything(z))
 			z.never = idle
-		}, class: ClassByzantine},
+		}, class: verdict.ClassByzantine},
 		"only its answers are empty":    {inject: func(z *zones) { z.answers(small(z), anything(z)) }},
 		"it only calls nobody: a cache": {inject: func(z *zones) { z.never = idle }},
 		"it rejects much, for a client of its own": {inject: func(z *zones) {
-			z.serving = func(to *zoned, s *Served, c *Calls) {
-				s.Asked[z.rand.IntN(Mixes)]++
+			z.serving = func(to *zoned, s *report.Served, c *report.Calls) {
+				s.Asked[z.rand.IntN(report.Mixes)]++
 				if is(to) && z.rand.Float64() < 0.6 {
-					c.Outcome, s.Rejected = OutcomeClientError, 1
+					c.Outcome, s.Rejected = report.OutcomeClientError, 1
 				}
 			}
 		}},
@@ -70,7 +74,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 				if is(n) {
 					src.Version = "2.0"
 				}
-				n.src = NewSource(src)
+				n.src = report.NewSource(src)
 			}
 			z.run(80 * time.Second)
 			z.answers(small(z), anything(z))
@@ -86,7 +90,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 				if is(n) {
 					return 3
 				}
-				return z.rand.IntN(Mixes)
+				return z.rand.IntN(report.Mixes)
 			})
 			z.never = idle
 		}},
@@ -95,11 +99,11 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			z.never = func(n, to *zoned) bool { return is(n) || is(to) && z.rand.Float64() < 0.7 }
 		}},
 		"its calls failed first": {inject: func(z *zones) {
-			z.answer = func(n, _ *zoned) Outcome {
+			z.answer = func(n, _ *zoned) report.Outcome {
 				if is(n) && z.rand.Float64() < 0.5 {
-					return OutcomeCircuitOpen
+					return report.OutcomeCircuitOpen
 				}
-				return OutcomeOK
+				return report.OutcomeOK
 			}
 			z.run(20 * time.Second)
 			z.answers(small(z), anything(z))
@@ -147,7 +151,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			z.never = func(n, _ *zoned) bool { return n.at.name == "zone-b-h0" }
 		}},
 		"of its spans nine in ten are lost, the rest come twice": {inject: func(z *zones) {
-			z.deliver = func(b *Batch) {
+			z.deliver = func(b *report.Batch) {
 				calls, served := b.Calls, b.Served
 				b.Calls, b.Served = nil, nil
 				for _, c := range calls {
@@ -168,9 +172,9 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			}
 		}},
 		"nothing that it tells comes for a minute, then all": {inject: func(z *zones) {
-			var kept Batch
+			var kept report.Batch
 			from := z.now.Add(time.Minute)
-			z.deliver = func(b *Batch) {
+			z.deliver = func(b *report.Batch) {
 				calls, served := b.Calls, b.Served
 				b.Calls, b.Served = nil, nil
 				for _, c := range calls {
@@ -189,7 +193,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 				}
 				if z.now >= from {
 					b.Calls, b.Served = append(b.Calls, kept.Calls...), append(b.Served, kept.Served...)
-					kept = Batch{}
+					kept = report.Batch{}
 				}
 				z.e.Observe(b)
 			}
@@ -212,7 +216,7 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 			if t.Failed() {
 				z.dump(t)
 			}
-			if c.class == ClassNone {
+			if c.class == verdict.ClassNone {
 				return
 			}
 			if z.e.Snapshot().Answer(z.who(liar).src, nil, z.now) == nil {
@@ -231,22 +235,22 @@ func TestOneThatDoesNothingAndSaysItDidIsByzantine(t *testing.T) {
 // Under suspicion for whatever reason, one kind of being out of step does not convict.
 func TestOneKindOfOddConductConvictsNobody(t *testing.T) {
 	for name, c := range map[string]struct {
-		found    []evidence
+		found    []belief.Evidence
 		convicts bool
 	}{
-		"its answers":                       {[]evidence{evAmongPeers}, false},
-		"what it does for them":             {[]evidence{evDoesNothing}, false},
-		"its answers, and it is slow":       {[]evidence{evAmongPeers, evSlow}, false},
-		"one, while it asks others in vain": {[]evidence{evAmongPeers, evCalleeFailing}, false},
-		"both":                              {[]evidence{evAmongPeers, evDoesNothing}, true},
-		"one, and its callers complain":     {[]evidence{evAmongPeers, evCallersWrong}, true},
+		"its answers":                       {[]belief.Evidence{belief.EvAmongPeers}, false},
+		"what it does for them":             {[]belief.Evidence{belief.EvDoesNothing}, false},
+		"its answers, and it is slow":       {[]belief.Evidence{belief.EvAmongPeers, belief.EvSlow}, false},
+		"one, while it asks others in vain": {[]belief.Evidence{belief.EvAmongPeers, belief.EvCalleeFailing}, false},
+		"both":                              {[]belief.Evidence{belief.EvAmongPeers, belief.EvDoesNothing}, true},
+		"one, and its callers complain":     {[]belief.Evidence{belief.EvAmongPeers, belief.EvCallersWrong}, true},
 	} {
 		p := &episode{}
 		for _, k := range c.found {
 			p.note(k, 1, 1, "")
 		}
-		b := weigh(p.strengths(1), causeHealthy, DefaultParams().Temperature)
-		if got := b.p[causeByzantine]; (got >= DefaultParams().EnterProbability) != c.convicts || !c.convicts && got > 0.5 {
+		b := belief.Weigh(p.strengths(1), belief.CauseHealthy, DefaultParams().Temperature)
+		if got := b.P[belief.CauseByzantine]; (got >= DefaultParams().EnterProbability) != c.convicts || !c.convicts && got > 0.5 {
 			t.Errorf("%s: byzantine %.2f", name, got)
 		}
 	}

@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // betweenZones says whether two hosts stand in these two zones.
@@ -21,7 +24,7 @@ func TestSlowWaysAreToldByWhatCallsSpendOnThem(t *testing.T) {
 	const usual, slow = time.Millisecond, 120 * time.Millisecond
 	for name, c := range map[string]struct {
 		wire     func(z *zones, from, to *zoned) time.Duration
-		class    Class
+		class    verdict.Class
 		subclass string
 	}{
 		"all calls between two zones are late": {func(_ *zones, from, to *zoned) time.Duration {
@@ -29,43 +32,43 @@ func TestSlowWaysAreToldByWhatCallsSpendOnThem(t *testing.T) {
 				return slow
 			}
 			return usual
-		}, ClassPartition, "slow_link"},
+		}, verdict.ClassPartition, "slow_link"},
 		"some calls between two zones are sent again": {func(z *zones, from, to *zoned) time.Duration {
 			if betweenZones(from.at, to.at, "zone-a", "zone-b") && z.rand.IntN(10) < 4 {
 				return 200 * time.Millisecond
 			}
 			return usual
-		}, ClassPartition, "lossy_link"},
+		}, verdict.ClassPartition, "lossy_link"},
 		"calls wait in one callee's full queue": {func(_ *zones, _, to *zoned) time.Duration {
 			if to.src.Instance == "svc1-b0" {
 				return slow
 			}
 			return usual
-		}, ClassNone, ""},
+		}, verdict.ClassNone, ""},
 		"one machine has no breath": {func(_ *zones, from, to *zoned) time.Duration {
 			if from.at.name == "zone-b-h1" || to.at.name == "zone-b-h1" {
 				return slow
 			}
 			return usual
-		}, ClassNone, ""},
+		}, verdict.ClassNone, ""},
 		"for a moment all between two zones wait": {func(z *zones, from, to *zoned) time.Duration {
 			if betweenZones(from.at, to.at, "zone-a", "zone-b") && z.now < 1_800_000_000_000_000_000+62e9 {
 				return 1500 * time.Millisecond
 			}
 			return usual
-		}, ClassNone, ""},
+		}, verdict.ClassNone, ""},
 		"all between all zones wait": {func(_ *zones, from, to *zoned) time.Duration {
 			if from.at.zone != to.at.zone {
 				return slow
 			}
 			return usual
-		}, ClassNone, ""},
+		}, verdict.ClassNone, ""},
 		"a call here and there is late": {func(z *zones, _, _ *zoned) time.Duration {
 			if z.rand.IntN(50) == 0 {
 				return slow
 			}
 			return usual
-		}, ClassNone, ""},
+		}, verdict.ClassNone, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			z := newZones()
@@ -95,10 +98,10 @@ func TestSlowZoneIsNoneWhoseMachinesHaveNoBreath(t *testing.T) {
 			}
 			for range 20 {
 				if busy {
-					b := &Batch{Arrived: z.now}
+					b := &report.Batch{Arrived: z.now}
 					for name, h := range z.e.hosts {
 						if h.zone == "zone-a" {
-							b.Levels = append(b.Levels, Level{Source: &Source{Host: name}, Kind: LevelCPU, Share: 1, At: z.now})
+							b.Levels = append(b.Levels, report.Level{Source: &report.Source{Host: name}, Kind: report.LevelCPU, Share: 1, At: z.now})
 						}
 					}
 					z.e.Observe(b)
@@ -106,10 +109,10 @@ func TestSlowZoneIsNoneWhoseMachinesHaveNoBreath(t *testing.T) {
 				z.run(time.Second)
 			}
 			if busy {
-				z.expect(t, ClassNone)
+				z.expect(t, verdict.ClassNone)
 				return
 			}
-			z.expect(t, ClassPartition, "zone zone-a")
+			z.expect(t, verdict.ClassPartition, "zone zone-a")
 		})
 	}
 }
@@ -120,7 +123,7 @@ func TestOneWayCutIsNamedFromWhereToWhereNothingGets(t *testing.T) {
 	z.lost = func(from, to zoneHost) bool { return from.zone == "zone-a" && to.zone == "zone-b" }
 	z.run(30 * time.Second)
 	v := z.verdicts()["link zone-a→zone-b"]
-	if v == nil || v.Class != ClassPartition || v.Subclass != "one_way" {
+	if v == nil || v.Class != verdict.ClassPartition || v.Subclass != "one_way" {
 		t.Errorf("got %+v", v)
 		z.dump(t)
 	}
@@ -159,9 +162,9 @@ func TestAnswersThatComeTooLateAreNotLostOnTheWay(t *testing.T) {
 
 func TestSilenceOfOneWhoIsHeldBackIsNoSightOfTheNetwork(t *testing.T) {
 	z := newZones()
-	z.more = func(b *Batch) {
+	z.more = func(b *report.Batch) {
 		if (z.now/1e8)%10 == 0 && z.now > 1_800_000_000_000_000_000+60e9 {
-			b.Levels = append(b.Levels, Level{Source: z.who("svc1-b0").src, Kind: LevelCPUWait, Share: 0.95, At: z.now})
+			b.Levels = append(b.Levels, report.Level{Source: z.who("svc1-b0").src, Kind: report.LevelCPUWait, Share: 0.95, At: z.now})
 		}
 	}
 	n := heldBack(z)
@@ -170,7 +173,7 @@ func TestSilenceOfOneWhoIsHeldBackIsNoSightOfTheNetwork(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	z.expect(t, ClassExhaustion, "instance svc1-b0")
+	z.expect(t, verdict.ClassExhaustion, "instance svc1-b0")
 }
 
 func TestWhoWaitsNoLongerThanALostAnswerTakesIsNotCutOff(t *testing.T) {
@@ -191,7 +194,7 @@ func TestWhoWaitsNoLongerThanALostAnswerTakesIsNotCutOff(t *testing.T) {
 
 func TestCallsThatWaitAtOneDoorAreNoSlowLink(t *testing.T) {
 	a1, a2, c1, c2 := &hostState{name: "a1", zone: "a"}, &hostState{name: "a2", zone: "a"}, &hostState{name: "c1", zone: "c"}, &hostState{name: "c2", zone: "c"}
-	on := func(h *hostState) *entity { return &entity{host: h, src: &Source{}} }
+	on := func(h *hostState) *entity { return &entity{host: h, src: &report.Source{}} }
 	web, edge, pay, stock := on(a1), on(a2), on(c1), on(c2)
 	books, bank := on(&hostState{name: "b1", zone: "b"}), &entity{kind: kindExternal, address: "bank:443"}
 	way := func(caller, target *entity, share float64) sight {
@@ -216,18 +219,18 @@ func TestCutIsFoundBehindTheNamesOfServices(t *testing.T) {
 	z.run(60 * time.Second)
 	z.blocked = func(x, y zoneHost) bool { return betweenZones(x, y, "zone-a", "zone-b") }
 	z.run(30 * time.Second)
-	z.expect(t, ClassPartition, "link zone-a→zone-b", "link zone-b→zone-a")
+	z.expect(t, verdict.ClassPartition, "link zone-a→zone-b", "link zone-b→zone-a")
 }
 
 func TestNodeThatRefusesWhenItComesBackWasDown(t *testing.T) {
 	const host = "zone-a-h1"
 	for name, c := range map[string]struct {
 		refuses string // the instances that do
-		class   Class
+		class   verdict.Class
 	}{
-		"it refuses at first":       {"svc", ClassCrash},
-		"it answers from the first": {"none", ClassUnknown},
-		"one of three refuses":      {"svc1", ClassUnknown},
+		"it refuses at first":       {"svc", verdict.ClassCrash},
+		"it answers from the first": {"none", verdict.ClassUnknown},
+		"one of three refuses":      {"svc1", verdict.ClassUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			z := newZones()
@@ -236,14 +239,14 @@ func TestNodeThatRefusesWhenItComesBackWasDown(t *testing.T) {
 			z.dead[host] = true
 			z.run(30 * time.Second)
 			delete(z.dead, host)
-			z.answer = func(_, to *zoned) Outcome {
+			z.answer = func(_, to *zoned) report.Outcome {
 				if to.at.name == host && strings.HasPrefix(to.src.Instance, c.refuses) {
-					return OutcomeRefused
+					return report.OutcomeRefused
 				}
-				return OutcomeOK
+				return report.OutcomeOK
 			}
 			z.run(2 * time.Second)
-			z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
+			z.answer = func(_, _ *zoned) report.Outcome { return report.OutcomeOK }
 			z.run(40 * time.Second)
 			if v := z.verdicts()["node "+host]; v == nil || v.Class != c.class {
 				t.Errorf("got %+v", v)
@@ -254,18 +257,18 @@ func TestNodeThatRefusesWhenItComesBackWasDown(t *testing.T) {
 }
 
 func TestFailureToSetUpConnectionsIsToldThoughHeartbeatsGoOn(t *testing.T) {
-	for outcome, subclass := range map[Outcome]string{OutcomeTLS: "tls", OutcomeDNS: "dns"} {
+	for outcome, subclass := range map[report.Outcome]string{report.OutcomeTLS: "tls", report.OutcomeDNS: "dns"} {
 		t.Run(subclass, func(t *testing.T) {
 			z := newZones()
 			z.run(60 * time.Second)
-			z.answer = func(_, to *zoned) Outcome {
+			z.answer = func(_, to *zoned) report.Outcome {
 				if to.src.Instance == "svc1-b0" {
 					return outcome
 				}
-				return OutcomeOK
+				return report.OutcomeOK
 			}
 			z.run(15 * time.Second)
-			z.expect(t, ClassPartition, "instance svc1-b0")
+			z.expect(t, verdict.ClassPartition, "instance svc1-b0")
 			if v := z.verdicts()["instance svc1-b0"]; v != nil && v.Subclass != subclass {
 				t.Errorf("subclass %q", v.Subclass)
 			}
@@ -284,8 +287,8 @@ func seen(from *hostState, caller, target *entity, share float64, broken bool) s
 
 func TestWhoCannotConnectToOneIsNotIllHimself(t *testing.T) {
 	h, other := &hostState{name: "h1"}, &hostState{name: "h2"}
-	caller, sibling := &entity{host: h, src: &Source{}}, &entity{host: other, src: &Source{}}
-	beside, db := &entity{host: h, src: &Source{}}, &entity{kind: kindExternal, address: "db:5432"}
+	caller, sibling := &entity{host: h, src: &report.Source{}}, &entity{host: other, src: &report.Source{}}
+	beside, db := &entity{host: h, src: &report.Source{}}, &entity{kind: kindExternal, address: "db:5432"}
 	for broken, want := range map[bool]*entity{true: db, false: nil} {
 		found := solve([]sight{seen(h, caller, db, 1, broken), seen(h, beside, db, 0, false), seen(other, sibling, db, 0, false)}, nil)
 		if len(found) == 0 || found[0].near.entity != caller || found[0].far.entity != want {
@@ -296,15 +299,15 @@ func TestWhoCannotConnectToOneIsNotIllHimself(t *testing.T) {
 
 func TestServerOfWhichNobodyTellsThePlaceGoesDownWithItsMachine(t *testing.T) {
 	dead := &hostState{name: "dead"}
-	db := &entity{kind: kindExternal, address: "db:5432", src: &Source{}}
+	db := &entity{kind: kindExternal, address: "db:5432", src: &report.Source{}}
 	var sights []sight
 	for range 3 {
 		h := &hostState{name: "h"}
-		caller := &entity{host: h, src: &Source{}}
+		caller := &entity{host: h, src: &report.Source{}}
 		for range 2 {
-			sights = append(sights, seen(h, caller, &entity{host: dead, src: &Source{}}, 1, true))
+			sights = append(sights, seen(h, caller, &entity{host: dead, src: &report.Source{}}, 1, true))
 		}
-		sights = append(sights, seen(h, caller, db, 1, true), seen(h, caller, &entity{host: &hostState{name: "fine"}, src: &Source{}}, 0, false))
+		sights = append(sights, seen(h, caller, db, 1, true), seen(h, caller, &entity{host: &hostState{name: "fine"}, src: &report.Source{}}, 0, false))
 	}
 	found := solve(sights, nil)
 	if len(found) != 1 || found[0].near.host != dead || found[0].placed[placeless{target: db}] != nearSide {
@@ -327,12 +330,12 @@ func TestNeighbourHeardBeforeTheNextBeatWasDueProvesNothing(t *testing.T) {
 		e := New(DefaultParams())
 		e.Tick(1e18)
 		h := &hostState{name: "h"}
-		n := &entity{host: h, src: &Source{Host: "h"}, streams: []*stream{{kind: signBeat, observer: e.self, gaps: stat.Accrual{Interval: 5 * time.Second}}}}
-		h.heard(&entity{host: h, src: &Source{Host: "h", Instance: "other"}}, e.now.Add(after))
+		n := &entity{host: h, src: &report.Source{Host: "h"}, streams: []*stream{{kind: signBeat, observer: e.self, gaps: stat.Accrual{Interval: 5 * time.Second}}}}
+		h.heard(&entity{host: h, src: &report.Source{Host: "h", Instance: "other"}}, e.now.Add(after))
 		p := &episode{onset: e.now}
-		p.blame(evSilent, 1, e.now, "no heartbeat")
+		p.blame(belief.EvSilent, 1, e.now, "no heartbeat")
 		detectSurroundings(e, n, p)
-		if got := p.found[evHostAlive].strength > 0; got != want {
+		if got := p.found[belief.EvHostAlive].strength > 0; got != want {
 			t.Errorf("heard %s after: host alive %v, want %v", after, got, want)
 		}
 	}

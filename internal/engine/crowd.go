@@ -3,6 +3,11 @@
 
 package engine
 
+import (
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
+
 // Who is short of a processor because others on its machine take them all is no
 // culprit. Who takes them is, if that is told; else it is the machine.
 
@@ -19,7 +24,7 @@ func (e *Engine) detectCrowd(n *entity, p *episode) {
 	p.crowded = true
 	var who *entity
 	for _, other := range e.onHost(h.name) {
-		if other == n || !other.levels.short(LevelCPU, e.now) || other.levels[LevelCPU].news() <= oldNews {
+		if other == n || !other.levels.short(report.LevelCPU, e.now) || other.levels[report.LevelCPU].news() <= oldNews {
 			continue
 		}
 		if who != nil {
@@ -34,7 +39,7 @@ func (e *Engine) detectCrowd(n *entity, p *episode) {
 
 // outOfProcessors says whether a host is newly short of processors, by its own word.
 func (e *Engine) outOfProcessors(h *hostState) bool {
-	for _, kind := range [...]LevelKind{LevelCPU, LevelCPUWait} {
+	for _, kind := range [...]report.LevelKind{report.LevelCPU, report.LevelCPUWait} {
 		if h.levels.short(kind, e.now) && h.levels[kind].news() > oldNews {
 			return true
 		}
@@ -45,9 +50,9 @@ func (e *Engine) outOfProcessors(h *hostState) bool {
 // takesLittle says whether n takes little of a processor, nothing but its host's
 // want keeps it from taking more, and no more is asked of it than usual.
 func (e *Engine) takesLittle(n *entity, p *episode) bool {
-	if p.found[evDemand].now || p.found[evThrottled].now || n.levels == nil {
+	if p.found[belief.EvDemand].now || p.found[belief.EvThrottled].now || n.levels == nil {
 		return false
 	}
-	s := &n.levels[LevelCPU]
+	s := &n.levels[report.LevelCPU]
 	return s.told(e.now) && s.share <= crowdedBelow
 }

@@ -6,19 +6,22 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // crowd tells every five seconds how busy the processors of the host of svc1-b0 are,
 // and how much of them two that run there take.
 func crowd(z *zones, busy, queue, own, neighbour float64) {
-	z.more = func(b *Batch) {
+	z.more = func(b *report.Batch) {
 		if (z.now/1e8)%50 != 0 {
 			return
 		}
-		host, at := &Source{Host: "zone-b-h0"}, z.now
+		host, at := &report.Source{Host: "zone-b-h0"}, z.now
 		b.Levels = append(b.Levels,
-			Level{Source: host, Kind: LevelCPU, Share: busy, At: at}, Level{Source: host, Kind: LevelRunQueue, Share: queue, At: at},
-			Level{Source: z.who("svc1-b0").src, Kind: LevelCPU, Share: own, At: at}, Level{Source: z.who("svc2-b0").src, Kind: LevelCPU, Share: neighbour, At: at})
+			report.Level{Source: host, Kind: report.LevelCPU, Share: busy, At: at}, report.Level{Source: host, Kind: report.LevelRunQueue, Share: queue, At: at},
+			report.Level{Source: z.who("svc1-b0").src, Kind: report.LevelCPU, Share: own, At: at}, report.Level{Source: z.who("svc2-b0").src, Kind: report.LevelCPU, Share: neighbour, At: at})
 	}
 }
 
@@ -39,7 +42,7 @@ func TestWhoTakesAllProcessorsIsToBlameForThoseWhoWait(t *testing.T) {
 			crowd(z, 1, 0.8, c.own, c.neighbour)
 			z.late = late
 			z.run(40 * time.Second)
-			z.expect(t, ClassExhaustion, c.culprit)
+			z.expect(t, verdict.ClassExhaustion, c.culprit)
 			for _, v := range z.verdicts() {
 				if v.Subclass != "cpu" {
 					t.Errorf("subclass %q: %s", v.Subclass, v.Reason)
@@ -67,7 +70,7 @@ func TestBusyProcessorsThatHurtNobodyAccuseNobody(t *testing.T) {
 			z.run(2 * time.Minute)
 			during(z)
 			z.run(time.Minute)
-			z.expect(t, ClassNone)
+			z.expect(t, verdict.ClassNone)
 		})
 	}
 }

@@ -3,31 +3,33 @@
 
 package engine
 
+import "github.com/faultline-otel/faultline/internal/engine/verdict"
+
 // narrow names who is to blame where that is somebody else than the entity that
 // was judged: its node, who asks too much of it, or its latest version. Once
 // named they stay, as what shows them ends before the failure does.
-func (e *Engine) narrow(n *entity, p *episode, v *Verdict) {
-	if old := n.verdict; old != nil && old.Class == v.Class && v.narrowsTo(old.Culprit.Type) {
+func (e *Engine) narrow(n *entity, p *episode, v *verdict.Verdict) {
+	if old := n.verdict; old != nil && old.Class == v.Class && v.NarrowsTo(old.Culprit.Type) {
 		v.Subclass, v.Culprit = old.Subclass, old.Culprit
 		return
 	}
 	switch {
-	case v.Class == ClassExhaustion && p.evicted() && n.host != nil && n.host.name != "":
-		v.Culprit = Culprit{Type: CulpritNode, Name: n.host.name}
+	case v.Class == verdict.ClassExhaustion && p.evicted() && n.host != nil && n.host.name != "":
+		v.Culprit = verdict.Culprit{Type: verdict.CulpritNode, Name: n.host.name}
 	case v.Subclass == "cpu" && p.crowded && n.host != nil:
-		v.Culprit = Culprit{Type: CulpritNode, Name: n.host.name}
+		v.Culprit = verdict.Culprit{Type: verdict.CulpritNode, Name: n.host.name}
 		if p.crowder != nil {
 			v.Culprit = p.crowder.culprit()
 		}
-	case v.narrowsTo(CulpritClient):
+	case v.NarrowsTo(verdict.CulpritClient):
 		if s := e.pusher(n); s != nil {
 			v.Subclass = "quota"
-			v.Culprit = Culprit{Type: CulpritClient, Name: s.id.Name, Service: s.id}
+			v.Culprit = verdict.Culprit{Type: verdict.CulpritClient, Name: s.id.Name, Service: s.id}
 		}
-	case v.narrowsTo(CulpritVersion):
+	case v.NarrowsTo(verdict.CulpritVersion):
 		if version := n.release(e, v.Since); version != "" {
 			v.Subclass = "faulty_release"
-			v.Culprit = Culprit{Type: CulpritVersion, Name: version, Service: n.src.Service}
+			v.Culprit = verdict.Culprit{Type: verdict.CulpritVersion, Name: version, Service: n.src.Service}
 		}
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -78,7 +80,7 @@ func (e *Engine) slowsHeldBack(n *entity, share, many float64) bool {
 // isHeldBack says whether n is given less of a processor than it wants, and used to
 // be given enough.
 func (n *entity) isHeldBack(now clock.Time) bool {
-	for _, kind := range [...]LevelKind{LevelThrottled, LevelCPUWait} {
+	for _, kind := range [...]report.LevelKind{report.LevelThrottled, report.LevelCPUWait} {
 		if n.levels.short(kind, now) && n.levels[kind].news() > oldNews {
 			return true
 		}
@@ -125,25 +127,25 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 		slow = false
 	}
 	if slow {
-		p.note(evSlow, stat.Clamp(share/slowFull, least, 1), e.now, fmt.Sprintf("%.0f %% of its answers take far longer than usual", 100*share))
+		p.note(belief.EvSlow, stat.Clamp(share/slowFull, least, 1), e.now, fmt.Sprintf("%.0f %% of its answers take far longer than usual", 100*share))
 		p.latest = e.now
 		n.eachCallee(func(ed *edge) bool {
 			s, ok := ed.slow.Value(e.now, e.params.CallWindow), ed.ok.Value(e.now, e.params.CallWindow)
 			if s < 2 || s/max(ok, 1) < slowFrom/2 || ed.callee == p.starvedOf || !e.mayBeSlow(ed) {
 				return false
 			}
-			p.note(evCalleeSlow, 1, e.now, fmt.Sprintf("it waits for %s, which is slow", ed.callee.name()))
+			p.note(belief.EvCalleeSlow, 1, e.now, fmt.Sprintf("it waits for %s, which is slow", ed.callee.name()))
 			return true
 		})
 	}
-	if !slow && !p.bad[groupCallers] {
+	if !slow && !p.bad[belief.GroupCallers] {
 		return
 	}
-	if n.eachCallee(func(*edge) bool { return true }) && p.found[evCalleeSlow].strength == 0 && p.found[evCalleeFailing].strength == 0 && !e.calleesFail(n) && !e.missesSome(n) {
-		p.note(evCalleesWell, 1, e.now, "those that it calls are well")
+	if n.eachCallee(func(*edge) bool { return true }) && p.found[belief.EvCalleeSlow].strength == 0 && p.found[belief.EvCalleeFailing].strength == 0 && !e.calleesFail(n) && !e.missesSome(n) {
+		p.note(belief.EvCalleesWell, 1, e.now, "those that it calls are well")
 	}
 	if times, usual := e.demand(n, p); times >= stat.MoreFrom && !e.slowForOne(n) {
-		p.note(evDemand, stat.Clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
+		p.note(belief.EvDemand, stat.Clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
 	}
 	detectKnee(e, n, p)
 }
@@ -194,7 +196,7 @@ func (n *entity) tellsAnswers() bool {
 // wants counts calls to n, and follows how many more than usual are wanted: what
 // callers try again because it failed is no demand. What it was before they did
 // stands while it lasts.
-func (e *Engine) wants(n *entity, s *callStats, c *Calls) {
+func (e *Engine) wants(n *entity, s *callStats, c *report.Calls) {
 	calls := float64(c.Count)
 	if c.Outcome.Failed() {
 		s.askedFailed += calls

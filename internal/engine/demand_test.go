@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestShortResourcesThatHurtAreExhaustion(t *testing.T) {
@@ -17,11 +20,11 @@ func TestShortResourcesThatHurtAreExhaustion(t *testing.T) {
 		z.times = 3
 		z.late = func(to *zoned) bool { return to.src.Instance == who && z.rand.IntN(7) == 0 }
 	}
-	level := func(kind LevelKind, share, waiting float64) func(z *zones) {
+	level := func(kind report.LevelKind, share, waiting float64) func(z *zones) {
 		return func(z *zones) {
-			z.more = func(b *Batch) {
+			z.more = func(b *report.Batch) {
 				if (z.now/1e8)%50 == 0 {
-					b.Levels = append(b.Levels, Level{Source: z.who(who).src, Kind: kind, Share: share, Waiting: waiting, At: z.now})
+					b.Levels = append(b.Levels, report.Level{Source: z.who(who).src, Kind: kind, Share: share, Waiting: waiting, At: z.now})
 				}
 			}
 		}
@@ -30,29 +33,29 @@ func TestShortResourcesThatHurtAreExhaustion(t *testing.T) {
 		inject   []func(z *zones)
 		subclass string
 	}{
-		"throttled and slow":           {[]func(z *zones){slow, level(LevelThrottled, 0.6, 0)}, "cpu"},
-		"throttled, and some are slow": {[]func(z *zones){some, level(LevelThrottled, 0.6, 0)}, "cpu"},
-		"no connection left, and slow": {[]func(z *zones){slow, level(LevelPool, 1, 12)}, "connection_pool"},
+		"throttled and slow":           {[]func(z *zones){slow, level(report.LevelThrottled, 0.6, 0)}, "cpu"},
+		"throttled, and some are slow": {[]func(z *zones){some, level(report.LevelThrottled, 0.6, 0)}, "cpu"},
+		"no connection left, and slow": {[]func(z *zones){slow, level(report.LevelPool, 1, 12)}, "connection_pool"},
 		"its host's disk is full, and it fails": {[]func(z *zones){func(z *zones) {
-			z.answer = func(_, to *zoned) Outcome {
+			z.answer = func(_, to *zoned) report.Outcome {
 				if to.src.Instance == who {
-					return OutcomeServerError
+					return report.OutcomeServerError
 				}
-				return OutcomeOK
+				return report.OutcomeOK
 			}
-			z.more = func(b *Batch) {
+			z.more = func(b *report.Batch) {
 				if (z.now/1e8)%50 == 0 {
-					b.Facts = append(b.Facts, Fact{Source: z.who(who).src, Kind: FactDiskFull, At: z.now, Text: "write x: no space left on device"})
+					b.Facts = append(b.Facts, report.Fact{Source: z.who(who).src, Kind: report.FactDiskFull, At: z.now, Text: "write x: no space left on device"})
 				}
 			}
 		}}, "disk"},
 		"more than it can do": {[]func(z *zones){slow, func(z *zones) {
 			z.times = 4
-			z.answer = func(_, to *zoned) Outcome {
+			z.answer = func(_, to *zoned) report.Outcome {
 				if to.src.Instance == who && z.rand.Float64() < 0.4 {
-					return OutcomeTimeout
+					return report.OutcomeTimeout
 				}
-				return OutcomeOK
+				return report.OutcomeOK
 			}
 		}}, "overload"},
 	} {
@@ -63,7 +66,7 @@ func TestShortResourcesThatHurtAreExhaustion(t *testing.T) {
 				inject(z)
 			}
 			z.run(40 * time.Second)
-			z.expect(t, ClassExhaustion, "instance "+who)
+			z.expect(t, verdict.ClassExhaustion, "instance "+who)
 			if v := z.verdicts()["instance "+who]; v != nil && v.Subclass != c.subclass {
 				t.Errorf("subclass %q, want %q: %s", v.Subclass, c.subclass, v.Reason)
 			}
@@ -75,24 +78,24 @@ func TestBusyIsNotExhausted(t *testing.T) {
 	for name, inject := range map[string]func(z *zones){
 		"a spike that is served": func(z *zones) { z.times = 4 },
 		"a batch job at its quota": func(z *zones) {
-			z.more = func(b *Batch) {
-				b.Levels = append(b.Levels, Level{Source: z.instances[3].src, Kind: LevelThrottled, Share: 0.9, At: z.now},
-					Level{Source: z.instances[3].src, Kind: LevelCPU, Share: 1, At: z.now})
+			z.more = func(b *report.Batch) {
+				b.Levels = append(b.Levels, report.Level{Source: z.instances[3].src, Kind: report.LevelThrottled, Share: 0.9, At: z.now},
+					report.Level{Source: z.instances[3].src, Kind: report.LevelCPU, Share: 1, At: z.now})
 			}
 		},
 		"slow for reasons that nobody tells": func(z *zones) {
 			z.late = func(to *zoned) bool { return to.src.Instance == "svc1-b0" }
 		},
 		"some slow answers of one that is held back as ever": func(z *zones) {
-			z.more = func(b *Batch) {
-				b.Levels = append(b.Levels, Level{Source: z.who("svc1-b0").src, Kind: LevelThrottled, Share: 0.6, At: z.now})
+			z.more = func(b *report.Batch) {
+				b.Levels = append(b.Levels, report.Level{Source: z.who("svc1-b0").src, Kind: report.LevelThrottled, Share: 0.6, At: z.now})
 			}
 			z.run(40 * time.Minute)
 			z.late = func(to *zoned) bool { return to.src.Instance == "svc1-b0" && z.rand.IntN(7) == 0 }
 		},
 		"a full disk that hurts nobody": func(z *zones) {
-			z.more = func(b *Batch) {
-				b.Levels = append(b.Levels, Level{Source: &Source{Host: "zone-b-h0"}, Kind: LevelDisk, Share: 1, At: z.now})
+			z.more = func(b *report.Batch) {
+				b.Levels = append(b.Levels, report.Level{Source: &report.Source{Host: "zone-b-h0"}, Kind: report.LevelDisk, Share: 1, At: z.now})
 			}
 		},
 	} {
@@ -101,7 +104,7 @@ func TestBusyIsNotExhausted(t *testing.T) {
 			z.run(90 * time.Second)
 			inject(z)
 			z.run(60 * time.Second)
-			z.expect(t, ClassNone)
+			z.expect(t, verdict.ClassNone)
 		})
 	}
 }
@@ -110,18 +113,18 @@ func TestDemandIsSeenHoweverSeldomItsCallerTells(t *testing.T) {
 	for _, every := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second} {
 		t.Run(every.String(), func(t *testing.T) {
 			f := newFleet(t)
-			web := NewSource(Source{Service: ServiceID{Name: "web"}, Instance: "web-1", Host: "h1"})
-			told := func(calls int, slow float64) func(b *Batch) {
-				return func(b *Batch) {
+			web := report.NewSource(report.Source{Service: report.ServiceID{Name: "web"}, Instance: "web-1", Host: "h1"})
+			told := func(calls int, slow float64) func(b *report.Batch) {
+				return func(b *report.Batch) {
 					n := calls * int(every/time.Second)
-					b.Calls = append(b.Calls, Calls{Caller: web, Callee: Callee{Address: "db:5432"}, Outcome: OutcomeOK, Count: n, Slow: int(slow * float64(n)),
+					b.Calls = append(b.Calls, report.Calls{Caller: web, Callee: report.Callee{Address: "db:5432"}, Outcome: report.OutcomeOK, Count: n, Slow: int(slow * float64(n)),
 						First: b.Arrived.Add(-every), Started: b.Arrived.Add(-time.Millisecond), Last: b.Arrived, Done: b.Arrived.Add(50*time.Millisecond - every)})
 				}
 			}
 			f.tell(every, 4*time.Minute, told(20, 0))
 			f.tell(every, time.Minute, told(80, 0.9))
 			n := f.e.reg.byKey[externalKey("db:5432")]
-			if n == nil || n.episode == nil || !n.episode.found[evDemand].now {
+			if n == nil || n.episode == nil || !n.episode.found[belief.EvDemand].now {
 				t.Errorf("it is asked four times as often, and that is not seen: %s", f.dump())
 			}
 		})

@@ -6,6 +6,10 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // Clients that find their server by discovery, such as a sentinel's or a broker's own
@@ -13,7 +17,7 @@ import (
 
 func discovered(t *testing.T) *database {
 	d := newDatabase(t)
-	d.callee, d.at = Callee{Address: "10.0.0.31:6379", Direct: true}, []string{"10.0.0.31:6379", "127.0.0.1:6379"}
+	d.callee, d.at = report.Callee{Address: "10.0.0.31:6379", Direct: true}, []string{"10.0.0.31:6379", "127.0.0.1:6379"}
 	d.tell(2*time.Second, 2*time.Minute, d.look)
 	return d
 }
@@ -22,21 +26,21 @@ func TestOneThatIsFirstNamedByAnErrorIsToldByItsAgent(t *testing.T) {
 	t.Run("killed", func(t *testing.T) {
 		d := discovered(t)
 		at := d.now
-		d.process, d.outcome = Process{State: ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: 137, OOMKills: -1}, OutcomeRefused
+		d.process, d.outcome = report.Process{State: report.ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: 137, OOMKills: -1}, report.OutcomeRefused
 		d.tell(2*time.Second, 4*time.Second, d.look)
 		d.pass(10 * time.Second)
-		d.accused(at, 8*time.Second, ClassCrash, "process_exit", "10.0.0.31:6379")
+		d.accused(at, 8*time.Second, verdict.ClassCrash, "process_exit", "10.0.0.31:6379")
 	})
 	t.Run("stopped", func(t *testing.T) {
 		d := discovered(t)
 		at := d.now
-		d.process.State, d.outcome = ProcessStopped, OutcomeTimeout
+		d.process.State, d.outcome = report.ProcessStopped, report.OutcomeTimeout
 		d.pass(25 * time.Second)
-		d.accused(at, 20*time.Second, ClassCrash, "hang", "10.0.0.31:6379")
+		d.accused(at, 20*time.Second, verdict.ClassCrash, "hang", "10.0.0.31:6379")
 	})
 	t.Run("ended_in_order", func(t *testing.T) {
 		d := discovered(t)
-		d.process, d.outcome = Process{State: ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: 0, OOMKills: -1}, OutcomeRefused
+		d.process, d.outcome = report.Process{State: report.ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: 0, OOMKills: -1}, report.OutcomeRefused
 		d.tell(2*time.Second, 4*time.Second, d.look)
 		d.pass(4 * time.Second)
 		d.nobodyAccused(true)
@@ -44,14 +48,14 @@ func TestOneThatIsFirstNamedByAnErrorIsToldByItsAgent(t *testing.T) {
 	t.Run("first_called_by_a_name_when_another_of_its_port_is_gone", func(t *testing.T) {
 		d := newDatabase(t)
 		d.tell(2*time.Second, time.Minute, d.look)
-		d.process = Process{State: ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: 137, OOMKills: -1}
+		d.process = report.Process{State: report.ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: 137, OOMKills: -1}
 		d.tell(2*time.Second, 10*time.Second, d.look)
 		d.pass(30 * time.Second) // and is well, wherever it stands
 		d.nobodyAccused(false)
 	})
 	t.Run("gone_and_never_called", func(t *testing.T) {
 		d := discovered(t)
-		d.process = Process{State: ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: 137, OOMKills: -1}
+		d.process = report.Process{State: report.ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: 137, OOMKills: -1}
 		d.tell(2*time.Second, 20*time.Second, d.look)
 		d.nobodyAccused(false)
 	})
@@ -69,22 +73,22 @@ func TestWhatProducersKeptIsNoDemand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDatabase(t)
-			d.callee = Callee{Address: "kafka/orders"}
+			d.callee = report.Callee{Address: "kafka/orders"}
 			second := func(ok, late, lost int) {
-				d.tell(time.Second, time.Second, func(b *Batch) {
+				d.tell(time.Second, time.Second, func(b *report.Batch) {
 					first := b.Arrived.Add(-time.Second)
 					if ok > 0 {
-						b.Calls = append(b.Calls, Calls{Caller: d.caller, Callee: d.callee, Outcome: OutcomeOK, Count: ok, Slow: late, First: first, Started: first, Last: b.Arrived, Done: first})
+						b.Calls = append(b.Calls, report.Calls{Caller: d.caller, Callee: d.callee, Outcome: report.OutcomeOK, Count: ok, Slow: late, First: first, Started: first, Last: b.Arrived, Done: first})
 					}
 					if lost > 0 {
-						b.Calls = append(b.Calls, Calls{Caller: d.caller, Callee: d.callee, Outcome: OutcomeTimeout, Count: lost, First: first, Started: first, Last: b.Arrived, Done: first})
+						b.Calls = append(b.Calls, report.Calls{Caller: d.caller, Callee: d.callee, Outcome: report.OutcomeTimeout, Count: lost, First: first, Started: first, Last: b.Arrived, Done: first})
 					}
 				})
 			}
 			for range 120 {
 				second(4, 0, 0)
 			}
-			d.tell(time.Second, c.away, func(*Batch) {})
+			d.tell(time.Second, c.away, func(*report.Batch) {})
 			for range 12 {
 				second(24, 18, 3)
 			}
@@ -92,7 +96,7 @@ func TestWhatProducersKeptIsNoDemand(t *testing.T) {
 				second(4, 0, 0)
 			}
 			if c.accused {
-				d.accused(d.began, 3*time.Minute, ClassExhaustion, "overload", "kafka/orders")
+				d.accused(d.began, 3*time.Minute, verdict.ClassExhaustion, "overload", "kafka/orders")
 				return
 			}
 			d.nobodyAccused(true)
@@ -103,39 +107,39 @@ func TestWhatProducersKeptIsNoDemand(t *testing.T) {
 // TestALogOnItsHostTellsWhyAServerEnded: the log of a broker is read, and nobody says
 // whose it is.
 func TestALogOnItsHostTellsWhyAServerEnded(t *testing.T) {
-	wrote := func(d *database, host string) func(b *Batch) {
-		return func(b *Batch) {
-			b.Facts = append(b.Facts, Fact{Source: NewSource(Source{Host: host}), Kind: FactDiskFull, At: b.Arrived, Text: "java.io.IOException: No space left on device"})
+	wrote := func(d *database, host string) func(b *report.Batch) {
+		return func(b *report.Batch) {
+			b.Facts = append(b.Facts, report.Fact{Source: report.NewSource(report.Source{Host: host}), Kind: report.FactDiskFull, At: b.Arrived, Text: "java.io.IOException: No space left on device"})
 		}
 	}
 	for name, c := range map[string]struct {
 		host     string
 		exit     int
 		before   time.Duration
-		class    Class
+		class    verdict.Class
 		subclass string
 	}{
-		"it ended by itself":          {"data1", 1, 2 * time.Second, ClassExhaustion, "disk"},
-		"it was written elsewhere":    {"data9", 1, 2 * time.Second, ClassCrash, "process_exit"},
-		"it was written long before":  {"data1", 1, time.Minute, ClassCrash, "process_exit"},
-		"it was killed from outside":  {"data1", 137, 2 * time.Second, ClassCrash, "process_exit"},
-		"nobody has ended":            {"data1", -1, 2 * time.Second, ClassNone, ""},
-		"it was ended in order after": {"data1", 0, 2 * time.Second, ClassNone, ""},
+		"it ended by itself":          {"data1", 1, 2 * time.Second, verdict.ClassExhaustion, "disk"},
+		"it was written elsewhere":    {"data9", 1, 2 * time.Second, verdict.ClassCrash, "process_exit"},
+		"it was written long before":  {"data1", 1, time.Minute, verdict.ClassCrash, "process_exit"},
+		"it was killed from outside":  {"data1", 137, 2 * time.Second, verdict.ClassCrash, "process_exit"},
+		"nobody has ended":            {"data1", -1, 2 * time.Second, verdict.ClassNone, ""},
+		"it was ended in order after": {"data1", 0, 2 * time.Second, verdict.ClassNone, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDatabase(t)
-			d.callee = Callee{Address: "10.0.0.31:3306", Direct: true}
+			d.callee = report.Callee{Address: "10.0.0.31:3306", Direct: true}
 			d.pass(2 * time.Minute)
 			at := d.now
-			d.tell(c.before, c.before, func(b *Batch) {
+			d.tell(c.before, c.before, func(b *report.Batch) {
 				d.look(b)
 				d.call(b)
 				wrote(d, c.host)(b)
 			})
 			if c.exit >= 0 {
-				d.process, d.outcome = Process{State: ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: c.exit, OOMKills: -1}, OutcomeRefused
+				d.process, d.outcome = report.Process{State: report.ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: c.exit, OOMKills: -1}, report.OutcomeRefused
 			}
-			if c.class == ClassNone {
+			if c.class == verdict.ClassNone {
 				d.pass(4 * time.Second)
 				d.nobodyAccused(true)
 				return
@@ -153,12 +157,12 @@ func TestACutToOneExplainsNoAnswerToAnother(t *testing.T) {
 	n := &entity{kind: kindExternal}
 	for name, c := range map[string]struct {
 		far  side
-		kind evidence
+		kind belief.Evidence
 		want bool
 	}{
-		"a link, and it says that it is full": {side{host: &hostState{}}, evCallersOverloaded, true},
-		"a link, and its callers wait":        {side{host: &hostState{}}, evCallersTimeout, false},
-		"it is cut off from all":              {side{}, evCallersOverloaded, false},
+		"a link, and it says that it is full": {side{host: &hostState{}}, belief.EvCallersOverloaded, true},
+		"a link, and its callers wait":        {side{host: &hostState{}}, belief.EvCallersTimeout, false},
+		"it is cut off from all":              {side{}, belief.EvCallersOverloaded, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &episode{}
@@ -176,22 +180,22 @@ func TestOneThatIsSlowForOneHostIsNotOverloaded(t *testing.T) {
 	for name, both := range map[string]bool{"slow for one": false, "slow for both": true} {
 		t.Run(name, func(t *testing.T) {
 			d := newDatabase(t)
-			other := NewSource(Source{Service: ServiceID{Name: "orders"}, Instance: "orders-2", Host: "app2"})
+			other := report.NewSource(report.Source{Service: report.ServiceID{Name: "orders"}, Instance: "orders-2", Host: "app2"})
 			second := func(ok, late, lost int) {
-				d.tell(time.Second, time.Second, func(b *Batch) {
+				d.tell(time.Second, time.Second, func(b *report.Batch) {
 					first := b.Arrived.Add(-time.Second)
-					tell := func(who *Source, o Outcome, count, slow int) {
+					tell := func(who *report.Source, o report.Outcome, count, slow int) {
 						if count > 0 {
-							b.Calls = append(b.Calls, Calls{Caller: who, Callee: d.callee, Outcome: o, Count: count, Slow: slow, First: first, Started: first, Last: b.Arrived, Done: first})
+							b.Calls = append(b.Calls, report.Calls{Caller: who, Callee: d.callee, Outcome: o, Count: count, Slow: slow, First: first, Started: first, Last: b.Arrived, Done: first})
 						}
 					}
-					tell(d.caller, OutcomeOK, ok, late)
-					tell(d.caller, OutcomeTimeout, lost, 0)
+					tell(d.caller, report.OutcomeOK, ok, late)
+					tell(d.caller, report.OutcomeTimeout, lost, 0)
 					if both {
-						tell(other, OutcomeOK, ok, late)
-						tell(other, OutcomeTimeout, lost, 0)
+						tell(other, report.OutcomeOK, ok, late)
+						tell(other, report.OutcomeTimeout, lost, 0)
 					} else {
-						tell(other, OutcomeOK, 4, 0)
+						tell(other, report.OutcomeOK, 4, 0)
 					}
 				})
 			}
@@ -202,7 +206,7 @@ func TestOneThatIsSlowForOneHostIsNotOverloaded(t *testing.T) {
 				second(20, 16, 3)
 			}
 			if both {
-				d.accused(d.began.Add(2*time.Minute), 20*time.Second, ClassExhaustion, "overload", "db:3306")
+				d.accused(d.began.Add(2*time.Minute), 20*time.Second, verdict.ClassExhaustion, "overload", "db:3306")
 				return
 			}
 			for range 20 {
@@ -216,11 +220,11 @@ func TestOneThatIsSlowForOneHostIsNotOverloaded(t *testing.T) {
 // TestOneThatIsSeenToBeStoppedSaysNothingOfTheNetwork: its backlog fills up, and its
 // callers cannot even connect.
 func TestOneThatIsSeenToBeStoppedSaysNothingOfTheNetwork(t *testing.T) {
-	for state, want := range map[ProcessState]bool{ProcessStopped: true, ProcessRunning: false, ProcessGone: false} {
+	for state, want := range map[report.ProcessState]bool{report.ProcessStopped: true, report.ProcessRunning: false, report.ProcessGone: false} {
 		d := newDatabase(t)
-		d.callee = Callee{Address: "10.0.0.31:3306", Direct: true}
+		d.callee = report.Callee{Address: "10.0.0.31:3306", Direct: true}
 		d.pass(30 * time.Second)
-		d.process.State, d.outcome = state, OutcomeConnectTimeout
+		d.process.State, d.outcome = state, report.OutcomeConnectTimeout
 		d.pass(6 * time.Second)
 		n := d.e.reg.byKey[externalKey("10.0.0.31:3306")]
 		if n == nil {
@@ -235,15 +239,15 @@ func TestOneThatIsSeenToBeStoppedSaysNothingOfTheNetwork(t *testing.T) {
 // TestAPoolOfConnectionsToOneThatIsSeenToBeStoppedIsNotTooSmall: its calls have not had
 // the time to fail, and others that the caller asks are well.
 func TestAPoolOfConnectionsToOneThatIsSeenToBeStoppedIsNotTooSmall(t *testing.T) {
-	for state, want := range map[ProcessState]bool{ProcessStopped: true, ProcessGone: true, ProcessRunning: false} {
+	for state, want := range map[report.ProcessState]bool{report.ProcessStopped: true, report.ProcessGone: true, report.ProcessRunning: false} {
 		d := newDatabase(t)
-		cache := func(b *Batch) {
+		cache := func(b *report.Batch) {
 			d.call(b)
-			b.Calls[len(b.Calls)-1].Callee = Callee{Address: "cache:6379"}
+			b.Calls[len(b.Calls)-1].Callee = report.Callee{Address: "cache:6379"}
 		}
 		d.pass(2*time.Minute, cache)
 		d.process.State = state
-		d.tell(2*time.Second, 4*time.Second, func(b *Batch) { d.look(b); cache(b) })
+		d.tell(2*time.Second, 4*time.Second, func(b *report.Batch) { d.look(b); cache(b) })
 		if got := d.e.poolStands(d.e.instance(d.caller), d.now.Add(-time.Second)); got != want {
 			t.Errorf("process state %d: %v, want %v", state, got, want)
 		}

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // played runs the zones for d and delivers what they say as told.
-func played(d time.Duration, deliver func(e *Engine, i int, b *Batch)) *zones {
+func played(d time.Duration, deliver func(e *Engine, i int, b *report.Batch)) *zones {
 	z := newZones()
 	i := 0
-	z.deliver = func(b *Batch) {
+	z.deliver = func(b *report.Batch) {
 		i++
 		deliver(z.e, i, b)
 	}
@@ -23,17 +25,17 @@ func played(d time.Duration, deliver func(e *Engine, i int, b *Batch)) *zones {
 }
 
 func TestDisorderInTransportAccusesNobody(t *testing.T) {
-	for name, deliver := range map[string]func() func(e *Engine, i int, b *Batch){
-		"each_batch_five_times": func() func(e *Engine, i int, b *Batch) {
-			return func(e *Engine, _ int, b *Batch) {
+	for name, deliver := range map[string]func() func(e *Engine, i int, b *report.Batch){
+		"each_batch_five_times": func() func(e *Engine, i int, b *report.Batch) {
+			return func(e *Engine, _ int, b *report.Batch) {
 				for range 5 {
 					e.Observe(b)
 				}
 			}
 		},
-		"each_third_batch_half_a_minute_late": func() func(e *Engine, i int, b *Batch) {
-			var late []*Batch
-			return func(e *Engine, i int, b *Batch) {
+		"each_third_batch_half_a_minute_late": func() func(e *Engine, i int, b *report.Batch) {
+			var late []*report.Batch
+			return func(e *Engine, i int, b *report.Batch) {
 				if i%3 == 0 {
 					late = append(late, b)
 				} else {
@@ -47,9 +49,9 @@ func TestDisorderInTransportAccusesNobody(t *testing.T) {
 				}
 			}
 		},
-		"a_minute_of_batches_backwards": func() func(e *Engine, i int, b *Batch) {
-			var held []*Batch
-			return func(e *Engine, i int, b *Batch) {
+		"a_minute_of_batches_backwards": func() func(e *Engine, i int, b *report.Batch) {
+			var held []*report.Batch
+			return func(e *Engine, i int, b *report.Batch) {
 				if i < 600 || i >= 1200 {
 					e.Observe(b)
 					return
@@ -63,9 +65,9 @@ func TestDisorderInTransportAccusesNobody(t *testing.T) {
 				}
 			}
 		},
-		"in_batches_of_five_seconds": func() func(e *Engine, i int, b *Batch) {
-			var held []*Batch
-			return func(e *Engine, _ int, b *Batch) {
+		"in_batches_of_five_seconds": func() func(e *Engine, i int, b *report.Batch) {
+			var held []*report.Batch
+			return func(e *Engine, _ int, b *report.Batch) {
 				if held = append(held, b); len(held) == 50 {
 					for _, h := range held {
 						h.Arrived = b.Arrived
@@ -78,7 +80,7 @@ func TestDisorderInTransportAccusesNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			z := played(3*time.Minute, deliver())
-			z.expect(t, ClassNone)
+			z.expect(t, verdict.ClassNone)
 			if t.Failed() {
 				z.dump(t)
 			}
@@ -87,12 +89,12 @@ func TestDisorderInTransportAccusesNobody(t *testing.T) {
 }
 
 func TestOneAbsurdStampBlindsNoObserver(t *testing.T) {
-	for name, forge := range map[string]func(st *Stamp){
-		"a_count_at_the_very_end":   func(st *Stamp) { st.Seq = 1<<63 - 1 },
-		"a_hundred_years_of_uptime": func(st *Stamp) { st.Uptime = 100 * 366 * 24 * time.Hour },
-		"a_clock_of_tomorrow":       func(st *Stamp) { st.At += clock.Time(24 * time.Hour) },
-		"a_clock_of_1970":           func(st *Stamp) { st.At = 1 },
-		"all_of_it": func(st *Stamp) {
+	for name, forge := range map[string]func(st *report.Stamp){
+		"a_count_at_the_very_end":   func(st *report.Stamp) { st.Seq = 1<<63 - 1 },
+		"a_hundred_years_of_uptime": func(st *report.Stamp) { st.Uptime = 100 * 366 * 24 * time.Hour },
+		"a_clock_of_tomorrow":       func(st *report.Stamp) { st.At += clock.Time(24 * time.Hour) },
+		"a_clock_of_1970":           func(st *report.Stamp) { st.At = 1 },
+		"all_of_it": func(st *report.Stamp) {
 			st.Seq, st.Uptime, st.At = 1<<63-1, 100*366*24*time.Hour, st.At+clock.Time(24*time.Hour)
 		},
 	} {
@@ -104,22 +106,22 @@ func TestOneAbsurdStampBlindsNoObserver(t *testing.T) {
 			}
 			s.run(time.Minute)
 			for _, p := range s.procs {
-				b := &Batch{Arrived: s.now}
+				b := &report.Batch{Arrived: s.now}
 				st := s.stamp()
 				forge(&st)
-				b.Beats = append(b.Beats, Beat{Stamp: st, Source: p.src, Interval: time.Second, Incarnation: p.incarnation, Seq: p.seq})
-				b.Probes = append(b.Probes, Probe{Stamp: st, Source: p.src, Target: "http://" + p.addr, Outcome: OutcomeOK, Interval: 2 * time.Second, Direct: true})
-				b.Observers = append(b.Observers, ObserverBeat{Stamp: st, Interval: time.Second, Host: "agent-host"})
+				b.Beats = append(b.Beats, report.Beat{Stamp: st, Source: p.src, Interval: time.Second, Incarnation: p.incarnation, Seq: p.seq})
+				b.Probes = append(b.Probes, report.Probe{Stamp: st, Source: p.src, Target: "http://" + p.addr, Outcome: report.OutcomeOK, Interval: 2 * time.Second, Direct: true})
+				b.Observers = append(b.Observers, report.ObserverBeat{Stamp: st, Interval: time.Second, Host: "agent-host"})
 				s.e.Observe(b)
 			}
 			s.run(3 * time.Minute)
 			s.nobodyAccused(false)
-			s.announce(s.ledger, StatusReady) // it would say that it stops
+			s.announce(s.ledger, report.StatusReady) // it would say that it stops
 			s.run(3 * time.Second)
 			s.ledger.state = "dead"
 			at := s.now
 			s.run(20 * time.Second)
-			s.accused(at, 10*time.Second, ClassCrash, "process_exit", "ledger-1")
+			s.accused(at, 10*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
 		})
 	}
 }
@@ -149,9 +151,9 @@ func TestManyWhoFellSilentDoNotDiscreditTheirObserver(t *testing.T) {
 	s := newShop(t)
 	s.run(time.Minute)
 	for i := range 100 { // they beat for a moment, one after the other
-		p := &proc{src: NewSource(Source{Service: ServiceID{Name: "job"}, Instance: string(rune('A' + i))}), interval: 100 * time.Millisecond, incarnation: 7}
+		p := &proc{src: report.NewSource(report.Source{Service: report.ServiceID{Name: "job"}, Instance: string(rune('A' + i))}), interval: 100 * time.Millisecond, incarnation: 7}
 		for range 20 {
-			s.beatAs(p, func(b *Beat) {})
+			s.beatAs(p, func(b *report.Beat) {})
 			p.seq++
 			s.run(50 * time.Millisecond)
 		}
@@ -161,7 +163,7 @@ func TestManyWhoFellSilentDoNotDiscreditTheirObserver(t *testing.T) {
 	s.ledger.state = "dead"
 	at := s.now
 	s.run(20 * time.Second)
-	s.accused(at, 10*time.Second, ClassCrash, "process_exit", "ledger-1")
+	s.accused(at, 10*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
 }
 
 func TestOneWhoBreaksItsWordDelaysNobodyElse(t *testing.T) {
@@ -172,7 +174,7 @@ func TestOneWhoBreaksItsWordDelaysNobodyElse(t *testing.T) {
 	lax := f.add("lax", "lax-1") // says each second, and beats each minute
 	lax.beats = false
 	for range 20 {
-		f.beatAs(lax, func(b *Beat) {})
+		f.beatAs(lax, func(b *report.Beat) {})
 		lax.seq++
 		f.run(time.Minute)
 	}
@@ -196,8 +198,8 @@ func TestForgottenStreamsAreNotOverdue(t *testing.T) {
 	s.e = New(params)
 	s.run(time.Minute)
 	for i := range 200 {
-		p := &proc{src: NewSource(Source{Service: ServiceID{Name: "job"}, Instance: string(rune('A' + i))}), interval: 10 * time.Millisecond, incarnation: 7}
-		s.beatAs(p, func(b *Beat) {})
+		p := &proc{src: report.NewSource(report.Source{Service: report.ServiceID{Name: "job"}, Instance: string(rune('A' + i))}), interval: 10 * time.Millisecond, incarnation: 7}
+		s.beatAs(p, func(b *report.Beat) {})
 		s.run(300 * time.Millisecond)
 	}
 	if o := s.e.observer(observer1); o.overdueAt != 0 || o.fell > len(s.e.watched) {
@@ -214,7 +216,7 @@ func TestOneThatIsSlowerThanItSaysIsMissedAllTheSame(t *testing.T) {
 	lax := f.add("lax", "lax-1") // says each second, and beats every three
 	lax.beats = false
 	for range 60 {
-		f.beatAs(lax, func(b *Beat) {})
+		f.beatAs(lax, func(b *report.Beat) {})
 		lax.seq++
 		f.run(3 * time.Second)
 	}

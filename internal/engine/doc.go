@@ -12,12 +12,13 @@
 //	      ─► evidence (rows of weights) ─► belief (log-odds per cause)
 //	      ─► verdict (hysteresis, words) ─► incident ─► Snapshot, Event
 //
-// What it measures with stands below it and knows no entity: package stat learns
-// what is usual of one stream of numbers, package clock is the time that is handed
-// in. The arrow runs from here to there.
+// What needs no entity stands in rooms below it: package report is what goes in,
+// verdict what comes out, belief what evidence weighs, stat what is usual of one
+// stream of numbers, clock the time that is handed in. The arrow runs from here to
+// there.
 //
-// A new kind of evidence is one new file evidence_*.go and its rows in
-// weights.go; nothing else changes.
+// A new kind of evidence is one new file evidence_*.go and its row in
+// belief/weights.go; nothing else changes.
 //
 // An Engine has a single writer: Observe, Tick, Freeze, Save and Restore must be
 // called from one goroutine. Snapshot and Baselines may be read from any.

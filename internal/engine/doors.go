@@ -6,6 +6,8 @@ package engine
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // doors are the addresses at which instances say that they take calls. What
@@ -25,7 +27,7 @@ const (
 	maxBehindDoor = 4
 )
 
-func (e *Engine) door(d *Door) {
+func (e *Engine) door(d *report.Door) {
 	n := e.instance(d.Source)
 	if n == nil || d.Address == "" || slices.Contains(n.doors, d.Address) {
 		return

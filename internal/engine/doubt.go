@@ -3,15 +3,20 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
+)
 
 // Who is soon convicted of wrong answers gave some before that looked well: they are
 // worth waiting for its verdict, as what failed is.
 
 // doubtful is the strength from which on evidence of wrong answers is worth that.
 // Failures of its own making reach it when they have gone on for five seconds.
-var doubtful = map[evidence]float64{
-	evProbeWrong: 0.1, evCallersWrong: 0.3, evDissent: 0.3, evErrorLines: 0.5, evOwnErrors: 0.6,
+var doubtful = map[belief.Evidence]float64{
+	belief.EvProbeWrong: 0.1, belief.EvCallersWrong: 0.3, belief.EvDissent: 0.3, belief.EvErrorLines: 0.5, belief.EvOwnErrors: 0.6,
 }
 
 // doubtFor is how long after it such evidence makes answers doubtful.
@@ -20,7 +25,7 @@ const doubtFor = 5 * time.Second
 // doubted says whether n, on whom there is no verdict of a class, may soon be
 // convicted of wrong answers.
 func (e *Engine) doubted(n *entity, p *episode) bool {
-	if n.kind != kindInstance || n.verdict != nil && n.verdict.Class != ClassUnknown {
+	if n.kind != kindInstance || n.verdict != nil && n.verdict.Class != verdict.ClassUnknown {
 		return false
 	}
 	for kind, from := range doubtful {

@@ -6,6 +6,9 @@ package engine
 import (
 	"slices"
 	"testing"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestWhoseAnswersAreDoubted(t *testing.T) {
@@ -14,19 +17,19 @@ func TestWhoseAnswersAreDoubted(t *testing.T) {
 		change  func(n *entity, f *finding)
 	}{
 		"who_may_soon_be_convicted": {true, func(*entity, *finding) {}},
-		"of_an_unknown_failure":     {true, func(n *entity, _ *finding) { n.verdict = &Verdict{Class: ClassUnknown} }},
-		"not_who_is_convicted":      {false, func(n *entity, _ *finding) { n.verdict = &Verdict{Class: ClassByzantine} }},
+		"of_an_unknown_failure":     {true, func(n *entity, _ *finding) { n.verdict = &verdict.Verdict{Class: verdict.ClassUnknown} }},
+		"not_who_is_convicted":      {false, func(n *entity, _ *finding) { n.verdict = &verdict.Verdict{Class: verdict.ClassByzantine} }},
 		"not_a_service":             {false, func(n *entity, _ *finding) { n.kind = kindService }},
 		"not_on_what_is_over":       {false, func(_ *entity, f *finding) { f.now = false }},
-		"not_on_little":             {false, func(_ *entity, f *finding) { f.strength = doubtful[evOwnErrors] - 0.01 }},
+		"not_on_little":             {false, func(_ *entity, f *finding) { f.strength = doubtful[belief.EvOwnErrors] - 0.01 }},
 		"not_on_what_is_long_ago":   {false, func(_ *entity, f *finding) { f.at = f.at.Add(-doubtFor) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, all := sized(1)
 			n := all[0]
 			p := n.episodeOf(e)
-			f := &p.found[evOwnErrors]
-			f.now, f.strength, f.at = true, doubtful[evOwnErrors], e.now
+			f := &p.found[belief.EvOwnErrors]
+			f.now, f.strength, f.at = true, doubtful[belief.EvOwnErrors], e.now
 			c.change(n, f)
 			e.changed = false
 			if e.doubt(n, p); p.doubted != c.doubted || e.changed != c.doubted {

@@ -8,17 +8,19 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // note hands the engine facts about p, now.
-func (f *fleet) note(p *proc, facts ...Fact) {
+func (f *fleet) note(p *proc, facts ...report.Fact) {
 	for i := range facts {
 		facts[i].Source, facts[i].At = p.src, f.now
 	}
-	f.e.Observe(&Batch{Arrived: f.now, Facts: facts})
+	f.e.Observe(&report.Batch{Arrived: f.now, Facts: facts})
 }
 
-var heapFull = Fact{Kind: FactOutOfMemory, Text: "java.lang.OutOfMemoryError: Java heap space"}
+var heapFull = report.Fact{Kind: report.FactOutOfMemory, Text: "java.lang.OutOfMemoryError: Java heap space"}
 
 // A process that says that its memory ran out and then ends did so for want of it,
 // however the end shows.
@@ -26,10 +28,10 @@ func TestEndForWantOfMemoryIsNoCrash(t *testing.T) {
 	for name, end := range map[string]func(s *shop){
 		"seen_by_its_callers":          func(*shop) {},
 		"seen_by_a_process_target":     func(s *shop) { s.payment1.watch = true },
-		"seen_by_its_exit_status":      func(s *shop) { s.note(s.payment1, Fact{Kind: FactExit, Value: 3}) },
-		"aborted":                      func(s *shop) { s.note(s.payment1, Fact{Kind: FactExit, Value: 134}) },
-		"killed_by_its_own_hook":       func(s *shop) { s.note(s.payment1, Fact{Kind: FactExit, Value: 137}) },
-		"it_wrote_a_panic_as_well":     func(s *shop) { s.note(s.payment1, Fact{Kind: FactPanic, Text: "fatal error"}) },
+		"seen_by_its_exit_status":      func(s *shop) { s.note(s.payment1, report.Fact{Kind: report.FactExit, Value: 3}) },
+		"aborted":                      func(s *shop) { s.note(s.payment1, report.Fact{Kind: report.FactExit, Value: 134}) },
+		"killed_by_its_own_hook":       func(s *shop) { s.note(s.payment1, report.Fact{Kind: report.FactExit, Value: 137}) },
+		"it_wrote_a_panic_as_well":     func(s *shop) { s.note(s.payment1, report.Fact{Kind: report.FactPanic, Text: "fatal error"}) },
 		"called_by_nobody_but_a_probe": func(s *shop) { s.payment1.callers, s.payment1.probe = nil, time.Second },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,9 +44,9 @@ func TestEndForWantOfMemoryIsNoCrash(t *testing.T) {
 			s.payment1.state = "dead"
 			end(s)
 			s.run(20 * time.Second)
-			s.accused(at, 12*time.Second, ClassExhaustion, "memory", "payment-1")
+			s.accused(at, 12*time.Second, verdict.ClassExhaustion, "memory", "payment-1")
 			for _, ev := range s.events {
-				if ev.Verdict != nil && ev.Verdict.Class == ClassCrash {
+				if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassCrash {
 					t.Errorf("after %v said %s", ev.At.Sub(at), ev.Body)
 				}
 			}
@@ -61,9 +63,9 @@ func TestEndLongAfterWantOfMemoryIsACrash(t *testing.T) {
 	s.run(45 * time.Second)
 	at := s.now
 	s.payment1.state = "dead"
-	s.note(s.payment1, Fact{Kind: FactExit, Value: 139})
+	s.note(s.payment1, report.Fact{Kind: report.FactExit, Value: 139})
 	s.run(20 * time.Second)
-	s.accused(at, 5*time.Second, ClassCrash, "process_exit", "payment-1")
+	s.accused(at, 5*time.Second, verdict.ClassCrash, "process_exit", "payment-1")
 }
 
 func TestWantOfMemoryThatHurtsNobodyIsNone(t *testing.T) {
@@ -83,14 +85,14 @@ func TestKillSoonAfterAnOOMKillIsItsOwnFailure(t *testing.T) {
 			s.payment1.watch, s.payment1.probe = true, time.Second
 			s.checkout.tells = late
 			s.run(time.Minute)
-			die := func(facts ...Fact) {
+			die := func(facts ...report.Fact) {
 				s.payment1.state = "dead"
 				s.note(s.payment1, facts...)
 				s.run(8 * time.Second)
 				s.payment1.restart()
 				s.run(20 * time.Second)
 			}
-			classes := func() (out []Class) {
+			classes := func() (out []verdict.Class) {
 				for _, ev := range s.events {
 					if ev.Verdict != nil && ev.Verdict.Culprit.Name == "payment-1" && ev.Kind != contract.EventFailureCleared && (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) {
 						out = append(out, ev.Verdict.Class)
@@ -98,18 +100,18 @@ func TestKillSoonAfterAnOOMKillIsItsOwnFailure(t *testing.T) {
 				}
 				return out
 			}
-			die(Fact{Kind: FactOOMKill, Text: "its cgroup counted 1 out-of-memory kills"}, Fact{Kind: FactExit, Value: 137})
+			die(report.Fact{Kind: report.FactOOMKill, Text: "its cgroup counted 1 out-of-memory kills"}, report.Fact{Kind: report.FactExit, Value: 137})
 			for _, c := range classes() {
-				if c != ClassExhaustion {
+				if c != verdict.ClassExhaustion {
 					t.Errorf("the first end: said %s; %v", c, s.verdicts())
 				}
 			}
 			at := s.now
 			s.events = nil
-			die(Fact{Kind: FactExit, Value: 137})
-			s.accused(at, 3*time.Second, ClassCrash, "process_exit", "payment-1")
+			die(report.Fact{Kind: report.FactExit, Value: 137})
+			s.accused(at, 3*time.Second, verdict.ClassCrash, "process_exit", "payment-1")
 			for _, c := range classes() {
-				if c != ClassCrash {
+				if c != verdict.ClassCrash {
 					t.Errorf("the second end: said %s; %v", c, s.verdicts())
 				}
 			}
@@ -126,25 +128,25 @@ func TestHeartbeatFromBeforeTheEndIsNoSignOfLife(t *testing.T) {
 	for s.run(step); !s.due(s.payment1.interval, s.payment1.phase); s.run(step) {
 	}
 	s.run(3500 * time.Millisecond)
-	s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.checkout.src, Callee: Callee{Address: s.payment1.addr, Direct: true},
-		Outcome: OutcomeReset, Count: 1, First: s.now, Last: s.now}}}) // somebody suspects it already
+	s.e.Observe(&report.Batch{Arrived: s.now, Calls: []report.Calls{{Caller: s.checkout.src, Callee: report.Callee{Address: s.payment1.addr, Direct: true},
+		Outcome: report.OutcomeReset, Count: 1, First: s.now, Last: s.now}}}) // somebody suspects it already
 	s.run(2200 * time.Millisecond) // and it beats once more
 	at := s.now
 	s.payment1.state = "dead"
-	s.note(s.payment1, Fact{Kind: FactExit, Value: 137})
+	s.note(s.payment1, report.Fact{Kind: report.FactExit, Value: 137})
 	s.run(20 * time.Second)
-	s.accused(at, 1500*time.Millisecond, ClassCrash, "process_exit", "payment-1")
+	s.accused(at, 1500*time.Millisecond, verdict.ClassCrash, "process_exit", "payment-1")
 }
 
 // Who was killed is not well again before it is seen to live, though nobody has
 // missed it yet, nor while it only starts.
 func TestKilledOneIsNotWellBeforeItIsSeenToLive(t *testing.T) {
 	for name, c := range map[string]struct {
-		fact  Fact
+		fact  report.Fact
 		beats bool
 	}{
-		"heartbeats_of_5_s":     {Fact{Kind: FactOOMKill, Text: "its cgroup counted 1 out-of-memory kills"}, true},
-		"nothing_but_its_spans": {Fact{Kind: FactExit, Value: 137}, false},
+		"heartbeats_of_5_s":     {report.Fact{Kind: report.FactOOMKill, Text: "its cgroup counted 1 out-of-memory kills"}, true},
+		"nothing_but_its_spans": {report.Fact{Kind: report.FactExit, Value: 137}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShop(t)
@@ -156,7 +158,7 @@ func TestKilledOneIsNotWellBeforeItIsSeenToLive(t *testing.T) {
 			if ev := s.first(contract.EventFailureCleared); ev != nil {
 				t.Errorf("while it was dead: %s", ev.Body)
 			}
-			s.note(s.payment1, Fact{Kind: FactStarted, Text: "Started container"})
+			s.note(s.payment1, report.Fact{Kind: report.FactStarted, Text: "Started container"})
 			s.run(5 * time.Second)
 			if ev := s.first(contract.EventFailureCleared); ev != nil {
 				t.Errorf("while it started: %s", ev.Body)
@@ -182,14 +184,14 @@ func TestLateWordOfOneWhosePlaceIsTakenIsNoReturn(t *testing.T) {
 	s.run(time.Minute)
 	old := s.payment1.src
 	s.payment1.state = "dead"
-	s.note(s.payment1, Fact{Kind: FactExit, Value: 137})
+	s.note(s.payment1, report.Fact{Kind: report.FactExit, Value: 137})
 	s.run(5 * time.Second)
 	s.payment1.restart()
 	s.run(15 * time.Second)
 	s.events = nil
-	for _, kind := range []FactKind{FactStarted, FactRestarts} {
+	for _, kind := range []report.FactKind{report.FactStarted, report.FactRestarts} {
 		for n := range 2 {
-			s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: old, Kind: kind, Value: int64(n), At: s.now}}})
+			s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: old, Kind: kind, Value: int64(n), At: s.now}}})
 			s.run(time.Second)
 		}
 	}
@@ -206,7 +208,7 @@ func TestWantOfMemoryInOneRequestIsNoFailure(t *testing.T) {
 	s.ledger.state = "deadlock"
 	s.run(20 * time.Second)
 	for _, ev := range s.events {
-		if ev.Verdict != nil && ev.Verdict.Class == ClassExhaustion {
+		if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassExhaustion {
 			t.Errorf("said %s", ev.Body)
 		}
 	}
@@ -217,18 +219,18 @@ func TestWantOfMemoryInOneRequestIsNoFailure(t *testing.T) {
 func TestLookFromBeforeItCameBackIsNoEnd(t *testing.T) {
 	f, one, _ := newMachine(t, true, 0)
 	one.interval, one.callers = 5*time.Second, nil
-	f.watched(one, ProcessRunning, 2*time.Second, 20*time.Second)
-	f.announce(one, StatusReady)
-	f.watched(one, ProcessRunning, 2*time.Second, 20*time.Second)
-	f.announce(one, StatusStopping)
+	f.watched(one, report.ProcessRunning, 2*time.Second, 20*time.Second)
+	f.announce(one, report.StatusReady)
+	f.watched(one, report.ProcessRunning, 2*time.Second, 20*time.Second)
+	f.announce(one, report.StatusStopping)
 	one.state = "dead"
-	f.watched(one, ProcessGone, 2*time.Second, 40*time.Second)
+	f.watched(one, report.ProcessGone, 2*time.Second, 40*time.Second)
 	one.restart()
 	one.seq++
-	f.e.Observe(&Batch{Arrived: f.now, // an agent sends both at once
-		Probes: []Probe{{Stamp: f.stamp(), Source: one.src, Target: "process:cart-0", Outcome: OutcomeOther, Interval: 2 * time.Second, Process: &Process{State: ProcessGone, OOMKills: -1}}},
-		Beats:  []Beat{{Stamp: f.stamp(), Source: one.src, Interval: one.interval, Incarnation: one.incarnation, Seq: one.seq, Status: StatusReady}}})
+	f.e.Observe(&report.Batch{Arrived: f.now, // an agent sends both at once
+		Probes: []report.Probe{{Stamp: f.stamp(), Source: one.src, Target: "process:cart-0", Outcome: report.OutcomeOther, Interval: 2 * time.Second, Process: &report.Process{State: report.ProcessGone, OOMKills: -1}}},
+		Beats:  []report.Beat{{Stamp: f.stamp(), Source: one.src, Interval: one.interval, Incarnation: one.incarnation, Seq: one.seq, Status: report.StatusReady}}})
 	f.run(1900 * time.Millisecond)
-	f.watched(one, ProcessRunning, 2*time.Second, 20*time.Second)
+	f.watched(one, report.ProcessRunning, 2*time.Second, 20*time.Second)
 	f.nobodyAccused(false)
 }

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // Engine judges. See the package comment for who may call what.
@@ -59,13 +61,13 @@ type Engine struct {
 	kindHand     int
 	kindsChanged bool
 
-	events      []Event
+	events      []verdict.Event
 	changed     bool
 	publishedAt clock.Time
 	swept       clock.Time
 	stats       Stats
 
-	snapshot  atomic.Pointer[Snapshot]
+	snapshot  atomic.Pointer[verdict.Snapshot]
 	baselines atomic.Pointer[Baselines]
 }
 
@@ -91,7 +93,7 @@ func New(p Params) *Engine {
 
 // Observe takes in what a batch showed and evaluates whom it touches. It does
 // not keep b.
-func (e *Engine) Observe(b *Batch) {
+func (e *Engine) Observe(b *report.Batch) {
 	e.advance(b.Arrived)
 	for i := range b.Observers {
 		e.observerBeat(&b.Observers[i])
@@ -228,7 +230,7 @@ func (e *Engine) sweep() {
 	}
 }
 
-func (e *Engine) emit(ev Event) {
+func (e *Engine) emit(ev verdict.Event) {
 	if e.frozen {
 		return
 	}
@@ -237,14 +239,14 @@ func (e *Engine) emit(ev Event) {
 }
 
 // Events returns what happened since the last call, in order, and forgets it.
-func (e *Engine) Events() []Event {
+func (e *Engine) Events() []verdict.Event {
 	out := e.events
 	e.events = nil
 	return out
 }
 
 // Snapshot returns what holds true now; it may be nil.
-func (e *Engine) Snapshot() *Snapshot { return e.snapshot.Load() }
+func (e *Engine) Snapshot() *verdict.Snapshot { return e.snapshot.Load() }
 
 // Baselines returns the usual durations of spans; it may be nil.
 func (e *Engine) Baselines() *Baselines { return e.baselines.Load() }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // shop is gateway → checkout → payment (two instances) → ledger.
@@ -45,8 +48,8 @@ func TestEngineNamesCrashes(t *testing.T) {
 		s.payment1.state = "dead"
 		at := s.now
 		s.run(15 * time.Second)
-		v := s.accused(at, 6*time.Second, ClassCrash, "process_exit", "payment-1")
-		if v.Culprit.Type != CulpritInstance || v.Culprit.Service.Name != "payment" {
+		v := s.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", "payment-1")
+		if v.Culprit.Type != verdict.CulpritInstance || v.Culprit.Service.Name != "payment" {
 			t.Errorf("culprit %+v", v.Culprit)
 		}
 	})
@@ -56,7 +59,7 @@ func TestEngineNamesCrashes(t *testing.T) {
 		s.payment1.state = "dead"
 		at := s.now
 		s.run(15 * time.Second)
-		s.accused(at, 6*time.Second, ClassCrash, "process_exit", "payment-1")
+		s.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", "payment-1")
 	})
 	t.Run("killed_and_refused_by_a_probe_and_by_callers", func(t *testing.T) {
 		s := newShop(t)
@@ -65,7 +68,7 @@ func TestEngineNamesCrashes(t *testing.T) {
 		s.payment1.state = "dead"
 		at := s.now
 		s.run(15 * time.Second)
-		s.accused(at, 3500*time.Millisecond, ClassCrash, "process_exit", "payment-1")
+		s.accused(at, 3500*time.Millisecond, verdict.ClassCrash, "process_exit", "payment-1")
 	})
 	t.Run("killed_with_a_process_target", func(t *testing.T) {
 		s := newShop(t)
@@ -74,7 +77,7 @@ func TestEngineNamesCrashes(t *testing.T) {
 		s.payment1.state = "dead"
 		at := s.now
 		s.run(15 * time.Second)
-		s.accused(at, 4*time.Second, ClassCrash, "process_exit", "payment-1") // 2 s between looks
+		s.accused(at, 4*time.Second, verdict.ClassCrash, "process_exit", "payment-1") // 2 s between looks
 	})
 	t.Run("exit_status_tells_at_once", func(t *testing.T) {
 		for status, want := range map[int64]string{139: "process_exit", 2: "process_exit", 137: "process_exit"} {
@@ -83,9 +86,9 @@ func TestEngineNamesCrashes(t *testing.T) {
 			s.payment1.state = "dead"
 			at := s.now
 			s.run(500 * time.Millisecond)
-			s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.payment1.src, Kind: FactExit, Value: status, At: s.now}}})
+			s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: s.payment1.src, Kind: report.FactExit, Value: status, At: s.now}}})
 			s.run(5 * time.Second)
-			s.accused(at, 2*time.Second, ClassCrash, want, "payment-1")
+			s.accused(at, 2*time.Second, verdict.ClassCrash, want, "payment-1")
 		}
 	})
 	t.Run("closed_port_while_it_beats", func(t *testing.T) {
@@ -94,7 +97,7 @@ func TestEngineNamesCrashes(t *testing.T) {
 		s.payment1.state = "closed"
 		at := s.now
 		s.run(15 * time.Second)
-		s.accused(at, 6*time.Second, ClassCrash, "not_listening", "payment-1")
+		s.accused(at, 6*time.Second, verdict.ClassCrash, "not_listening", "payment-1")
 	})
 	t.Run("crash_loop", func(t *testing.T) {
 		s := newShop(t)
@@ -102,7 +105,7 @@ func TestEngineNamesCrashes(t *testing.T) {
 		s.loop(s.payment1)
 		last := ""
 		for _, ev := range s.events {
-			if ev.Verdict != nil && ev.Kind != contract.EventFailureCleared && ev.Verdict.Class != ClassUnknown {
+			if ev.Verdict != nil && ev.Kind != contract.EventFailureCleared && ev.Verdict.Class != verdict.ClassUnknown {
 				last = string(ev.Verdict.Class) + "/" + ev.Verdict.Subclass
 			}
 		}
@@ -119,7 +122,7 @@ func TestEngineNamesCrashes(t *testing.T) {
 		at := s.now
 		s.payment1.state = "frozen"
 		s.run(20 * time.Second)
-		s.accused(at, 16*time.Second, ClassCrash, "hang", "payment-1")
+		s.accused(at, 16*time.Second, verdict.ClassCrash, "hang", "payment-1")
 	})
 	t.Run("verdict_leaves_when_it_is_back", func(t *testing.T) {
 		s := newShop(t)
@@ -161,7 +164,7 @@ func TestEngineNamesHangs(t *testing.T) {
 			s.ledger.state = c.state
 			at := s.now
 			s.run(20 * time.Second)
-			s.accused(at, c.within, ClassCrash, "hang", "ledger-1")
+			s.accused(at, c.within, verdict.ClassCrash, "hang", "ledger-1")
 		})
 	}
 }
@@ -177,7 +180,7 @@ func TestEngineAccusesNobody(t *testing.T) {
 			s := newShop(t)
 			s.payment1.probe = 2 * time.Second
 			s.run(time.Minute)
-			s.announce(s.payment1, StatusStopping)
+			s.announce(s.payment1, report.StatusStopping)
 			s.run(300 * time.Millisecond)
 			s.payment1.state = "dead"
 			s.run(away)
@@ -193,14 +196,14 @@ func TestEngineAccusesNobody(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
 		s.payment1.state = "dead"
-		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.payment1.src, Kind: FactExit, Value: 0, At: s.now}}})
+		s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: s.payment1.src, Kind: report.FactExit, Value: 0, At: s.now}}})
 		s.run(time.Minute)
 		s.nobodyAccused(false)
 	})
 	t.Run("sigterm_in_the_log", func(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
-		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.payment1.src, Kind: FactStopping, At: s.now, Text: "SIGTERM received"}}})
+		s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: s.payment1.src, Kind: report.FactStopping, At: s.now, Text: "SIGTERM received"}}})
 		s.run(time.Second)
 		s.payment1.state = "dead"
 		s.run(20 * time.Second)
@@ -212,7 +215,7 @@ func TestEngineAccusesNobody(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
 		for _, p := range []*proc{s.payment1, s.payment2} {
-			s.announce(p, StatusDraining)
+			s.announce(p, report.StatusDraining)
 			s.run(time.Second)
 			p.state = "dead"
 			s.run(8 * time.Second)
@@ -272,7 +275,7 @@ func TestEngineSilenceAloneIsUnknown(t *testing.T) {
 	at := f.now
 	f.run(time.Minute)
 	ev := f.first(contract.EventFailureDetected)
-	if ev == nil || ev.Verdict.Class != ClassUnknown {
+	if ev == nil || ev.Verdict.Class != verdict.ClassUnknown {
 		t.Fatalf("events %v, want unknown", f.verdicts())
 	}
 	if d := ev.At.Sub(at); d < 4*time.Second || d > 15*time.Second {
@@ -299,11 +302,11 @@ func TestEngineRevisesWhenASilenceEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		state string
 		back  func(*proc)
-		want  Class
+		want  verdict.Class
 		sub   string
 	}{
-		"same_process_that_counted_on_was_cut_off": {"cut", func(p *proc) { p.state = "up" }, ClassPartition, ""},
-		"same_process_that_stood_still_hung":       {"frozen", func(p *proc) { p.state = "up" }, ClassCrash, "hang"},
+		"same_process_that_counted_on_was_cut_off": {"cut", func(p *proc) { p.state = "up" }, verdict.ClassPartition, ""},
+		"same_process_that_stood_still_hung":       {"frozen", func(p *proc) { p.state = "up" }, verdict.ClassCrash, "hang"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
@@ -311,7 +314,7 @@ func TestEngineRevisesWhenASilenceEnds(t *testing.T) {
 				p := f.add("device", n)
 				src := *p.src
 				src.Host = "host" // one host: it did not sleep itself
-				p.src = NewSource(src)
+				p.src = report.NewSource(src)
 			}
 			f.run(time.Minute)
 			f.procs[0].state = c.state
@@ -319,7 +322,7 @@ func TestEngineRevisesWhenASilenceEnds(t *testing.T) {
 			c.back(f.procs[0])
 			f.run(30 * time.Second)
 			v := f.accused(f.began, 3*time.Minute, c.want, c.sub, "a")
-			if v.Previous != ClassUnknown {
+			if v.Previous != verdict.ClassUnknown {
 				t.Errorf("previous class %q, want unknown", v.Previous)
 			}
 			if f.first(contract.EventFailureCleared) == nil {
@@ -332,13 +335,13 @@ func TestEngineRevisesWhenASilenceEnds(t *testing.T) {
 func TestEngineExcusesNoViolentEnd(t *testing.T) {
 	s := newShop(t)
 	s.run(time.Minute)
-	s.announce(s.payment1, StatusStopping)
+	s.announce(s.payment1, report.StatusStopping)
 	s.run(time.Second)
 	s.payment1.state = "dead"
-	s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.payment1.src, Kind: FactExit, Value: 139, At: s.now}}})
+	s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: s.payment1.src, Kind: report.FactExit, Value: 139, At: s.now}}})
 	at := s.now
 	s.run(10 * time.Second)
-	s.accused(at, 2*time.Second, ClassCrash, "process_exit", "payment-1")
+	s.accused(at, 2*time.Second, verdict.ClassCrash, "process_exit", "payment-1")
 }
 
 func TestEngineCallsAnOutOfMemoryKillExhaustion(t *testing.T) {
@@ -346,12 +349,12 @@ func TestEngineCallsAnOutOfMemoryKillExhaustion(t *testing.T) {
 	s.run(time.Minute)
 	s.payment1.state = "dead"
 	at := s.now
-	s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{
-		{Source: s.payment1.src, Kind: FactOOMKill, At: s.now, Text: "its cgroup counted 1 out-of-memory kill"},
-		{Source: s.payment1.src, Kind: FactExit, Value: 137, At: s.now},
+	s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{
+		{Source: s.payment1.src, Kind: report.FactOOMKill, At: s.now, Text: "its cgroup counted 1 out-of-memory kill"},
+		{Source: s.payment1.src, Kind: report.FactExit, Value: 137, At: s.now},
 	}})
 	s.run(10 * time.Second)
-	s.accused(at, 2*time.Second, ClassExhaustion, "oom_kill", "payment-1")
+	s.accused(at, 2*time.Second, verdict.ClassExhaustion, "oom_kill", "payment-1")
 }
 
 // One that was suspected for something else long before it died did not live on
@@ -361,12 +364,12 @@ func TestSignOfLifeFromBeforeTheRefusalsIsNone(t *testing.T) {
 		s := newShop(t)
 		s.payment1.probe = 500 * time.Millisecond
 		s.run(time.Minute)
-		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.payment1.src, Kind: FactOutOfMemory, At: s.now, Text: "cannot allocate memory"}}})
+		s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: s.payment1.src, Kind: report.FactOutOfMemory, At: s.now, Text: "cannot allocate memory"}}})
 		s.run(5*time.Second + time.Duration(after)*100*time.Millisecond)
 		s.payment1.state = "dead"
 		s.run(1500 * time.Millisecond)
 		p := s.e.instance(s.payment1.src).episode
-		if p == nil || p.found[evBeating].strength > 0 {
+		if p == nil || p.found[belief.EvBeating].strength > 0 {
 			t.Errorf("%d00 ms later: %s", after, s.dump())
 		}
 	}

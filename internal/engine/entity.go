@@ -6,8 +6,11 @@ package engine
 import (
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // entityKind is the level at which something is judged.
@@ -27,12 +30,12 @@ const (
 type entity struct {
 	kind    entityKind
 	key     uint64
-	src     *Source    // latest description
-	version string     // latest that it told; not every sender knows
-	address string     // of an external; of a link its name
-	service *service   // nil for externals and nodes
-	host    *hostState // evidence_context.go: nil where it names none
-	node    string     // place.go: name of its host as that host's agent tells it
+	src     *report.Source // latest description
+	version string         // latest that it told; not every sender knows
+	address string         // of an external; of a link its name
+	service *service       // nil for externals and nodes
+	host    *hostState     // evidence_context.go: nil where it names none
+	node    string         // place.go: name of its host as that host's agent tells it
 
 	born    clock.Time
 	touched clock.Time // last time that anything came from or about it
@@ -63,7 +66,7 @@ type entity struct {
 	reads     []*reading    // queue.go: queues that it reads
 	seenRun   clock.Time    // facts.go: when its host's agent saw its process run
 	given     stat.Fading   // given.go: how often it said of late that what it was given does not check
-	facts     []Fact        // facts.go: what was said outright, latest last
+	facts     []report.Fact // facts.go: what was said outright, latest last
 
 	incarnations              [8]incarnation // liveness.go: latest last
 	twinsAt                   clock.Time     // liveness.go: when it was last clear that several use its identity
@@ -84,15 +87,15 @@ type entity struct {
 	restartSeen               clock.Time
 	started                   clock.Time // facts.go: when somebody last told that it was started
 
-	cutOff    *cutState  // evidence_reach.go: the cut that explains why nobody hears it, or nil
-	cut       *cutState  // evidence_reach.go: of a link, node or zone
-	episode   *episode   // episode.go: nil while nothing speaks against it
-	verdict   *Verdict   // the one in force, or nil
-	since     clock.Time // when the candidate class below was first ahead
-	leading   Class
-	heldCause cause      // of the verdict in force
-	cleared   clock.Time // when the latest verdict was: what was said before is dealt with
-	well      clock.Time // judge.go: when it was last seen to be well again after a verdict: what ended or failed before is dealt with
+	cutOff    *cutState        // evidence_reach.go: the cut that explains why nobody hears it, or nil
+	cut       *cutState        // evidence_reach.go: of a link, node or zone
+	episode   *episode         // episode.go: nil while nothing speaks against it
+	verdict   *verdict.Verdict // the one in force, or nil
+	since     clock.Time       // when the candidate class below was first ahead
+	leading   verdict.Class
+	heldCause belief.Cause // of the verdict in force
+	cleared   clock.Time   // when the latest verdict was: what was said before is dealt with
+	well      clock.Time   // judge.go: when it was last seen to be well again after a verdict: what ended or failed before is dealt with
 
 	supposed  bool     // servers.go: its host was concluded from a port, nobody told
 	unspoken  bool     // ties.go: only agents tell of it, no call does
@@ -123,25 +126,25 @@ func (n *entity) name() string {
 	return n.src.Service.Name
 }
 
-func (n *entity) culprit() Culprit {
+func (n *entity) culprit() verdict.Culprit {
 	switch n.kind {
 	case kindExternal:
-		return Culprit{Type: CulpritExternal, Name: n.address}
+		return verdict.Culprit{Type: verdict.CulpritExternal, Name: n.address}
 	case kindService:
-		return Culprit{Type: CulpritService, Name: n.src.Service.Name, Service: n.src.Service}
+		return verdict.Culprit{Type: verdict.CulpritService, Name: n.src.Service.Name, Service: n.src.Service}
 	case kindNode:
-		return Culprit{Type: CulpritNode, Name: n.src.Host}
+		return verdict.Culprit{Type: verdict.CulpritNode, Name: n.src.Host}
 	case kindZone:
-		return Culprit{Type: CulpritZone, Name: n.src.Zone}
+		return verdict.Culprit{Type: verdict.CulpritZone, Name: n.src.Zone}
 	case kindLink:
-		return Culprit{Type: CulpritLink, Name: n.address}
+		return verdict.Culprit{Type: verdict.CulpritLink, Name: n.address}
 	}
-	return Culprit{Type: CulpritInstance, Name: n.name(), Service: n.src.Service, Instance: n.src.Instance}
+	return verdict.Culprit{Type: verdict.CulpritInstance, Name: n.name(), Service: n.src.Service, Instance: n.src.Instance}
 }
 
 // service is a group of instances that stand for each other.
 type service struct {
-	id        ServiceID
+	id        report.ServiceID
 	key       uint64
 	instances []*entity // in the order of their births
 	whole     *entity   // judged where callers name only the service; nil until then

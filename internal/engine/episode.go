@@ -7,8 +7,10 @@ import (
 	"math"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // episode is the time during which something speaks against an entity, and what
@@ -22,10 +24,10 @@ type episode struct {
 	stoodStill   time.Duration // how long the same process had stood still when it came back
 	shortAt      clock.Time    // when it was last short of something that its answers need; 0 never
 	latest       clock.Time    // when anything last spoke against the entity
-	found        [numEvidence]finding
+	found        [belief.NumEvidence]finding
 	dirty        bool // in Engine.pending
 	index        int  // in Engine.suspects
-	bad          [numGroups]bool
+	bad          [belief.NumGroups]bool
 	planned      bool       // told as a planned stop
 	restored     clock.Time // when it was taken up again after a restart; 0 if it was not
 	probed       bool       // restored: probes looked at the entity before
@@ -69,7 +71,7 @@ func (e *Engine) endEpisode(n *entity) {
 	e.suspects[i].episode.index = i
 	e.suspects[end] = nil
 	e.suspects = e.suspects[:end]
-	n.episode, n.leading, n.since = nil, ClassNone, 0
+	n.episode, n.leading, n.since = nil, verdict.ClassNone, 0
 }
 
 // suspect opens n's episode and has it evaluated.
@@ -87,7 +89,7 @@ func (e *Engine) mark(n *entity) {
 }
 
 // note records evidence at an instant. Rows with a half-life remember it.
-func (p *episode) note(kind evidence, strength float64, now clock.Time, text string) {
+func (p *episode) note(kind belief.Evidence, strength float64, now clock.Time, text string) {
 	if math.IsNaN(strength) {
 		strength = 0 // a share of nothing
 	}
@@ -96,7 +98,7 @@ func (p *episode) note(kind evidence, strength float64, now clock.Time, text str
 }
 
 // value is the strength of a finding now; what no detector says any more fades.
-func (p *episode) value(kind evidence, now clock.Time) float64 {
+func (p *episode) value(kind belief.Evidence, now clock.Time) float64 {
 	f := &p.found[kind]
 	if f.strength == 0 {
 		return 0
@@ -104,7 +106,7 @@ func (p *episode) value(kind evidence, now clock.Time) float64 {
 	if f.now {
 		return f.strength
 	}
-	h := kind.halfLife()
+	h := kind.HalfLife()
 	if h == 0 {
 		f.strength = 0
 		return 0
@@ -118,10 +120,10 @@ func (p *episode) value(kind evidence, now clock.Time) float64 {
 }
 
 // strengths is how strong everything is that was found.
-func (p *episode) strengths(now clock.Time) *strengths {
-	var all strengths
+func (p *episode) strengths(now clock.Time) *belief.Strengths {
+	var all belief.Strengths
 	for kind := range all {
-		all[kind] = p.value(evidence(kind), now)
+		all[kind] = p.value(belief.Evidence(kind), now)
 	}
 	return &all
 }

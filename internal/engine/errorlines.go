@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Lines of a log in which somebody says that a request failed. Where spans carry
@@ -69,7 +70,7 @@ type firstErred struct {
 const maxErred = 1024
 
 // errorLine takes in a line that says that a request failed.
-func (e *Engine) errorLine(l *ErrorLine) {
+func (e *Engine) errorLine(l *report.ErrorLine) {
 	n := e.instance(l.Source)
 	if n == nil || l.Trace == 0 || e.now.Sub(l.At) > staleCalls {
 		return

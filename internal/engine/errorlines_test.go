@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // scribe is a fleet of which spans tell only that calls were answered, and logs the
@@ -17,24 +19,24 @@ type scribe struct {
 	e      *Engine
 	now    clock.Time
 	trace  uint64
-	every  time.Duration                                  // between two requests
-	writes func(trace uint64, back, front *Source) []line // lines of a request
-	coded  int                                            // answers with a status code of success, of one
-	events []Event
-	also   func(b *Batch)
+	every  time.Duration                                         // between two requests
+	writes func(trace uint64, back, front *report.Source) []line // lines of a request
+	coded  int                                                   // answers with a status code of success, of one
+	events []verdict.Event
+	also   func(b *report.Batch)
 }
 
 type line struct {
-	who    *Source
+	who    *report.Source
 	words  string
 	after  time.Duration
 	quoted bool
 }
 
 var (
-	backend  = NewSource(Source{Service: ServiceID{Name: "stock"}, Instance: "stock-1"})
-	frontend = NewSource(Source{Service: ServiceID{Name: "shop"}, Instance: "shop-1"})
-	other    = NewSource(Source{Service: ServiceID{Name: "mail"}, Instance: "mail-1"})
+	backend  = report.NewSource(report.Source{Service: report.ServiceID{Name: "stock"}, Instance: "stock-1"})
+	frontend = report.NewSource(report.Source{Service: report.ServiceID{Name: "shop"}, Instance: "shop-1"})
+	other    = report.NewSource(report.Source{Service: report.ServiceID{Name: "mail"}, Instance: "mail-1"})
 )
 
 func newScribe() *scribe {
@@ -45,13 +47,13 @@ func (s *scribe) run(d time.Duration) {
 	for end := s.now.Add(d); s.now < end; {
 		s.now = s.now.Add(s.every)
 		s.trace++
-		b := &Batch{Arrived: s.now}
-		for _, who := range []*Source{backend, frontend} {
-			b.Served = append(b.Served, Served{Source: who, OK: 1, Coded: s.coded, Last: s.now})
+		b := &report.Batch{Arrived: s.now}
+		for _, who := range []*report.Source{backend, frontend} {
+			b.Served = append(b.Served, report.Served{Source: who, OK: 1, Coded: s.coded, Last: s.now})
 		}
 		if s.writes != nil {
 			for _, l := range s.writes(s.trace, backend, frontend) {
-				b.Errors = append(b.Errors, ErrorLine{Source: l.who, Kind: hashString(1, l.words), Trace: s.trace,
+				b.Errors = append(b.Errors, report.ErrorLine{Source: l.who, Kind: report.Hash(1, l.words), Trace: s.trace,
 					Quoted: l.quoted, At: s.now.Add(l.after - 50*time.Millisecond), Text: l.words})
 			}
 		}
@@ -67,7 +69,7 @@ func (s *scribe) run(d time.Duration) {
 // accused are those with a verdict that names a class.
 func (s *scribe) accused() (out []string) {
 	for _, n := range s.e.suspects {
-		if v := n.verdict; v != nil && v.Class != ClassUnknown {
+		if v := n.verdict; v != nil && v.Class != verdict.ClassUnknown {
 			out = append(out, fmt.Sprintf("%s %s %s", v.Culprit.Name, v.Class, v.Subclass))
 		}
 	}
@@ -84,21 +86,21 @@ func (s *scribe) expect(t *testing.T, want ...string) {
 const guilty = "stock-1 byzantine error_response"
 
 func TestErrorsOfRequestAfterRequestThatAreNewAreByzantine(t *testing.T) {
-	for name, after := range map[string]func(trace uint64, back, front *Source) []line{
-		"one_that_answers_well_by_its_spans": func(_ uint64, back, _ *Source) []line {
+	for name, after := range map[string]func(trace uint64, back, front *report.Source) []line{
+		"one_that_answers_well_by_its_spans": func(_ uint64, back, _ *report.Source) []line {
 			return []line{{who: back, words: "no stock of that item"}}
 		},
-		"its_caller_says_so_after_it_in_other_words": func(_ uint64, back, front *Source) []line {
+		"its_caller_says_so_after_it_in_other_words": func(_ uint64, back, front *report.Source) []line {
 			return []line{{front, "order failed", 20 * time.Millisecond, false}, {back, "no stock of that item", 0, false}}
 		},
-		"beside_a_line_that_it_always_writes": func(_ uint64, back, _ *Source) []line {
+		"beside_a_line_that_it_always_writes": func(_ uint64, back, _ *report.Source) []line {
 			return []line{{who: back, words: "cache is cold"}, {who: back, words: "no stock of that item"}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScribe()
 			if name[:6] == "beside" {
-				s.writes = func(_ uint64, back, _ *Source) []line { return []line{{who: back, words: "cache is cold"}} }
+				s.writes = func(_ uint64, back, _ *report.Source) []line { return []line{{who: back, words: "cache is cold"}} }
 			}
 			s.run(3 * time.Minute)
 			s.expect(t)
@@ -114,7 +116,9 @@ func TestErrorsOfRequestAfterRequestThatAreNewAreByzantine(t *testing.T) {
 		s := newScribe()
 		s.every = 8 * time.Second
 		s.run(10 * time.Minute)
-		s.writes = func(_ uint64, back, _ *Source) []line { return []line{{who: back, words: "no stock of that item"}} }
+		s.writes = func(_ uint64, back, _ *report.Source) []line {
+			return []line{{who: back, words: "no stock of that item"}}
+		}
 		s.run(time.Minute)
 		s.expect(t, guilty)
 	})
@@ -122,8 +126,8 @@ func TestErrorsOfRequestAfterRequestThatAreNewAreByzantine(t *testing.T) {
 
 func TestErrorLinesThatAccuseNobody(t *testing.T) {
 	const wrong = "no stock of that item"
-	every := func(n uint64, words string) func(uint64, *Source, *Source) []line {
-		return func(trace uint64, back, _ *Source) []line {
+	every := func(n uint64, words string) func(uint64, *report.Source, *report.Source) []line {
+		return func(trace uint64, back, _ *report.Source) []line {
 			if trace%n != 0 {
 				return nil
 			}
@@ -143,13 +147,13 @@ func TestErrorLinesThatAccuseNobody(t *testing.T) {
 		},
 		"each_in_other_words": func(s *scribe) {
 			s.run(3 * time.Minute)
-			s.writes = func(trace uint64, back, _ *Source) []line {
+			s.writes = func(trace uint64, back, _ *report.Source) []line {
 				return []line{{who: back, words: fmt.Sprint("user ", trace)}}
 			}
 		},
 		"another_quotes_before": func(s *scribe) {
 			s.run(3 * time.Minute)
-			s.writes = func(_ uint64, back, _ *Source) []line {
+			s.writes = func(_ uint64, back, _ *report.Source) []line {
 				return []line{{other, "rpc error", -20 * time.Millisecond, true}, {back, wrong, 0, false}}
 			}
 		},
@@ -161,20 +165,20 @@ func TestErrorLinesThatAccuseNobody(t *testing.T) {
 		},
 		"one_whose_requests_nobody_counts": func(s *scribe) {
 			s.run(3 * time.Minute)
-			s.writes = func(uint64, *Source, *Source) []line { return []line{{who: other, words: wrong}} }
+			s.writes = func(uint64, *report.Source, *report.Source) []line { return []line{{who: other, words: wrong}} }
 		},
 		"one_who_is_short_of_something": func(s *scribe) {
 			s.run(3 * time.Minute)
 			s.writes = every(1, wrong)
-			s.also = func(b *Batch) {
-				b.Facts = append(b.Facts, Fact{Source: backend, Kind: FactOutOfMemory, At: s.now, Text: "out of memory"})
+			s.also = func(b *report.Batch) {
+				b.Facts = append(b.Facts, report.Fact{Source: backend, Kind: report.FactOutOfMemory, At: s.now, Text: "out of memory"})
 			}
 		},
 		"while_another_fails_whom_it_may_call": func(s *scribe) {
 			s.run(3 * time.Minute)
 			s.writes = every(1, wrong)
-			s.also = func(b *Batch) {
-				b.Facts = append(b.Facts, Fact{Source: other, Kind: FactOOMKill, Value: 1, At: s.now, Text: "killed"})
+			s.also = func(b *report.Batch) {
+				b.Facts = append(b.Facts, report.Fact{Source: other, Kind: report.FactOOMKill, Value: 1, At: s.now, Text: "killed"})
 			}
 		},
 		"one_whose_answers_say_that_they_are_well": func(s *scribe) {
@@ -206,9 +210,9 @@ func TestErrorLinesAreBounded(t *testing.T) {
 	s := newScribe()
 	s.run(time.Minute)
 	for i := range 100 {
-		b := &Batch{Arrived: s.now}
+		b := &report.Batch{Arrived: s.now}
 		for j := range 100 {
-			b.Errors = append(b.Errors, ErrorLine{Source: backend, Kind: uint64(i*100 + j), Trace: uint64(i*100 + j + 1), At: s.now, Text: "x"})
+			b.Errors = append(b.Errors, report.ErrorLine{Source: backend, Kind: uint64(i*100 + j), Trace: uint64(i*100 + j + 1), At: s.now, Text: "x"})
 		}
 		s.e.Observe(b)
 	}
@@ -224,9 +228,9 @@ func TestErrorLinesAreBounded(t *testing.T) {
 // cpu tells a CPU share every 40 s, and answers that are slow.
 func (s *scribe) cpu(share float64, slow bool) {
 	ticks := 0
-	s.also = func(b *Batch) {
+	s.also = func(b *report.Batch) {
 		if ticks++; time.Duration(ticks)*s.every%(40*time.Second) == 0 {
-			b.Levels = append(b.Levels, Level{Source: backend, Kind: LevelCPU, Share: share, At: s.now})
+			b.Levels = append(b.Levels, report.Level{Source: backend, Kind: report.LevelCPU, Share: share, At: s.now})
 		}
 		if slow {
 			b.Served[0].Slow = 1

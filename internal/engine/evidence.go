@@ -3,7 +3,10 @@
 
 package engine
 
-import "github.com/faultline-otel/faultline/internal/engine/clock"
+import (
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+)
 
 // detector reads what is known of an entity and notes what it says in the
 // episode. It keeps no state of its own.
@@ -37,7 +40,7 @@ var detectors = []detector{
 }
 
 // find runs the detectors and weighs what they found.
-func (e *Engine) find(n *entity) belief {
+func (e *Engine) find(n *entity) belief.Posterior {
 	p := n.episode
 	for i := range p.found {
 		p.found[i].now = false
@@ -52,21 +55,21 @@ func (e *Engine) find(n *entity) belief {
 	if p.dead = n.dead(p); p.dead {
 		p.forgetItsLife()
 	}
-	held := causeHealthy
+	held := belief.CauseHealthy
 	if n.verdict != nil {
 		held = n.heldCause
 	}
-	b := weigh(p.strengths(e.now), held, e.params.Temperature)
-	p.failing = b.failure()
+	b := belief.Weigh(p.strengths(e.now), held, e.params.Temperature)
+	p.failing = b.Failure()
 	return b
 }
 
 // blame notes evidence against the entity: it keeps the episode alive, and the
 // group must be seen to be good again before the failure is over.
-func (p *episode) blame(kind evidence, strength float64, now clock.Time, text string) {
+func (p *episode) blame(kind belief.Evidence, strength float64, now clock.Time, text string) {
 	p.note(kind, strength, now, text)
 	if strength > 0 {
-		p.bad[kind.group()] = true
+		p.bad[kind.Group()] = true
 		p.latest = now
 	}
 }

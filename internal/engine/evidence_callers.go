@@ -7,23 +7,25 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // callerRow is which evidence a way to fail is.
-var callerRow = [numOutcomes]struct {
-	kind evidence
+var callerRow = [report.NumOutcomes]struct {
+	kind belief.Evidence
 	says string
 }{
-	OutcomeRefused:        {evCallersRefused, "connection refused"},
-	OutcomeReset:          {evCallersReset, "connection reset"},
-	OutcomeConnectTimeout: {evCallersConnectTimeout, "connect timed out"},
-	OutcomeTimeout:        {evCallersTimeout, "no answer in time"},
-	OutcomeNoAnswer:       {evCallersTimeout, "no answer in time"},
-	OutcomeUnreachable:    {evCallersUnreachable, "no route"},
-	OutcomeUnavailable:    {evCallersUnavailable, "unavailable"},
-	OutcomeDNS:            {evCallersName, "name look-up failed"},
-	OutcomeTLS:            {evCallersTLS, "TLS handshake failed"},
+	report.OutcomeRefused:        {belief.EvCallersRefused, "connection refused"},
+	report.OutcomeReset:          {belief.EvCallersReset, "connection reset"},
+	report.OutcomeConnectTimeout: {belief.EvCallersConnectTimeout, "connect timed out"},
+	report.OutcomeTimeout:        {belief.EvCallersTimeout, "no answer in time"},
+	report.OutcomeNoAnswer:       {belief.EvCallersTimeout, "no answer in time"},
+	report.OutcomeUnreachable:    {belief.EvCallersUnreachable, "no route"},
+	report.OutcomeUnavailable:    {belief.EvCallersUnavailable, "unavailable"},
+	report.OutcomeDNS:            {belief.EvCallersName, "name look-up failed"},
+	report.OutcomeTLS:            {belief.EvCallersTLS, "TLS handshake failed"},
 }
 
 // detectCallers: every client span is an observation of the callee (Panorama,
@@ -46,7 +48,7 @@ func detectCallers(e *Engine, n *entity, p *episode) {
 const sharedBlame = 0.8
 
 func (p *episode) silent() bool {
-	return p.found[evSilent].now || p.found[evTelemetrySilent].now || p.found[evProcessGone].now || p.found[evProcessStopped].now
+	return p.found[belief.EvSilent].now || p.found[belief.EvTelemetrySilent].now || p.found[belief.EvProcessGone].now || p.found[belief.EvProcessStopped].now
 }
 
 // standsFor is how many instances a name stands for: one bad one among them
@@ -96,10 +98,10 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 				continue
 			}
 			strength := min(count/e.params.BurstCalls, 1) * share * weight
-			if r.kind == evCallersTimeout {
+			if r.kind == belief.EvCallersTimeout {
 				strength = min(count/e.params.BurstCalls, 1) * min(2*share, 1) * weight // slow ones answer some in time
 			}
-			if r.kind == evCallersRefused {
+			if r.kind == belief.EvCallersRefused {
 				if s.okEnd <= s.refusedFrom && weight == 1 { // what it answered before its port was closed is no answer
 					strength = min(count/e.params.BurstCalls, 1) * e.oneVoice(n, s.firstEnd)
 				}
@@ -110,7 +112,7 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 			if f := &p.found[r.kind]; f.now && f.strength >= strength {
 				continue
 			}
-			p.blame(r.kind, strength, s.lastFail, s.text(r.says, Outcome(o), e))
+			p.blame(r.kind, strength, s.lastFail, s.text(r.says, report.Outcome(o), e))
 			p.startedBy(s.firstFail)
 		}
 	}
@@ -118,12 +120,12 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 	if weight < 1 {
 		refusedFrom = s.refusedFirst // others behind the name answer meanwhile
 	}
-	if f := &p.found[evCallersRefused]; f.now && (s.okEnd <= refusedFrom || weight < 1) && s.failEnd.Sub(refusedFrom) > stillRefusedFor {
-		p.note(evStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.failEnd.Sub(refusedFrom))))
+	if f := &p.found[belief.EvCallersRefused]; f.now && (s.okEnd <= refusedFrom || weight < 1) && s.failEnd.Sub(refusedFrom) > stillRefusedFor {
+		p.note(belief.EvStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.failEnd.Sub(refusedFrom))))
 	}
-	if f := &p.found[evCallersUnavailable]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.failEnd.Sub(s.firstFail) > stillRefusedFor {
+	if f := &p.found[belief.EvCallersUnavailable]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.failEnd.Sub(s.firstFail) > stillRefusedFor {
 		lasted := s.failEnd.Sub(s.firstFail)
-		p.note(evStillUnavailable, weight*f.strength*stat.Clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
+		p.note(belief.EvStillUnavailable, weight*f.strength*stat.Clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 	}
 	e.stillUnreached(n, s, p)
 	if ok > 0 && s.okEnd > max(s.failEnd, n.ended()) && s.lastOK > p.began && e.now.Sub(s.lastOK) < window+s.told.Slack() && weight == 1 {
@@ -131,7 +133,7 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 		if instances > 1 && recent {
 			strength = max(1-instances*failed/(ok+failed), 0)
 		}
-		p.note(evCallersSucceed, strength, e.now, fmt.Sprintf("calls to it succeed (%.0f %% of late)", 100*ok/(ok+failed)))
+		p.note(belief.EvCallersSucceed, strength, e.now, fmt.Sprintf("calls to it succeed (%.0f %% of late)", 100*ok/(ok+failed)))
 	}
 }
 
@@ -139,11 +141,11 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 // far as a connection for long. He is gone with his machine, or cut off, and which of them
 // nobody can tell from here; well he is not.
 func (e *Engine) stillUnreached(n *entity, s *callStats, p *episode) {
-	f, lasted := &p.found[evCallersConnectTimeout], s.failEnd.Sub(s.firstFail)
+	f, lasted := &p.found[belief.EvCallersConnectTimeout], s.failEnd.Sub(s.firstFail)
 	if n.kind != kindExternal || n.host != nil || n.cutOff != nil || !f.now || s.okEnd >= s.firstFail || lasted <= stillRefusedFor {
 		return
 	}
-	p.note(evStillUnreached, f.strength*stat.Clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
+	p.note(belief.EvStillUnreached, f.strength*stat.Clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 }
 
 const (
@@ -154,7 +156,7 @@ const (
 	stillSure       = 12 * time.Second
 )
 
-func (s *callStats) text(says string, o Outcome, e *Engine) string {
+func (s *callStats) text(says string, o report.Outcome, e *Engine) string {
 	text := fmt.Sprintf("%s ×%d", says, max(int(s.byOutcome[o].Latest()+0.5), 1))
 	best, most := "", 0.0
 	others := 0
@@ -182,12 +184,12 @@ func (e *Engine) mute(s *callStats, p *episode) {
 	if s.lastFail == 0 || s.okEnd > s.firstFail.Add(time.Second) || e.now.Sub(s.lastFail) >= window(e)+s.told.Slack() {
 		return
 	}
-	count := func(one, other Outcome) float64 {
+	count := func(one, other report.Outcome) float64 {
 		return s.byOutcome[one].Value(e.now, window(e)) + s.byOutcome[other].Value(e.now, window(e))
 	}
 	silent := s.lastFail.Sub(s.firstFail)
-	if silent >= stillFor && count(OutcomeTimeout, OutcomeNoAnswer) >= enoughWaited && count(OutcomeConnectTimeout, OutcomeUnreachable) < 0.5 {
-		p.note(evNoProgress, stat.Clamp(float64(silent)/float64(muteFor), 0, 1), e.now, fmt.Sprintf("it has answered nobody for %s", inWords(silent)))
+	if silent >= stillFor && count(report.OutcomeTimeout, report.OutcomeNoAnswer) >= enoughWaited && count(report.OutcomeConnectTimeout, report.OutcomeUnreachable) < 0.5 {
+		p.note(belief.EvNoProgress, stat.Clamp(float64(silent)/float64(muteFor), 0, 1), e.now, fmt.Sprintf("it has answered nobody for %s", inWords(silent)))
 	}
 }
 
@@ -207,7 +209,7 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 	s := n.calls
 	if s == nil || s.lastFail == 0 {
 		// Nobody calls it by name: who looks at it may find it slow.
-		if p.bad[groupProbe] && p.onset != 0 && n.served.last > p.onset.Add(time.Second) && e.now.Sub(n.served.seen) < window(e)+n.served.told.Slack() {
+		if p.bad[belief.GroupProbe] && p.onset != 0 && n.served.last > p.onset.Add(time.Second) && e.now.Sub(n.served.seen) < window(e)+n.served.told.Slack() {
 			p.goesOn(e, n)
 		}
 		return
@@ -218,10 +220,10 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 		p.goesOn(e, n)
 	case n.served.last <= s.firstFail.Add(time.Second) && n.served.total >= enoughServed &&
 		e.now.Sub(s.lastFail) < window(e)+s.told.Slack():
-		excused := p.found[evCalleeFailing].strength // it waits itself
+		excused := p.found[belief.EvCalleeFailing].strength // it waits itself
 		_, sure := e.stalled(n)
 		sure *= stat.Clamp(float64(waiting)/float64(stillFor), 0, 1) * stat.Clamp((s.unanswered(e)-1)/(e.params.BurstCalls-1), 0, 1)
-		p.note(evNoProgress, sure*(1-excused), e.now, fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))
+		p.note(belief.EvNoProgress, sure*(1-excused), e.now, fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))
 	}
 }
 
@@ -229,7 +231,7 @@ func (p *episode) goesOn(e *Engine, n *entity) {
 	if n.served.last <= n.ended() {
 		return // that was before
 	}
-	p.note(evProgress, 1, e.now, fmt.Sprintf("it goes on answering calls (last ended %s ago)", inWords(e.now.Sub(n.served.last))))
+	p.note(belief.EvProgress, 1, e.now, fmt.Sprintf("it goes on answering calls (last ended %s ago)", inWords(e.now.Sub(n.served.last))))
 }
 
 const (

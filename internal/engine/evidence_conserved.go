@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -99,11 +100,11 @@ func (e *Engine) unheardOn(n *entity) bool {
 // detectConserved: it answers as before and does nothing for it.
 func detectConserved(e *Engine, n *entity, p *episode) {
 	c := n.conduct
-	if c == nil || !c.isOdd(measureMade) || !e.conductTold(n, p) || p.found[evCalleeFailing].strength > 0 {
+	if c == nil || !c.isOdd(measureMade) || !e.conductTold(n, p) || p.found[belief.EvCalleeFailing].strength > 0 {
 		return
 	}
 	m := &c.against[measureMade]
-	p.odd(evDoesNothing, n.sameVersion(), m.since, e.now,
+	p.odd(belief.EvDoesNothing, n.sameVersion(), m.since, e.now,
 		fmt.Sprintf("it answers as before and has made %.0f calls for it, where it usually makes %.0f and its siblings go on", m.x, m.med),
 		c.isOdd(measureSize) || c.isOdd(measureRejected))
 }

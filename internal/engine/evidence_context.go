@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // onHost returns the instances on a host, in order of their use.
@@ -43,7 +45,7 @@ func detectSurroundings(e *Engine, n *entity, p *episode) {
 	if p.silent() && n.kind == kindInstance && p.onset != 0 {
 		if h := n.host; h != nil {
 			if other := h.other(n, p.onset.Add(time.Second+n.beatsEvery())); other != nil {
-				p.note(evHostAlive, 1, e.now, fmt.Sprintf("%s on the same host %s is heard", other.name(), h.name))
+				p.note(belief.EvHostAlive, 1, e.now, fmt.Sprintf("%s on the same host %s is heard", other.name(), h.name))
 			}
 		}
 	}
@@ -54,7 +56,7 @@ func detectSurroundings(e *Engine, n *entity, p *episode) {
 		}
 	}
 	if sick > 0 && sick == len(n.streams) {
-		p.note(evObserverSick, 1, e.now, "those who watch it are not well themselves")
+		p.note(belief.EvObserverSick, 1, e.now, "those who watch it are not well themselves")
 	}
 }
 
@@ -66,14 +68,14 @@ func detectDependence(e *Engine, n *entity, p *episode) {
 			return false
 		}
 		if v := ed.callee.failing(); v != nil {
-			p.note(evCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which failed", v.Culprit.Name))
+			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which failed", v.Culprit.Name))
 			return true
 		}
 		if c := ed.callee.episode; c != nil && c.failing > suspectFrom && c.onset != 0 && (p.onset == 0 || c.onset < p.onset.Add(time.Second)) {
-			p.note(evCalleeFailing, c.failing, e.now, fmt.Sprintf("it depends on %s, which was in trouble first", ed.callee.name()))
+			p.note(belief.EvCalleeFailing, c.failing, e.now, fmt.Sprintf("it depends on %s, which was in trouble first", ed.callee.name()))
 		}
 		if e.hurtUntil(n, p, ed.callee.wellAgain()) {
-			p.note(evCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which has failed until a moment ago", ed.callee.name()))
+			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which has failed until a moment ago", ed.callee.name()))
 			return true
 		}
 		return false
@@ -100,7 +102,7 @@ func (n *entity) wellAgain() clock.Time {
 const suspectFrom = 0.4
 
 // failing is the verdict on n, or on one of its instances if n is a service.
-func (n *entity) failing() *Verdict {
+func (n *entity) failing() *verdict.Verdict {
 	if n.verdict != nil {
 		return n.verdict
 	}

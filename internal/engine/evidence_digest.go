@@ -3,16 +3,21 @@
 
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
 
 // vouch takes in the digest of a heartbeat: of the state or the answer that its
 // sender vouches for.
-func (e *Engine) vouch(n *entity, b *Beat) {
+func (e *Engine) vouch(n *entity, b *report.Beat) {
 	if b.Digest == "" || n.service == nil {
 		return
 	}
 	in := &n.integrity
-	h, from := hashString(fnvOffset, b.Digest), hashString(fnvOffset, b.Remote)
+	h, from := report.Hash(report.HashSeed, b.Digest), report.Hash(report.HashSeed, b.Remote)
 	if b.Seq != 0 {
 		for i := range in.said {
 			s := &in.said[i]
@@ -21,7 +26,7 @@ func (e *Engine) vouch(n *entity, b *Beat) {
 			}
 			text := fmt.Sprintf("two digests for its beat %d", b.Seq)
 			if s.signed && b.Authenticated && b.Incarnation != 0 && s.from == from {
-				e.addFact(n, Fact{Kind: FactEquivocated, At: e.now, Text: "it signed " + text})
+				e.addFact(n, report.Fact{Kind: report.FactEquivocated, At: e.now, Text: "it signed " + text})
 			} else {
 				e.conflict(n, text+" came in the name of "+n.name()+": two processes may use one identity")
 			}
@@ -91,5 +96,5 @@ func (e *Engine) dissent(n *entity, p *episode) {
 	if others < 2 || e.mayHaveParted(n) {
 		return
 	}
-	p.blame(evDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", in.dissents, others))
+	p.blame(belief.EvDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", in.dissents, others))
 }

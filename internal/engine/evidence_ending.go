@@ -6,7 +6,9 @@ package engine
 import (
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Why it ended: what a process said right before, and what it was short of.
@@ -21,21 +23,21 @@ const (
 
 // lastWords notes that n ended right after it had said that a limit refused it, or
 // that it answers nobody since its memory ran out.
-func (p *episode) lastWords(n *entity, f *Fact) {
-	memory := f.Kind == FactOutOfMemory
+func (p *episode) lastWords(n *entity, f *report.Fact) {
+	memory := f.Kind == report.FactOutOfMemory
 	switch {
 	case p.endedAfter(n, f.At, memory):
-		p.remember(evLastLimit, 1, f.At, "and then it ended")
+		p.remember(belief.EvLastLimit, 1, f.At, "and then it ended")
 	case memory && p.closedSince(n, f.At):
-		p.remember(evLastLimit, 1, f.At, "and then its port was closed")
+		p.remember(belief.EvLastLimit, 1, f.At, "and then its port was closed")
 	case memory && p.answersNobodySince(n, f.At):
-		p.remember(evLastLimit, p.found[evNoProgress].strength, f.At, "and then it answered nobody")
+		p.remember(belief.EvLastLimit, p.found[belief.EvNoProgress].strength, f.At, "and then it answered nobody")
 	}
 }
 
 // hostWrote keeps the last line of a log on a host that tells of a want and not who
 // wrote it: servers without telemetry have no other voice.
-func (e *Engine) hostWrote(f Fact) {
+func (e *Engine) hostWrote(f report.Fact) {
 	if h := e.host(f.Source.Host); h != nil && e.now.Sub(f.At) <= staleFact && f.At >= h.wrote.At {
 		h.wrote = f
 	}
@@ -44,32 +46,32 @@ func (e *Engine) hostWrote(f Fact) {
 // hostsWords notes that n ended by itself right after somebody on its host had written
 // that a limit refused it. Who goes on is not meant, nor is who was ended.
 func (p *episode) hostsWords(n *entity) {
-	if n.host == nil || n.host.wrote.At == 0 || p.found[evExitClean].strength > 0 || !p.endedAfter(n, n.host.wrote.At, false) {
+	if n.host == nil || n.host.wrote.At == 0 || p.found[belief.EvExitClean].strength > 0 || !p.endedAfter(n, n.host.wrote.At, false) {
 		return
 	}
 	f := &n.host.wrote
-	kind := evDiskFull
-	if f.Kind == FactOutOfMemory {
-		kind = evOutOfMemory
+	kind := belief.EvDiskFull
+	if f.Kind == report.FactOutOfMemory {
+		kind = belief.EvOutOfMemory
 	}
 	p.remember(kind, 1, f.At, "on its host somebody wrote: "+f.Text)
-	p.remember(evLastLimit, 1, f.At, "and then it ended")
+	p.remember(belief.EvLastLimit, 1, f.At, "and then it ended")
 }
 
 // endedAfter says whether n's process came to its end right after t, and by itself
 // as far as is known. Who runs out of memory may have itself killed for that:
 // virtual machines offer it.
 func (p *episode) endedAfter(n *entity, t clock.Time, killsItself bool) bool {
-	if p.found[evExitKilled].strength > 0 && !killsItself {
+	if p.found[belief.EvExitKilled].strength > 0 && !killsItself {
 		return false
 	}
-	for _, kind := range [...]evidence{evExitCrash, evPanic, evExitKilled} {
+	for _, kind := range [...]belief.Evidence{belief.EvExitCrash, belief.EvPanic, belief.EvExitKilled} {
 		if f := &p.found[kind]; f.strength > 0 && soonAfter(f.at, t) {
 			return true
 		}
 	}
 	for _, ps := range n.probes {
-		if p.found[evProcessGone].now && ps.process != nil && ps.outcome != OutcomeOK && soonAfter(ps.first, t) {
+		if p.found[belief.EvProcessGone].now && ps.process != nil && ps.outcome != report.OutcomeOK && soonAfter(ps.first, t) {
 			return true
 		}
 	}
@@ -79,18 +81,18 @@ func (p *episode) endedAfter(n *entity, t clock.Time, killsItself bool) bool {
 // closedSince says whether n's port is closed since right after t.
 func (p *episode) closedSince(n *entity, t clock.Time) bool {
 	for _, ps := range n.probes {
-		if p.found[evProbeRefused].now && ps.outcome == OutcomeRefused && soonAfter(ps.first, t) {
+		if p.found[belief.EvProbeRefused].now && ps.outcome == report.OutcomeRefused && soonAfter(ps.first, t) {
 			return true
 		}
 	}
-	return p.found[evCallersRefused].now && p.failsSinceRightAfter(n, t)
+	return p.found[belief.EvCallersRefused].now && p.failsSinceRightAfter(n, t)
 }
 
 // answersNobodySince says whether n accepts calls and answers none since right
 // after t, and waits for nobody else.
 func (p *episode) answersNobodySince(n *entity, t clock.Time) bool {
-	return p.found[evNoProgress].now && (p.found[evCallersTimeout].now || p.found[evProbeNoAnswer].now) &&
-		p.found[evCalleeFailing].strength < suspectFrom && p.failsSinceRightAfter(n, t)
+	return p.found[belief.EvNoProgress].now && (p.found[belief.EvCallersTimeout].now || p.found[belief.EvProbeNoAnswer].now) &&
+		p.found[belief.EvCalleeFailing].strength < suspectFrom && p.failsSinceRightAfter(n, t)
 }
 
 // failsSinceRightAfter says whether calls to n, or to its service where they name no
@@ -117,12 +119,12 @@ func (n *entity) dealtWith(t clock.Time) bool {
 // told.
 func (n *entity) ended() (last clock.Time) {
 	for i := range n.facts {
-		if f := &n.facts[i]; f.Kind == FactOOMKill || f.Kind == FactExit && !f.Said {
+		if f := &n.facts[i]; f.Kind == report.FactOOMKill || f.Kind == report.FactExit && !f.Said {
 			last = max(last, f.At)
 		}
 	}
 	for _, ps := range n.probes {
-		if ps.process != nil && (ps.process.State == ProcessGone || ps.process.State == ProcessZombie) {
+		if ps.process != nil && (ps.process.State == report.ProcessGone || ps.process.State == report.ProcessZombie) {
 			last = max(last, ps.first)
 		}
 	}
@@ -131,7 +133,7 @@ func (n *entity) ended() (last clock.Time) {
 
 // dead says whether n is known to have ended, and not to be back.
 func (n *entity) dead(p *episode) bool {
-	if n.kind != kindInstance || p.found[evBeating].now {
+	if n.kind != kindInstance || p.found[belief.EvBeating].now {
 		return false
 	}
 	lived := n.served.last
@@ -141,16 +143,16 @@ func (n *entity) dead(p *episode) bool {
 	for _, s := range n.streams {
 		lived = max(lived, s.heardAt())
 	}
-	return p.found[evProcessGone].now || n.ended() > lived ||
-		p.found[evSilent].now && (p.found[evCallersRefused].now || p.found[evProbeRefused].now)
+	return p.found[belief.EvProcessGone].now || n.ended() > lived ||
+		p.found[belief.EvSilent].now && (p.found[belief.EvCallersRefused].now || p.found[belief.EvProbeRefused].now)
 }
 
 // forgetItsLife: that it was slow, throttled or asked for too much says nothing of one
 // that has ended. Whether it ended for want of something is told by other evidence.
 func (p *episode) forgetItsLife() {
-	for _, kind := range [...]evidence{
-		evSlow, evThrottled, evBusy, evCPUWait, evCPURose, evDemand, evKnee, evIOPressure, evServesErrors, evFailsShort,
-		evCallersOverloaded, evCallersTimeout, evProgress, evCallersSucceed,
+	for _, kind := range [...]belief.Evidence{
+		belief.EvSlow, belief.EvThrottled, belief.EvBusy, belief.EvCPUWait, belief.EvCPURose, belief.EvDemand, belief.EvKnee, belief.EvIOPressure, belief.EvServesErrors, belief.EvFailsShort,
+		belief.EvCallersOverloaded, belief.EvCallersTimeout, belief.EvProgress, belief.EvCallersSucceed,
 	} {
 		p.found[kind].strength, p.found[kind].now = 0, false
 	}

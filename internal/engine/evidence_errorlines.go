@@ -6,8 +6,10 @@ package engine
 import (
 	"fmt"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // detectErrorLines: it writes of request after request that it failed, which it
@@ -30,11 +32,11 @@ func detectErrorLines(e *Engine, n *entity, p *episode) {
 		if e.calleesOf(n) == 0 && e.othersFail(n) {
 			excuse, whose = min(excuse, unheardErrors), "somebody else fails, whom it may call"
 		}
-		if strength *= excuse; strength < 0.05 || p.found[evErrorLines].now && p.found[evErrorLines].strength >= strength {
+		if strength *= excuse; strength < 0.05 || p.found[belief.EvErrorLines].now && p.found[belief.EvErrorLines].strength >= strength {
 			continue
 		}
 		k.blamed = true
-		p.blame(evErrorLines, strength, e.now, fmt.Sprintf("of %.0f answers %.0f wrote an error that is new to it (%q), %.0f before had not, and %s",
+		p.blame(belief.EvErrorLines, strength, e.now, fmt.Sprintf("of %.0f answers %.0f wrote an error that is new to it (%q), %.0f before had not, and %s",
 			k.answers(n), k.count, k.text, min(k.without, float64(k.from)/(k.usual+1)), whose))
 		p.startedBy(k.began)
 	}
@@ -47,7 +49,7 @@ func (e *Engine) othersFail(n *entity) bool {
 		if o == n || o.service != nil && o.service == n.service {
 			continue
 		}
-		if o.verdict != nil && o.verdict.Class != ClassByzantine || o.verdict == nil && o.episode.failing > suspectFrom && !o.episode.bad[groupIntegrity] {
+		if o.verdict != nil && o.verdict.Class != verdict.ClassByzantine || o.verdict == nil && o.episode.failing > suspectFrom && !o.episode.bad[belief.GroupIntegrity] {
 			return true
 		}
 	}

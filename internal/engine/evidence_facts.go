@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // What was said outright: exit statuses, kills, panics, crash loops.
@@ -21,19 +23,19 @@ const (
 	staleFact = 2 * time.Minute
 )
 
-func (e *Engine) fact(f *Fact) {
-	if f.Source == nil || f.Kind >= numFacts {
+func (e *Engine) fact(f *report.Fact) {
+	if f.Source == nil || f.Kind >= report.NumFacts {
 		return
 	}
 	if n := e.instance(f.Source); n != nil {
-		if f.Kind == FactDeploy {
+		if f.Kind == report.FactDeploy {
 			n.service.deployed = e.now
 			return
 		}
 		e.addFact(n, *f)
 		return
 	}
-	if f.Kind == FactDiskFull || f.Kind == FactOutOfMemory {
+	if f.Kind == report.FactDiskFull || f.Kind == report.FactOutOfMemory {
 		e.hostWrote(*f)
 		return
 	}
@@ -43,42 +45,42 @@ func (e *Engine) fact(f *Fact) {
 	}
 }
 
-func (e *Engine) addFact(n *entity, f Fact) {
+func (e *Engine) addFact(n *entity, f report.Fact) {
 	if f.At == 0 {
 		f.At = e.now
 	}
 	if e.now.Sub(f.At) > staleFact {
 		return
 	}
-	if f.Kind == FactStarted || f.Kind == FactRestarts {
+	if f.Kind == report.FactStarted || f.Kind == report.FactRestarts {
 		if next := e.successor(n); next != nil {
 			n = next // it is who started
 		}
 	}
 	f.At = min(f.At, e.now)
-	if f.Kind == FactAlive {
+	if f.Kind == report.FactAlive {
 		n.alive, n.seenRun = true, f.At
 		e.mark(n)
 		return
 	}
-	if f.Kind == FactTwins {
+	if f.Kind == report.FactTwins {
 		e.twins(n, f.Text)
 		return
 	}
-	if f.Kind == FactIntegrity && e.calleesOf(n) > 0 {
+	if f.Kind == report.FactIntegrity && e.calleesOf(n) > 0 {
 		e.doesNotCheck(n, &f)
 		return
 	}
 	e.keepFact(n, f)
 	switch f.Kind {
-	case FactStopping:
+	case report.FactStopping:
 		e.announce(n)
-	case FactStarted:
+	case report.FactStarted:
 		n.alive, n.started = true, f.At
 		if n.left && f.At > n.leftAt {
 			e.comeBack(n)
 		}
-	case FactExit:
+	case report.FactExit:
 		n.alive = true // it did run
 		if cleanExit(f.Value) {
 			e.leave(n, fmt.Sprintf("it exited with status %d", f.Value))
@@ -86,10 +88,10 @@ func (e *Engine) addFact(n *entity, f Fact) {
 			return
 		}
 		e.suspect(n)
-	case FactRestarts:
+	case report.FactRestarts:
 		e.restartCounted(n, f)
-	case FactPanic, FactOOMKill, FactEvicted, FactOverLimit, FactOutOfMemory, FactCrashLoop, FactNodeDown,
-		FactBackwards, FactEquivocated, FactDiskFull, FactNoDescriptor, FactNoThread, FactNoPort, FactPoolEmpty:
+	case report.FactPanic, report.FactOOMKill, report.FactEvicted, report.FactOverLimit, report.FactOutOfMemory, report.FactCrashLoop, report.FactNodeDown,
+		report.FactBackwards, report.FactEquivocated, report.FactDiskFull, report.FactNoDescriptor, report.FactNoThread, report.FactNoPort, report.FactPoolEmpty:
 		e.suspect(n)
 	default:
 		e.mark(n)
@@ -98,7 +100,7 @@ func (e *Engine) addFact(n *entity, f Fact) {
 
 // keepFact adds a fact to those that are known of n. What is told late of one that is
 // back opens an episode that is about the past.
-func (e *Engine) keepFact(n *entity, f Fact) {
+func (e *Engine) keepFact(n *entity, f report.Fact) {
 	if len(n.facts) == maxFactsEach {
 		n.facts = append(n.facts[:0], n.facts[1:]...)
 	}
@@ -112,7 +114,7 @@ func (e *Engine) keepFact(n *entity, f Fact) {
 
 // restartCounted: a supervisor's counter that rises says that the process ended
 // and was started again; three times within crashLoopWithin is a loop.
-func (e *Engine) restartCounted(n *entity, f Fact) {
+func (e *Engine) restartCounted(n *entity, f report.Fact) {
 	last := n.restartCount
 	n.restartCount = f.Value
 	if last < 0 || f.Value <= last || n.restartSeen == 0 {
@@ -121,7 +123,7 @@ func (e *Engine) restartCounted(n *entity, f Fact) {
 	}
 	n.restartSeen, n.started = e.now, max(n.started, f.At)
 	if !n.beatsTell() {
-		e.begin(n, hashString(fnvOffset, fmt.Sprint("restart ", f.Value)))
+		e.begin(n, report.Hash(report.HashSeed, fmt.Sprint("restart ", f.Value)))
 	}
 	e.suspect(n)
 }
@@ -138,49 +140,49 @@ func cleanExit(status int64) bool {
 }
 
 func detectFacts(e *Engine, n *entity, p *episode) {
-	var wantOfMemory *Fact
+	var wantOfMemory *report.Fact
 	for i := range n.facts {
 		f := &n.facts[i]
-		if at := f.cameAt(); at < p.began.Add(-factsBefore) || n.verdict == nil && at <= n.cleared || n.dealtWith(at) {
+		if at := f.CameAt(); at < p.began.Add(-factsBefore) || n.verdict == nil && at <= n.cleared || n.dealtWith(at) {
 			continue
 		}
 		p.startedBy(f.At)
 		switch f.Kind {
-		case FactExit:
+		case report.FactExit:
 			sure := 1.0
-			if f.Said && !p.silent() && !p.found[evCallersRefused].now && !p.found[evProbeRefused].now {
+			if f.Said && !p.silent() && !p.found[belief.EvCallersRefused].now && !p.found[belief.EvProbeRefused].now {
 				sure = saidEnd
 			}
 			switch {
 			case cleanExit(f.Value):
-				p.remember(evExitClean, 1, f.At, fmt.Sprintf("it exited with status %d", f.Value))
+				p.remember(belief.EvExitClean, 1, f.At, fmt.Sprintf("it exited with status %d", f.Value))
 			case f.Value == 128+9:
-				p.remember(evExitKilled, sure, f.At, "it was killed (exit status 137, SIGKILL)"+ago(f))
+				p.remember(belief.EvExitKilled, sure, f.At, "it was killed (exit status 137, SIGKILL)"+ago(f))
 				p.killedFull(n, f.At)
 			default:
-				p.remember(evExitCrash, sure, f.At, "it exited with status "+exitWords(f.Value)+ago(f))
+				p.remember(belief.EvExitCrash, sure, f.At, "it exited with status "+exitWords(f.Value)+ago(f))
 			}
-		case FactPanic:
+		case report.FactPanic:
 			strength := panicAlone
-			if p.silent() || p.found[evCallersRefused].now || p.found[evProbeRefused].now {
+			if p.silent() || p.found[belief.EvCallersRefused].now || p.found[belief.EvProbeRefused].now {
 				strength = 1
 			}
-			p.remember(evPanic, strength, f.At, "it wrote: "+f.Text)
-		case FactOOMKill:
-			p.remember(evOOMKill, 1, f.At, f.Text+ago(f))
-		case FactEvicted:
-			if kind := LevelKind(f.Value); kind < NumLevels && evictions[kind] != 0 {
+			p.remember(belief.EvPanic, strength, f.At, "it wrote: "+f.Text)
+		case report.FactOOMKill:
+			p.remember(belief.EvOOMKill, 1, f.At, f.Text+ago(f))
+		case report.FactEvicted:
+			if kind := report.LevelKind(f.Value); kind < report.NumLevels && evictions[kind] != 0 {
 				p.remember(evictions[kind], 1, f.At, f.Text)
 			}
-		case FactOverLimit:
-			p.remember(evOverLimit, 1, f.At, f.Text)
-		case FactOutOfMemory:
-			p.remember(evOutOfMemory, 1, f.At, "it wrote: "+f.Text)
+		case report.FactOverLimit:
+			p.remember(belief.EvOverLimit, 1, f.At, f.Text)
+		case report.FactOutOfMemory:
+			p.remember(belief.EvOutOfMemory, 1, f.At, "it wrote: "+f.Text)
 			wantOfMemory = f
-		case FactCrashLoop:
-			p.remember(evCrashLoop, 1, f.At, f.Text)
-		case FactNodeDown:
-			p.remember(evNodeDown, 1, f.At, f.Text)
+		case report.FactCrashLoop:
+			p.remember(belief.EvCrashLoop, 1, f.At, f.Text)
+		case report.FactNodeDown:
+			p.remember(belief.EvNodeDown, 1, f.At, f.Text)
 		}
 	}
 	if wantOfMemory != nil {
@@ -189,7 +191,7 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 	p.hostsWords(n)
 	latest := n.incarnations[len(n.incarnations)-1].first
 	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && !n.announcedWithin(e.now, crashLoopWithin) && !n.dealtWith(latest) {
-		p.remember(evCrashLoop, 1, latest,
+		p.remember(belief.EvCrashLoop, 1, latest,
 			fmt.Sprintf("started %d times within %s, and never said that it would stop", starts, inWords(crashLoopWithin)))
 	}
 }
@@ -201,11 +203,11 @@ func (n *entity) announcedWithin(now clock.Time, d time.Duration) bool {
 }
 
 // evictions is what a node that is short of something ends others for.
-var evictions = [NumLevels]evidence{LevelMemory: evEvictedMemory, LevelDisk: evEvictedDisk, LevelThreads: evEvictedThreads}
+var evictions = [report.NumLevels]belief.Evidence{report.LevelMemory: belief.EvEvictedMemory, report.LevelDisk: belief.EvEvictedDisk, report.LevelThreads: belief.EvEvictedThreads}
 
 // evicted says whether its node ended it because the node itself was short.
 func (p *episode) evicted() bool {
-	return p.found[evEvictedMemory].strength > 0 || p.found[evEvictedDisk].strength > 0 || p.found[evEvictedThreads].strength > 0
+	return p.found[belief.EvEvictedMemory].strength > 0 || p.found[belief.EvEvictedDisk].strength > 0 || p.found[belief.EvEvictedThreads].strength > 0
 }
 
 // killedFull: who is killed when it comes to the limit of its memory was killed
@@ -214,9 +216,9 @@ func (p *episode) killedFull(n *entity, at clock.Time) {
 	if n.levels == nil {
 		return
 	}
-	s := &n.levels[LevelMemory]
+	s := &n.levels[report.LevelMemory]
 	if full := s.filledAt(at); full >= filledFrom && full > s.usual+filledOver {
-		p.remember(evMemoryAtEnd, 1, at, fmt.Sprintf("its memory had come to %.0f %% of its limit (usually %.0f %%)", 100*min(full, 1), 100*s.usual))
+		p.remember(belief.EvMemoryAtEnd, 1, at, fmt.Sprintf("its memory had come to %.0f %% of its limit (usually %.0f %%)", 100*min(full, 1), 100*s.usual))
 	}
 }
 
@@ -224,16 +226,16 @@ func (p *episode) killedFull(n *entity, at clock.Time) {
 const panicAlone = 0.4
 
 // remember records something that happened, as against something that holds.
-func (p *episode) remember(kind evidence, strength float64, at clock.Time, text string) {
+func (p *episode) remember(kind belief.Evidence, strength float64, at clock.Time, text string) {
 	f := &p.found[kind]
 	if at < f.at || f.now {
 		return
 	}
 	*f = finding{strength: strength, at: at, text: text}
-	if kind.group() != groupGood && kind.weight(causePlanned) <= 0 && at >= p.latest {
+	if kind.Group() != belief.GroupGood && kind.Weight(belief.CausePlanned) <= 0 && at >= p.latest {
 		p.latest = at
 	}
-	p.bad[kind.group()] = true
+	p.bad[kind.Group()] = true
 }
 
 var signalNames = map[int64]string{

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // Byzantine behaviour: it answers in time, and wrongly. Proof is a wrong answer
@@ -107,19 +110,19 @@ func detectIntegrity(e *Engine, n *entity, p *episode) {
 	for i := range n.facts {
 		f := &n.facts[i]
 		switch {
-		case f.Kind == FactBackwards && e.now.Sub(f.At) < backwardsFor && f.At > n.cleared && !n.shared(e.now):
+		case f.Kind == report.FactBackwards && e.now.Sub(f.At) < backwardsFor && f.At > n.cleared && !n.shared(e.now):
 			falls++
 			strength := 0.4
 			if falls > 1 {
 				strength = 1
 			}
-			p.remember(evBackwards, strength, f.At, f.Text)
-		case f.Kind == FactIntegrity && e.now.Sub(f.At) < time.Minute:
-			p.remember(evIntegrityLog, 1, f.At, "it wrote: "+f.Text)
-		case f.Kind == FactForged && e.now.Sub(f.At) < e.params.RecoveryCalls:
-			p.blame(evForged, 1, f.At, f.Text)
-		case f.Kind == FactEquivocated && e.now.Sub(f.At) < backwardsFor:
-			p.remember(evEquivocated, 1, f.At, f.Text)
+			p.remember(belief.EvBackwards, strength, f.At, f.Text)
+		case f.Kind == report.FactIntegrity && e.now.Sub(f.At) < time.Minute:
+			p.remember(belief.EvIntegrityLog, 1, f.At, "it wrote: "+f.Text)
+		case f.Kind == report.FactForged && e.now.Sub(f.At) < e.params.RecoveryCalls:
+			p.blame(belief.EvForged, 1, f.At, f.Text)
+		case f.Kind == report.FactEquivocated && e.now.Sub(f.At) < backwardsFor:
+			p.remember(belief.EvEquivocated, 1, f.At, f.Text)
 		}
 	}
 }
@@ -130,7 +133,7 @@ const backwardsFor = 5 * time.Minute
 // wrongToProbes: the answer to a known question.
 func (e *Engine) wrongToProbes(n *entity, p *episode) {
 	for _, ps := range n.probes {
-		if ps.outcome != OutcomeWrongAnswer || !e.current(ps) {
+		if ps.outcome != report.OutcomeWrongAnswer || !e.current(ps) {
 			continue
 		}
 		strength := wrongOnce
@@ -144,10 +147,10 @@ func (e *Engine) wrongToProbes(n *entity, p *episode) {
 		if ps.message != "" {
 			text += ": " + ps.message
 		}
-		if f := &p.found[evProbeWrong]; f.now && f.strength >= strength {
+		if f := &p.found[belief.EvProbeWrong]; f.now && f.strength >= strength {
 			continue
 		}
-		p.blame(evProbeWrong, strength*ps.observer.health(), e.now, text)
+		p.blame(belief.EvProbeWrong, strength*ps.observer.health(), e.now, text)
 		p.startedBy(ps.first)
 	}
 }
@@ -164,7 +167,7 @@ func (e *Engine) wrongToCallers(n *entity, p *episode) {
 	// Lately, and over longer for one who is called rarely.
 	strength, share := 0.0, 0.0
 	for _, c := range [...]struct{ wrong, all float64 }{
-		{s.byOutcome[OutcomeWrongAnswer].Value(e.now, e.params.CallWindow), s.ok.Value(e.now, e.params.CallWindow)},
+		{s.byOutcome[report.OutcomeWrongAnswer].Value(e.now, e.params.CallWindow), s.ok.Value(e.now, e.params.CallWindow)},
 		{s.wrongs.Value(e.now, wrongWindow), s.rights.Value(e.now, wrongWindow)},
 	} {
 		if c.wrong < 0.5 {
@@ -178,7 +181,7 @@ func (e *Engine) wrongToCallers(n *entity, p *episode) {
 	if strength == 0 {
 		return
 	}
-	p.blame(evCallersWrong, strength*e.oneVoice(n, s.wrongSince), s.lastWrong, fmt.Sprintf("callers could not use %.0f %% of its answers (%s)", 100*share, s.text("wrong", OutcomeWrongAnswer, e)))
+	p.blame(belief.EvCallersWrong, strength*e.oneVoice(n, s.wrongSince), s.lastWrong, fmt.Sprintf("callers could not use %.0f %% of its answers (%s)", 100*share, s.text("wrong", report.OutcomeWrongAnswer, e)))
 	p.startedBy(s.wrongSince)
 }
 
@@ -210,13 +213,13 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 	excuse, whose := e.excuseOf(n, p, in.errorsSince, faults)
 	strength *= excuse
 	if strength > 0 && p.newlyShort() {
-		p.note(evFailsShort, strength, e.now, fmt.Sprintf("and %.0f %% of its answers are failures of its own making (usually %.1f %%)", 100*faults/all, 100*in.usual))
+		p.note(belief.EvFailsShort, strength, e.now, fmt.Sprintf("and %.0f %% of its answers are failures of its own making (usually %.1f %%)", 100*faults/all, 100*in.usual))
 		strength *= shortErrors
 	}
 	if strength < 0.05 {
 		return
 	}
-	p.blame(evOwnErrors, strength, e.now, fmt.Sprintf("%.0f %% of its answers are failures of its own making (usually %.1f %%), and %s",
+	p.blame(belief.EvOwnErrors, strength, e.now, fmt.Sprintf("%.0f %% of its answers are failures of its own making (usually %.1f %%), and %s",
 		100*faults/all, 100*in.usual, whose))
 	p.startedBy(in.errorsSince)
 }
@@ -226,7 +229,7 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 // words for that.
 func (e *Engine) excuseOf(n *entity, p *episode, since clock.Time, faults float64) (own float64, whose string) {
 	own, whose = 1, "its own callees are well"
-	switch excuse := p.found[evCalleeFailing].strength; {
+	switch excuse := p.found[belief.EvCalleeFailing].strength; {
 	case excuse > 0:
 		own = 1 - excuse
 	case e.calleesFailed(n, since.Add(-n.told().Slack())):
@@ -256,14 +259,14 @@ const (
 
 // isShort says whether something that n needs to answer is short.
 func (e *Engine) isShort(n *entity, p *episode) bool {
-	for _, kind := range [...]evidence{evDiskFull, evNoDescriptor, evNoThread, evPoolEmpty, evOutOfMemory, evThrottled, evMemoryPressure, evCallersOverloaded, evToldDiskFull, evToldMemoryFull} {
+	for _, kind := range [...]belief.Evidence{belief.EvDiskFull, belief.EvNoDescriptor, belief.EvNoThread, belief.EvPoolEmpty, belief.EvOutOfMemory, belief.EvThrottled, belief.EvMemoryPressure, belief.EvCallersOverloaded, belief.EvToldDiskFull, belief.EvToldMemoryFull} {
 		if p.found[kind].strength > 0 {
 			return true
 		}
 	}
 	s := e.queueFull(n)
 	if s != nil {
-		p.note(evBacklog, 1, e.now, fmt.Sprintf("%.0f messages wait in %s (usually %.0f), and it turns callers away", s.waiting, s.key.name, s.usual))
+		p.note(belief.EvBacklog, 1, e.now, fmt.Sprintf("%.0f messages wait in %s (usually %.0f), and it turns callers away", s.waiting, s.key.name, s.usual))
 		p.latest = e.now
 	}
 	return s != nil
@@ -327,7 +330,7 @@ func (ed *edge) more(kind *stat.Fading, e *Engine) bool {
 func (e *Engine) twins(n *entity, text string) {
 	n.twinsAt = e.now
 	if n.episode != nil {
-		n.episode.found[evBackwards] = finding{}
+		n.episode.found[belief.EvBackwards] = finding{}
 		e.mark(n)
 	}
 	e.conflict(n, text+": give each its own service.instance.id")
@@ -339,7 +342,7 @@ func (e *Engine) rightAgain(n *entity) bool {
 		return false
 	}
 	for i := range n.facts {
-		if f := &n.facts[i]; f.Kind == FactBackwards || f.Kind == FactEquivocated || f.Kind == FactForged {
+		if f := &n.facts[i]; f.Kind == report.FactBackwards || f.Kind == report.FactEquivocated || f.Kind == report.FactForged {
 			if e.now.Sub(f.At) < e.params.RecoveryCalls {
 				return false
 			}
@@ -353,8 +356,8 @@ func (e *Engine) rightAgain(n *entity) bool {
 
 // stillWrong says whether answers of n, on whom v is, were wrong a moment ago. To
 // take v back takes longer; meanwhile an answer that looks well may be taken for one.
-func (e *Engine) stillWrong(n *entity, v *Verdict) bool {
-	if v.Culprit.Type == CulpritVersion && n.version != "" && n.version != v.Culprit.Name {
+func (e *Engine) stillWrong(n *entity, v *verdict.Verdict) bool {
+	if v.Culprit.Type == verdict.CulpritVersion && n.version != "" && n.version != v.Culprit.Name {
 		return false // it runs another
 	}
 	in := &n.integrity
@@ -363,18 +366,18 @@ func (e *Engine) stillWrong(n *entity, v *Verdict) bool {
 		return true
 	}
 	for _, ps := range n.probes {
-		if e.current(ps) && ps.outcome == OutcomeWrongAnswer {
+		if e.current(ps) && ps.outcome == report.OutcomeWrongAnswer {
 			return true
 		}
 	}
 	for i := range n.facts {
 		f := &n.facts[i]
 		switch quiet := e.now.Sub(f.At); f.Kind {
-		case FactBackwards, FactEquivocated: // shows once a scrape, or a beat
+		case report.FactBackwards, report.FactEquivocated: // shows once a scrape, or a beat
 			if quiet < e.params.RecoveryCalls {
 				return true
 			}
-		case FactIntegrity:
+		case report.FactIntegrity:
 			if quiet < rightFor+slack {
 				return true
 			}

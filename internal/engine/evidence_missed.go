@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // Who cannot connect makes no call, and many drivers and pools write no span of an
@@ -34,7 +37,7 @@ func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 	if ed.used == 0 || ed.rate.Known < stat.RateKnown || e.now.Sub(c.seen) > e.params.CallWindow+c.told.Slack() {
 		return 0, 0
 	}
-	if v := ed.caller.verdict; v != nil && v.Class != ClassUnknown {
+	if v := ed.caller.verdict; v != nil && v.Class != verdict.ClassUnknown {
 		return 0, 0 // why it fails is known
 	}
 	quiet = c.seen.Sub(ed.used)
@@ -57,7 +60,7 @@ func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 
 // lacksPool says whether n tells that it waits for a pool of its own.
 func (e *Engine) lacksPool(n *entity) bool {
-	return e.saysPoolEmpty(n) || n.levels.short(LevelPool, e.now)
+	return e.saysPoolEmpty(n) || n.levels.short(report.LevelPool, e.now)
 }
 
 // missesSome says whether n misses somebody that it used to call.
@@ -104,15 +107,15 @@ func detectMissed(e *Engine, n *entity, p *episode) {
 	}
 	for _, ed := range n.calledBy {
 		quiet, sure := ed.misses(e)
-		if sure == 0 || sure < p.found[evMissed].strength && p.found[evMissed].now {
+		if sure == 0 || sure < p.found[belief.EvMissed].strength && p.found[belief.EvMissed].now {
 			continue
 		}
 		how := "keeps waiting and fails"
 		if ed.lastFail >= ed.used {
 			how = "fails"
 		}
-		p.blame(evMissed, sure, e.now, fmt.Sprintf("%s has not called it for %s, and meanwhile %s its own callers", ed.caller.name(), inWords(quiet), how))
-		p.bad[groupCallers] = true
+		p.blame(belief.EvMissed, sure, e.now, fmt.Sprintf("%s has not called it for %s, and meanwhile %s its own callers", ed.caller.name(), inWords(quiet), how))
+		p.bad[belief.GroupCallers] = true
 		p.startedBy(ed.used)
 	}
 }

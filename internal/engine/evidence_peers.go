@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
@@ -113,11 +114,11 @@ func detectPeers(e *Engine, n *entity, p *episode) {
 	default:
 		return
 	}
-	p.odd(evAmongPeers, n.sameVersion(), m.since, e.now, text, c.isOdd(measureMade))
+	p.odd(belief.EvAmongPeers, n.sameVersion(), m.since, e.now, text, c.isOdd(measureMade))
 }
 
 // odd notes that n is not like its siblings. Alone that is no reason to suspect it.
-func (p *episode) odd(kind evidence, strength float64, since, now clock.Time, text string, both bool) {
+func (p *episode) odd(kind belief.Evidence, strength float64, since, now clock.Time, text string, both bool) {
 	if !both {
 		p.note(kind, strength, now, text)
 		return

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // A proxy without telemetry of its own sends no spans: that one of those behind it is
@@ -18,8 +20,8 @@ import (
 // proxyWord is what proxies wrote of their calls to an instance since it last
 // answered anybody.
 type proxyWord struct {
-	who     string  // whose log it is, a host; "" if not told
-	outcome Outcome // of the latest
+	who     string         // whose log it is, a host; "" if not told
+	outcome report.Outcome // of the latest
 	count   int
 	first   clock.Time // event time of the first
 	last    clock.Time // event time of the latest
@@ -40,7 +42,7 @@ const (
 
 // proxied takes in a failed call that only a proxy's log tells of. It says whether
 // it was one to an instance that is known by its door.
-func (e *Engine) proxied(c *Calls) bool {
+func (e *Engine) proxied(c *report.Calls) bool {
 	n := e.behindDoor(c.Callee.Address)
 	if n == nil {
 		return false
@@ -85,29 +87,29 @@ func detectProxies(e *Engine, n *entity, p *episode) {
 	quiet, sure := e.stalled(n)
 	goOn := e.siblings(n).goOn(n, w.first.Add(stallLeast))
 	r := &callerRow[w.outcome]
-	if sure == 0 || r.kind == evCallersTimeout && goOn == 0 {
+	if sure == 0 || r.kind == belief.EvCallersTimeout && goOn == 0 {
 		return
 	}
 	text := fmt.Sprintf("%s ×%d by the log of a proxy", r.says, w.count)
 	if w.who != "" {
 		text += " on " + w.who
 	}
-	if goOn > 0 && p.found[evCalleeFailing].now {
-		p.note(evCalleeFailing, 0, e.now, "") // they depend on the same
+	if goOn > 0 && p.found[belief.EvCalleeFailing].now {
+		p.note(belief.EvCalleeFailing, 0, e.now, "") // they depend on the same
 	}
 	p.startedBy(w.first)
 	if f := &p.found[r.kind]; !f.now || f.strength < sure {
 		p.blame(r.kind, sure, e.now, text)
 	}
-	if r.kind == evCallersRefused {
+	if r.kind == belief.EvCallersRefused {
 		p.direct = true
-		p.note(evStillRefused, sure, e.now, fmt.Sprintf("and so for %s on end", inWords(w.lasted())))
+		p.note(belief.EvStillRefused, sure, e.now, fmt.Sprintf("and so for %s on end", inWords(w.lasted())))
 	}
-	if !p.found[evNoProgress].now {
+	if !p.found[belief.EvNoProgress].now {
 		text = fmt.Sprintf("it has answered no call for %s", inWords(quiet))
 		if goOn > 0 {
 			text += fmt.Sprintf(", and %d of its siblings go on", goOn)
 		}
-		p.note(evNoProgress, sure*(1-p.found[evCalleeFailing].strength), e.now, text)
+		p.note(belief.EvNoProgress, sure*(1-p.found[belief.EvCalleeFailing].strength), e.now, text)
 	}
 }

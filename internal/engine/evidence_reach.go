@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // cutState is a cut that the engine believes in, or did lately. It belongs to
@@ -121,7 +123,7 @@ func (e *Engine) oneSided(c *cutState, p *episode) bool {
 	case c.slow || p.explained():
 		return false
 	case c.far.anywhere():
-		return p.found[evBehindAlive].strength == 0
+		return p.found[belief.EvBehindAlive].strength == 0
 	}
 	return !e.heardAfter(&c.near, c.began.Add(insideFrom)) || !e.heardAfter(&c.far, c.began.Add(insideFrom))
 }
@@ -175,20 +177,20 @@ func detectReach(e *Engine, n *entity, p *episode) {
 		e.cutSays(c, p)
 	}
 	c := n.cutOff
-	if c == nil || !c.explains(p, e.now) || p.proven() || p.found[evExitKilled].strength > 0 || p.answersOthers(n, c) {
+	if c == nil || !c.explains(p, e.now) || p.proven() || p.found[belief.EvExitKilled].strength > 0 || p.answersOthers(n, c) {
 		return
 	}
-	if v := c.entity.verdict; v != nil && v.Class != ClassUnknown {
-		p.note(evExplainedByCut, 1, e.now, c.hurts())
+	if v := c.entity.verdict; v != nil && v.Class != verdict.ClassUnknown {
+		p.note(belief.EvExplainedByCut, 1, e.now, c.hurts())
 	} else if c.entity.episode != nil {
-		p.note(evExplainedByCut, 0.8, e.now, c.hurts())
+		p.note(belief.EvExplainedByCut, 0.8, e.now, c.hurts())
 	} else if c.justHealed(e.now) {
-		p.note(evExplainedByCut, 1, e.now, "it was behind "+c.entity.name()+" until a moment ago")
+		p.note(belief.EvExplainedByCut, 1, e.now, "it was behind "+c.entity.name()+" until a moment ago")
 	} else {
 		return
 	}
-	if f := &p.found[evNoProgress]; f.now {
-		p.note(evNoProgress, 0, e.now, "") // who is cut off answers nobody either
+	if f := &p.found[belief.EvNoProgress]; f.now {
+		p.note(belief.EvNoProgress, 0, e.now, "") // who is cut off answers nobody either
 	}
 }
 
@@ -196,7 +198,7 @@ func detectReach(e *Engine, n *entity, p *episode) {
 // is short of: an answer is nothing that a cut explains.
 func (p *episode) answersOthers(n *entity, c *cutState) bool {
 	return n.kind == kindExternal && !c.far.anywhere() && !c.slow &&
-		p.found[evCallersOverloaded].strength+p.found[evToldDiskFull].strength+p.found[evToldMemoryFull].strength > 0
+		p.found[belief.EvCallersOverloaded].strength+p.found[belief.EvToldDiskFull].strength+p.found[belief.EvToldMemoryFull].strength > 0
 }
 
 // hurts says what the cut does to those behind it.
@@ -222,37 +224,37 @@ func (e *Engine) cutSays(c *cutState, p *episode) {
 		if c.far.anywhere() {
 			text = fmt.Sprintf("calls into and out of %s take far longer than usual (%d of %d ways), and those within it do not", c.near.name(), f.paths, f.of)
 		}
-		p.blame(evCutLink, f.sure*stat.Clamp(f.score/linkScoreFull, 0.3, 1), c.at, text)
+		p.blame(belief.EvCutLink, f.sure*stat.Clamp(f.score/linkScoreFull, 0.3, 1), c.at, text)
 		return
 	}
 	alive := e.behind(c)
 	if c.split != nil {
-		p.note(evParted, 1, e.now, fmt.Sprintf("both sides of it go on, and the states of %s have parted", c.split.id.Name))
+		p.note(belief.EvParted, 1, e.now, fmt.Sprintf("both sides of it go on, and the states of %s have parted", c.split.id.Name))
 	}
 	if c.oneway {
 		from, to, _ := strings.Cut(c.entity.address, "→")
-		p.blame(evCutLink, 1, c.at, fmt.Sprintf("nothing gets from %s to %s (%d of %d ways): calls from %s arrive there and are answered, and no answer comes back", from, to, f.paths, f.of, to))
+		p.blame(belief.EvCutLink, 1, c.at, fmt.Sprintf("nothing gets from %s to %s (%d of %d ways): calls from %s arrive there and are answered, and no answer comes back", from, to, f.paths, f.of, to))
 	} else if f.vain {
-		p.blame(evCutLink, vainStrength, c.at, fmt.Sprintf("%s has had no answer of %s for %s, and others have", c.nameOf(&c.near), c.nameOf(&c.far), inWords(f.bad.Sub(f.since))))
-		p.note(evCallersTimeout, 1, c.at, "its calls run out of time on connections that stand")
+		p.blame(belief.EvCutLink, vainStrength, c.at, fmt.Sprintf("%s has had no answer of %s for %s, and others have", c.nameOf(&c.near), c.nameOf(&c.far), inWords(f.bad.Sub(f.since))))
+		p.note(belief.EvCallersTimeout, 1, c.at, "its calls run out of time on connections that stand")
 		return
 	} else if f.beside {
-		p.blame(evCutLink, besideStrength, c.at, fmt.Sprintf("%s has had no answer of %s for %s, and none of its calls arrived there; others have, and those like it answer %s", c.nameOf(&c.near), c.nameOf(&c.far), inWords(f.bad.Sub(f.since)), c.nameOf(&c.near)))
+		p.blame(belief.EvCutLink, besideStrength, c.at, fmt.Sprintf("%s has had no answer of %s for %s, and none of its calls arrived there; others have, and those like it answer %s", c.nameOf(&c.near), c.nameOf(&c.far), inWords(f.bad.Sub(f.since)), c.nameOf(&c.near)))
 	} else if !c.far.anywhere() {
-		p.blame(evCutLink, f.sure*stat.Clamp(f.score/linkScoreFull, 0.3, 1), c.at,
+		p.blame(belief.EvCutLink, f.sure*stat.Clamp(f.score/linkScoreFull, 0.3, 1), c.at,
 			fmt.Sprintf("%s gets through between %s and %s (%d of %d ways), and both reach others", what, c.near.name(), c.far.name(), f.paths, f.of))
 	} else {
-		p.blame(evCutOff, f.sure, c.at, fmt.Sprintf("%s gets in or out of %s (%d of %d ways)", what, c.near.name(), f.paths, f.of))
+		p.blame(belief.EvCutOff, f.sure, c.at, fmt.Sprintf("%s gets in or out of %s (%d of %d ways)", what, c.near.name(), f.paths, f.of))
 		if c.near.here != nil {
-			p.note(evManyHosts, 1, e.now, "everybody outside went silent together")
+			p.note(belief.EvManyHosts, 1, e.now, "everybody outside went silent together")
 			return // that we live on says nothing of them
 		}
 		if c.near.zone != "" && e.hostsSilentIn(c.near.zone) > 1 {
-			p.note(evManyHosts, 1, e.now, fmt.Sprintf("several hosts of %s went silent together", c.near.zone))
+			p.note(belief.EvManyHosts, 1, e.now, fmt.Sprintf("several hosts of %s went silent together", c.near.zone))
 		}
 	}
 	if alive != nil {
-		p.note(evBehindAlive, 1, e.now, fmt.Sprintf("%s lives on behind it", alive.name()))
+		p.note(belief.EvBehindAlive, 1, e.now, fmt.Sprintf("%s lives on behind it", alive.name()))
 	}
 }
 
@@ -302,8 +304,8 @@ func (e *Engine) worked(n *entity, at clock.Time) {
 		if !c.far.anywhere() || c.near.here != nil || c.entity.episode == nil || !c.near.has(n.host, n) || c.isInside(e.now) {
 			continue
 		}
-		if at > c.began.Add(behindAliveFor) && at < c.found.bad.Add(-time.Second) && c.entity.episode.found[evStampedInside].strength == 0 {
-			c.entity.episode.note(evStampedInside, 1, e.now, fmt.Sprintf("%s worked on meanwhile, and its telemetry came late", n.name()))
+		if at > c.began.Add(behindAliveFor) && at < c.found.bad.Add(-time.Second) && c.entity.episode.found[belief.EvStampedInside].strength == 0 {
+			c.entity.episode.note(belief.EvStampedInside, 1, e.now, fmt.Sprintf("%s worked on meanwhile, and its telemetry came late", n.name()))
 			e.mark(c.entity)
 		}
 	}

@@ -7,17 +7,19 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // saturationFacts maps what a process says of a limit that it ran into.
-var saturationFacts = [numFacts]evidence{
-	FactDiskFull:     evDiskFull,
-	FactNoDescriptor: evNoDescriptor,
-	FactNoThread:     evNoThread,
-	FactPoolEmpty:    evPoolEmpty,
-	FactNoPort:       evNoPort,
+var saturationFacts = [report.NumFacts]belief.Evidence{
+	report.FactDiskFull:     belief.EvDiskFull,
+	report.FactNoDescriptor: belief.EvNoDescriptor,
+	report.FactNoThread:     belief.EvNoThread,
+	report.FactPoolEmpty:    belief.EvPoolEmpty,
+	report.FactNoPort:       belief.EvNoPort,
 }
 
 const (
@@ -44,9 +46,9 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 	detectServedErrors(e, n, p)
 	detectStarved(e, n, p)
 	if s := n.calls; s != nil && s.lastFull != 0 && e.now.Sub(s.lastFull) < e.params.CallWindow+s.told.Slack() {
-		full, share := s.byOutcome[OutcomeOverloaded].Value(e.now, e.params.CallWindow), s.full(e)
+		full, share := s.byOutcome[report.OutcomeOverloaded].Value(e.now, e.params.CallWindow), s.full(e)
 		if share > s.usualFull+fullOver {
-			p.blame(evCallersOverloaded, min(full/e.params.BurstCalls, 1)*stat.Clamp((share-s.usualFull)/fullShare, 0, 1), s.lastFull,
+			p.blame(belief.EvCallersOverloaded, min(full/e.params.BurstCalls, 1)*stat.Clamp((share-s.usualFull)/fullShare, 0, 1), s.lastFull,
 				fmt.Sprintf("it turned %.0f %% of its callers away for overload (usually %.0f %%)", 100*share, 100*s.usualFull))
 		}
 	}
@@ -55,16 +57,16 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 			processLevels(e, ps.process, p)
 		}
 	}
-	for kind := range NumLevels {
+	for kind := range report.NumLevels {
 		switch {
 		case n.levels.short(kind, e.now):
 			strength := 1.0
-			if kind == LevelPool && e.poolStands(n, n.levels[kind].at) {
+			if kind == report.LevelPool && e.poolStands(n, n.levels[kind].at) {
 				strength = 1 - passedOn
 			}
 			p.short(e, kind, &n.levels[kind], "its", strength)
 		case n.host != nil && n.host.levels.short(kind, e.now) && levelRules[kind].ofHost:
-			if kind == LevelRunQueue && !n.host.levels.short(LevelCPU, e.now) {
+			if kind == report.LevelRunQueue && !n.host.levels.short(report.LevelCPU, e.now) {
 				continue // they wait for disks, or not any more
 			}
 			p.short(e, kind, &n.host.levels[kind], "its host's", hostShort)
@@ -78,27 +80,27 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 const hostShort = 0.7
 
 // short notes that a resource is at its limit.
-func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, strength float64) {
+func (p *episode) short(e *Engine, kind report.LevelKind, s *levelState, whose string, strength float64) {
 	text := fmt.Sprintf("%s %s is at %.0f %% of its limit", whose, kind, 100*s.share)
 	switch kind {
-	case LevelThrottled:
+	case report.LevelThrottled:
 		text = fmt.Sprintf("its CPU quota throttled it in %.0f %% of the periods", 100*s.share)
 		strength *= stat.Clamp(s.share/errorsFull, 0.5, 1)
-	case LevelCPUWait:
+	case report.LevelCPUWait:
 		text = fmt.Sprintf("%s tasks waited for a processor for %.0f %% of the time", whose, 100*s.share)
-	case LevelRunQueue:
+	case report.LevelRunQueue:
 		text = fmt.Sprintf("%s processors are all busy, and %.1f tasks want each", whose, 1/max(1-s.share, 0.01))
-	case LevelGC:
+	case report.LevelGC:
 		text = fmt.Sprintf("it spends %.0f %% of its time on collecting garbage", 100*s.share)
-	case LevelMemoryStall:
+	case report.LevelMemoryStall:
 		text = fmt.Sprintf("%s tasks all waited for memory for %.0f %% of the time", whose, 100*s.share)
-	case LevelIOStall:
+	case report.LevelIOStall:
 		text = fmt.Sprintf("%s tasks all waited for a disk for %.0f %% of the time", whose, 100*s.share)
-	case LevelDiskIO:
+	case report.LevelDiskIO:
 		text = fmt.Sprintf("%s disk is busy for %.0f %% of the time, and each operation takes long", whose, 100*s.share)
-	case LevelNodeMemory, LevelNodeDisk, LevelNodeThreads:
+	case report.LevelNodeMemory, report.LevelNodeDisk, report.LevelNodeThreads:
 		text = fmt.Sprintf("its node says that it is short of %s", kind)
-	case LevelPool:
+	case report.LevelPool:
 		text = fmt.Sprintf("%s connection pool is used up", whose)
 		if s.waiting > 0 {
 			text += fmt.Sprintf(", %.0f wait for it", s.waiting)
@@ -111,8 +113,8 @@ func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, 
 		text += ", as usual"
 	}
 	row := levelRules[kind].row
-	if kind == LevelCPU && whose == "its" && s.rose() {
-		row, text = evCPURose, fmt.Sprintf("its CPU use is at %.0f %% of its limit (usually %.0f %%)", 100*s.share, 100*s.usual)
+	if kind == report.LevelCPU && whose == "its" && s.rose() {
+		row, text = belief.EvCPURose, fmt.Sprintf("its CPU use is at %.0f %% of its limit (usually %.0f %%)", 100*s.share, 100*s.usual)
 	}
 	if !p.found[row].now || p.found[row].strength < strength {
 		p.note(row, strength, e.now, text)
@@ -121,7 +123,7 @@ func (p *episode) short(e *Engine, kind LevelKind, s *levelState, whose string, 
 
 // newlyShort says whether a limit is reached that usually is not.
 func (p *episode) newlyShort() bool {
-	for _, kind := range [...]evidence{evVolumeFull, evMemoryFull, evDescriptorsFull, evThreadsFull, evPoolFull, evFlowsFull} {
+	for _, kind := range [...]belief.Evidence{belief.EvVolumeFull, belief.EvMemoryFull, belief.EvDescriptorsFull, belief.EvThreadsFull, belief.EvPoolFull, belief.EvFlowsFull} {
 		if p.found[kind].now && p.found[kind].strength > oldNews {
 			return true
 		}
@@ -130,22 +132,22 @@ func (p *episode) newlyShort() bool {
 }
 
 // processLevels: what the kernel says of the process and its cgroup.
-func processLevels(e *Engine, q *Process, p *episode) {
+func processLevels(e *Engine, q *report.Process, p *episode) {
 	if q.PressureMem >= pressureFrom {
-		p.note(evMemoryPressure, 1, e.now, fmt.Sprintf("all its tasks waited for memory for %.0f %% of the time", 100*q.PressureMem))
+		p.note(belief.EvMemoryPressure, 1, e.now, fmt.Sprintf("all its tasks waited for memory for %.0f %% of the time", 100*q.PressureMem))
 	}
 	if q.PressureIO >= pressureIOFrom {
-		p.note(evIOPressure, 1, e.now, fmt.Sprintf("all its tasks waited for a disk for %.0f %% of the time", 100*q.PressureIO))
+		p.note(belief.EvIOPressure, 1, e.now, fmt.Sprintf("all its tasks waited for a disk for %.0f %% of the time", 100*q.PressureIO))
 	}
 	for _, l := range [...]struct {
 		used, limit int64
 		from        float64
 		what        string
-		kind        evidence
+		kind        belief.Evidence
 	}{
-		{q.MemoryUsed, q.MemoryLimit, levelRules[LevelMemory].from, "bytes of memory", evMemoryFull},
-		{q.FDs, q.FDLimit, limitFrom, "file descriptors", evDescriptorsFull},
-		{q.Threads, q.ThreadLimit, limitFrom, "threads", evThreadsFull},
+		{q.MemoryUsed, q.MemoryLimit, levelRules[report.LevelMemory].from, "bytes of memory", belief.EvMemoryFull},
+		{q.FDs, q.FDLimit, limitFrom, "file descriptors", belief.EvDescriptorsFull},
+		{q.Threads, q.ThreadLimit, limitFrom, "threads", belief.EvThreadsFull},
 	} {
 		if l.limit > 0 && float64(l.used) >= l.from*float64(l.limit) {
 			p.note(l.kind, 1, e.now, fmt.Sprintf("it uses %d of %d %s", l.used, l.limit, l.what))
@@ -155,7 +157,7 @@ func processLevels(e *Engine, q *Process, p *episode) {
 
 // detectLimitsHit: it says itself that a limit refused it.
 func detectLimitsHit(e *Engine, n *entity, p *episode) {
-	count := map[evidence]int{}
+	count := map[belief.Evidence]int{}
 	for i := range n.facts {
 		f := &n.facts[i]
 		kind := saturationFacts[f.Kind]
@@ -169,17 +171,17 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 			p.limited = p.limited || e.calleesFail(n)
 		}
 		// What its callee says of itself comes up in its own words.
-		if e.answeredBadly(n, kind == evPoolEmpty) {
+		if e.answeredBadly(n, kind == belief.EvPoolEmpty) {
 			strength *= 1 - passedOn
 		}
-		strength *= 1 - passedOn*p.found[evCalleeFailing].strength
-		if kind == evPoolEmpty && e.poolStands(n, f.At) {
+		strength *= 1 - passedOn*p.found[belief.EvCalleeFailing].strength
+		if kind == belief.EvPoolEmpty && e.poolStands(n, f.At) {
 			strength *= 1 - passedOn
 		}
 		p.note(kind, strength, e.now, "it wrote: "+f.Text)
 		p.latest = max(p.latest, f.At)
 		p.startedBy(f.At)
-		if kind != evPoolEmpty {
+		if kind != belief.EvPoolEmpty {
 			p.lastWords(n, f)
 		}
 	}
@@ -234,7 +236,7 @@ const (
 // left: calls that it then makes go nowhere.
 func (e *Engine) saysPoolEmpty(n *entity) bool {
 	for i := range n.facts {
-		if f := &n.facts[i]; f.Kind == FactPoolEmpty && e.now.Sub(f.At) < saidWithin {
+		if f := &n.facts[i]; f.Kind == report.FactPoolEmpty && e.now.Sub(f.At) < saidWithin {
 			return true
 		}
 	}
@@ -249,6 +251,6 @@ func detectServedErrors(e *Engine, n *entity, p *episode) {
 		return
 	}
 	if share := failed / (failed + ok); share >= errorsFrom {
-		p.note(evServesErrors, stat.Clamp(share/errorsFull, 0.3, 1), e.now, fmt.Sprintf("%.0f %% of the calls that it answers fail", 100*share))
+		p.note(belief.EvServesErrors, stat.Clamp(share/errorsFull, 0.3, 1), e.now, fmt.Sprintf("%.0f %% of the calls that it answers fail", 100*share))
 	}
 }

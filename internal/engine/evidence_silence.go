@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
@@ -50,18 +51,18 @@ func detectSilence(e *Engine, n *entity, p *episode) {
 		if fresh.kind == signTelemetry {
 			what = "its own telemetry goes on"
 		}
-		p.note(evBeating, fresh.observer.health(), e.now, fmt.Sprintf("%s (last %s ago)", what, inWords(fresh.silence())))
+		p.note(belief.EvBeating, fresh.observer.health(), e.now, fmt.Sprintf("%s (last %s ago)", what, inWords(fresh.silence())))
 	}
 	if strongest > 0 {
 		text := fmt.Sprintf("no heartbeat for %s (usual %s)", inWords(worst.silence()), inWords(worst.gaps.Interval))
 		if total > 1 {
 			text += fmt.Sprintf(" at %d of %d observers", silent, total)
 		}
-		p.blame(evSilent, strongest*worst.observer.health(), e.now, text)
+		p.blame(belief.EvSilent, strongest*worst.observer.health(), e.now, text)
 		p.startedBy(e.now.Add(-worst.silence()))
 	}
 	if strongestTelemetry > 0 && (fresh == nil || fresh.kind == signTelemetry) {
-		p.blame(evTelemetrySilent, strongestTelemetry, e.now,
+		p.blame(belief.EvTelemetrySilent, strongestTelemetry, e.now,
 			fmt.Sprintf("no telemetry of its own for %s (usual %s)", inWords(telemetry.silence()), inWords(telemetry.gaps.Interval)))
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"math"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -89,7 +91,7 @@ func (e *Engine) lookForStalled() {
 // is not made.
 func (s *callStats) unanswered(e *Engine) (count float64) {
 	for o := range callerRow {
-		if askedInVain(Outcome(o)) {
+		if askedInVain(report.Outcome(o)) {
 			count += s.byOutcome[o].Value(e.now, e.params.CallWindow)
 		}
 	}
@@ -97,8 +99,8 @@ func (s *callStats) unanswered(e *Engine) (count float64) {
 }
 
 // askedInVain says whether a call that ended so asked somebody, and got no answer.
-func askedInVain(o Outcome) bool {
-	return o != OutcomeDNS && o != OutcomeTLS && callerRow[o].kind != 0
+func askedInVain(o report.Outcome) bool {
+	return o != report.OutcomeDNS && o != report.OutcomeTLS && callerRow[o].kind != 0
 }
 
 // unansweredOf is the same of calls that should have been n's: one that is called
@@ -166,5 +168,5 @@ func detectStall(e *Engine, n *entity, p *episode) {
 	if goOn > 0 {
 		text += fmt.Sprintf(", and %d of its siblings go on", goOn)
 	}
-	p.note(evNoProgress, sure*(1-p.found[evCalleeFailing].strength), e.now, text)
+	p.note(belief.EvNoProgress, sure*(1-p.found[belief.EvCalleeFailing].strength), e.now, text)
 }

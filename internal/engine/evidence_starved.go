@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
@@ -95,7 +96,7 @@ func detectStarved(e *Engine, n *entity, p *episode) {
 		return
 	}
 	p.starvedOf = way.callee
-	p.note(evStarved, stat.Clamp(many/(2*starvedMany), 0.5, 1), e.now,
+	p.note(belief.EvStarved, stat.Clamp(many/(2*starvedMany), 0.5, 1), e.now,
 		fmt.Sprintf("%.0f calls to it failed after a long wait and never called %s, which answers those that do: they waited for a connection", many, way.callee.name()))
 	p.latest = e.now
 }

@@ -8,41 +8,44 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // Planned stops: who leaves in order is not missed.
 
 // status takes in what a heartbeat says of its sender.
-func (e *Engine) status(n *entity, s *stream, b *Beat) {
-	if starts := b.Status == StatusStarting; starts != n.saysStarting {
+func (e *Engine) status(n *entity, s *stream, b *report.Beat) {
+	if starts := b.Status == report.StatusStarting; starts != n.saysStarting {
 		n.saysStarting, n.startingSince = starts, e.now
 		if !starts && n.verdict == nil && n.returned != 0 && e.now.Sub(n.returned) < startingLong {
 			e.comeBack(n) // now it does
 		}
 	}
 	switch b.Status {
-	case StatusUnset, StatusDegraded:
+	case report.StatusUnset, report.StatusDegraded:
 		if e.now.Sub(n.announced) > leavingTime {
 			n.announced = 0 // it goes on
 		}
-	case StatusDraining, StatusStopping:
+	case report.StatusDraining, report.StatusStopping:
 		n.farewell = farewell{b.Incarnation, b.Seq}
 		e.announce(n)
-	case StatusReady, StatusStarting:
+	case report.StatusReady, report.StatusStarting:
 		n.saysHowItIs = true
 		if (n.announced != 0 || n.left) && !n.farewell.after(b) {
 			e.comeBack(n)
 		}
-	case StatusLastGasp:
-		e.addFact(n, Fact{Kind: FactNodeDown, At: e.now, Text: "it sent its last gasp: power or link is lost"})
-	case StatusFailed:
+	case report.StatusLastGasp:
+		e.addFact(n, report.Fact{Kind: report.FactNodeDown, At: e.now, Text: "it sent its last gasp: power or link is lost"})
+	case report.StatusFailed:
 		if !b.HasExitCode {
-			e.addFact(n, Fact{Kind: FactExit, Value: 1, At: e.now, Said: s.merelySaid(b)})
+			e.addFact(n, report.Fact{Kind: report.FactExit, Value: 1, At: e.now, Said: s.merelySaid(b)})
 		}
 	}
-	if b.HasExitCode && (b.ExitCode != 0 || b.Status == StatusStopping) {
-		e.addFact(n, Fact{Kind: FactExit, Value: int64(b.ExitCode), At: e.now, Said: s.merelySaid(b)})
+	if b.HasExitCode && (b.ExitCode != 0 || b.Status == report.StatusStopping) {
+		e.addFact(n, report.Fact{Kind: report.FactExit, Value: int64(b.ExitCode), At: e.now, Said: s.merelySaid(b)})
 	}
 }
 
@@ -51,7 +54,7 @@ type farewell struct{ token, seq uint64 }
 
 // after says whether b was sent before the farewell and came later, by way of
 // another observer.
-func (f farewell) after(b *Beat) bool {
+func (f farewell) after(b *report.Beat) bool {
 	return f.seq != 0 && b.Seq != 0 && b.Incarnation == f.token && b.Seq < f.seq
 }
 
@@ -63,8 +66,8 @@ func (e *Engine) comeBack(n *entity) {
 		s.last = max(s.last, s.observer.awake()) // it may be known by its answers before it beats
 	}
 	for _, ps := range n.probes {
-		if ps.outcome != OutcomeOK && ps.process == nil {
-			ps.outcome, ps.run, ps.at = OutcomeUnset, 0, 0
+		if ps.outcome != report.OutcomeOK && ps.process == nil {
+			ps.outcome, ps.run, ps.at = report.OutcomeUnset, 0, 0
 		}
 	}
 	if n.calls != nil {
@@ -136,24 +139,24 @@ func (e *Engine) leave(n *entity, why string) {
 	for _, s := range n.streams {
 		s.overdue, s.gone = false, false
 	}
-	e.emit(Event{Kind: contract.EventPlannedStop, Source: n.src, Entity: n.name(),
+	e.emit(verdict.Event{Kind: contract.EventPlannedStop, Source: n.src, Entity: n.name(),
 		Body: fmt.Sprintf("%s stopped on purpose: %s", n.name(), why)})
 }
 
 // proven says whether the episode holds proof of a violent end, which no
 // announcement excuses.
 func (p *episode) proven() bool {
-	for _, kind := range [...]evidence{evOOMKill, evExitCrash, evCrashLoop} {
+	for _, kind := range [...]belief.Evidence{belief.EvOOMKill, belief.EvExitCrash, belief.EvCrashLoop} {
 		if p.found[kind].strength > 0 {
 			return true
 		}
 	}
-	return p.found[evPanic].strength == 1
+	return p.found[belief.EvPanic].strength == 1
 }
 
 // violent says whether anything tells that the process did not end in order.
 func (p *episode) violent() bool {
-	return p.proven() || p.found[evExitKilled].strength > 0 || p.found[evPanic].strength > 0
+	return p.proven() || p.found[belief.EvExitKilled].strength > 0 || p.found[belief.EvPanic].strength > 0
 }
 
 // detectStop: it said that it would stop, or came to be replaced.
@@ -165,31 +168,31 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	switch {
 	case p.proven():
 	case n.announced != 0 && e.excused(n, onset):
-		p.note(evAnnounced, 1, e.now, fmt.Sprintf("it said that it would stop, %s ago", inWords(e.now.Sub(n.announced))))
+		p.note(belief.EvAnnounced, 1, e.now, fmt.Sprintf("it said that it would stop, %s ago", inWords(e.now.Sub(n.announced))))
 	case n.service != nil && n.service.announcedStops >= 2:
-		p.note(evNotAnnounced, 1, e.now, "it did not announce a stop, as "+n.service.id.Name+" usually does")
+		p.note(belief.EvNotAnnounced, 1, e.now, "it did not announce a stop, as "+n.service.id.Name+" usually does")
 	case n.saysHowItIs && p.silent():
-		p.note(evNotAnnounced, saidReady, e.now, "its heartbeats tell how it is, and the last did not say that it would stop")
+		p.note(belief.EvNotAnnounced, saidReady, e.now, "its heartbeats tell how it is, and the last did not say that it would stop")
 	}
-	if n.saysStarting && p.found[evBeating].now && e.now.Sub(n.startingSince) < startingLong {
-		p.note(evStarting, 1, e.now, fmt.Sprintf("it says that it is still starting, for %s", inWords(e.now.Sub(n.startingSince))))
+	if n.saysStarting && p.found[belief.EvBeating].now && e.now.Sub(n.startingSince) < startingLong {
+		p.note(belief.EvStarting, 1, e.now, fmt.Sprintf("it says that it is still starting, for %s", inWords(e.now.Sub(n.startingSince))))
 	}
 	if inc := n.incarnations[len(n.incarnations)-1]; inc.token != 0 && e.now.Sub(inc.first) < startingFor && n.incarnations[len(n.incarnations)-2].token != 0 {
-		p.note(evStarting, 1, e.now, fmt.Sprintf("it started %s ago", inWords(e.now.Sub(inc.first))))
+		p.note(belief.EvStarting, 1, e.now, fmt.Sprintf("it started %s ago", inWords(e.now.Sub(inc.first))))
 	}
 	if n.started != 0 && e.now.Sub(n.started) < startingFor && !n.answersSince(n.started) {
-		p.note(evStarting, 1, e.now, fmt.Sprintf("it was started %s ago", inWords(e.now.Sub(n.started))))
+		p.note(belief.EvStarting, 1, e.now, fmt.Sprintf("it was started %s ago", inWords(e.now.Sub(n.started))))
 	}
 	if s := n.service; s != nil && s.deployed != 0 && e.now.Sub(s.deployed) < deployFor && p.silent() && !p.proven() && !p.hurts() {
-		p.note(evDeploy, 1, e.now, fmt.Sprintf("%s is being rolled out", s.id.Name))
+		p.note(belief.EvDeploy, 1, e.now, fmt.Sprintf("%s is being rolled out", s.id.Name))
 	}
-	if n.kind == kindInstance && (p.silent() || p.found[evProbeRefused].now) && !p.violent() && e.nobodyHurt(n, p, onset) {
-		p.note(evNobodyHurt, 1, e.now, "no call to it failed, though it used to be called: its callers were sent elsewhere first")
+	if n.kind == kindInstance && (p.silent() || p.found[belief.EvProbeRefused].now) && !p.violent() && e.nobodyHurt(n, p, onset) {
+		p.note(belief.EvNobodyHurt, 1, e.now, "no call to it failed, though it used to be called: its callers were sent elsewhere first")
 	}
 	if s := n.service; s != nil && s.youngest != nil && s.youngest != n && n.kind == kindInstance &&
 		s.lastBorn > onset.Add(-e.params.ReplacedWithin) && s.lastBorn < onset.Add(e.params.ReplacedWithin) && s.lastBorn > n.born &&
 		n.born.Add(youngFor) < s.lastBorn {
-		p.note(evReplaced, 1, e.now, s.youngest.name()+" came in its place")
+		p.note(belief.EvReplaced, 1, e.now, s.youngest.name()+" came in its place")
 	}
 }
 
@@ -197,11 +200,11 @@ func detectStop(e *Engine, n *entity, p *episode) {
 // failed when it went: what fails much later is something else. Where its port
 // does not refuse, calls may hang and not have ended yet.
 func (e *Engine) nobodyHurt(n *entity, p *episode, onset clock.Time) bool {
-	if n.rate.Usual < calledFrom || p.bad[groupCallers] || p.bad[groupProbe] && !p.found[evProbeRefused].now ||
+	if n.rate.Usual < calledFrom || p.bad[belief.GroupCallers] || p.bad[belief.GroupProbe] && !p.found[belief.EvProbeRefused].now ||
 		e.now.Sub(onset) < unhurtAfter+n.served.told.Slack() {
 		return false
 	}
-	if p.found[evBeating].now && e.now.Sub(onset) > drainFor {
+	if p.found[belief.EvBeating].now && e.now.Sub(onset) > drainFor {
 		return false // it does not go
 	}
 	told := n.calls != nil && n.calls.lastOK > onset.Add(-toldBefore)

@@ -3,14 +3,19 @@
 
 package engine
 
+import (
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
+
 // toldRow is which evidence an answer is in which a callee names a resource of
 // its own that is used up.
-var toldRow = [numOutcomes]struct {
-	kind evidence
+var toldRow = [report.NumOutcomes]struct {
+	kind belief.Evidence
 	says string
 }{
-	OutcomeDiskFull:   {evToldDiskFull, "its disk is full"},
-	OutcomeMemoryFull: {evToldMemoryFull, "its memory is used up"},
+	report.OutcomeDiskFull:   {belief.EvToldDiskFull, "its disk is full"},
+	report.OutcomeMemoryFull: {belief.EvToldMemoryFull, "its memory is used up"},
 }
 
 // toldMany is how many such answers say all: a database that is out of space says
@@ -30,7 +35,7 @@ func detectTold(e *Engine, n *entity, p *episode) {
 		if r.kind == 0 || count < 0.5 {
 			continue
 		}
-		p.blame(r.kind, min(count/toldMany, 1), s.lastTold, s.text("it told its callers that "+r.says, Outcome(o), e))
+		p.blame(r.kind, min(count/toldMany, 1), s.lastTold, s.text("it told its callers that "+r.says, report.Outcome(o), e))
 		p.startedBy(s.toldSince)
 	}
 }

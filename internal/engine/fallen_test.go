@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 const fellAt clock.Time = 1e18
@@ -84,35 +87,35 @@ func TestWhoseFallMayBeWhy(t *testing.T) {
 }
 
 func TestHowAProcessFell(t *testing.T) {
-	look := func(change func(b *Probe)) *Probe {
+	look := func(change func(b *report.Probe)) *report.Probe {
 		p := runs(17)
-		b := &Probe{Host: "s1", Target: "process:x:1", Addresses: []string{"10.0.0.1:1"}, Process: &p}
+		b := &report.Probe{Host: "s1", Target: "process:x:1", Addresses: []string{"10.0.0.1:1"}, Process: &p}
 		change(b)
 		return b
 	}
-	gone := func(status int) func(b *Probe) {
-		return func(b *Probe) {
-			b.Process.State, b.Process.HasExitCode, b.Process.ExitCode = ProcessGone, status >= 0, max(status, 0)
+	gone := func(status int) func(b *report.Probe) {
+		return func(b *report.Probe) {
+			b.Process.State, b.Process.HasExitCode, b.Process.ExitCode = report.ProcessGone, status >= 0, max(status, 0)
 		}
 	}
 	const none, bad, orderly = -1, int(fallBad), int(fallOrderly)
 	for name, c := range map[string]struct {
-		change func(b *Probe)
+		change func(b *report.Probe)
 		port   portHost // what was told of its address
 		how    int
 	}{
-		"stopped":                {func(b *Probe) { b.Process.State = ProcessStopped }, portHost{}, bad},
+		"stopped":                {func(b *report.Probe) { b.Process.State = report.ProcessStopped }, portHost{}, bad},
 		"killed":                 {gone(137), portHost{}, bad},
 		"asked_to_end":           {gone(143), portHost{}, orderly},
 		"nobody_tells_how":       {gone(-1), portHost{}, orderly},
-		"it_runs":                {func(*Probe) {}, portHost{host: "s1", target: "process:x:1", started: 17e10}, none},
-		"a_client":               {func(b *Probe) { gone(137)(b); b.Client = true }, portHost{}, none},
-		"nobody_tells_where":     {func(b *Probe) { gone(137)(b); b.Host = "" }, portHost{}, none},
-		"it_takes_no_calls":      {func(b *Probe) { gone(137)(b); b.Addresses = nil }, portHost{}, none},
-		"started_anew":           {func(*Probe) {}, portHost{host: "s1", target: "process:x:1", started: 5}, orderly},
-		"started_for_the_first":  {func(*Probe) {}, portHost{host: "s1", target: "process:x:1"}, none},
-		"on_another_host":        {func(*Probe) {}, portHost{host: "s9", target: "process:x:1", started: 5}, none},
-		"another_had_that_place": {func(*Probe) {}, portHost{host: "s1", target: "process:y:1", started: 5}, none},
+		"it_runs":                {func(*report.Probe) {}, portHost{host: "s1", target: "process:x:1", started: 17e10}, none},
+		"a_client":               {func(b *report.Probe) { gone(137)(b); b.Client = true }, portHost{}, none},
+		"nobody_tells_where":     {func(b *report.Probe) { gone(137)(b); b.Host = "" }, portHost{}, none},
+		"it_takes_no_calls":      {func(b *report.Probe) { gone(137)(b); b.Addresses = nil }, portHost{}, none},
+		"started_anew":           {func(*report.Probe) {}, portHost{host: "s1", target: "process:x:1", started: 5}, orderly},
+		"started_for_the_first":  {func(*report.Probe) {}, portHost{host: "s1", target: "process:x:1"}, none},
+		"on_another_host":        {func(*report.Probe) {}, portHost{host: "s9", target: "process:x:1", started: 5}, none},
+		"another_had_that_place": {func(*report.Probe) {}, portHost{host: "s1", target: "process:y:1", started: 5}, none},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := tied()
@@ -131,7 +134,7 @@ func TestHowAProcessFell(t *testing.T) {
 		e := tied()
 		f := fell()
 		e.ties.fallen = []fallen{f, {target: "process:y:1", host: "s1"}, {target: f.target, host: "s2"}}
-		e.looked(look(func(*Probe) {}))
+		e.looked(look(func(*report.Probe) {}))
 		if g := e.ties.fallen; !g[0].back || g[1].back || g[2].back {
 			t.Errorf("back: %v", g)
 		}
@@ -204,7 +207,7 @@ func TestWhoFailsForWantOfOneWhoFell(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, f := tied(), fell()
-			n := e.instance(NewSource(Source{Service: ServiceID{Name: "web"}, Instance: "w", Host: "app1"}))
+			n := e.instance(report.NewSource(report.Source{Service: report.ServiceID{Name: "web"}, Instance: "w", Host: "app1"}))
 			n.served.failed.Add(5, e.now, e.params.CallWindow)
 			n.served.failsFrom = fellAt
 			c.change(e, n)
@@ -213,7 +216,7 @@ func TestWhoFailsForWantOfOneWhoFell(t *testing.T) {
 				t.Errorf("somebody fails: %v", got)
 			}
 			e.ties.fallen = []fallen{f}
-			b := &Probe{Host: "s1", Target: f.target}
+			b := &report.Probe{Host: "s1", Target: f.target}
 			if n := e.unspoken(b, e.host("s1")); (n != nil) != c.fails || e.missedFall(f.target, nil) != nil {
 				t.Errorf("%v is missed", n)
 			}
@@ -246,11 +249,11 @@ func TestWhoIsAskedNoMoreSinceOneFell(t *testing.T) {
 		"not_who_is_seldom_asked":       {func(_ *Engine, n *entity) { n.rate.Usual = 0.01 }, false},
 		"not_who_was_not_until_then":    {func(_ *Engine, n *entity) { n.served.last = fellAt.Add(-fellBefore - 1) }, false},
 		"not_who_was_after":             {func(_ *Engine, n *entity) { n.served.last = fellAt.Add(fellBefore + 1) }, false},
-		"not_who_failed":                {func(_ *Engine, n *entity) { n.verdict = &Verdict{Class: ClassCrash} }, false},
+		"not_who_failed":                {func(_ *Engine, n *entity) { n.verdict = &verdict.Verdict{Class: verdict.ClassCrash} }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, f := tied(), fell()
-			n := e.instance(NewSource(Source{Service: ServiceID{Name: "web"}, Instance: "w", Host: "app1"}))
+			n := e.instance(report.NewSource(report.Source{Service: report.ServiceID{Name: "web"}, Instance: "w", Host: "app1"}))
 			e.book.put("10.0.0.11:8080", n, e.now)
 			e.ties.at[tie{"s1", "10.0.0.11:8080"}] = fellAt
 			n.served.total, n.served.last, n.served.seen = 100, fellAt, fellAt
@@ -267,20 +270,20 @@ func TestWhoIsAskedNoMoreSinceOneFell(t *testing.T) {
 func TestAFullTableOfTiesKeepsWhatStands(t *testing.T) {
 	e := tied()
 	e.ties.cap, e.ties.swept = 2, 0
-	e.connected(&Probe{Host: "app2", Addresses: []string{"10.0.0.1:1"}})
+	e.connected(&report.Probe{Host: "app2", Addresses: []string{"10.0.0.1:1"}})
 	e.now = e.now.Add(tiedFor)
-	e.connected(&Probe{Host: "app1", Addresses: []string{"10.0.0.1:1"}}) // there is room for who is known
+	e.connected(&report.Probe{Host: "app1", Addresses: []string{"10.0.0.1:1"}}) // there is room for who is known
 	e.now++
-	e.connected(&Probe{Host: "app3", Addresses: []string{"10.0.0.1:1"}})
+	e.connected(&report.Probe{Host: "app3", Addresses: []string{"10.0.0.1:1"}})
 	if at := e.ties.at; len(at) != 2 || at[tie{"app1", "10.0.0.1:1"}] == 0 || at[tie{"app3", "10.0.0.1:1"}] == 0 || e.ties.dropped != 0 {
 		t.Errorf("%v, %d dropped", at, e.ties.dropped)
 	}
-	e.connected(&Probe{Host: "app4", Addresses: []string{"10.0.0.2:1"}, Outcome: OutcomeUnacknowledged})
+	e.connected(&report.Probe{Host: "app4", Addresses: []string{"10.0.0.2:1"}, Outcome: report.OutcomeUnacknowledged})
 	if e.ties.dropped != 1 || len(e.ties.fallen) != 0 {
 		t.Errorf("%d dropped, %v fell", e.ties.dropped, e.ties.fallen)
 	}
 	e.servers.ports["10.0.0.1:1"] = &portHost{host: "s1"}
-	e.connected(&Probe{Host: "app1", Addresses: []string{"10.0.0.1:1"}, Outcome: OutcomeUnacknowledged})
+	e.connected(&report.Probe{Host: "app1", Addresses: []string{"10.0.0.1:1"}, Outcome: report.OutcomeUnacknowledged})
 	if len(e.ties.fallen) != 0 {
 		t.Error("nobody knows what takes connections there, and it fell")
 	}
@@ -306,7 +309,7 @@ func TestWhoseFailuresAreForWantOfOneWhoFell(t *testing.T) {
 			n.integrity.errorsSince = fellAt.Add(c.errors)
 		}
 		p := &episode{}
-		if detectTies(e, n, p); p.found[evCalleeFailing].now != c.want {
+		if detectTies(e, n, p); p.found[belief.EvCalleeFailing].now != c.want {
 			t.Errorf("%s: excused %v", name, !c.want)
 		}
 	}

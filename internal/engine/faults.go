@@ -3,6 +3,8 @@
 
 package engine
 
+import "github.com/faultline-otel/faultline/internal/engine/report"
+
 // Whose failures they are: who answers knows better than who asks.
 
 // faults is how many of n's answers lately were failures of its own making, and
@@ -19,7 +21,7 @@ func (n *entity) faults(e *Engine) (faults, all float64) {
 		}
 	}
 	if s := n.calls; s != nil {
-		return s.byOutcome[OutcomeServerError].Value(e.now, w), s.ok.Value(e.now, w)
+		return s.byOutcome[report.OutcomeServerError].Value(e.now, w), s.ok.Value(e.now, w)
 	}
 	return 0, 0
 }

@@ -12,7 +12,10 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // fleet drives an engine in virtual time: processes that beat, probes that look
@@ -23,14 +26,14 @@ type fleet struct {
 	now     clock.Time
 	began   clock.Time
 	procs   []*proc
-	events  []Event
+	events  []verdict.Event
 	rand    *rand.Rand
 	loss    float64
 	obsSeq  uint64
 	signed  bool          // heartbeats carry a MAC
 	asleep  bool          // the Collector's process is stopped
 	ahead   time.Duration // of the observer's clock
-	backlog []func(*Batch)
+	backlog []func(*report.Batch)
 	hopID   uint64
 }
 
@@ -42,7 +45,7 @@ const (
 
 // proc is one process of the fleet.
 type proc struct {
-	src         *Source
+	src         *report.Source
 	addr        string
 	beats       bool
 	interval    time.Duration
@@ -72,7 +75,7 @@ func newFleet(t *testing.T) *fleet {
 
 func (f *fleet) add(service, instance string) *proc {
 	p := &proc{
-		src:  NewSource(Source{Service: ServiceID{Name: service, Namespace: "shop"}, Instance: instance, Host: "host-" + instance}),
+		src:  report.NewSource(report.Source{Service: report.ServiceID{Name: service, Namespace: "shop"}, Instance: instance, Host: "host-" + instance}),
 		addr: instance + ":8080", beats: true, interval: time.Second, callEvery: 100 * time.Millisecond, timeout: 1500 * time.Millisecond,
 		incarnation: uint64(len(f.procs) + 1), state: "up", phase: time.Duration(f.rand.Int64N(int64(time.Second))),
 	}
@@ -88,16 +91,16 @@ func (f *fleet) due(period, phase time.Duration) bool {
 	return (at+phase)/period != (at+phase-step)/period
 }
 
-func (f *fleet) stamp() Stamp {
+func (f *fleet) stamp() report.Stamp {
 	f.obsSeq++
-	return Stamp{Observer: observer1, At: f.now.Add(f.ahead), Uptime: f.now.Sub(f.began) + time.Hour, Seq: f.obsSeq}
+	return report.Stamp{Observer: observer1, At: f.now.Add(f.ahead), Uptime: f.now.Sub(f.began) + time.Hour, Seq: f.obsSeq}
 }
 
 func (f *fleet) run(d time.Duration) {
 	f.t.Helper()
 	for end := f.now.Add(d); f.now < end; {
 		f.now = f.now.Add(step)
-		b := &Batch{Arrived: f.now}
+		b := &report.Batch{Arrived: f.now}
 		for _, p := range f.procs {
 			f.live(p, b)
 		}
@@ -105,7 +108,7 @@ func (f *fleet) run(d time.Duration) {
 			continue
 		}
 		if f.due(time.Second, 0) {
-			b.Observers = append(b.Observers, ObserverBeat{Stamp: f.stamp(), Interval: time.Second, Host: "agent-host"})
+			b.Observers = append(b.Observers, report.ObserverBeat{Stamp: f.stamp(), Interval: time.Second, Host: "agent-host"})
 		}
 		waiting := f.backlog
 		f.backlog = nil
@@ -122,32 +125,32 @@ func (f *fleet) run(d time.Duration) {
 	}
 }
 
-func (f *fleet) live(p *proc, b *Batch) {
+func (f *fleet) live(p *proc, b *report.Batch) {
 	if f.due(p.interval, p.phase) && p.state != "dead" && p.state != "frozen" && p.state != "unlisted" {
 		p.seq++
 		if p.beats && p.state != "cut" && !f.asleep && f.rand.Float64() >= f.loss {
-			b.Beats = append(b.Beats, Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now, Authenticated: f.signed, Remote: p.remote})
+			b.Beats = append(b.Beats, report.Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now, Authenticated: f.signed, Remote: p.remote})
 		}
 		if !p.beats && p.drawn && p.state != "cut" && !f.asleep {
-			b.Signs = append(b.Signs, Sign{Source: p.src, At: f.now})
+			b.Signs = append(b.Signs, report.Sign{Source: p.src, At: f.now})
 		}
 	}
 	if p.probe > 0 && f.due(p.probe, p.phase) && !f.asleep {
-		outcome := map[string]Outcome{
-			"up": OutcomeOK, "dead": OutcomeRefused, "closed": OutcomeRefused, "cut": OutcomeConnectTimeout, "frozen": OutcomeNoAnswer, "deadlock": OutcomeNoAnswer,
+		outcome := map[string]report.Outcome{
+			"up": report.OutcomeOK, "dead": report.OutcomeRefused, "closed": report.OutcomeRefused, "cut": report.OutcomeConnectTimeout, "frozen": report.OutcomeNoAnswer, "deadlock": report.OutcomeNoAnswer,
 		}[p.state]
-		b.Probes = append(b.Probes, Probe{Stamp: f.stamp(), Source: p.src, Target: "http://" + p.addr, Outcome: outcome, Interval: p.probe, Direct: true})
+		b.Probes = append(b.Probes, report.Probe{Stamp: f.stamp(), Source: p.src, Target: "http://" + p.addr, Outcome: outcome, Interval: p.probe, Direct: true})
 	}
 	if p.watch && f.due(2*time.Second, p.phase) && !f.asleep {
-		state, outcome := ProcessRunning, OutcomeOK
+		state, outcome := report.ProcessRunning, report.OutcomeOK
 		switch p.state {
 		case "dead":
-			state, outcome = ProcessGone, OutcomeOther
+			state, outcome = report.ProcessGone, report.OutcomeOther
 		case "frozen":
-			state, outcome = ProcessStopped, OutcomeOther
+			state, outcome = report.ProcessStopped, report.OutcomeOther
 		}
-		b.Probes = append(b.Probes, Probe{Stamp: f.stamp(), Source: p.src, Target: "process:" + p.src.Instance, Outcome: outcome, Interval: 2 * time.Second,
-			Process: &Process{State: state, PID: int64(p.incarnation), OOMKills: -1, FDs: p.files, FDLimit: 100}})
+		b.Probes = append(b.Probes, report.Probe{Stamp: f.stamp(), Source: p.src, Target: "process:" + p.src.Instance, Outcome: outcome, Interval: 2 * time.Second,
+			Process: &report.Process{State: state, PID: int64(p.incarnation), OOMKills: -1, FDs: p.files, FDLimit: 100}})
 	}
 	for _, c := range p.callers {
 		if f.due(p.callEvery, p.phase) && c.state == "up" {
@@ -159,28 +162,28 @@ func (f *fleet) live(p *proc, b *Batch) {
 // call makes one call; its spans arrive half a second after its end.
 func (f *fleet) call(c, p *proc) {
 	start := f.now
-	outcome, took := OutcomeOK, 5*time.Millisecond
+	outcome, took := report.OutcomeOK, 5*time.Millisecond
 	switch p.state {
 	case "dead", "closed", "unlisted":
-		outcome, took = OutcomeRefused, time.Millisecond
+		outcome, took = report.OutcomeRefused, time.Millisecond
 	case "frozen", "deadlock":
-		outcome, took = OutcomeTimeout, p.timeout
+		outcome, took = report.OutcomeTimeout, p.timeout
 	case "cut", "full":
-		outcome, took = OutcomeConnectTimeout, p.timeout
+		outcome, took = report.OutcomeConnectTimeout, p.timeout
 	}
 	f.hopID++
 	id, end := f.hopID, start.Add(took)
-	callee, server := Callee{Address: p.addr, Direct: p.state != "unlisted"}, p.src
-	deliver := func(b *Batch) {
-		b.Calls = append(b.Calls, Calls{Caller: c.src, Callee: callee, Outcome: outcome, Count: 1, First: start, Last: end})
-		if outcome == OutcomeOK && !p.mute {
-			b.Hops = append(b.Hops, Hop{Span: id, Source: c.src, Callee: callee}, Hop{Span: id, Server: true, Source: server})
-			b.Served = append(b.Served, Served{Source: server, OK: 1, Last: end})
+	callee, server := report.Callee{Address: p.addr, Direct: p.state != "unlisted"}, p.src
+	deliver := func(b *report.Batch) {
+		b.Calls = append(b.Calls, report.Calls{Caller: c.src, Callee: callee, Outcome: outcome, Count: 1, First: start, Last: end})
+		if outcome == report.OutcomeOK && !p.mute {
+			b.Hops = append(b.Hops, report.Hop{Span: id, Source: c.src, Callee: callee}, report.Hop{Span: id, Server: true, Source: server})
+			b.Served = append(b.Served, report.Served{Source: server, OK: 1, Last: end})
 		}
 	}
 	at := end.Add(cmp.Or(c.tells, 500*time.Millisecond))
-	var wait func(b *Batch)
-	wait = func(b *Batch) {
+	var wait func(b *report.Batch)
+	wait = func(b *report.Batch) {
 		if f.now < at {
 			f.later(wait)
 			return
@@ -190,7 +193,7 @@ func (f *fleet) call(c, p *proc) {
 	f.later(wait)
 }
 
-func (f *fleet) later(d func(*Batch)) { f.backlog = append(f.backlog, d) }
+func (f *fleet) later(d func(*report.Batch)) { f.backlog = append(f.backlog, d) }
 
 func (p *proc) restart() {
 	p.state = "up"
@@ -202,9 +205,9 @@ func (p *proc) restart() {
 }
 
 // announce sends a last heartbeat that says the process stops.
-func (f *fleet) announce(p *proc, s Status) {
+func (f *fleet) announce(p *proc, s report.Status) {
 	p.seq++
-	f.e.Observe(&Batch{Arrived: f.now, Beats: []Beat{{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, Status: s}}})
+	f.e.Observe(&report.Batch{Arrived: f.now, Beats: []report.Beat{{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, Status: s}}})
 }
 
 // verdicts returns the failure events so far, one string each.
@@ -219,7 +222,7 @@ func (f *fleet) verdicts() []string {
 	return out
 }
 
-func (f *fleet) first(kind string) *Event {
+func (f *fleet) first(kind string) *verdict.Event {
 	for i := range f.events {
 		if f.events[i].Kind == kind {
 			return &f.events[i]
@@ -230,11 +233,11 @@ func (f *fleet) first(kind string) *Event {
 
 // accused fails the test unless the first verdict is this one, within a time
 // after from.
-func (f *fleet) accused(from clock.Time, within time.Duration, class Class, subclass, culprit string) *Verdict {
+func (f *fleet) accused(from clock.Time, within time.Duration, class verdict.Class, subclass, culprit string) *verdict.Verdict {
 	f.t.Helper()
 	for i := range f.events {
 		ev := &f.events[i]
-		if (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) && ev.Verdict.Class != ClassUnknown {
+		if (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) && ev.Verdict.Class != verdict.ClassUnknown {
 			v := ev.Verdict
 			if v.Class != class || v.Subclass != subclass || v.Culprit.Name != culprit {
 				f.t.Errorf("said %s/%s of %s (%s), want %s/%s of %s", v.Class, v.Subclass, v.Culprit.Name, v.Reason, class, subclass, culprit)
@@ -256,7 +259,7 @@ func (f *fleet) nobodyAccused(unknownAllowed bool) {
 	f.t.Helper()
 	for _, ev := range f.events {
 		if ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised {
-			if ev.Verdict.Class != ClassUnknown || !unknownAllowed {
+			if ev.Verdict.Class != verdict.ClassUnknown || !unknownAllowed {
 				f.t.Errorf("at %v said %s", ev.At.Sub(f.began), ev.Body)
 			}
 		}
@@ -269,9 +272,9 @@ func (f *fleet) dump() string {
 	for _, n := range f.e.suspects {
 		b := f.e.find(n)
 		fmt.Fprintf(&sb, "\n%s:", n.name())
-		for c, p := range b.p {
+		for c, p := range b.P {
 			if p >= 0.02 {
-				fmt.Fprintf(&sb, " %s %.2f", causeNames[c], p)
+				fmt.Fprintf(&sb, " %s %.2f", belief.CauseNames[c], p)
 			}
 		}
 		for k := range n.episode.found {

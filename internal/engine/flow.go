@@ -3,7 +3,10 @@
 
 package engine
 
-import "github.com/faultline-otel/faultline/internal/engine/clock"
+import (
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
 
 // Where nobody tells how many messages wait in a queue, the spans of those who send
 // and of those who read tell at least whether any is read while more are sent. They
@@ -19,7 +22,7 @@ type flow struct {
 }
 
 // sent takes in that messages were sent.
-func (e *Engine) sent(s *Sent) {
+func (e *Engine) sent(s *report.Sent) {
 	if s.Queue == "" || s.Count <= 0 {
 		return
 	}
@@ -33,7 +36,7 @@ func (e *Engine) sent(s *Sent) {
 	if f.read == 0 {
 		return // nobody is known to read it
 	}
-	e.queueIs(&Queue{Name: s.Queue, Waiting: f.sent, Read: f.read})
+	e.queueIs(&report.Queue{Name: s.Queue, Waiting: f.sent, Read: f.read})
 	if q == nil {
 		if q = e.queueOf(key); q != nil {
 			q.inferred = true
@@ -42,7 +45,7 @@ func (e *Engine) sent(s *Sent) {
 }
 
 // flowed takes in that messages were read.
-func (e *Engine) flowed(c *Consumed) {
+func (e *Engine) flowed(c *report.Consumed) {
 	for _, f := range e.flows {
 		if f.queue == c.Queue {
 			f.sent, f.read = 0, f.read+float64(c.Count)

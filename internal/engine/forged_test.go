@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 const forger = "10.6.6.6"
@@ -22,20 +24,20 @@ func remote(s *shop) {
 func TestForgedAnnouncementDoesNotHideAnUnseenKill(t *testing.T) {
 	for name, c := range map[string]struct {
 		signed bool
-		forge  func(s *shop, b *Beat)
+		forge  func(s *shop, b *report.Beat)
 	}{
-		"of_another_start":     {false, func(_ *shop, b *Beat) { b.Incarnation, b.Remote = 4711, "" }},
-		"of_no_start":          {false, func(_ *shop, b *Beat) { b.Incarnation, b.Remote = 0, "" }},
-		"from_elsewhere":       {false, func(_ *shop, b *Beat) { b.Remote = forger }},
-		"unsigned_by_a_signer": {true, func(s *shop, b *Beat) { b.Authenticated, b.Remote = false, s.ledger.remote }},
+		"of_another_start":     {false, func(_ *shop, b *report.Beat) { b.Incarnation, b.Remote = 4711, "" }},
+		"of_no_start":          {false, func(_ *shop, b *report.Beat) { b.Incarnation, b.Remote = 0, "" }},
+		"from_elsewhere":       {false, func(_ *shop, b *report.Beat) { b.Remote = forger }},
+		"unsigned_by_a_signer": {true, func(s *shop, b *report.Beat) { b.Authenticated, b.Remote = false, s.ledger.remote }},
 	} {
-		for _, status := range []Status{StatusStopping, StatusDraining} {
+		for _, status := range []report.Status{report.StatusStopping, report.StatusDraining} {
 			t.Run(name, func(t *testing.T) {
 				s := newShop(t)
 				s.signed = c.signed
 				remote(s)
 				s.run(time.Minute)
-				s.beatAs(s.ledger, func(b *Beat) {
+				s.beatAs(s.ledger, func(b *report.Beat) {
 					b.Seq++
 					b.Status = status
 					c.forge(s, b)
@@ -44,7 +46,7 @@ func TestForgedAnnouncementDoesNotHideAnUnseenKill(t *testing.T) {
 				s.ledger.state = "dead"
 				at := s.now
 				s.run(15 * time.Second)
-				s.accused(at, 6*time.Second, ClassCrash, "process_exit", "ledger-1")
+				s.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
 				if s.first(contract.EventPlannedStop) != nil {
 					t.Error("it passed for a stop on purpose")
 				}
@@ -56,35 +58,35 @@ func TestForgedAnnouncementDoesNotHideAnUnseenKill(t *testing.T) {
 func TestAnnouncementOfOneWhoGoesOnExpires(t *testing.T) {
 	s := newShop(t)
 	s.run(time.Minute)
-	s.announce(s.ledger, StatusStopping)
+	s.announce(s.ledger, report.StatusStopping)
 	s.run(45 * time.Second) // and beats on, and says nothing of its state
 	s.ledger.state = "dead"
 	at := s.now
 	s.run(15 * time.Second)
-	s.accused(at, 6*time.Second, ClassCrash, "process_exit", "ledger-1")
+	s.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
 }
 
 func TestForgedEndConvictsNobodyWhoLivesOn(t *testing.T) {
 	for name, c := range map[string]struct {
-		forge func(*Beat)
+		forge func(*report.Beat)
 	}{
-		"failed":                   {func(b *Beat) { b.Status = StatusFailed }},
-		"exited_with_139":          {func(b *Beat) { b.HasExitCode, b.ExitCode = true, 139 }},
-		"killed":                   {func(b *Beat) { b.HasExitCode, b.ExitCode = true, 137 }},
-		"last_gasp":                {func(b *Beat) { b.Status = StatusLastGasp }},
-		"exited_from_elsewhere":    {func(b *Beat) { b.HasExitCode, b.ExitCode, b.Remote = true, 139, forger }},
-		"stopped_with_an_exit":     {func(b *Beat) { b.Status, b.HasExitCode, b.ExitCode = StatusStopping, true, 1 }},
-		"a_beat_once_a_year":       {func(b *Beat) { b.Interval = 366 * 24 * time.Hour }},
-		"many_starts":              {func(b *Beat) { b.Incarnation += b.Seq }},
-		"a_count_at_the_very_end":  {func(b *Beat) { b.Seq = 1<<63 - 1 }},
-		"an_order_of_a_wild_clock": {func(b *Beat) { b.SentAt = 1 << 62 }},
+		"failed":                   {func(b *report.Beat) { b.Status = report.StatusFailed }},
+		"exited_with_139":          {func(b *report.Beat) { b.HasExitCode, b.ExitCode = true, 139 }},
+		"killed":                   {func(b *report.Beat) { b.HasExitCode, b.ExitCode = true, 137 }},
+		"last_gasp":                {func(b *report.Beat) { b.Status = report.StatusLastGasp }},
+		"exited_from_elsewhere":    {func(b *report.Beat) { b.HasExitCode, b.ExitCode, b.Remote = true, 139, forger }},
+		"stopped_with_an_exit":     {func(b *report.Beat) { b.Status, b.HasExitCode, b.ExitCode = report.StatusStopping, true, 1 }},
+		"a_beat_once_a_year":       {func(b *report.Beat) { b.Interval = 366 * 24 * time.Hour }},
+		"many_starts":              {func(b *report.Beat) { b.Incarnation += b.Seq }},
+		"a_count_at_the_very_end":  {func(b *report.Beat) { b.Seq = 1<<63 - 1 }},
+		"an_order_of_a_wild_clock": {func(b *report.Beat) { b.SentAt = 1 << 62 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShop(t)
 			remote(s)
 			s.run(time.Minute)
 			for range 20 {
-				s.beatAs(s.ledger, func(b *Beat) {
+				s.beatAs(s.ledger, func(b *report.Beat) {
 					b.Seq++
 					b.Remote = s.ledger.remote
 					c.forge(b)
@@ -98,7 +100,7 @@ func TestForgedEndConvictsNobodyWhoLivesOn(t *testing.T) {
 			at := s.now
 			s.run(20 * time.Second)
 			for _, ev := range s.events {
-				if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Name == "ledger-1" && ev.Verdict.Class == ClassCrash && ev.At.Sub(at) < 8*time.Second {
+				if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Name == "ledger-1" && ev.Verdict.Class == verdict.ClassCrash && ev.At.Sub(at) < 8*time.Second {
 					return
 				}
 			}
@@ -111,14 +113,14 @@ func TestEndThatItsOwnSenderTellsIsBelieved(t *testing.T) {
 	s := newShop(t)
 	remote(s)
 	s.run(time.Minute)
-	s.beatAs(s.ledger, func(b *Beat) {
+	s.beatAs(s.ledger, func(b *report.Beat) {
 		b.Seq++
-		b.Remote, b.Status, b.HasExitCode, b.ExitCode = s.ledger.remote, StatusFailed, true, 139
+		b.Remote, b.Status, b.HasExitCode, b.ExitCode = s.ledger.remote, report.StatusFailed, true, 139
 	})
 	s.ledger.state = "dead"
 	at := s.now
 	s.run(15 * time.Second)
-	s.accused(at, 5*time.Second, ClassCrash, "process_exit", "ledger-1")
+	s.accused(at, 5*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
 }
 
 func TestUnsignedBeatsDoNotKeepASignersDeathSecret(t *testing.T) {
@@ -128,13 +130,13 @@ func TestUnsignedBeatsDoNotKeepASignersDeathSecret(t *testing.T) {
 	s.ledger.state = "dead"
 	at := s.now
 	for range 15 { // by a receiver that asks for no key
-		s.beatAs(s.ledger, func(b *Beat) {
-			b.Stamp = Stamp{Observer: "lax", At: s.now, Uptime: s.now.Sub(s.began) + time.Hour, Seq: uint64(s.now)}
+		s.beatAs(s.ledger, func(b *report.Beat) {
+			b.Stamp = report.Stamp{Observer: "lax", At: s.now, Uptime: s.now.Sub(s.began) + time.Hour, Seq: uint64(s.now)}
 			b.Seq, b.Authenticated = b.Seq+uint64(s.now.Sub(at)/time.Second)+1, false
 		})
 		s.run(time.Second)
 	}
-	s.accused(at, 6*time.Second, ClassCrash, "process_exit", "ledger-1")
+	s.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
 	if s.first(contract.EventIdentityConflict) == nil {
 		t.Error("nobody was told of the forger")
 	}
@@ -159,7 +161,7 @@ func TestOneForgedIntervalChangesNothing(t *testing.T) {
 	s.run(time.Minute)
 	n := s.e.instance(s.ledger.src)
 	known := n.streams[0].gaps.Learned()
-	s.beatAs(s.ledger, func(b *Beat) { b.Seq++; b.Interval = 366 * 24 * time.Hour })
+	s.beatAs(s.ledger, func(b *report.Beat) { b.Seq++; b.Interval = 366 * 24 * time.Hour })
 	if got := n.streams[0].gaps; got.Learned() < known || got.Interval != time.Second {
 		t.Errorf("interval %v, %d gaps, want those of before: %d", got.Interval, got.Learned(), known)
 	}

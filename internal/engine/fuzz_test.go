@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // FuzzObserve feeds batches of arbitrary values: nothing may panic, nothing may
@@ -101,7 +102,7 @@ func (e *Engine) torn() string {
 			if i > 0 && n.born < s.instances[i-1].born {
 				return "the instances of " + s.id.Name + " are not in the order of their births; "
 			}
-			if n.src.untold() {
+			if n.src.Untold() {
 				untold++
 			}
 			if n.src.Volatile {
@@ -163,73 +164,73 @@ func (g *garbage) float() float64 {
 	return [...]float64{0, 0.5, 0.99, 1, 1e300, -1, math.NaN(), math.Inf(1), math.Inf(-1), g.rand.Float64()}[g.rand.IntN(10)]
 }
 
-func (g *garbage) source() *Source {
+func (g *garbage) source() *report.Source {
 	switch g.rand.IntN(12) {
 	case 0:
 		return nil
 	case 1:
-		return &Source{Host: fmt.Sprint("h", g.rand.IntN(100))}
+		return &report.Source{Host: fmt.Sprint("h", g.rand.IntN(100))}
 	}
 	n := g.rand.IntN(60)
-	return NewSource(Source{
-		Service:  ServiceID{Name: fmt.Sprint("s", n%7), Namespace: []string{"", "x"}[n%2], Environment: []string{"", "", "p"}[n%3]},
+	return report.NewSource(report.Source{
+		Service:  report.ServiceID{Name: fmt.Sprint("s", n%7), Namespace: []string{"", "x"}[n%2], Environment: []string{"", "", "p"}[n%3]},
 		Instance: fmt.Sprint("i", n), Host: fmt.Sprint("h", n%5), Zone: []string{"", "za", "zb"}[n%3], Volatile: n%4 == 0,
 		Incarnation: uint64(g.rand.IntN(4)), Version: []string{"", "1", "2"}[g.rand.IntN(3)],
 	})
 }
 
-func (g *garbage) stamp() Stamp {
-	return Stamp{Observer: []string{"", "o1", "o2", "o3", "o4", "o5", "o6", "o7"}[g.rand.IntN(8)], At: clock.Time(g.int()), Uptime: time.Duration(g.int()), Seq: uint64(g.int())}
+func (g *garbage) stamp() report.Stamp {
+	return report.Stamp{Observer: []string{"", "o1", "o2", "o3", "o4", "o5", "o6", "o7"}[g.rand.IntN(8)], At: clock.Time(g.int()), Uptime: time.Duration(g.int()), Seq: uint64(g.int())}
 }
 
-func (g *garbage) batch() *Batch {
+func (g *garbage) batch() *report.Batch {
 	g.now += clock.Time(g.rand.Int64N(int64(time.Second)))
 	if g.wild && g.rand.IntN(50) == 0 {
 		g.now += clock.Time(g.rand.Int64N(int64(240 * time.Hour)))
 	}
-	b := &Batch{Arrived: g.now}
+	b := &report.Batch{Arrived: g.now}
 	if g.wild && g.rand.IntN(200) == 0 {
 		b.Arrived = clock.Time(g.int())
 		g.now = max(g.now, min(b.Arrived, math.MaxInt64/2))
 	}
-	b.Observers = append(b.Observers, ObserverBeat{Stamp: g.stamp(), Host: fmt.Sprint("h", g.rand.IntN(5)), Interval: g.duration(), Late: g.duration()})
+	b.Observers = append(b.Observers, report.ObserverBeat{Stamp: g.stamp(), Host: fmt.Sprint("h", g.rand.IntN(5)), Interval: g.duration(), Late: g.duration()})
 	for range 3 {
-		callee := Callee{Address: fmt.Sprint("a", g.rand.IntN(40)), Named: []string{"", "n:1"}[g.rand.IntN(2)], Service: fmt.Sprint("s", g.rand.IntN(9)), Direct: g.rand.IntN(2) == 0}
-		b.Beats = append(b.Beats, Beat{Stamp: g.stamp(), Source: g.source(), Interval: g.duration(), Incarnation: uint64(g.rand.IntN(3)), Seq: uint64(g.int()), SentAt: clock.Time(g.int()),
-			Status: Status(g.rand.IntN(9)), HasExitCode: g.rand.IntN(9) == 0, ExitCode: int(g.int()), Due: clock.Time(g.int() * int64(g.rand.IntN(2))), Grace: g.duration(),
+		callee := report.Callee{Address: fmt.Sprint("a", g.rand.IntN(40)), Named: []string{"", "n:1"}[g.rand.IntN(2)], Service: fmt.Sprint("s", g.rand.IntN(9)), Direct: g.rand.IntN(2) == 0}
+		b.Beats = append(b.Beats, report.Beat{Stamp: g.stamp(), Source: g.source(), Interval: g.duration(), Incarnation: uint64(g.rand.IntN(3)), Seq: uint64(g.int()), SentAt: clock.Time(g.int()),
+			Status: report.Status(g.rand.IntN(9)), HasExitCode: g.rand.IntN(9) == 0, ExitCode: int(g.int()), Due: clock.Time(g.int() * int64(g.rand.IntN(2))), Grace: g.duration(),
 			Digest: []string{"", "d", "e"}[g.rand.IntN(3)], Authenticated: g.rand.IntN(3) == 0, Remote: []string{"", "r1", "r2"}[g.rand.IntN(3)], BootID: "b"})
-		b.Probes = append(b.Probes, Probe{Stamp: g.stamp(), Source: g.source(), Target: "process:x"[g.rand.IntN(8):], Outcome: Outcome(g.rand.IntN(int(numOutcomes) + 2)), Interval: g.duration(), Direct: true,
+		b.Probes = append(b.Probes, report.Probe{Stamp: g.stamp(), Source: g.source(), Target: "process:x"[g.rand.IntN(8):], Outcome: report.Outcome(g.rand.IntN(int(report.NumOutcomes) + 2)), Interval: g.duration(), Direct: true,
 			Process: g.process(), Client: g.rand.IntN(4) == 0, Host: []string{"", "h1", "h2"}[g.rand.IntN(3)], Addresses: []string{callee.Address, "10.0.0.1:80"}[g.rand.IntN(3)%2:]})
-		b.Signs = append(b.Signs, Sign{Source: g.source(), At: clock.Time(g.int())})
-		b.Calls = append(b.Calls, Calls{Caller: g.source(), Callee: callee, Outcome: Outcome(g.rand.IntN(int(numOutcomes))), Count: g.rand.IntN(50) - 1, Slow: g.rand.IntN(9),
+		b.Signs = append(b.Signs, report.Sign{Source: g.source(), At: clock.Time(g.int())})
+		b.Calls = append(b.Calls, report.Calls{Caller: g.source(), Callee: callee, Outcome: report.Outcome(g.rand.IntN(int(report.NumOutcomes))), Count: g.rand.IntN(50) - 1, Slow: g.rand.IntN(9),
 			First: clock.Time(g.int()), Started: clock.Time(g.int()), Last: clock.Time(g.int()), Done: clock.Time(g.int()), Took: time.Duration(g.int())})
 		b.Served = append(b.Served, g.served())
-		b.Facts = append(b.Facts, Fact{Source: g.source(), Kind: FactKind(g.rand.IntN(int(numFacts) + 1)), Value: g.int(), At: clock.Time(g.int()), Text: "x", Said: g.rand.IntN(2) == 0})
-		b.Levels = append(b.Levels, Level{Source: g.source(), Kind: LevelKind(g.rand.IntN(int(NumLevels) + 1)), Share: g.float(), Waiting: g.float(), At: clock.Time(g.int())})
-		b.Queues = append(b.Queues, Queue{Source: g.source(), Name: fmt.Sprint("q", g.rand.IntN(5)), Group: fmt.Sprint("s", g.rand.IntN(4)), Waiting: g.float() * 1000, Read: g.float()})
-		b.Consumed = append(b.Consumed, Consumed{Source: g.source(), Queue: fmt.Sprint("q", g.rand.IntN(20)), Count: g.rand.IntN(9), Last: clock.Time(g.int())})
-		b.Hops = append(b.Hops, Hop{Span: uint64(g.rand.IntN(20)), Server: g.rand.IntN(2) == 0, Source: g.source(), Callee: callee,
+		b.Facts = append(b.Facts, report.Fact{Source: g.source(), Kind: report.FactKind(g.rand.IntN(int(report.NumFacts) + 1)), Value: g.int(), At: clock.Time(g.int()), Text: "x", Said: g.rand.IntN(2) == 0})
+		b.Levels = append(b.Levels, report.Level{Source: g.source(), Kind: report.LevelKind(g.rand.IntN(int(report.NumLevels) + 1)), Share: g.float(), Waiting: g.float(), At: clock.Time(g.int())})
+		b.Queues = append(b.Queues, report.Queue{Source: g.source(), Name: fmt.Sprint("q", g.rand.IntN(5)), Group: fmt.Sprint("s", g.rand.IntN(4)), Waiting: g.float() * 1000, Read: g.float()})
+		b.Consumed = append(b.Consumed, report.Consumed{Source: g.source(), Queue: fmt.Sprint("q", g.rand.IntN(20)), Count: g.rand.IntN(9), Last: clock.Time(g.int())})
+		b.Hops = append(b.Hops, report.Hop{Span: uint64(g.rand.IntN(20)), Server: g.rand.IntN(2) == 0, Source: g.source(), Callee: callee,
 			Lost: g.rand.IntN(3) == 0, Duration: g.duration(), At: clock.Time(g.int()), Began: clock.Time(g.int())})
-		b.Spans = append(b.Spans, SpanSample{Key: uint64(g.rand.IntN(20)), Duration: time.Duration(g.int())})
+		b.Spans = append(b.Spans, report.SpanSample{Key: uint64(g.rand.IntN(20)), Duration: time.Duration(g.int())})
 	}
 	return b
 }
 
-func (g *garbage) served() Served {
+func (g *garbage) served() report.Served {
 	ok := g.rand.IntN(30)
-	v := Served{Source: g.source(), OK: ok, Rejected: g.rand.IntN(ok + 1), Failed: g.rand.IntN(30), Faults: g.rand.IntN(30), Slow: g.rand.IntN(9), Last: clock.Time(g.int()), Took: time.Duration(g.int())}
+	v := report.Served{Source: g.source(), OK: ok, Rejected: g.rand.IntN(ok + 1), Failed: g.rand.IntN(30), Faults: g.rand.IntN(30), Slow: g.rand.IntN(9), Last: clock.Time(g.int()), Took: time.Duration(g.int())}
 	for range ok - v.Rejected {
 		size := 31 * g.rand.Float64()
 		v.Sized, v.Size, v.SizeSquare = v.Sized+1, v.Size+size, v.SizeSquare+size*size
-		v.Asked[g.rand.IntN(Mixes)]++
+		v.Asked[g.rand.IntN(report.Mixes)]++
 	}
 	return v
 }
 
-func (g *garbage) process() *Process {
+func (g *garbage) process() *report.Process {
 	if g.rand.IntN(2) == 0 {
 		return nil
 	}
-	return &Process{State: ProcessState(g.rand.IntN(7)), PID: g.int(), OOMKills: g.int(), StartTime: clock.Time(g.int()), HasExitCode: true, ExitCode: int(g.int()),
+	return &report.Process{State: report.ProcessState(g.rand.IntN(7)), PID: g.int(), OOMKills: g.int(), StartTime: clock.Time(g.int()), HasExitCode: true, ExitCode: int(g.int()),
 		Throttled: g.float(), CPUWait: g.float(), PressureCPU: g.float(), PressureMem: g.float(), PressureIO: g.float(), MemoryUsed: g.int(), MemoryLimit: g.int(), FDs: g.int(), FDLimit: g.int(), Threads: g.int(), ThreadLimit: g.int()}
 }

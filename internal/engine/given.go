@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Who finds that a checksum or a signature does not fit, and says so, is honest, and
@@ -31,7 +32,7 @@ func (e *Engine) givenWrong(n *entity, faults float64) bool {
 // doesNotCheck takes in such a line of n. Whom n calls and the line names by the
 // longest name is meant, if n calls no other of that name and is answered well: who
 // fails its calls passes on what it was given itself.
-func (e *Engine) doesNotCheck(n *entity, f *Fact) {
+func (e *Engine) doesNotCheck(n *entity, f *report.Fact) {
 	count := float64(max(f.Value, 1))
 	n.given.Add(count, e.now, e.params.CallWindow)
 	if n.service != nil && n.service.whole != nil {
@@ -54,7 +55,7 @@ func (e *Engine) doesNotCheck(n *entity, f *Fact) {
 	})
 	if who != nil && who.calls != nil {
 		e.wrong(who, who.calls, n, count, f.At)
-		who.calls.byOutcome[OutcomeWrongAnswer].Add(count, e.now, e.params.CallWindow)
+		who.calls.byOutcome[report.OutcomeWrongAnswer].Add(count, e.now, e.params.CallWindow)
 	}
 	e.mark(n)
 }

@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // doubts are what the calls of one who doubts are like: how those that fail end that
 // it makes itself, if they do, the name of its other callee, and how many lines it
 // writes when so many requests fail.
 type doubts struct {
-	outcome Outcome
+	outcome report.Outcome
 	other   string
 	lines   func(bad int) int
 }
@@ -26,25 +29,25 @@ func doubting(t *testing.T, write string, unlike ...func(*doubts)) *fleet {
 	for _, u := range unlike {
 		u(&d)
 	}
-	api := NewSource(Source{Service: ServiceID{Name: "api"}, Instance: "api-1", Host: "h1"})
-	catalog := NewSource(Source{Service: ServiceID{Name: "catalog"}, Instance: "catalog-1", Host: "h2"})
-	other := NewSource(Source{Service: ServiceID{Name: d.other}, Instance: "stock-1", Host: "h3"})
+	api := report.NewSource(report.Source{Service: report.ServiceID{Name: "api"}, Instance: "api-1", Host: "h1"})
+	catalog := report.NewSource(report.Source{Service: report.ServiceID{Name: "catalog"}, Instance: "catalog-1", Host: "h2"})
+	other := report.NewSource(report.Source{Service: report.ServiceID{Name: d.other}, Instance: "stock-1", Host: "h3"})
 	second := func(bad int) {
-		f.tell(time.Second, time.Second, func(b *Batch) {
+		f.tell(time.Second, time.Second, func(b *report.Batch) {
 			first := b.Arrived.Add(-time.Second)
-			for i, to := range []*Source{catalog, other} {
-				callee := Callee{Address: fmt.Sprintf("10.0.0.%d:80", 2+i), Direct: true}
+			for i, to := range []*report.Source{catalog, other} {
+				callee := report.Callee{Address: fmt.Sprintf("10.0.0.%d:80", 2+i), Direct: true}
 				f.hopID++
-				b.Hops = append(b.Hops, Hop{Span: f.hopID, Source: api, Callee: callee, At: b.Arrived}, Hop{Span: f.hopID, Server: true, Source: to, At: b.Arrived})
-				b.Calls = append(b.Calls, Calls{Caller: api, Callee: callee, Outcome: OutcomeOK, Count: 8, First: first, Started: first, Last: b.Arrived, Done: first})
+				b.Hops = append(b.Hops, report.Hop{Span: f.hopID, Source: api, Callee: callee, At: b.Arrived}, report.Hop{Span: f.hopID, Server: true, Source: to, At: b.Arrived})
+				b.Calls = append(b.Calls, report.Calls{Caller: api, Callee: callee, Outcome: report.OutcomeOK, Count: 8, First: first, Started: first, Last: b.Arrived, Done: first})
 				if bad > 0 && d.outcome != 0 && to == catalog {
-					b.Calls = append(b.Calls, Calls{Caller: api, Callee: callee, Outcome: d.outcome, Count: bad, First: first, Started: first, Last: b.Arrived, Done: first})
+					b.Calls = append(b.Calls, report.Calls{Caller: api, Callee: callee, Outcome: d.outcome, Count: bad, First: first, Started: first, Last: b.Arrived, Done: first})
 				}
-				b.Served = append(b.Served, Served{Source: to, OK: 8, Last: b.Arrived})
+				b.Served = append(b.Served, report.Served{Source: to, OK: 8, Last: b.Arrived})
 			}
-			b.Served = append(b.Served, Served{Source: api, OK: 12 - bad, Failed: bad, Faults: bad, Last: b.Arrived})
+			b.Served = append(b.Served, report.Served{Source: api, OK: 12 - bad, Failed: bad, Faults: bad, Last: b.Arrived})
 			if n := d.lines(bad); n > 0 {
-				b.Facts = append(b.Facts, Fact{Source: api, Kind: FactIntegrity, Value: int64(n), At: b.Arrived, Text: write})
+				b.Facts = append(b.Facts, report.Fact{Source: api, Kind: report.FactIntegrity, Value: int64(n), At: b.Arrived, Text: write})
 			}
 		})
 	}
@@ -60,7 +63,7 @@ func doubting(t *testing.T, write string, unlike ...func(*doubts)) *fleet {
 func TestWhoFindsThatAnAnswerDoesNotCheckIsNotWrongItself(t *testing.T) {
 	t.Run("its_log_names_whose_answer", func(t *testing.T) {
 		f := doubting(t, "catalog: checksum mismatch: got 17, want 4")
-		f.accused(f.began.Add(90*time.Second), 20*time.Second, ClassByzantine, "invalid_response", "catalog-1")
+		f.accused(f.began.Add(90*time.Second), 20*time.Second, verdict.ClassByzantine, "invalid_response", "catalog-1")
 		for _, ev := range f.events {
 			if ev.Verdict != nil && ev.Verdict.Culprit.Name == "api-1" {
 				t.Errorf("said %s", ev.Body)
@@ -72,18 +75,18 @@ func TestWhoFindsThatAnAnswerDoesNotCheckIsNotWrongItself(t *testing.T) {
 		f.nobodyAccused(true)
 	})
 	t.Run("whom_it_names_passes_on_a_failure", func(t *testing.T) {
-		f := doubting(t, "catalog: checksum mismatch: got 17, want 4", func(d *doubts) { d.outcome = OutcomeServerError })
-		f.neverAccuses(ClassByzantine, "catalog-1")
+		f := doubting(t, "catalog: checksum mismatch: got 17, want 4", func(d *doubts) { d.outcome = report.OutcomeServerError })
+		f.neverAccuses(verdict.ClassByzantine, "catalog-1")
 	})
 	t.Run("two_go_by_that_name", func(t *testing.T) {
 		f := doubting(t, "catalog: checksum mismatch: got 17, want 4", func(d *doubts) { d.other = "catalog" })
-		f.neverAccuses(ClassByzantine, "catalog-1")
-		f.neverAccuses(ClassByzantine, "stock-1")
+		f.neverAccuses(verdict.ClassByzantine, "catalog-1")
+		f.neverAccuses(verdict.ClassByzantine, "stock-1")
 	})
 }
 
 // neverAccuses fails if any event blames an instance for a class.
-func (f *fleet) neverAccuses(class Class, instance string) {
+func (f *fleet) neverAccuses(class verdict.Class, instance string) {
 	f.t.Helper()
 	for _, ev := range f.events {
 		if ev.Verdict != nil && ev.Verdict.Class == class && ev.Verdict.Culprit.Name == instance {
@@ -100,5 +103,5 @@ func TestALineNowAndThenOfWhatDoesNotCheckExcusesNobody(t *testing.T) {
 			return max(1-seconds%5, 0)
 		}
 	})
-	f.accused(f.began.Add(90*time.Second), 20*time.Second, ClassByzantine, "error_response", "api-1")
+	f.accused(f.began.Add(90*time.Second), 20*time.Second, verdict.ClassByzantine, "error_response", "api-1")
 }

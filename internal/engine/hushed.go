@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // A call into a cut hangs, and may hang for longer than the cut lasts: no span tells
@@ -71,5 +72,5 @@ func (e *Engine) waitsFor(ed *edge, silent clock.Time) (s sight, ok bool) {
 		return s, false
 	}
 	return sight{from: from, to: ed.callee.host, caller: ed.caller, target: ed.callee, share: 1, calls: expected,
-		weight: mayBeSlow * min(expected, callsFull) / 2, since: silent, good: ed.okEnd, bad: e.now}, true
+		weight: report.MayBeSlow * min(expected, callsFull) / 2, since: silent, good: ed.okEnd, bad: e.now}, true
 }

@@ -10,13 +10,15 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // beatAs sends one heartbeat in p's name, as it comes from elsewhere.
-func (f *fleet) beatAs(p *proc, change func(*Beat)) {
-	b := Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now, Remote: "10.1.1.1", Authenticated: f.signed}
+func (f *fleet) beatAs(p *proc, change func(*report.Beat)) {
+	b := report.Beat{Stamp: f.stamp(), Source: p.src, Interval: p.interval, Incarnation: p.incarnation, Seq: p.seq, SentAt: f.now, Remote: "10.1.1.1", Authenticated: f.signed}
 	change(&b)
-	f.e.Observe(&Batch{Arrived: f.now, Beats: []Beat{b}})
+	f.e.Observe(&report.Batch{Arrived: f.now, Beats: []report.Beat{b}})
 }
 
 // A mistake in who is who is told as such and is nobody's failure.
@@ -27,31 +29,31 @@ func TestOneIdentityForSeveralIsAConflict(t *testing.T) {
 	}{
 		"four_copies_of_one_id_one_after_the_other": {each: func(s *shop, i int) {
 			for twin := range 3 {
-				s.beatAs(s.ledger, func(b *Beat) { b.Incarnation, b.Seq = 900+uint64(twin), uint64(1000*twin+i) })
+				s.beatAs(s.ledger, func(b *report.Beat) { b.Incarnation, b.Seq = 900+uint64(twin), uint64(1000*twin+i) })
 			}
 		}},
 		"copies_of_a_signing_machine": {signed: true, each: func(s *shop, i int) {
-			s.beatAs(s.ledger, func(b *Beat) { b.Incarnation, b.Seq, b.Digest = 0, uint64(i), fmt.Sprint("mine ", i) })
-			s.beatAs(s.ledger, func(b *Beat) { b.Incarnation, b.Seq, b.Digest = 0, uint64(i), fmt.Sprint("its ", i) })
+			s.beatAs(s.ledger, func(b *report.Beat) { b.Incarnation, b.Seq, b.Digest = 0, uint64(i), fmt.Sprint("mine ", i) })
+			s.beatAs(s.ledger, func(b *report.Beat) { b.Incarnation, b.Seq, b.Digest = 0, uint64(i), fmt.Sprint("its ", i) })
 		}},
 		"devices_behind_one_NAT_that_name_no_instance": {each: func(s *shop, i int) {
-			nat := &proc{src: NewSource(Source{Service: ServiceID{Name: "meter"}}), interval: time.Second}
+			nat := &proc{src: report.NewSource(report.Source{Service: report.ServiceID{Name: "meter"}}), interval: time.Second}
 			for device := range 5 {
-				s.beatAs(nat, func(b *Beat) { b.Incarnation, b.Seq = 0, uint64(1000*device+i+1) })
+				s.beatAs(nat, func(b *report.Beat) { b.Incarnation, b.Seq = 0, uint64(1000*device+i+1) })
 			}
 		}},
 		"more_copies_of_one_id_than_are_remembered": {each: func(s *shop, i int) {
 			for twin := range 20 {
-				s.beatAs(s.ledger, func(b *Beat) { b.Incarnation, b.Seq = 900+uint64(twin), uint64(1000*twin+i) })
+				s.beatAs(s.ledger, func(b *report.Beat) { b.Incarnation, b.Seq = 900+uint64(twin), uint64(1000*twin+i) })
 			}
 		}},
 		"counts_that_are_scraped_by_a_virtual_address": {each: func(s *shop, i int) {
-			kind := FactBackwards
+			kind := report.FactBackwards
 			if i%5 == 1 {
-				kind = FactTwins
+				kind = report.FactTwins
 			}
 			if i%5 < 2 || i > 20 && i < 25 {
-				s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.ledger.src, Kind: kind, At: s.now, Text: "its count fell"}}})
+				s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: s.ledger.src, Kind: kind, At: s.now, Text: "its count fell"}}})
 			}
 		}},
 	} {
@@ -81,7 +83,7 @@ func TestWhatOnlyLooksLikeAnotherIsNoConviction(t *testing.T) {
 			s.ledger.beats = false
 			for range 12 {
 				for seq := range uint64(7) {
-					s.beatAs(s.ledger, func(b *Beat) {
+					s.beatAs(s.ledger, func(b *report.Beat) {
 						b.Incarnation, b.Seq, b.SentAt = 5_000_000_000, seq+1, clock.Time(seq+5)*1e9
 						b.Digest = fmt.Sprint("state ", s.now)
 					})
@@ -93,7 +95,7 @@ func TestWhatOnlyLooksLikeAnotherIsNoConviction(t *testing.T) {
 			for range 30 {
 				for range 10 { // ten beats a second, each third retried after two seconds
 					seq := s.ledger.seq
-					s.beatAs(s.ledger, func(b *Beat) { b.Interval, b.Seq = 100*time.Millisecond, seq })
+					s.beatAs(s.ledger, func(b *report.Beat) { b.Interval, b.Seq = 100*time.Millisecond, seq })
 				}
 				s.run(time.Second)
 			}
@@ -101,9 +103,9 @@ func TestWhatOnlyLooksLikeAnotherIsNoConviction(t *testing.T) {
 		"fast_beats_tried_again_after_two_seconds": func(s *shop) {
 			s.ledger.beats = false
 			for i := range uint64(300) {
-				s.beatAs(s.ledger, func(b *Beat) { b.Interval, b.Seq = 100*time.Millisecond, 1000+i })
+				s.beatAs(s.ledger, func(b *report.Beat) { b.Interval, b.Seq = 100*time.Millisecond, 1000+i })
 				if i%3 == 0 && i > 20 {
-					s.beatAs(s.ledger, func(b *Beat) { b.Interval, b.Seq = 100*time.Millisecond, 1000+i-20 })
+					s.beatAs(s.ledger, func(b *report.Beat) { b.Interval, b.Seq = 100*time.Millisecond, 1000+i-20 })
 				}
 				s.run(100 * time.Millisecond)
 			}
@@ -115,7 +117,7 @@ func TestWhatOnlyLooksLikeAnotherIsNoConviction(t *testing.T) {
 			s.run(time.Minute)
 			run(s)
 			for _, ev := range s.events {
-				if v := ev.Verdict; v != nil && v.Class == ClassByzantine {
+				if v := ev.Verdict; v != nil && v.Class == verdict.ClassByzantine {
 					t.Error(ev.Body)
 				}
 			}

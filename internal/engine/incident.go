@@ -12,12 +12,14 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // incident is a set of verdicts that belong together.
 type incident struct {
-	Incident
-	open map[*entity]*Verdict
+	verdict.Incident
+	open map[*entity]*verdict.Verdict
 	last clock.Time // when its latest verdict ended
 }
 
@@ -34,7 +36,7 @@ const (
 // openIncident puts a new verdict into the incident that it belongs to: one
 // about the same culprit, about somebody that it calls or is called by, about its
 // host, or about those of its site that fell silent with it; else a new one.
-func (e *Engine) openIncident(n *entity, v *Verdict) {
+func (e *Engine) openIncident(n *entity, v *verdict.Verdict) {
 	for _, inc := range e.incidents {
 		if inc.Resolved == 0 && inc.takes(n, v) {
 			v.Incident = inc.ID
@@ -48,8 +50,8 @@ func (e *Engine) openIncident(n *entity, v *Verdict) {
 		e.dropIncident()
 	}
 	inc := &incident{
-		Incident: Incident{ID: incidentID(v), Opened: e.now, Class: v.Class, Culprit: v.Culprit, Reason: v.Reason},
-		open:     map[*entity]*Verdict{n: v},
+		Incident: verdict.Incident{ID: incidentID(v), Opened: e.now, Class: v.Class, Culprit: v.Culprit, Reason: v.Reason},
+		open:     map[*entity]*verdict.Verdict{n: v},
 	}
 	inc.member(n)
 	v.Incident = inc.ID
@@ -82,13 +84,13 @@ func (e *Engine) dropIncident() {
 
 // incidentID is derived from what the incident is, so that a replay gives the
 // same one.
-func incidentID(v *Verdict) string {
-	h := hashString(v.Culprit.Service.key(), string(v.Culprit.Type))
-	h = hashString(h, v.Culprit.Name)
-	return fmt.Sprintf("%016x", hashString(h, fmt.Sprint(int64(v.Since))))
+func incidentID(v *verdict.Verdict) string {
+	h := report.Hash(v.Culprit.Service.Key(), string(v.Culprit.Type))
+	h = report.Hash(h, v.Culprit.Name)
+	return fmt.Sprintf("%016x", report.Hash(h, fmt.Sprint(int64(v.Since))))
 }
 
-func (i *incident) takes(n *entity, v *Verdict) bool {
+func (i *incident) takes(n *entity, v *verdict.Verdict) bool {
 	if i.Culprit == v.Culprit && v.Since.Sub(max(i.last, i.Opened)) < reopenWithin {
 		return true
 	}
@@ -129,13 +131,13 @@ func oneServer(m, n *entity) bool {
 
 // clearAddresses clears what was said of n, a server, by its addresses: it goes on
 // by the name that others call it by.
-func (e *Engine) clearAddresses(n *entity, v *Verdict) {
+func (e *Engine) clearAddresses(n *entity, v *verdict.Verdict) {
 	if n.kind != kindExternal {
 		return
 	}
 	for _, a := range n.addresses {
 		by := e.reg.byKey[externalKey(a)]
-		if by == nil || by == n || by.verdict == nil || by.verdict.Class != v.Class && by.verdict.Class != ClassUnknown {
+		if by == nil || by == n || by.verdict == nil || by.verdict.Class != v.Class && by.verdict.Class != verdict.ClassUnknown {
 			continue
 		}
 		e.clear(by, "it is "+n.name())
@@ -165,7 +167,7 @@ func bothSilent(m, n *entity) bool {
 // fellSilentTogether says whether two of one site, feeder or cell were heard for the
 // last time within the usual time between two signs: whatever takes that away takes
 // all of it.
-func fellSilentTogether(m, n *entity, a, b *Verdict) bool {
+func fellSilentTogether(m, n *entity, a, b *verdict.Verdict) bool {
 	if m.kind != kindInstance || n.kind != kindInstance || m.src.Group == "" || m.src.Group != n.src.Group || !bothSilent(m, n) {
 		return false
 	}
@@ -196,7 +198,7 @@ func (i *incident) member(n *entity) {
 }
 
 // joinIncident replaces n's verdict in its incident after a revision.
-func (e *Engine) joinIncident(n *entity, v *Verdict) {
+func (e *Engine) joinIncident(n *entity, v *verdict.Verdict) {
 	for _, inc := range e.incidents {
 		if inc.ID == v.Incident {
 			before := inc.open[n]
@@ -210,7 +212,7 @@ func (e *Engine) joinIncident(n *entity, v *Verdict) {
 	}
 }
 
-func (e *Engine) leaveIncident(n *entity, v *Verdict) {
+func (e *Engine) leaveIncident(n *entity, v *verdict.Verdict) {
 	for _, inc := range e.incidents {
 		if inc.ID == v.Incident {
 			delete(inc.open, n)
@@ -240,9 +242,9 @@ func (e *Engine) resolveIncidents() {
 	e.incidents = kept
 }
 
-func (e *Engine) emitIncident(kind string, inc *incident, n *entity, v *Verdict) {
+func (e *Engine) emitIncident(kind string, inc *incident, n *entity, v *verdict.Verdict) {
 	now := inc.Incident
-	ev := Event{Kind: kind, Entity: inc.Culprit.Name, Incident: &now, Verdict: v}
+	ev := verdict.Event{Kind: kind, Entity: inc.Culprit.Name, Incident: &now, Verdict: v}
 	if n != nil {
 		ev.Source = n.described()
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // evaluate forms a belief about an entity under suspicion and acts on it:
@@ -18,13 +20,13 @@ func (e *Engine) evaluate(n *entity) {
 		return
 	}
 	p.dirty = false
-	e.tellKept(n, p)
+	e.tellKept(n)
 	b := e.find(n)
 	if e.frozen {
 		return
 	}
 	defer e.doubt(n, p)
-	if b.p[causePlanned] >= e.params.EnterProbability {
+	if b.P[belief.CausePlanned] >= e.params.EnterProbability {
 		e.plannedStop(n, p)
 		return
 	}
@@ -32,15 +34,15 @@ func (e *Engine) evaluate(n *entity) {
 		e.conclude(n, &b)
 		return
 	}
-	if n.verdict != nil && n.cutOff != nil && (n.cutOff.entity.verdict != nil || n.cutOff.justHealed(e.now)) && b.p[causeVictim] >= e.params.EnterProbability {
+	if n.verdict != nil && n.cutOff != nil && (n.cutOff.entity.verdict != nil || n.cutOff.justHealed(e.now)) && b.P[belief.CauseVictim] >= e.params.EnterProbability {
 		e.clear(n, "it is cut off by "+n.cutOff.entity.name())
 	}
 	if by := e.poolHeldBy(n); by != nil {
 		e.clear(n, "its pool is held by those who wait for "+by.name())
 	}
 	class := e.decide(n, p, &b)
-	if class == ClassNone {
-		n.leading, n.since = ClassNone, 0
+	if class == verdict.ClassNone {
+		n.leading, n.since = verdict.ClassNone, 0
 		return
 	}
 	if class != n.leading {
@@ -53,7 +55,7 @@ func (e *Engine) evaluate(n *entity) {
 		if !e.overstays(n, p, class) {
 			return
 		}
-		class = ClassUnknown
+		class = verdict.ClassUnknown
 	}
 	e.hold(n, p, &b, class)
 }
@@ -61,7 +63,7 @@ func (e *Engine) evaluate(n *entity) {
 // proof says whether the evidence needs no second look.
 func (p *episode) proof() bool {
 	for kind := range p.found {
-		if p.found[kind].strength > 0 && evidence(kind).proof() {
+		if p.found[kind].strength > 0 && belief.Evidence(kind).Proof() {
 			return true
 		}
 	}
@@ -69,59 +71,59 @@ func (p *episode) proof() bool {
 }
 
 // decide names the class that the belief amounts to, or none.
-func (e *Engine) decide(n *entity, p *episode, b *belief) Class {
-	first := b.best()
-	if b.p[causeObserver] >= e.params.UnknownMass || b.p[causeVictim] >= e.params.UnknownMass {
-		return ClassNone
+func (e *Engine) decide(n *entity, p *episode, b *belief.Posterior) verdict.Class {
+	first := b.Best()
+	if b.P[belief.CauseObserver] >= e.params.UnknownMass || b.P[belief.CauseVictim] >= e.params.UnknownMass {
+		return verdict.ClassNone
 	}
 	switch {
 	case n.kind == kindService && n.oneOfIt() && !e.shared(n):
-		return ClassNone
+		return verdict.ClassNone
 	case n.verdict == nil && (e.mayStillStart(n, p) || n.cut.onlyVain() && n.cut.excused()):
-		return ClassNone
-	case n.kind == kindInstance && n.verdict == nil && first == ClassExhaustion && e.shared(n) && !p.limits():
-		return ClassNone // it is the same with all of its siblings: the service is judged
+		return verdict.ClassNone
+	case n.kind == kindInstance && n.verdict == nil && first == verdict.ClassExhaustion && e.shared(n) && !p.limits():
+		return verdict.ClassNone // it is the same with all of its siblings: the service is judged
 	case n.verdict == nil && p.backAt != 0 && !p.hurts() && !p.proof():
-		return ClassNone // it is back, and nobody was hurt
-	case p.paused() && (n.verdict == nil || n.verdict.Class == ClassUnknown):
+		return verdict.ClassNone // it is back, and nobody was hurt
+	case p.paused() && (n.verdict == nil || n.verdict.Class == verdict.ClassUnknown):
 		if n.verdict != nil {
-			return ClassUnknown
+			return verdict.ClassUnknown
 		}
-		return ClassNone
-	case b.class(first) >= e.params.EnterProbability && p.corroborated():
+		return verdict.ClassNone
+	case b.Class(first) >= e.params.EnterProbability && p.corroborated():
 		if !n.alive {
-			return ClassUnknown // it was never seen to work
+			return verdict.ClassUnknown // it was never seen to work
 		}
 		if n.cut.onlyVain() {
-			return ClassUnknown // what keeps one waiting may be the callee
+			return verdict.ClassUnknown // what keeps one waiting may be the callee
 		}
-		if first == ClassCrash && p.quietly() {
-			return ClassUnknown
+		if first == verdict.ClassCrash && p.quietly() {
+			return verdict.ClassUnknown
 		}
-		if c := b.likeliest(first); (c == causeHang || c == causeNotListening) && !n.answered && !p.stopped && !p.proof() {
-			return ClassNone // it never answered: it may still start
+		if c := b.Likeliest(first); (c == belief.CauseHang || c == belief.CauseNotListening) && !n.answered && !p.stopped && !p.proof() {
+			return verdict.ClassNone // it never answered: it may still start
 		}
-		if first == ClassCrash && b.likeliest(first) == causeDead && n.kind == kindInstance && p.quietEnd() &&
-			(n.verdict == nil || n.verdict.Class != ClassCrash) { // what showed it may have faded since
-			return ClassUnknown // a stop that nobody announced looks the same
+		if first == verdict.ClassCrash && b.Likeliest(first) == belief.CauseDead && n.kind == kindInstance && p.quietEnd() &&
+			(n.verdict == nil || n.verdict.Class != verdict.ClassCrash) { // what showed it may have faded since
+			return verdict.ClassUnknown // a stop that nobody announced looks the same
 		}
-		if first == ClassExhaustion && !p.harms() && !p.proof() {
-			return ClassNone
+		if first == verdict.ClassExhaustion && !p.harms() && !p.proof() {
+			return verdict.ClassNone
 		}
-		if first == ClassExhaustion && n.verdict != nil && n.verdict.Class == ClassCrash && p.stopped && !p.limits() {
-			return ClassCrash // all that waited for it comes at once
+		if first == verdict.ClassExhaustion && n.verdict != nil && n.verdict.Class == verdict.ClassCrash && p.stopped && !p.limits() {
+			return verdict.ClassCrash // all that waited for it comes at once
 		}
 		return first
-	case n.verdict != nil && n.verdict.Class != ClassUnknown:
+	case n.verdict != nil && n.verdict.Class != verdict.ClassUnknown:
 		return n.verdict.Class // until another is known, or it is over
 	case e.longSilent(n, p):
-		return ClassUnknown
-	case b.failure() >= e.params.UnknownMass && p.hurts():
-		return ClassUnknown
+		return verdict.ClassUnknown
+	case b.Failure() >= e.params.UnknownMass && p.hurts():
+		return verdict.ClassUnknown
 	case n.verdict != nil:
 		return n.verdict.Class
 	}
-	return ClassNone
+	return verdict.ClassNone
 }
 
 // paused says whether it is back from a pause such as machines are given.
@@ -133,10 +135,10 @@ func (p *episode) paused() bool {
 // nobody.
 func (p *episode) corroborated() bool {
 	for kind := range p.found {
-		switch g := evidence(kind).group(); {
+		switch g := belief.Evidence(kind).Group(); {
 		case p.found[kind].strength == 0:
-		case g == groupHeartbeat || g == groupGood || g == groupOwn || g == groupChange && evidence(kind) != evCrashLoop:
-		case evidence(kind) == evHostAlive || evidence(kind) == evObserverSick:
+		case g == belief.GroupHeartbeat || g == belief.GroupGood || g == belief.GroupOwn || g == belief.GroupChange && belief.Evidence(kind) != belief.EvCrashLoop:
+		case belief.Evidence(kind) == belief.EvHostAlive || belief.Evidence(kind) == belief.EvObserverSick:
 		default:
 			return true
 		}
@@ -148,13 +150,13 @@ func (p *episode) corroborated() bool {
 // that takes its time while a proxy sends its callers elsewhere, or a reader of a
 // queue that was ended on purpose, or gave way to one that tells nothing.
 func (p *episode) quietly() bool {
-	return (p.routedAround || p.unread && !p.found[evSilent].now && !p.standsThere()) && !p.violent()
+	return (p.routedAround || p.unread && !p.found[belief.EvSilent].now && !p.standsThere()) && !p.violent()
 }
 
 // standsThere says whether an agent tells what became of a reader of a queue: it is
 // gone, or stopped, or it runs and tells of other things than of what it reads.
 func (p *episode) standsThere() bool {
-	return p.found[evProcessGone].now || p.found[evProcessStopped].now || p.found[evProcessRuns].now && !p.untold
+	return p.found[belief.EvProcessGone].now || p.found[belief.EvProcessStopped].now || p.found[belief.EvProcessRuns].now && !p.untold
 }
 
 // quietEnd says whether all that speaks is that it is gone: no caller was failed
@@ -164,7 +166,7 @@ func (p *episode) quietEnd() bool {
 	if p.violent() {
 		return false
 	}
-	for _, kind := range [...]evidence{evCrashLoop, evNodeDown, evNotAnnounced, evStillRefused, evStillUnavailable, evReadsNothing} {
+	for _, kind := range [...]belief.Evidence{belief.EvCrashLoop, belief.EvNodeDown, belief.EvNotAnnounced, belief.EvStillRefused, belief.EvStillUnavailable, belief.EvReadsNothing} {
 		if p.found[kind].strength > 0 {
 			return false
 		}
@@ -172,7 +174,7 @@ func (p *episode) quietEnd() bool {
 	if p.stalls {
 		return true // its callers only name the service, and others of it answer
 	}
-	for _, kind := range [...]evidence{evCallersRefused, evCallersReset, evCallersConnectTimeout, evCallersTimeout, evCallersUnreachable, evCallersUnavailable} {
+	for _, kind := range [...]belief.Evidence{belief.EvCallersRefused, belief.EvCallersReset, belief.EvCallersConnectTimeout, belief.EvCallersTimeout, belief.EvCallersUnreachable, belief.EvCallersUnavailable} {
 		if p.found[kind].strength > 0 {
 			return false
 		}
@@ -181,7 +183,9 @@ func (p *episode) quietEnd() bool {
 }
 
 // hurts says whether callers or probes fail.
-func (p *episode) hurts() bool { return p.bad[groupCallers] || p.bad[groupProbe] || p.bad[groupReach] }
+func (p *episode) hurts() bool {
+	return p.bad[belief.GroupCallers] || p.bad[belief.GroupProbe] || p.bad[belief.GroupReach]
+}
 
 // harms says whether somebody feels it, if only itself in what it cannot call:
 // utilisation alone is no exhaustion.
@@ -189,7 +193,7 @@ func (p *episode) harms() bool {
 	if p.hurts() || p.silent() {
 		return true
 	}
-	for _, kind := range [...]evidence{evServesErrors, evSlow, evBacklog, evCallersOverloaded} {
+	for _, kind := range [...]belief.Evidence{belief.EvServesErrors, belief.EvSlow, belief.EvBacklog, belief.EvCallersOverloaded} {
 		if p.found[kind].strength > 0 {
 			return true
 		}
@@ -205,10 +209,10 @@ func (e *Engine) shared(n *entity) bool {
 // limits says whether a resource of its own is known to be short.
 func (p *episode) limits() bool {
 	for kind := range p.found {
-		switch evidence(kind) {
-		case evDemand, evSlow, evCallersOverloaded, evBusy, evServesErrors:
+		switch belief.Evidence(kind) {
+		case belief.EvDemand, belief.EvSlow, belief.EvCallersOverloaded, belief.EvBusy, belief.EvServesErrors:
 		default:
-			if p.found[kind].strength > 0 && evidence(kind).weight(causeExhaustion) >= 11 {
+			if p.found[kind].strength > 0 && belief.Evidence(kind).Weight(belief.CauseExhaustion) >= 11 {
 				return true
 			}
 		}
@@ -220,7 +224,7 @@ func (p *episode) limits() bool {
 // that the service need not be.
 func (n *entity) oneOfIt() bool {
 	for _, i := range n.service.instances {
-		if i.verdict != nil || i.episode != nil && i.leading != ClassNone {
+		if i.verdict != nil || i.episode != nil && i.leading != verdict.ClassNone {
 			return true
 		}
 	}
@@ -257,7 +261,7 @@ func (e *Engine) longSilent(n *entity, p *episode) bool {
 // plannedStop closes an episode that was a stop on purpose.
 func (e *Engine) plannedStop(n *entity, p *episode) {
 	why := "nothing speaks of a failure"
-	for _, kind := range [...]evidence{evNobodyHurt, evReplaced, evAnnounced, evExitClean} {
+	for _, kind := range [...]belief.Evidence{belief.EvNobodyHurt, belief.EvReplaced, belief.EvAnnounced, belief.EvExitClean} {
 		if f := &p.found[kind]; f.strength > 0 {
 			why = f.text
 		}
@@ -276,10 +280,10 @@ func (e *Engine) plannedStop(n *entity, p *episode) {
 
 // conclude ends an episode. What came to light at the end may still change what
 // the failure is called: the same process that counted on was cut off.
-func (e *Engine) conclude(n *entity, b *belief) {
+func (e *Engine) conclude(n *entity, b *belief.Posterior) {
 	if v := n.verdict; v != nil {
-		first := b.best()
-		if first != v.Class && n.alive && b.class(first) >= e.params.EnterProbability && n.episode.corroborated() && !n.episode.paused() && !e.mayPass(n, n.episode, b, first) {
+		first := b.Best()
+		if first != v.Class && n.alive && b.Class(first) >= e.params.EnterProbability && n.episode.corroborated() && !n.episode.paused() && !e.mayPass(n, n.episode, b, first) {
 			e.hold(n, n.episode, b, first)
 		}
 		e.clear(n, "it is well again")
@@ -297,11 +301,11 @@ func (e *Engine) conclude(n *entity, b *belief) {
 }
 
 // hold puts a verdict in force, or revises the one that is.
-func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
+func (e *Engine) hold(n *entity, p *episode, b *belief.Posterior, class verdict.Class) {
 	old := n.verdict
-	c := b.likeliest(class)
+	c := b.Likeliest(class)
 	v := e.words(n, p, b, class, c)
-	if old != nil && old.Class == ClassExhaustion && c == causeDead && p.dead {
+	if old != nil && old.Class == verdict.ClassExhaustion && c == belief.CauseDead && p.dead {
 		e.clear(n, "it ended, and not for want of that") // two failures, one after the other
 		old, v.Since = nil, max(n.ended(), v.Since)
 	}
@@ -317,10 +321,10 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 		e.joinIncident(n, v)
 		e.changed = true
 		if old.Class != v.Class || old.Subclass != v.Subclass || old.Culprit != v.Culprit {
-			if old.Class != v.Class && v.Class != ClassUnknown {
+			if old.Class != v.Class && v.Class != verdict.ClassUnknown {
 				e.count(v)
 			}
-			e.emit(Event{Kind: contract.EventFailureRevised, Source: n.described(), Entity: n.name(), Verdict: v,
+			e.emit(verdict.Event{Kind: contract.EventFailureRevised, Source: n.described(), Entity: n.name(), Verdict: v,
 				Body: fmt.Sprintf("%s: not %s but %s: %s", n.name(), classWords(old), classWords(v), v.Reason)})
 		}
 		return
@@ -333,23 +337,23 @@ func (e *Engine) hold(n *entity, p *episode, b *belief, class Class) {
 	}
 	e.clearAddresses(n, v)
 	e.changed = true
-	e.emit(Event{Kind: contract.EventFailureDetected, Source: n.described(), Entity: n.name(), Verdict: n.verdict,
+	e.emit(verdict.Event{Kind: contract.EventFailureDetected, Source: n.described(), Entity: n.name(), Verdict: n.verdict,
 		Body: fmt.Sprintf("%s: %s: %s", n.name(), classWords(v), v.Reason)})
 }
 
 // worthTelling says whether the same class is held with clearly more
 // confidence, so that the tags should change. A verdict does not lose confidence
 // because its evidence ages.
-func worthTelling(old, v *Verdict) bool { return v.Confidence-old.Confidence >= 0.1 }
+func worthTelling(old, v *verdict.Verdict) bool { return v.Confidence-old.Confidence >= 0.1 }
 
 // clear ends a verdict.
 func (e *Engine) clear(n *entity, why string) {
 	v := *n.verdict
 	v.Until = e.now
-	n.verdict, n.heldCause, n.leading, n.since, n.cleared = nil, causeHealthy, ClassNone, 0, e.now
+	n.verdict, n.heldCause, n.leading, n.since, n.cleared = nil, belief.CauseHealthy, verdict.ClassNone, 0, e.now
 	e.keepSettled(settledVerdict{entity: n, verdict: &v, target: e.target(n)})
 	e.changed = true
-	e.emit(Event{Kind: contract.EventFailureCleared, Source: n.described(), Entity: n.name(), Verdict: &v,
+	e.emit(verdict.Event{Kind: contract.EventFailureCleared, Source: n.described(), Entity: n.name(), Verdict: &v,
 		Body: fmt.Sprintf("%s: %s is over after %s: %s", n.name(), classWords(&v), inWords(v.Until.Sub(v.Since)), why)})
 	e.leaveIncident(n, &v)
 }

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // An agent that was cut off delivers afterwards what it saw meanwhile. That is history:
@@ -30,7 +33,7 @@ const (
 
 // lookedMeanwhile takes in how n's process was found, when that comes late. The agent
 // must have found it before, in the same run of its own: else nothing is new of it.
-func (e *Engine) lookedMeanwhile(n *entity, b *Probe, late time.Duration) {
+func (e *Engine) lookedMeanwhile(n *entity, b *report.Probe, late time.Duration) {
 	p, f := b.Process, &n.process
 	if !f.known || n.supposed || b.Client || late > keptFor {
 		return
@@ -38,7 +41,7 @@ func (e *Engine) lookedMeanwhile(n *entity, b *Probe, late time.Duration) {
 	at := e.now.Add(-late)
 	if p.OOMKills > f.oomKills && f.oomKills >= 0 {
 		if !e.toldSince(n, at) {
-			e.keepFact(n, Fact{Kind: FactOOMKill, At: at, Told: e.now, Text: oomWords(p.OOMKills - f.oomKills)})
+			e.keepFact(n, report.Fact{Kind: report.FactOOMKill, At: at, Told: e.now, Text: oomWords(p.OOMKills - f.oomKills)})
 		}
 		f.oomKills = p.OOMKills
 	}
@@ -46,7 +49,7 @@ func (e *Engine) lookedMeanwhile(n *entity, b *Probe, late time.Duration) {
 		n.kept = keptEnd{at, e.now, int64(p.ExitCode)}
 		e.suspect(n)
 	}
-	if p.State == ProcessRunning {
+	if p.State == report.ProcessRunning {
 		f.pid, f.start = p.PID, p.StartTime // of one that is gone later looks tell, too
 	}
 }
@@ -56,7 +59,7 @@ func (e *Engine) lookedMeanwhile(n *entity, b *Probe, late time.Duration) {
 func (e *Engine) toldSince(n *entity, ended clock.Time) bool {
 	for i := range e.settled {
 		s := &e.settled[i]
-		if s.entity == n && (s.verdict.Class == ClassCrash || s.verdict.Class == ClassExhaustion) && s.verdict.Until >= ended.Add(-stillThere) {
+		if s.entity == n && (s.verdict.Class == verdict.ClassCrash || s.verdict.Class == verdict.ClassExhaustion) && s.verdict.Until >= ended.Add(-stillThere) {
 			return true
 		}
 	}
@@ -64,7 +67,7 @@ func (e *Engine) toldSince(n *entity, ended clock.Time) bool {
 }
 
 // tellKept holds against n that it ended, when all that was kept has come.
-func (e *Engine) tellKept(n *entity, p *episode) {
+func (e *Engine) tellKept(n *entity) {
 	k := n.kept
 	if k.told == 0 || e.now.Sub(k.told) < keptWait {
 		return
@@ -73,7 +76,7 @@ func (e *Engine) tellKept(n *entity, p *episode) {
 	if e.tookTooLong(n, k.status, k.at) {
 		return
 	}
-	e.keepFact(n, Fact{Kind: FactExit, Value: k.status, At: k.at, Told: e.now})
+	e.keepFact(n, report.Fact{Kind: report.FactExit, Value: k.status, At: k.at, Told: e.now})
 }
 
 // tookTooLong says whether n, which ended with a status, was killed after it had said
@@ -83,7 +86,7 @@ func (e *Engine) tookTooLong(n *entity, status int64, at clock.Time) bool {
 }
 
 // ago says, of what came late, how old it was then.
-func ago(f *Fact) string {
+func ago(f *report.Fact) string {
 	if f.Told == 0 {
 		return ""
 	}
@@ -92,7 +95,7 @@ func ago(f *Fact) string {
 
 // forgetReturn: that one is well now which is known to have ended says that it is back.
 func (p *episode) forgetReturn() {
-	for _, kind := range [...]evidence{evBeating, evCallersSucceed, evProgress, evProbeOK, evPortOpen, evProcessRuns, evStarting, evNobodyHurt} {
+	for _, kind := range [...]belief.Evidence{belief.EvBeating, belief.EvCallersSucceed, belief.EvProgress, belief.EvProbeOK, belief.EvPortOpen, belief.EvProcessRuns, belief.EvStarting, belief.EvNobodyHurt} {
 		p.found[kind].strength, p.found[kind].now = 0, false
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -64,14 +65,14 @@ func detectKnee(e *Engine, n *entity, p *episode) {
 	if n.kind == kindService && n.service.rate.Known >= stat.RateKnown {
 		k, r = &n.service.knee, &n.service.rate
 	}
-	if k.Since == 0 || !r.Stands(e.now) || p.found[evCalleeSlow].strength > 0 || p.found[evCalleeFailing].strength > 0 || e.waitsForOthers(n, r) {
+	if k.Since == 0 || !r.Stands(e.now) || p.found[belief.EvCalleeSlow].strength > 0 || p.found[belief.EvCalleeFailing].strength > 0 || e.waitsForOthers(n, r) {
 		return
 	}
 	strength := stat.Clamp(r.Held/r.UsualHeld/kneeDeep, kneeUnhurt, 1)
-	if p.bad[groupCallers] || p.found[evServesErrors].now || p.isShortOf() {
+	if p.bad[belief.GroupCallers] || p.found[belief.EvServesErrors].now || p.isShortOf() {
 		strength = 1
 	}
-	p.note(evKnee, strength, e.now, fmt.Sprintf("%.2g calls to it are under way at a time (usually %.2g), and it answers no more for that: %.2g/s (usually %.2g/s)",
+	p.note(belief.EvKnee, strength, e.now, fmt.Sprintf("%.2g calls to it are under way at a time (usually %.2g), and it answers no more for that: %.2g/s (usually %.2g/s)",
 		r.Held, r.UsualHeld, r.Now, r.Usual))
 	p.latest = e.now
 	p.startedBy(k.Since)
@@ -80,7 +81,7 @@ func detectKnee(e *Engine, n *entity, p *episode) {
 // isShortOf says whether something else tells that a resource is short.
 func (p *episode) isShortOf() bool {
 	for kind := range p.found {
-		if evidence(kind).group() == groupSaturation && evidence(kind) != evKnee && p.found[kind].now && p.found[kind].strength > oldNews {
+		if belief.Evidence(kind).Group() == belief.GroupSaturation && belief.Evidence(kind) != belief.EvKnee && p.found[kind].now && p.found[kind].strength > oldNews {
 			return true
 		}
 	}

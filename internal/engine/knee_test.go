@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // counter is a service of which only spans tell: a shop that calls it, and a store
 // that it calls. Requests wait in one queue before as many workers as it has.
 type counter struct {
 	*fleet
-	shop, self, store *Source
+	shop, self, store *report.Source
 	dice              *rand.Rand
 
 	asks     float64       // requests a second
@@ -34,7 +36,7 @@ type counter struct {
 	requests []request
 	back     []clock.Time // when users, or those who try again, ask
 	again    []int
-	batch    Batch
+	batch    report.Batch
 	sent     clock.Time
 }
 
@@ -48,9 +50,9 @@ type request struct {
 func newCounter(t *testing.T, seed uint64) *counter {
 	c := &counter{fleet: newFleet(t), dice: rand.New(rand.NewPCG(5, seed)), asks: 20, work: 20 * time.Millisecond, workers: 2,
 		timeout: 20 * time.Second, storage: 5 * time.Millisecond, every: 5 * time.Second}
-	c.shop = NewSource(Source{Service: ServiceID{Name: "shop"}, Host: "h1", Instance: "shop-1"})
-	c.self = NewSource(Source{Service: ServiceID{Name: "counter"}, Host: "h2", Instance: "counter-1"})
-	c.store = NewSource(Source{Service: ServiceID{Name: "store"}, Host: "h3", Instance: "store-1"})
+	c.shop = report.NewSource(report.Source{Service: report.ServiceID{Name: "shop"}, Host: "h1", Instance: "shop-1"})
+	c.self = report.NewSource(report.Source{Service: report.ServiceID{Name: "counter"}, Host: "h2", Instance: "counter-1"})
+	c.store = report.NewSource(report.Source{Service: report.ServiceID{Name: "store"}, Host: "h3", Instance: "store-1"})
 	c.pass(3 * time.Minute)
 	return c
 }
@@ -125,7 +127,7 @@ func (c *counter) pass(d time.Duration) {
 			b := c.batch
 			b.Arrived = c.now
 			c.e.Observe(&b)
-			c.batch = Batch{}
+			c.batch = report.Batch{}
 		}
 		if c.due(tickEvery, 0) {
 			c.e.Tick(c.now)
@@ -142,15 +144,15 @@ func (c *counter) ends() {
 			r.told = true
 			c.served(c.self, r.begin.Sub(r.at)+r.end.Sub(r.begin), r.end)
 			c.served(c.store, r.storage, r.end)
-			c.calls(c.self, Callee{Address: "store:1"}, OutcomeOK, r.storage, r.end)
+			c.calls(c.self, report.Callee{Address: "store:1"}, report.OutcomeOK, r.storage, r.end)
 		}
 		if !r.asked && r.client <= c.now {
 			r.asked = true
-			o := OutcomeOK
+			o := report.OutcomeOK
 			if r.lost || r.end > r.client {
-				o = OutcomeTimeout
+				o = report.OutcomeTimeout
 			}
-			c.calls(c.shop, Callee{Address: "counter:1"}, o, r.client.Sub(r.at), r.client)
+			c.calls(c.shop, report.Callee{Address: "counter:1"}, o, r.client.Sub(r.at), r.client)
 			switch {
 			case c.users > 0:
 				for i := range c.back {
@@ -159,7 +161,7 @@ func (c *counter) ends() {
 						break
 					}
 				}
-			case o != OutcomeOK && r.try < c.retries:
+			case o != report.OutcomeOK && r.try < c.retries:
 				c.back, c.again = append(c.back, c.now.Add(100*time.Millisecond)), append(c.again, r.try+1)
 			}
 		}
@@ -170,24 +172,24 @@ func (c *counter) ends() {
 	c.requests = left
 }
 
-func (c *counter) served(who *Source, took time.Duration, at clock.Time) {
-	s := Served{Source: who, OK: 1, Took: took, Last: at}
-	key := SpanKey(who.ServiceKey, "serve", 2, "")
+func (c *counter) served(who *report.Source, took time.Duration, at clock.Time) {
+	s := report.Served{Source: who, OK: 1, Took: took, Last: at}
+	key := report.SpanKey(who.ServiceKey, "serve", 2, "")
 	if c.e.Baselines().Of(key).Slow(took) {
 		s.Slow = 1
 	}
 	c.batch.Served = append(c.batch.Served, s)
-	c.batch.Spans = append(c.batch.Spans, SpanSample{Key: key, Duration: took})
+	c.batch.Spans = append(c.batch.Spans, report.SpanSample{Key: key, Duration: took})
 }
 
-func (c *counter) calls(who *Source, to Callee, o Outcome, took time.Duration, at clock.Time) {
-	call := Calls{Caller: who, Callee: to, Outcome: o, Count: 1, Took: took, First: at.Add(-took), Started: at.Add(-took), Last: at, Done: at}
-	if o == OutcomeOK {
-		key := SpanKey(who.ServiceKey, "call", 3, to.Address)
+func (c *counter) calls(who *report.Source, to report.Callee, o report.Outcome, took time.Duration, at clock.Time) {
+	call := report.Calls{Caller: who, Callee: to, Outcome: o, Count: 1, Took: took, First: at.Add(-took), Started: at.Add(-took), Last: at, Done: at}
+	if o == report.OutcomeOK {
+		key := report.SpanKey(who.ServiceKey, "call", 3, to.Address)
 		if c.e.Baselines().Of(key).Slow(took) {
 			call.Slow = 1
 		}
-		c.batch.Spans = append(c.batch.Spans, SpanSample{Key: key, Duration: took})
+		c.batch.Spans = append(c.batch.Spans, report.SpanSample{Key: key, Duration: took})
 	}
 	c.batch.Calls = append(c.batch.Calls, call)
 }
@@ -197,11 +199,11 @@ func (c *counter) overloaded(at clock.Time, within time.Duration) {
 	c.t.Helper()
 	for _, ev := range c.events {
 		v := ev.Verdict
-		if v == nil || ev.At < at || v.Class == ClassUnknown {
+		if v == nil || ev.At < at || v.Class == verdict.ClassUnknown {
 			continue
 		}
 		c.t.Logf("%5.1f s  %s", ev.At.Sub(at).Seconds(), ev.Body)
-		if v.Class == ClassExhaustion && v.Subclass == "overload" && v.Culprit.Service.Name == "counter" {
+		if v.Class == verdict.ClassExhaustion && v.Subclass == "overload" && v.Culprit.Service.Name == "counter" {
 			if late := ev.At.Sub(at); late > within {
 				c.t.Errorf("only after %v", late)
 			}
@@ -274,7 +276,7 @@ func TestWhatMayRaiseWhatIsUnderWayIsNoOverload(t *testing.T) {
 			c := newCounter(t, 6)
 			during(c)
 			for _, ev := range c.events {
-				if v := ev.Verdict; v != nil && v.Class == ClassExhaustion {
+				if v := ev.Verdict; v != nil && v.Class == verdict.ClassExhaustion {
 					t.Errorf("said %s", ev.Body)
 				}
 			}

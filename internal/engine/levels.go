@@ -6,12 +6,14 @@ package engine
 import (
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // levels is what is known of how full an entity's, or a host's, resources are.
-type levels [NumLevels]levelState
+type levels [report.NumLevels]levelState
 
 type levelState struct {
 	share   float64
@@ -29,31 +31,31 @@ type levelState struct {
 // what that is evidence of, whether all on a host share it, and over which time
 // the usual is learned. What fills up may take hours for it; a rate changes within
 // minutes.
-var levelRules = [NumLevels]struct {
+var levelRules = [report.NumLevels]struct {
 	from   float64
-	row    evidence
+	row    belief.Evidence
 	ofHost bool
 	memory time.Duration
 }{
-	LevelMemory:      {0.95, evMemoryFull, true, stockMemory},
-	LevelHeap:        {0.97, evMemoryFull, false, stockMemory},
-	LevelGC:          {0.40, evMemoryFull, false, rateMemory},
-	LevelCPU:         {0.97, evBusy, true, rateMemory},
-	LevelThrottled:   {throttledFrom, evThrottled, false, rateMemory},
-	LevelCPUWait:     {waitsFrom, evCPUWait, true, rateMemory},
-	LevelDisk:        {0.985, evVolumeFull, true, stockMemory},
-	LevelDiskIO:      {0.95, evIOPressure, true, rateMemory},
-	LevelDescriptors: {limitFrom, evDescriptorsFull, true, stockMemory},
-	LevelThreads:     {limitFrom, evThreadsFull, true, stockMemory},
-	LevelPool:        {0.999, evPoolFull, false, rateMemory},
-	LevelConnections: {limitFrom, evPoolFull, false, stockMemory},
-	LevelFlows:       {limitFrom, evFlowsFull, true, stockMemory},
-	LevelMemoryStall: {pressureFrom, evMemoryPressure, true, rateMemory},
-	LevelIOStall:     {pressureIOFrom, evIOPressure, true, rateMemory},
-	LevelNodeMemory:  {1, evMemoryPressure, true, stockMemory},
-	LevelNodeDisk:    {1, evVolumeFull, true, stockMemory},
-	LevelNodeThreads: {1, evThreadsFull, true, stockMemory},
-	LevelRunQueue:    {queuesFrom, evCPUWait, true, rateMemory},
+	report.LevelMemory:      {0.95, belief.EvMemoryFull, true, stockMemory},
+	report.LevelHeap:        {0.97, belief.EvMemoryFull, false, stockMemory},
+	report.LevelGC:          {0.40, belief.EvMemoryFull, false, rateMemory},
+	report.LevelCPU:         {0.97, belief.EvBusy, true, rateMemory},
+	report.LevelThrottled:   {throttledFrom, belief.EvThrottled, false, rateMemory},
+	report.LevelCPUWait:     {waitsFrom, belief.EvCPUWait, true, rateMemory},
+	report.LevelDisk:        {0.985, belief.EvVolumeFull, true, stockMemory},
+	report.LevelDiskIO:      {0.95, belief.EvIOPressure, true, rateMemory},
+	report.LevelDescriptors: {limitFrom, belief.EvDescriptorsFull, true, stockMemory},
+	report.LevelThreads:     {limitFrom, belief.EvThreadsFull, true, stockMemory},
+	report.LevelPool:        {0.999, belief.EvPoolFull, false, rateMemory},
+	report.LevelConnections: {limitFrom, belief.EvPoolFull, false, stockMemory},
+	report.LevelFlows:       {limitFrom, belief.EvFlowsFull, true, stockMemory},
+	report.LevelMemoryStall: {pressureFrom, belief.EvMemoryPressure, true, rateMemory},
+	report.LevelIOStall:     {pressureIOFrom, belief.EvIOPressure, true, rateMemory},
+	report.LevelNodeMemory:  {1, belief.EvMemoryPressure, true, stockMemory},
+	report.LevelNodeDisk:    {1, belief.EvVolumeFull, true, stockMemory},
+	report.LevelNodeThreads: {1, belief.EvThreadsFull, true, stockMemory},
+	report.LevelRunQueue:    {queuesFrom, belief.EvCPUWait, true, rateMemory},
 }
 
 const (
@@ -81,8 +83,8 @@ const (
 )
 
 // level takes in how full something is.
-func (e *Engine) level(l *Level) {
-	if l.Kind >= NumLevels || !(l.Share <= absurdShare) || !(l.Waiting >= 0) {
+func (e *Engine) level(l *report.Level) {
+	if l.Kind >= report.NumLevels || !(l.Share <= absurdShare) || !(l.Waiting >= 0) {
 		return // NaN too
 	}
 	var n *entity
@@ -90,7 +92,7 @@ func (e *Engine) level(l *Level) {
 	case l.Source != nil:
 		n = e.instance(l.Source)
 	case l.Address != "":
-		n = e.callee(Callee{Address: l.Address})
+		n = e.callee(report.Callee{Address: l.Address})
 	default:
 		return
 	}
@@ -107,7 +109,7 @@ func (e *Engine) level(l *Level) {
 }
 
 // levelOf takes in how full something of n is.
-func (e *Engine) levelOf(n *entity, l *Level) {
+func (e *Engine) levelOf(n *entity, l *report.Level) {
 	if n.levels == nil {
 		n.levels = &levels{}
 	}
@@ -119,7 +121,7 @@ func (e *Engine) levelOf(n *entity, l *Level) {
 
 // set takes in what was told of somebody who has been known for a while. learn
 // is false while something speaks against them.
-func (s *levelState) set(l *Level, now clock.Time, since time.Duration, learn bool) {
+func (s *levelState) set(l *report.Level, now clock.Time, since time.Duration, learn bool) {
 	if s.at != 0 && now.Sub(s.at) <= stat.OneBatch { // of several, the fullest
 		s.share, s.waiting = max(s.share, l.Share), max(s.waiting, l.Waiting)
 		return
@@ -142,7 +144,7 @@ func (s *levelState) set(l *Level, now clock.Time, since time.Duration, learn bo
 }
 
 // short says whether what was told last still stands and is at its limit.
-func (ls *levels) short(kind LevelKind, now clock.Time) bool {
+func (ls *levels) short(kind report.LevelKind, now clock.Time) bool {
 	if ls == nil {
 		return false
 	}
@@ -150,7 +152,7 @@ func (ls *levels) short(kind LevelKind, now clock.Time) bool {
 	if !s.told(now) {
 		return false
 	}
-	return s.share >= levelRules[kind].from || kind == LevelCPU && s.rose() || kind == LevelPool && s.waiting > 0 && (s.share < 0 || s.share >= 0.9)
+	return s.share >= levelRules[kind].from || kind == report.LevelCPU && s.rose() || kind == report.LevelPool && s.waiting > 0 && (s.share < 0 || s.share >= 0.9)
 }
 
 // told says whether what was told last still stands.

@@ -9,7 +9,9 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // signKind is a kind of regular sign of life.
@@ -96,7 +98,7 @@ func (e *Engine) unwatch(s *stream) {
 	e.watched = e.watched[:end]
 }
 
-func (e *Engine) beat(b *Beat) {
+func (e *Engine) beat(b *report.Beat) {
 	n := e.instance(b.Source)
 	o := e.observer(b.Observer)
 	if n == nil || o == nil {
@@ -124,7 +126,7 @@ func (e *Engine) beat(b *Beat) {
 	if token == 0 {
 		token = n.src.Incarnation
 	}
-	own := !b.ends() || e.ownWord(n, s, b, token)
+	own := !b.Ends() || e.ownWord(n, s, b, token)
 	s.late = s.clock.late(b, max(at-s.last, s.away.gap)+s.gaps.Interval)
 	e.caughtUp(s, b, token)
 	e.sign(s, at, token, b.Seq)
@@ -139,7 +141,7 @@ func (e *Engine) beat(b *Beat) {
 	}
 }
 
-func (e *Engine) telemetry(g *Sign) {
+func (e *Engine) telemetry(g *report.Sign) {
 	n := e.instance(g.Source)
 	if n == nil {
 		return
@@ -168,7 +170,7 @@ func (n *entity) beatsTell() bool {
 
 // place puts a stamp on its observer's clock. What carries none was seen by the
 // engine's own process, now.
-func (e *Engine) place(o *observer, st *Stamp) time.Duration {
+func (e *Engine) place(o *observer, st *report.Stamp) time.Duration {
 	if o == e.self {
 		return o.awake()
 	}
@@ -404,7 +406,7 @@ func (e *Engine) conflict(n *entity, text string) {
 		return
 	}
 	n.conflictAt = e.now
-	e.emit(Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(), Body: text})
+	e.emit(verdict.Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(), Body: text})
 }
 
 const conflictEvery = 10 * time.Minute

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // withDatabase is a service that answers ten calls a second, and asks a database and a
@@ -20,28 +22,28 @@ type withDatabase struct {
 func newWithDatabase(t *testing.T) *withDatabase {
 	d := &withDatabase{fleet: newFleet(t)}
 	d.api = d.add("api", "api-1")
-	d.second(90, func(b *Batch) {
+	d.second(90, func(b *report.Batch) {
 		d.served(b, 10, 0, 0)
-		d.asks(b, "db:5432", OutcomeOK, 10)
-		d.asks(b, "cache:6379", OutcomeOK, 10)
+		d.asks(b, "db:5432", report.OutcomeOK, 10)
+		d.asks(b, "cache:6379", report.OutcomeOK, 10)
 	})
 	return d
 }
 
 // second tells the same each second.
-func (d *withDatabase) second(times int, what func(b *Batch)) {
+func (d *withDatabase) second(times int, what func(b *report.Batch)) {
 	d.tell(time.Second, time.Duration(times)*time.Second, what)
 }
 
-func (d *withDatabase) served(b *Batch, ok, failed, waited int) {
-	b.Served = append(b.Served, Served{Source: d.api.src, OK: ok, Failed: failed, Waited: waited, Last: b.Arrived})
+func (d *withDatabase) served(b *report.Batch, ok, failed, waited int) {
+	b.Served = append(b.Served, report.Served{Source: d.api.src, OK: ok, Failed: failed, Waited: waited, Last: b.Arrived})
 }
 
-func (d *withDatabase) asks(b *Batch, whom string, o Outcome, times int) {
-	b.Calls = append(b.Calls, Calls{Caller: d.api.src, Callee: Callee{Address: whom}, Outcome: o, Count: times, First: b.Arrived - 1e7, Last: b.Arrived, Done: b.Arrived})
+func (d *withDatabase) asks(b *report.Batch, whom string, o report.Outcome, times int) {
+	b.Calls = append(b.Calls, report.Calls{Caller: d.api.src, Callee: report.Callee{Address: whom}, Outcome: o, Count: times, First: b.Arrived - 1e7, Last: b.Arrived, Done: b.Arrived})
 }
 
-func (d *withDatabase) first(entity string) *Event {
+func (d *withDatabase) first(entity string) *verdict.Event {
 	for i := range d.events {
 		if ev := &d.events[i]; ev.Kind == contract.EventFailureDetected && ev.Entity == entity {
 			return ev
@@ -58,37 +60,37 @@ func TestAServerThatIsNoLongerCalledIsMissed(t *testing.T) {
 		missed bool
 	}{
 		"a_call_broke_off": {func(d *withDatabase) {
-			d.second(1, func(b *Batch) { d.served(b, 0, 1, 0); d.asks(b, "db:5432", OutcomeReset, 1) })
-			d.second(20, func(b *Batch) { d.served(b, 0, 10, 0); d.asks(b, "cache:6379", OutcomeOK, 10) })
+			d.second(1, func(b *report.Batch) { d.served(b, 0, 1, 0); d.asks(b, "db:5432", report.OutcomeReset, 1) })
+			d.second(20, func(b *report.Batch) { d.served(b, 0, 10, 0); d.asks(b, "cache:6379", report.OutcomeOK, 10) })
 		}, true},
 		"its_callers_wait_and_fail": {func(d *withDatabase) {
-			d.second(20, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "cache:6379", OutcomeOK, 10) })
+			d.second(20, func(b *report.Batch) { d.served(b, 0, 10, 10); d.asks(b, "cache:6379", report.OutcomeOK, 10) })
 		}, true},
 		"its_callers_fail_at_once": { // before they come to it, perhaps
 			func(d *withDatabase) {
-				d.second(20, func(b *Batch) { d.served(b, 0, 10, 0); d.asks(b, "cache:6379", OutcomeOK, 10) })
+				d.second(20, func(b *report.Batch) { d.served(b, 0, 10, 0); d.asks(b, "cache:6379", report.OutcomeOK, 10) })
 			}, false},
 		"its_callers_wait_and_call_nobody": { // for whom, nobody can tell
 			func(d *withDatabase) {
-				d.second(20, func(b *Batch) { d.served(b, 0, 10, 10) })
+				d.second(20, func(b *report.Batch) { d.served(b, 0, 10, 10) })
 			}, false},
 		"its_callers_wait_for_another": {
 			func(d *withDatabase) {
-				d.second(20, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "cache:6379", OutcomeTimeout, 10) })
+				d.second(20, func(b *report.Batch) { d.served(b, 0, 10, 10); d.asks(b, "cache:6379", report.OutcomeTimeout, 10) })
 			}, false},
 		"its_callers_went_on_well_without_it": { // a client of a cluster calls another member since
 			func(d *withDatabase) {
-				d.second(1, func(b *Batch) { d.served(b, 9, 1, 0); d.asks(b, "db:5432", OutcomeReset, 1) })
-				d.second(40, func(b *Batch) { d.served(b, 10, 0, 0); d.asks(b, "cache:6379", OutcomeOK, 10) })
-				d.second(20, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "cache:6379", OutcomeOK, 10) })
+				d.second(1, func(b *report.Batch) { d.served(b, 9, 1, 0); d.asks(b, "db:5432", report.OutcomeReset, 1) })
+				d.second(40, func(b *report.Batch) { d.served(b, 10, 0, 0); d.asks(b, "cache:6379", report.OutcomeOK, 10) })
+				d.second(20, func(b *report.Batch) { d.served(b, 0, 10, 10); d.asks(b, "cache:6379", report.OutcomeOK, 10) })
 			}, false},
 		"it_is_connected_to_again": {func(d *withDatabase) {
-			d.second(1, func(b *Batch) { d.served(b, 0, 1, 0); d.asks(b, "db:5432", OutcomeReset, 1) })
-			d.second(20, func(b *Batch) { d.served(b, 0, 10, 0); d.asks(b, "db:5432", OutcomeSent, 10) })
+			d.second(1, func(b *report.Batch) { d.served(b, 0, 1, 0); d.asks(b, "db:5432", report.OutcomeReset, 1) })
+			d.second(20, func(b *report.Batch) { d.served(b, 0, 10, 0); d.asks(b, "db:5432", report.OutcomeSent, 10) })
 		}, false},
 		"its_callers_are_asked_for_something_else": {func(d *withDatabase) {
-			d.second(1, func(b *Batch) { d.served(b, 9, 1, 0); d.asks(b, "db:5432", OutcomeReset, 1) })
-			d.second(20, func(b *Batch) { d.served(b, 10, 0, 0); d.asks(b, "cache:6379", OutcomeOK, 10) })
+			d.second(1, func(b *report.Batch) { d.served(b, 9, 1, 0); d.asks(b, "db:5432", report.OutcomeReset, 1) })
+			d.second(20, func(b *report.Batch) { d.served(b, 10, 0, 0); d.asks(b, "cache:6379", report.OutcomeOK, 10) })
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +98,7 @@ func TestAServerThatIsNoLongerCalledIsMissed(t *testing.T) {
 			c.after(d)
 			ev := d.first("db:5432")
 			switch {
-			case c.missed && (ev == nil || ev.Verdict.Class != ClassUnknown):
+			case c.missed && (ev == nil || ev.Verdict.Class != verdict.ClassUnknown):
 				t.Errorf("said %v, want unknown of db:5432; %s", ev, d.dump())
 			case !c.missed && ev != nil:
 				t.Errorf("said %s", ev.Body)
@@ -104,10 +106,10 @@ func TestAServerThatIsNoLongerCalledIsMissed(t *testing.T) {
 			if ev := d.first(d.api.src.Name()); ev != nil {
 				t.Errorf("said %s", ev.Body)
 			}
-			d.second(20, func(b *Batch) {
+			d.second(20, func(b *report.Batch) {
 				d.served(b, 10, 0, 0)
-				d.asks(b, "db:5432", OutcomeOK, 10)
-				d.asks(b, "cache:6379", OutcomeOK, 10)
+				d.asks(b, "db:5432", report.OutcomeOK, 10)
+				d.asks(b, "cache:6379", report.OutcomeOK, 10)
 			})
 			if len(d.verdicts())%2 != 0 {
 				t.Errorf("it is well again: %v", d.verdicts())
@@ -118,12 +120,12 @@ func TestAServerThatIsNoLongerCalledIsMissed(t *testing.T) {
 
 func TestWhoIsIllItselfMissesNobody(t *testing.T) {
 	d := newWithDatabase(t)
-	d.second(25, func(b *Batch) {
+	d.second(25, func(b *report.Batch) {
 		d.served(b, 0, 10, 10)
-		d.asks(b, "cache:6379", OutcomeOK, 10)
-		b.Facts = append(b.Facts, Fact{Source: d.api.src, Kind: FactOutOfMemory, At: b.Arrived, Text: "Java heap space"})
+		d.asks(b, "cache:6379", report.OutcomeOK, 10)
+		b.Facts = append(b.Facts, report.Fact{Source: d.api.src, Kind: report.FactOutOfMemory, At: b.Arrived, Text: "Java heap space"})
 	})
-	if ev := d.first(d.api.src.Name()); ev == nil || ev.Verdict.Class != ClassExhaustion {
+	if ev := d.first(d.api.src.Name()); ev == nil || ev.Verdict.Class != verdict.ClassExhaustion {
 		t.Errorf("said %v, want its memory; %s", ev, d.dump())
 	}
 	if ev := d.first("db:5432"); ev != nil {
@@ -134,38 +136,38 @@ func TestWhoIsIllItselfMissesNobody(t *testing.T) {
 // A full pool is short of connections while those who hold them make progress, else
 // whom they wait for hangs.
 func TestAPoolWhoseHoldersStandIsNotTooSmall(t *testing.T) {
-	full := func(b *Batch, d *withDatabase) {
-		b.Facts = append(b.Facts, Fact{Source: d.api.src, Kind: FactPoolEmpty, At: b.Arrived, Text: "no connection available"})
+	full := func(b *report.Batch, d *withDatabase) {
+		b.Facts = append(b.Facts, report.Fact{Source: d.api.src, Kind: report.FactPoolEmpty, At: b.Arrived, Text: "no connection available"})
 	}
 	t.Run("they_make_progress", func(t *testing.T) {
 		d := newWithDatabase(t)
 		at := d.now
-		d.second(15, func(b *Batch) { d.served(b, 5, 5, 5); d.asks(b, "db:5432", OutcomeOK, 5); full(b, d) })
-		d.accused(at, 10*time.Second, ClassExhaustion, "connection_pool", d.api.src.Name())
+		d.second(15, func(b *report.Batch) { d.served(b, 5, 5, 5); d.asks(b, "db:5432", report.OutcomeOK, 5); full(b, d) })
+		d.accused(at, 10*time.Second, verdict.ClassExhaustion, "connection_pool", d.api.src.Name())
 	})
 	t.Run("they_take_long_and_a_metric_tells_by_the_minute", func(t *testing.T) {
 		d := newWithDatabase(t)
 		web, i, share := d.add("web", "web-1"), 0, 0.2
-		d.e.Observe(&Batch{Arrived: d.now, Hops: []Hop{
-			{Span: 1 << 50, Source: web.src, Callee: Callee{Address: d.api.addr, Direct: true}},
+		d.e.Observe(&report.Batch{Arrived: d.now, Hops: []report.Hop{
+			{Span: 1 << 50, Source: web.src, Callee: report.Callee{Address: d.api.addr, Direct: true}},
 			{Span: 1 << 50, Server: true, Source: d.api.src},
 		}})
-		told := func(b *Batch, good int) {
+		told := func(b *report.Batch, good int) {
 			d.served(b, good, 10-good, 10-good)
-			for outcome, count := range map[Outcome]int{OutcomeOK: good, OutcomeTimeout: 10 - good} {
-				b.Calls = append(b.Calls, Calls{Caller: web.src, Callee: Callee{Address: d.api.addr, Direct: true}, Outcome: outcome, Count: count, First: b.Arrived, Last: b.Arrived})
+			for outcome, count := range map[report.Outcome]int{report.OutcomeOK: good, report.OutcomeTimeout: 10 - good} {
+				b.Calls = append(b.Calls, report.Calls{Caller: web.src, Callee: report.Callee{Address: d.api.addr, Direct: true}, Outcome: outcome, Count: count, First: b.Arrived, Last: b.Arrived})
 			}
-			d.asks(b, "cache:6379", OutcomeOK, good)
+			d.asks(b, "cache:6379", report.OutcomeOK, good)
 			if i%60 == 1 {
-				levelsOf(d.api.src, LevelPool, share)(b)
+				levelsOf(d.api.src, report.LevelPool, share)(b)
 			}
 			i++
 		}
-		d.second(180, func(b *Batch) { told(b, 10); d.asks(b, "db:5432", OutcomeOK, 10) })
+		d.second(180, func(b *report.Batch) { told(b, 10); d.asks(b, "db:5432", report.OutcomeOK, 10) })
 		at, good := d.now, 10
-		slow := func(b *Batch) {
+		slow := func(b *report.Batch) {
 			if i%5 <= 1 { // each of its calls takes three seconds now
-				d.asks(b, "db:5432", OutcomeOK, 5)
+				d.asks(b, "db:5432", report.OutcomeOK, 5)
 			}
 			told(b, good)
 		}
@@ -173,22 +175,22 @@ func TestAPoolWhoseHoldersStandIsNotTooSmall(t *testing.T) {
 		d.second(6, slow)
 		good = 5 // who waits gives up
 		d.second(15, slow)
-		d.accused(at, 15*time.Second, ClassExhaustion, "connection_pool", d.api.src.Name())
+		d.accused(at, 15*time.Second, verdict.ClassExhaustion, "connection_pool", d.api.src.Name())
 	})
 	t.Run("they_stand_and_a_metric_tells_first", func(t *testing.T) {
 		d := newWithDatabase(t)
 		d.calls(d.add("web", "web-1"), d.api)
-		level := levelsOf(d.api.src, LevelPool, 0.2)
-		d.second(30, func(b *Batch) {
+		level := levelsOf(d.api.src, report.LevelPool, 0.2)
+		d.second(30, func(b *report.Batch) {
 			d.served(b, 10, 0, 0)
-			d.asks(b, "db:5432", OutcomeOK, 10)
-			d.asks(b, "cache:6379", OutcomeOK, 10)
+			d.asks(b, "db:5432", report.OutcomeOK, 10)
+			d.asks(b, "cache:6379", report.OutcomeOK, 10)
 			level(b)
 		})
 		d.api.state = "deadlock" // for some of its callers
-		level = levelsOf(d.api.src, LevelPool, 1)
-		d.second(8, func(b *Batch) { d.served(b, 0, 10, 10); level(b) })
-		d.second(10, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "db:5432", OutcomeTimeout, 2) })
+		level = levelsOf(d.api.src, report.LevelPool, 1)
+		d.second(8, func(b *report.Batch) { d.served(b, 0, 10, 10); level(b) })
+		d.second(10, func(b *report.Batch) { d.served(b, 0, 10, 10); d.asks(b, "db:5432", report.OutcomeTimeout, 2) })
 		if ev := d.first(d.api.src.Name()); ev != nil {
 			t.Errorf("said %s", ev.Body)
 		}
@@ -196,21 +198,25 @@ func TestAPoolWhoseHoldersStandIsNotTooSmall(t *testing.T) {
 	t.Run("they_are_lost", func(t *testing.T) {
 		d := newWithDatabase(t)
 		at := d.now
-		d.second(25, func(b *Batch) { d.served(b, 0, 10, 10); full(b, d) })
-		d.accused(at, 20*time.Second, ClassExhaustion, "connection_pool", d.api.src.Name())
+		d.second(25, func(b *report.Batch) { d.served(b, 0, 10, 10); full(b, d) })
+		d.accused(at, 20*time.Second, verdict.ClassExhaustion, "connection_pool", d.api.src.Name())
 		if ev := d.first("db:5432"); ev != nil {
 			t.Errorf("said %s", ev.Body)
 		}
 	})
 	t.Run("they_stand", func(t *testing.T) {
 		d := newWithDatabase(t)
-		d.second(2, func(b *Batch) {})
-		d.second(15, func(b *Batch) { d.served(b, 0, 10, 10); d.asks(b, "db:5432", OutcomeTimeout, 2); full(b, d) })
-		d.second(15, func(b *Batch) { d.served(b, 10, 0, 0); d.asks(b, "db:5432", OutcomeOK, 10) }) // nor when it goes on
+		d.second(2, func(b *report.Batch) {})
+		d.second(15, func(b *report.Batch) {
+			d.served(b, 0, 10, 10)
+			d.asks(b, "db:5432", report.OutcomeTimeout, 2)
+			full(b, d)
+		})
+		d.second(15, func(b *report.Batch) { d.served(b, 10, 0, 0); d.asks(b, "db:5432", report.OutcomeOK, 10) }) // nor when it goes on
 		if ev := d.first(d.api.src.Name()); ev != nil {
 			t.Errorf("said %s", ev.Body)
 		}
-		if ev := d.first("db:5432"); ev == nil || ev.Verdict.Class != ClassCrash {
+		if ev := d.first("db:5432"); ev == nil || ev.Verdict.Class != verdict.ClassCrash {
 			t.Errorf("said %v, want a hang of db:5432; %s", ev, d.dump())
 		}
 	})
@@ -230,21 +236,21 @@ func TestOneWhomNobodyReachesIsUnknown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newWithDatabase(t)
-			d.second(c.lasts, func(b *Batch) {
+			d.second(c.lasts, func(b *report.Batch) {
 				d.served(b, c.good, 10-c.good, 10-c.good)
-				d.asks(b, "cache:6379", OutcomeOK, 10)
-				d.asks(b, "db:5432", OutcomeConnectTimeout, 10-c.good)
+				d.asks(b, "cache:6379", report.OutcomeOK, 10)
+				d.asks(b, "db:5432", report.OutcomeConnectTimeout, 10-c.good)
 				if c.good > 0 {
-					d.asks(b, "db:5432", OutcomeOK, c.good)
+					d.asks(b, "db:5432", report.OutcomeOK, c.good)
 				}
 			})
-			d.second(20, func(b *Batch) {
+			d.second(20, func(b *report.Batch) {
 				d.served(b, 10, 0, 0)
-				d.asks(b, "cache:6379", OutcomeOK, 10)
-				d.asks(b, "db:5432", OutcomeOK, 10)
+				d.asks(b, "cache:6379", report.OutcomeOK, 10)
+				d.asks(b, "db:5432", report.OutcomeOK, 10)
 			})
 			ev := d.first("db:5432")
-			if (ev != nil) != c.told || ev != nil && ev.Verdict.Class != ClassUnknown {
+			if (ev != nil) != c.told || ev != nil && ev.Verdict.Class != verdict.ClassUnknown {
 				t.Errorf("said %v; %s", ev, d.dump())
 			}
 			if ev := d.first(d.api.src.Name()); ev != nil {

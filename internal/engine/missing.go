@@ -6,6 +6,9 @@ package engine
 import (
 	"slices"
 	"strings"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // What would tell two causes apart that look alike so far, of what this entity
@@ -33,30 +36,30 @@ var tellsWords = [...]string{
 }
 
 // apart lists, for two causes, what tells them apart, best first.
-var apart = map[[2]cause][]tells{
-	{causePlanned, causeDead}:           {tellsExit, tellsFarewell},
-	{causePlanned, causeHang}:           {tellsProcess, tellsFarewell, tellsProbe},
-	{causePlanned, causeNotListening}:   {tellsFarewell, tellsBeats},
-	{causePlanned, causePartition}:      {tellsBeyond, tellsFarewell, tellsProbe},
-	{causePlanned, causeExhaustion}:     {tellsExit, tellsFarewell},
-	{causeDead, causePartition}:         {tellsProbe, tellsProcess, tellsBeyond, tellsExit},
-	{causeDead, causeExhaustion}:        {tellsExit, tellsLevels},
-	{causeDead, causeVictim}:            {tellsProbe, tellsProcess},
-	{causeHang, causePartition}:         {tellsProbe, tellsProcess, tellsBeyond},
-	{causeHang, causeExhaustion}:        {tellsServed, tellsLevels, tellsBeats},
-	{causeHang, causeVictim}:            {tellsCalls, tellsProcess},
-	{causeNotListening, causePartition}: {tellsProbe, tellsBeyond},
-	{causePartition, causeExhaustion}:   {tellsBeyond, tellsLevels, tellsServed},
-	{causePartition, causeVictim}:       {tellsProbe, tellsCalls},
-	{causeExhaustion, causeByzantine}:   {tellsLevels, tellsCalls},
-	{causeExhaustion, causeVictim}:      {tellsCalls, tellsLevels},
-	{causeByzantine, causeVictim}:       {tellsCalls},
+var apart = map[[2]belief.Cause][]tells{
+	{belief.CausePlanned, belief.CauseDead}:           {tellsExit, tellsFarewell},
+	{belief.CausePlanned, belief.CauseHang}:           {tellsProcess, tellsFarewell, tellsProbe},
+	{belief.CausePlanned, belief.CauseNotListening}:   {tellsFarewell, tellsBeats},
+	{belief.CausePlanned, belief.CausePartition}:      {tellsBeyond, tellsFarewell, tellsProbe},
+	{belief.CausePlanned, belief.CauseExhaustion}:     {tellsExit, tellsFarewell},
+	{belief.CauseDead, belief.CausePartition}:         {tellsProbe, tellsProcess, tellsBeyond, tellsExit},
+	{belief.CauseDead, belief.CauseExhaustion}:        {tellsExit, tellsLevels},
+	{belief.CauseDead, belief.CauseVictim}:            {tellsProbe, tellsProcess},
+	{belief.CauseHang, belief.CausePartition}:         {tellsProbe, tellsProcess, tellsBeyond},
+	{belief.CauseHang, belief.CauseExhaustion}:        {tellsServed, tellsLevels, tellsBeats},
+	{belief.CauseHang, belief.CauseVictim}:            {tellsCalls, tellsProcess},
+	{belief.CauseNotListening, belief.CausePartition}: {tellsProbe, tellsBeyond},
+	{belief.CausePartition, belief.CauseExhaustion}:   {tellsBeyond, tellsLevels, tellsServed},
+	{belief.CausePartition, belief.CauseVictim}:       {tellsProbe, tellsCalls},
+	{belief.CauseExhaustion, belief.CauseByzantine}:   {tellsLevels, tellsCalls},
+	{belief.CauseExhaustion, belief.CauseVictim}:      {tellsCalls, tellsLevels},
+	{belief.CauseByzantine, belief.CauseVictim}:       {tellsCalls},
 }
 
 // missing says what would tell the two apart: at most two things that are not
 // there.
-func (e *Engine) missing(n *entity, first, second cause) string {
-	list := apart[[2]cause{min(first, second), max(first, second)}]
+func (e *Engine) missing(n *entity, first, second belief.Cause) string {
+	list := apart[[2]belief.Cause{min(first, second), max(first, second)}]
 	var out []string
 	for _, t := range list {
 		if len(out) < 2 && !e.has(n, t) {
@@ -73,7 +76,7 @@ func (e *Engine) missing(n *entity, first, second cause) string {
 func (e *Engine) has(n *entity, t tells) bool {
 	switch t {
 	case tellsExit:
-		return slices.ContainsFunc(n.facts, func(f Fact) bool { return f.Kind == FactExit })
+		return slices.ContainsFunc(n.facts, func(f report.Fact) bool { return f.Kind == report.FactExit })
 	case tellsProcess:
 		return n.process.known
 	case tellsBeats:

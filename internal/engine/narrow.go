@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // How narrow a cut is, and whether it is one at all, is asked before it is believed.
@@ -77,7 +79,7 @@ func (f *foundCut) inVain(sights []sight) bool {
 			served = true
 		}
 	}
-	return served && calls >= vainCalls*mayBeSlow
+	return served && calls >= vainCalls*report.MayBeSlow
 }
 
 const (
@@ -96,7 +98,7 @@ func (c *cutState) excused() bool {
 }
 
 // explained says whether why n fails is known.
-func (n *entity) explained() bool { return n.verdict != nil && n.verdict.Class != ClassUnknown }
+func (n *entity) explained() bool { return n.verdict != nil && n.verdict.Class != verdict.ClassUnknown }
 
 // alone says whether of several that ask the same of the far end, being instances
 // of one service, this one gets no answer and another does.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // observer is a process that sees others' signs of life: the engine's own, or a
@@ -79,7 +81,7 @@ func (o *observer) health() float64 { return 1 / float64(1+o.misses) }
 // jump much longer than its own interval means that it slept, or after an absence
 // that its records were lost; an uptime that falls while its wall clock rises, that
 // it was started anew.
-func (o *observer) at(st *Stamp, now clock.Time) time.Duration {
+func (o *observer) at(st *report.Stamp, now clock.Time) time.Duration {
 	o.wasAway(now)
 	t := st.Uptime
 	if t <= 0 {
@@ -127,7 +129,7 @@ const goesOnFor = 10 * time.Second
 // lateness is how long a record lay somewhere before it came: what comes later than
 // lateFrom is history. Clocks may differ, so what counts is how much longer it took
 // than the quickest of late.
-func (o *observer) lateness(st *Stamp, now clock.Time) time.Duration {
+func (o *observer) lateness(st *report.Stamp, now clock.Time) time.Duration {
 	if st.At == 0 || o.id == "" {
 		return 0
 	}
@@ -219,7 +221,7 @@ func (e *Engine) forgetObserver(o *observer) {
 	}
 }
 
-func (e *Engine) observerBeat(b *ObserverBeat) {
+func (e *Engine) observerBeat(b *report.ObserverBeat) {
 	o := e.observer(b.Observer)
 	if o == nil || b.Observer == "" {
 		return
@@ -261,7 +263,7 @@ func (e *Engine) degrade(o *observer, why string) {
 		return
 	}
 	o.degraded, o.degradedAt = true, e.now
-	e.emit(Event{Kind: contract.EventObserverDegraded, Entity: o.name(), Body: why})
+	e.emit(verdict.Event{Kind: contract.EventObserverDegraded, Entity: o.name(), Body: why})
 }
 
 func (e *Engine) recover(o *observer) {
@@ -269,7 +271,7 @@ func (e *Engine) recover(o *observer) {
 		return
 	}
 	o.degraded = false
-	e.emit(Event{Kind: contract.EventObserverRecovered, Entity: o.name(),
+	e.emit(verdict.Event{Kind: contract.EventObserverRecovered, Entity: o.name(),
 		Body: fmt.Sprintf("observer %s is well again after %s", o.name(), inWords(e.now.Sub(o.degradedAt)))})
 }
 
@@ -316,7 +318,7 @@ func (e *Engine) doubtObservers() {
 	said, contradicted, in := map[*observer]int{}, map[*observer]int{}, map[*observer]onePlace{}
 	for _, n := range e.suspects {
 		for _, ps := range n.probes {
-			if ps.outcome == OutcomeOK || ps.process != nil || ps.passive || !e.current(ps) {
+			if ps.outcome == report.OutcomeOK || ps.process != nil || ps.passive || !e.current(ps) {
 				continue
 			}
 			said[ps.observer]++
@@ -345,7 +347,7 @@ const doubtFrom = 3
 // well: their probes, its callers, or its own heartbeats and answers.
 func (e *Engine) fineElsewhere(n *entity, bad *probeState) bool {
 	for _, ps := range n.probes {
-		if ps.observer != bad.observer && ps.process == nil && ps.outcome == OutcomeOK && e.current(ps) && ps.at > bad.first {
+		if ps.observer != bad.observer && ps.process == nil && ps.outcome == report.OutcomeOK && e.current(ps) && ps.at > bad.first {
 			return true
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // liked is a fleet in which five callers are happy with one callee, and a sixth
@@ -27,10 +29,10 @@ func liked(t *testing.T, told bool) (f *fleet, callee, liar *proc) {
 
 // says has one caller tell of count calls each half second for d, which ended in
 // one way.
-func (f *fleet) claims(caller, callee *proc, o Outcome, count int, d time.Duration) {
+func (f *fleet) claims(caller, callee *proc, o report.Outcome, count int, d time.Duration) {
 	for end := f.now.Add(d); f.now < end; {
-		f.e.Observe(&Batch{Arrived: f.now, Calls: []Calls{{
-			Caller: caller.src, Callee: Callee{Address: callee.addr, Direct: true}, Outcome: o, Count: count,
+		f.e.Observe(&report.Batch{Arrived: f.now, Calls: []report.Calls{{
+			Caller: caller.src, Callee: report.Callee{Address: callee.addr, Direct: true}, Outcome: o, Count: count,
 			First: f.now.Add(-1500 * time.Millisecond), Last: f.now,
 		}}})
 		f.run(500 * time.Millisecond)
@@ -38,9 +40,9 @@ func (f *fleet) claims(caller, callee *proc, o Outcome, count int, d time.Durati
 }
 
 func TestOneCallersWordConvictsNobodyWithWhomOthersAreHappy(t *testing.T) {
-	for _, o := range []Outcome{
-		OutcomeRefused, OutcomeReset, OutcomeConnectTimeout, OutcomeTimeout, OutcomeNoAnswer, OutcomeUnreachable, OutcomeUnavailable,
-		OutcomeDNS, OutcomeTLS, OutcomeServerError, OutcomeWrongAnswer,
+	for _, o := range []report.Outcome{
+		report.OutcomeRefused, report.OutcomeReset, report.OutcomeConnectTimeout, report.OutcomeTimeout, report.OutcomeNoAnswer, report.OutcomeUnreachable, report.OutcomeUnavailable,
+		report.OutcomeDNS, report.OutcomeTLS, report.OutcomeServerError, report.OutcomeWrongAnswer,
 	} {
 		for _, told := range []bool{true, false} {
 			for _, count := range []int{1, 100, 2000} {
@@ -50,7 +52,7 @@ func TestOneCallersWordConvictsNobodyWithWhomOthersAreHappy(t *testing.T) {
 					liar.state = "quiet"
 					f.claims(liar, callee, o, count, 30*time.Second)
 					for _, ev := range f.events {
-						if v := ev.Verdict; v != nil && v.Class != ClassUnknown && v.Culprit.Type != CulpritLink && ev.Kind != "failure.cleared" {
+						if v := ev.Verdict; v != nil && v.Class != verdict.ClassUnknown && v.Culprit.Type != verdict.CulpritLink && ev.Kind != "failure.cleared" {
 							t.Errorf("after %v said %s", ev.At.Sub(f.began), ev.Body)
 						}
 					}
@@ -62,15 +64,15 @@ func TestOneCallersWordConvictsNobodyWithWhomOthersAreHappy(t *testing.T) {
 
 func TestWhatSeveralCallersSayIsBelieved(t *testing.T) {
 	for name, c := range map[string]struct {
-		outcome Outcome
+		outcome report.Outcome
 		callers int // of five who complain; the others are content
-		want    Class
+		want    verdict.Class
 	}{
-		"all_are_refused":                 {OutcomeRefused, 6, ClassCrash},
-		"two_cannot_use_the_answers":      {OutcomeWrongAnswer, 2, ClassByzantine},
-		"two_get_failures_of_its_making":  {OutcomeServerError, 2, ClassByzantine},
-		"all_cannot_look_up_its_name":     {OutcomeDNS, 6, ClassPartition},
-		"nobody_but_one_calls_and_is_hit": {OutcomeWrongAnswer, 1, ClassByzantine},
+		"all_are_refused":                 {report.OutcomeRefused, 6, verdict.ClassCrash},
+		"two_cannot_use_the_answers":      {report.OutcomeWrongAnswer, 2, verdict.ClassByzantine},
+		"two_get_failures_of_its_making":  {report.OutcomeServerError, 2, verdict.ClassByzantine},
+		"all_cannot_look_up_its_name":     {report.OutcomeDNS, 6, verdict.ClassPartition},
+		"nobody_but_one_calls_and_is_hit": {report.OutcomeWrongAnswer, 1, verdict.ClassByzantine},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, callee, _ := liked(t, false)
@@ -83,7 +85,7 @@ func TestWhatSeveralCallersSayIsBelieved(t *testing.T) {
 			for at := f.now; f.now.Sub(at) < 30*time.Second; f.run(500 * time.Millisecond) {
 				for _, who := range callee.callers[:c.callers] {
 					who.state = "quiet"
-					f.e.Observe(&Batch{Arrived: f.now, Calls: []Calls{{Caller: who.src, Callee: Callee{Address: callee.addr, Direct: true}, Outcome: c.outcome, Count: 5, First: f.now, Last: f.now}}})
+					f.e.Observe(&report.Batch{Arrived: f.now, Calls: []report.Calls{{Caller: who.src, Callee: report.Callee{Address: callee.addr, Direct: true}, Outcome: c.outcome, Count: 5, First: f.now, Last: f.now}}})
 				}
 			}
 			for _, ev := range f.events {
@@ -104,8 +106,8 @@ func TestCallThatWasOpenForHoursDatesNoFailureBack(t *testing.T) {
 		c.state = "quiet"
 	}
 	for range 40 {
-		f.e.Observe(&Batch{Arrived: f.now, Calls: []Calls{{Caller: caller.src, Callee: Callee{Address: callee.addr, Direct: true},
-			Outcome: OutcomeRefused, Count: 5, First: f.now.Add(-3 * time.Hour), Last: f.now}}})
+		f.e.Observe(&report.Batch{Arrived: f.now, Calls: []report.Calls{{Caller: caller.src, Callee: report.Callee{Address: callee.addr, Direct: true},
+			Outcome: report.OutcomeRefused, Count: 5, First: f.now.Add(-3 * time.Hour), Last: f.now}}})
 		f.run(500 * time.Millisecond)
 	}
 	ev := f.first("failure.detected")
@@ -121,8 +123,8 @@ func TestCallersThatCameLastAreKnown(t *testing.T) {
 	e := New(DefaultParams())
 	for i := range 3 * maxCallers {
 		e.advance(clock.Time(1e18).Add(time.Duration(i) * time.Second))
-		src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("c", i)}, Instance: "1"})
-		e.called(&Calls{Caller: src, Callee: Callee{Address: "10.0.0.1:80", Direct: true}, Outcome: OutcomeOK, Count: 1, First: e.now, Last: e.now})
+		src := report.NewSource(report.Source{Service: report.ServiceID{Name: fmt.Sprint("c", i)}, Instance: "1"})
+		e.called(&report.Calls{Caller: src, Callee: report.Callee{Address: "10.0.0.1:80", Direct: true}, Outcome: report.OutcomeOK, Count: 1, First: e.now, Last: e.now})
 	}
 	n := e.external("10.0.0.1:80")
 	if len(n.calledBy) != maxCallers {

@@ -6,6 +6,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // evenFleet beats once a second, and loses a few beats at the beginning.
@@ -17,10 +19,10 @@ type evenFleet struct {
 func (f *evenFleet) run(d time.Duration) {
 	for range int(d / time.Second) {
 		f.now = f.now.Add(time.Second)
-		b := &Batch{Arrived: f.now}
+		b := &report.Batch{Arrived: f.now}
 		for i, p := range f.instances {
 			if p.seq++; i != f.away && (i > 10 || p.seq != uint64(20+i)) {
-				b.Beats = append(b.Beats, Beat{Stamp: f.stamp(f.now), Source: p.src, Interval: time.Second, Incarnation: p.inc, Seq: p.seq})
+				b.Beats = append(b.Beats, report.Beat{Stamp: f.stamp(f.now), Source: p.src, Interval: time.Second, Incarnation: p.inc, Seq: p.seq})
 			}
 		}
 		f.e.Observe(b)

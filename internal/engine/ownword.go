@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Anybody may send a heartbeat in another's name. That somebody lives may be
@@ -31,7 +32,7 @@ const (
 )
 
 // hear takes in how a beat that is a sign of life sounds.
-func (v *voice) hear(b *Beat, now clock.Time) {
+func (v *voice) hear(b *report.Beat, now clock.Time) {
 	if b.Authenticated {
 		v.signedAt = now
 	}
@@ -44,7 +45,7 @@ func (v *voice) hear(b *Beat, now clock.Time) {
 // declares says whether an interval that a beat tells is to be taken: the first, a
 // longer one of the sender itself, which may sleep from now on, and any that is told
 // again.
-func (s *stream) declares(b *Beat) bool {
+func (s *stream) declares(b *report.Beat) bool {
 	if b.Interval <= 0 || b.Interval == s.gaps.Interval || s.voice.broke {
 		s.voice.offered = 0
 		return false
@@ -55,7 +56,7 @@ func (s *stream) declares(b *Beat) bool {
 }
 
 // usual says whether a beat comes from where the sender's come from, as far as is known.
-func (v *voice) usual(b *Beat) bool {
+func (v *voice) usual(b *report.Beat) bool {
 	return b.Authenticated || b.Remote == "" || b.Remote == v.from || v.run < knownAddress
 }
 
@@ -70,7 +71,7 @@ func (n *entity) signs(now clock.Time) bool {
 }
 
 // impostor says whether a beat is unsigned though its sender signs, and tells.
-func (e *Engine) impostor(n *entity, b *Beat) bool {
+func (e *Engine) impostor(n *entity, b *report.Beat) bool {
 	if b.Authenticated || !n.signs(e.now) {
 		return false
 	}
@@ -81,7 +82,7 @@ func (e *Engine) impostor(n *entity, b *Beat) bool {
 // ownWord says whether a beat on s can be the word of the one who beats: of the
 // same start, and from the same address where it has only one. What is not is
 // told. Who was not heard before is taken at its word.
-func (e *Engine) ownWord(n *entity, s *stream, b *Beat, token uint64) bool {
+func (e *Engine) ownWord(n *entity, s *stream, b *report.Beat, token uint64) bool {
 	if b.Authenticated || b.Due != 0 { // a check is known by its secret address
 		return true
 	}
@@ -104,7 +105,7 @@ func (e *Engine) ownWord(n *entity, s *stream, b *Beat, token uint64) bool {
 	return !heard
 }
 
-func (s *stream) sounds(b *Beat, token uint64) bool {
+func (s *stream) sounds(b *report.Beat, token uint64) bool {
 	same := b.Remote != "" && b.Remote == s.voice.from
 	switch {
 	case token == 0 && s.token != 0: // a script beside it may not know its start
@@ -117,7 +118,7 @@ func (s *stream) sounds(b *Beat, token uint64) bool {
 
 // merelySaid says whether the word of an end has yet to be borne out: one who
 // beats by itself at a rhythm falls silent then.
-func (s *stream) merelySaid(b *Beat) bool {
+func (s *stream) merelySaid(b *report.Beat) bool {
 	return !b.Authenticated && b.Due == 0 && s.gaps.Interval > 0
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // The two ends of a call bound by how much the clocks of two hosts differ: the
@@ -188,6 +190,6 @@ func (e *Engine) clockOf(h *hostState, j *hostJump) {
 	if j.most < 0 {
 		way = "back"
 	}
-	e.emit(Event{Kind: contract.EventClockStepped, Source: NewSource(Source{Host: h.name, Zone: h.zone}), Entity: h.name,
+	e.emit(verdict.Event{Kind: contract.EventClockStepped, Source: report.NewSource(report.Source{Host: h.name, Zone: h.zone}), Entity: h.name,
 		Body: fmt.Sprintf("the clock of %s stepped %s by %s, by the calls between it and %d other hosts", h.name, way, inWords(((j.least + j.most) / 2).Abs()), j.peers)})
 }

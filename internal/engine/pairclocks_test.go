@@ -10,6 +10,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // Of a fleet without heartbeats the ends of its calls tell whose clock was set. It
@@ -92,7 +94,7 @@ func TestClockThatStepsIsToldByTheEndsOfCalls(t *testing.T) {
 			if got != c.steps {
 				t.Errorf("told %d times, want %d", got, c.steps)
 			}
-			z.expect(t, ClassNone)
+			z.expect(t, verdict.ClassNone)
 		})
 	}
 }
@@ -107,7 +109,7 @@ func TestClockStepIsToldOnce(t *testing.T) {
 		}
 		return 0
 	}
-	z.beating = func(n *zoned, b *Beat) { b.SentAt = z.now.Add(ahead(n)) }
+	z.beating = func(n *zoned, b *report.Beat) { b.SentAt = z.now.Add(ahead(n)) }
 	z.began = func(client, server *zoned, at clock.Time) (clock.Time, clock.Time) {
 		return at.Add(ahead(client)), at.Add(300*time.Microsecond + ahead(server))
 	}

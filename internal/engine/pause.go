@@ -6,7 +6,9 @@ package engine
 import (
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -55,7 +57,7 @@ func (n *entity) awakeSince(t clock.Time) clock.Time {
 		}
 	}
 	for _, ps := range n.probes {
-		if ps.process != nil && ps.process.State == ProcessRunning && ps.at.Add(-underWay) > t {
+		if ps.process != nil && ps.process.State == report.ProcessRunning && ps.at.Add(-underWay) > t {
 			return ps.at
 		}
 	}
@@ -72,11 +74,11 @@ func (p *episode) failsSince(n *entity, now, woke clock.Time) bool {
 		}
 	}
 	for _, ps := range n.probes {
-		if ps.outcome != OutcomeOK && ps.process == nil && ps.at.Sub(woke) >= underWay {
+		if ps.outcome != report.OutcomeOK && ps.process == nil && ps.at.Sub(woke) >= underWay {
 			return true
 		}
 	}
-	if p.found[evReadsNothing].now && now.Sub(woke) >= pauseWait {
+	if p.found[belief.EvReadsNothing].now && now.Sub(woke) >= pauseWait {
 		return true
 	}
 	s := p.complaints(n)
@@ -188,7 +190,7 @@ func (e *Engine) onlyWaited(n *entity, p *episode) bool {
 	if p.onset == 0 || back <= p.onset || n.rate.Began.Add(-n.rate.Span) >= back.Add(stat.RateSpan) || p.limits() {
 		return false
 	}
-	for _, kind := range [...]evidence{evSlow, evBusy, evCallersOverloaded, evBacklog} {
+	for _, kind := range [...]belief.Evidence{belief.EvSlow, belief.EvBusy, belief.EvCallersOverloaded, belief.EvBacklog} {
 		if p.found[kind].strength > 0 {
 			return false
 		}

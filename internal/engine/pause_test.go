@@ -7,8 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // newMachine is a fleet with two services on one machine, each called from
@@ -19,7 +22,7 @@ func newMachine(t *testing.T, beats bool, tells time.Duration) (f *fleet, one, o
 	for _, p := range [...]*proc{one, other} {
 		src := *p.src
 		src.Host = "machine"
-		p.src, p.beats = NewSource(src), beats
+		p.src, p.beats = report.NewSource(src), beats
 		c := f.add("shop-"+p.src.Instance, "shop-"+p.src.Instance)
 		f.calls(c, p)
 		if p == one {
@@ -68,7 +71,7 @@ func TestOneThatStopsWhileItsMachineGoesOnIsAccused(t *testing.T) {
 			one.state = tc.state
 			from := f.now
 			f.run(30 * time.Second)
-			f.accused(from, tc.within, ClassCrash, tc.subclass, "cart-0")
+			f.accused(from, tc.within, verdict.ClassCrash, tc.subclass, "cart-0")
 		})
 	}
 }
@@ -123,7 +126,7 @@ func TestWhatWaitedForAPausedOneIsNoDemand(t *testing.T) {
 			e.now = back.Add(5 * time.Second)
 			n := &entity{resumed: back, rate: stat.Rate{Span: stat.RateSpan, Began: tc.counted}}
 			p := &episode{onset: onset}
-			p.found[evDemand].strength, p.found[evSlow].strength = 1, tc.slow
+			p.found[belief.EvDemand].strength, p.found[belief.EvSlow].strength = 1, tc.slow
 			if got := e.onlyWaited(n, p); got != tc.waited {
 				t.Errorf("only waited: %v, want %v", got, tc.waited)
 			}
@@ -132,14 +135,14 @@ func TestWhatWaitedForAPausedOneIsNoDemand(t *testing.T) {
 }
 
 // watched has a process target on p say what state it is in, each d.
-func (f *fleet) watched(p *proc, state ProcessState, every, lasts time.Duration) {
+func (f *fleet) watched(p *proc, state report.ProcessState, every, lasts time.Duration) {
 	for end := f.now.Add(lasts); f.now < end; {
-		outcome := OutcomeOK
-		if state != ProcessRunning {
-			outcome = OutcomeOther
+		outcome := report.OutcomeOK
+		if state != report.ProcessRunning {
+			outcome = report.OutcomeOther
 		}
-		f.e.Observe(&Batch{Arrived: f.now, Probes: []Probe{{Stamp: f.stamp(), Source: p.src, Target: "process:" + p.src.Instance, Outcome: outcome, Interval: every,
-			Process: &Process{State: state, PID: 7, OOMKills: -1}}}})
+		f.e.Observe(&report.Batch{Arrived: f.now, Probes: []report.Probe{{Stamp: f.stamp(), Source: p.src, Target: "process:" + p.src.Instance, Outcome: outcome, Interval: every,
+			Process: &report.Process{State: state, PID: 7, OOMKills: -1}}}})
 		f.run(every)
 	}
 }
@@ -160,8 +163,8 @@ func TestStoppedProcessHangs(t *testing.T) {
 			one.state = "frozen"
 			at := f.now
 			f.run(tc.unseen)
-			f.watched(one, ProcessStopped, tc.look, 15*time.Second)
-			f.accused(at, tc.within, ClassCrash, "hang", "cart-0")
+			f.watched(one, report.ProcessStopped, tc.look, 15*time.Second)
+			f.accused(at, tc.within, verdict.ClassCrash, "hang", "cart-0")
 		})
 	}
 }
@@ -173,9 +176,9 @@ func TestMomentaryStopIsNoHang(t *testing.T) {
 			one.interval = 5 * time.Second // it owes no heartbeat meanwhile
 			f.run(20 * time.Second)
 			one.state = "frozen"
-			f.watched(one, ProcessStopped, look, 1900*time.Millisecond)
+			f.watched(one, report.ProcessStopped, look, 1900*time.Millisecond)
 			one.state = "up"
-			f.watched(one, ProcessRunning, 5*time.Second, 20*time.Second)
+			f.watched(one, report.ProcessRunning, 5*time.Second, 20*time.Second)
 			f.nobodyAccused(true)
 		}
 	})
@@ -183,12 +186,12 @@ func TestMomentaryStopIsNoHang(t *testing.T) {
 		f, one, other := newMachine(t, true, 500*time.Millisecond)
 		one.state, other.state = "frozen", "frozen"
 		for range 7 {
-			f.watched(one, ProcessStopped, 100*time.Millisecond, 100*time.Millisecond)
-			f.watched(other, ProcessStopped, 900*time.Millisecond, 900*time.Millisecond)
+			f.watched(one, report.ProcessStopped, 100*time.Millisecond, 100*time.Millisecond)
+			f.watched(other, report.ProcessStopped, 900*time.Millisecond, 900*time.Millisecond)
 		}
 		one.state, other.state = "up", "up"
-		f.watched(one, ProcessRunning, 100*time.Millisecond, 100*time.Millisecond)
-		f.watched(other, ProcessRunning, time.Second, 20*time.Second)
+		f.watched(one, report.ProcessRunning, 100*time.Millisecond, 100*time.Millisecond)
+		f.watched(other, report.ProcessRunning, time.Second, 20*time.Second)
 		f.nobodyAccused(true)
 	})
 }
@@ -202,7 +205,7 @@ func TestDeadlockOfOneThatBeatsRarelyIsToldByItsHeartbeat(t *testing.T) {
 	s.ledger.state = "deadlock"
 	at := s.now
 	s.run(30 * time.Second)
-	s.accused(at, 9500*time.Millisecond, ClassCrash, "hang", "ledger-1")
+	s.accused(at, 9500*time.Millisecond, verdict.ClassCrash, "hang", "ledger-1")
 }
 
 // A database that refuses for seconds on end is gone: a switch to its standby takes
@@ -225,7 +228,7 @@ func TestOutsideServerThatRefusesOnEndIsGone(t *testing.T) {
 			db.state = "up"
 			s.run(30 * time.Second)
 			if tc.accused {
-				s.accused(at, 6*time.Second, ClassCrash, "process_exit", db.addr)
+				s.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", db.addr)
 			} else {
 				s.nobodyAccused(true)
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -29,7 +30,7 @@ type hostState struct {
 		at     clock.Time
 	}
 	stepped clock.Time  // pairclocks.go: when its clock was last told to have stepped
-	wrote   Fact        // evidence_ending.go: the last line there of a want, of nobody known
+	wrote   report.Fact // evidence_ending.go: the last line there of a want, of nobody known
 	resumed clock.Time  // when somebody on it went on after a break in its heartbeats
 	worked  [2]struct { // the same by event times of their calls
 		entity *entity
@@ -176,7 +177,7 @@ func (e *Engine) pruneHosts() {
 
 // locate puts n on the host that src names. Who names none stands on a host of
 // its own, known by no name.
-func (e *Engine) locate(n *entity, src *Source) {
+func (e *Engine) locate(n *entity, src *report.Source) {
 	host := src.Host
 	if n.node != "" {
 		host = n.node
@@ -198,7 +199,7 @@ func (e *Engine) locate(n *entity, src *Source) {
 
 // described is n as an event tells of it. Not all who tell of it say where it runs, and whose
 // word came last must not change what its events have in common.
-func (n *entity) described() *Source {
+func (n *entity) described() *report.Source {
 	if n.kind != kindInstance || n.src.Host != "" || n.supposed || n.host == nil || n.host.name == "" {
 		return n.src
 	}
@@ -208,7 +209,7 @@ func (n *entity) described() *Source {
 }
 
 // placed takes in what an agent tells of where an instance runs.
-func (e *Engine) placed(p *Place) {
+func (e *Engine) placed(p *report.Place) {
 	if n := e.instance(p.Source); n != nil && p.Host != "" && n.node != p.Host {
 		n.node = p.Host
 		e.locate(n, n.src)

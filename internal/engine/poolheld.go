@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
+)
 
 // heldWithin is how much later than a pool ran out the failure of those whom its
 // holders wait for may seem to have begun: the pool runs out within seconds of that,
@@ -20,7 +24,7 @@ func (e *Engine) poolHeldBy(n *entity) (holder *entity) {
 	}
 	n.eachCallee(func(ed *edge) bool {
 		w := ed.callee.failing()
-		if w == nil || w.Class == ClassUnknown || w.Class == ClassByzantine || w.Since > v.Since.Add(heldWithin) ||
+		if w == nil || w.Class == verdict.ClassUnknown || w.Class == verdict.ClassByzantine || w.Since > v.Since.Add(heldWithin) ||
 			ed.callee.service == n.service && n.service != nil || !e.keepsWaiting(ed) {
 			return false
 		}

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestPoolThatIsHeldByWhoWaitsForAnotherIsNotTooSmall(t *testing.T) {
@@ -23,12 +25,12 @@ func TestPoolThatIsHeldByWhoWaitsForAnotherIsNotTooSmall(t *testing.T) {
 			s := newShop(t)
 			s.run(time.Minute)
 			for at := s.now; s.now.Sub(at) < c.later+15*time.Second; s.run(time.Second) {
-				b := &Batch{Arrived: s.now, Facts: []Fact{{Source: s.payment1.src, Kind: FactPoolEmpty, At: s.now, Text: "timed out waiting for a connection from the pool"}},
-					Served: []Served{{Source: s.payment1.src, Failed: 12, Last: s.now}}}
+				b := &report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: s.payment1.src, Kind: report.FactPoolEmpty, At: s.now, Text: "timed out waiting for a connection from the pool"}},
+					Served: []report.Served{{Source: s.payment1.src, Failed: 12, Last: s.now}}}
 				if s.now.Sub(at) >= c.later {
-					b.Facts = append(b.Facts, Fact{Source: s.ledger.src, Kind: FactNoDescriptor, At: s.now, Text: "accept: too many open files"})
-					b.Served = append(b.Served, Served{Source: s.ledger.src, Failed: 12, Last: s.now})
-					b.Calls = append(b.Calls, Calls{Caller: s.payment1.src, Callee: Callee{Address: s.ledger.addr, Direct: true}, Outcome: OutcomeTimeout, Count: 10, First: s.now, Last: s.now})
+					b.Facts = append(b.Facts, report.Fact{Source: s.ledger.src, Kind: report.FactNoDescriptor, At: s.now, Text: "accept: too many open files"})
+					b.Served = append(b.Served, report.Served{Source: s.ledger.src, Failed: 12, Last: s.now})
+					b.Calls = append(b.Calls, report.Calls{Caller: s.payment1.src, Callee: report.Callee{Address: s.ledger.addr, Direct: true}, Outcome: report.OutcomeTimeout, Count: 10, First: s.now, Last: s.now})
 				}
 				s.e.Observe(b)
 			}
@@ -60,8 +62,8 @@ func TestWhoHoldsAPool(t *testing.T) {
 		"not_where_nothing_is_said":         {false, func(_ *Engine, n, _ *entity, _ *edge) { n.verdict = nil }},
 		"not_where_something_else_is_short": {false, func(_ *Engine, n, _ *entity, _ *edge) { n.verdict.Subclass = "cpu" }},
 		"not_who_is_well":                   {false, func(_ *Engine, _, callee *entity, _ *edge) { callee.verdict = nil }},
-		"not_who_may_be":                    {false, func(_ *Engine, _, callee *entity, _ *edge) { callee.verdict.Class = ClassUnknown }},
-		"not_who_answers_wrongly":           {false, func(_ *Engine, _, callee *entity, _ *edge) { callee.verdict.Class = ClassByzantine }},
+		"not_who_may_be":                    {false, func(_ *Engine, _, callee *entity, _ *edge) { callee.verdict.Class = verdict.ClassUnknown }},
+		"not_who_answers_wrongly":           {false, func(_ *Engine, _, callee *entity, _ *edge) { callee.verdict.Class = verdict.ClassByzantine }},
 		"not_who_failed_later": {false, func(_ *Engine, n, callee *entity, _ *edge) {
 			callee.verdict.Since = n.verdict.Since.Add(heldWithin + 1)
 		}},
@@ -80,8 +82,8 @@ func TestWhoHoldsAPool(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e, n, ed := newStarved(t)
 			callee := ed.callee
-			n.verdict = &Verdict{Class: ClassExhaustion, Subclass: "connection_pool", Since: e.now}
-			callee.verdict = &Verdict{Class: ClassCrash, Since: e.now}
+			n.verdict = &verdict.Verdict{Class: verdict.ClassExhaustion, Subclass: "connection_pool", Since: e.now}
+			callee.verdict = &verdict.Verdict{Class: verdict.ClassCrash, Since: e.now}
 			callee.service, ed.slow, ed.ok = &service{}, stat.Fading{}, stat.Fading{}
 			ed.ok.Add(4, e.now, e.params.CallWindow)
 			ed.failed.Add(10, e.now, e.params.CallWindow)

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -23,7 +25,7 @@ type probeState struct {
 	named    bool // it is of a process that goes by this name
 	interval time.Duration
 
-	outcome Outcome
+	outcome report.Outcome
 	run     int        // results alike in a row
 	first   clock.Time // of the run
 	at      clock.Time // of the latest
@@ -33,7 +35,7 @@ type probeState struct {
 	starts  int
 	latched bool // answered nobody after a connect, in this run of failures
 	message string
-	process *Process
+	process *report.Process
 	// Smoothed, 0-1: in how much of the time it waits for a processor, and of the
 	// periods is throttled.
 	cpuWait, throttled float64
@@ -49,7 +51,7 @@ type processFacts struct {
 
 const maxProbesEach = 16
 
-func (e *Engine) probed(b *Probe) {
+func (e *Engine) probed(b *report.Probe) {
 	n := e.instance(b.Source)
 	o, named := e.observer(b.Observer), false
 	if b.Passive {
@@ -65,7 +67,7 @@ func (e *Engine) probed(b *Probe) {
 	case b.Passive:
 		n = e.peer(b)
 	case b.Target != "":
-		n = e.callee(Callee{Address: b.Target})
+		n = e.callee(report.Callee{Address: b.Target})
 	}
 	if n == nil || o == nil {
 		return
@@ -80,7 +82,7 @@ func (e *Engine) probed(b *Probe) {
 	}
 	news := ps.starts == o.starts && at > ps.seenAt
 	ps.seq, ps.seenAt, ps.starts = b.Seq, at, o.starts
-	ok := b.Outcome == OutcomeOK
+	ok := b.Outcome == report.OutcomeOK
 	if late := o.lateness(&b.Stamp, e.now); late > lateFrom {
 		if b.Process != nil && news {
 			e.lookedMeanwhile(n, b, late)
@@ -113,11 +115,11 @@ func (e *Engine) probed(b *Probe) {
 		if address := hostPort(b.Target); b.Direct && ps.run == 1 && n.kind == kindInstance && address != "" {
 			e.book.put(address, n, e.now)
 		}
-	case b.Outcome == OutcomeNoAnswer:
+	case b.Outcome == report.OutcomeNoAnswer:
 		// A stopped listener's backlog fills up: later connects time out, and
 		// look like a cut. The first impression is the right one.
 		ps.latched = true
-	case b.Outcome == OutcomeConnectTimeout || b.Outcome == OutcomeTimeout:
+	case b.Outcome == report.OutcomeConnectTimeout || b.Outcome == report.OutcomeTimeout:
 		ps.latched = ps.latched || n.acceptedFirst(ps)
 	}
 	if b.Process != nil {
@@ -131,7 +133,7 @@ func (e *Engine) probed(b *Probe) {
 			return
 		}
 		e.seenFrom(n, h, nil, b.Outcome, 1, e.now, e.now)
-		if b.Outcome == OutcomeRefused && b.Direct && len(e.cuts) > 0 {
+		if b.Outcome == report.OutcomeRefused && b.Direct && len(e.cuts) > 0 {
 			e.refused(n)
 		}
 		if ok && b.RTT > 0 && n.host != h {
@@ -163,7 +165,7 @@ func (n *entity) acceptedFirst(ps *probeState) bool {
 	if s != n.calls {
 		answered = n.served.last // its siblings answer, too
 	}
-	waited := s.byOutcome[OutcomeTimeout].Latest() + s.byOutcome[OutcomeNoAnswer].Latest()
+	waited := s.byOutcome[report.OutcomeTimeout].Latest() + s.byOutcome[report.OutcomeNoAnswer].Latest()
 	return waited >= enoughWaitedFirst && ps.lastOK > s.firstFail.Add(acceptedFor) && answered <= s.firstFail.Add(acceptedFor)
 }
 
@@ -179,7 +181,7 @@ const (
 // network.
 func (n *entity) answersNobody(e *Engine) bool {
 	for _, ps := range n.probes {
-		if stopped := ps.process != nil && ps.process.State == ProcessStopped && !n.supposed; (ps.latched || stopped) && e.current(ps) {
+		if stopped := ps.process != nil && ps.process.State == report.ProcessStopped && !n.supposed; (ps.latched || stopped) && e.current(ps) {
 			return true
 		}
 	}
@@ -190,7 +192,7 @@ func (n *entity) answersNobody(e *Engine) bool {
 // stopped or gone.
 func (n *entity) seenDown(e *Engine) bool {
 	return slices.ContainsFunc(n.probes, func(ps *probeState) bool {
-		return ps.process != nil && (ps.process.State == ProcessStopped || ps.process.State == ProcessGone) && e.current(ps)
+		return ps.process != nil && (ps.process.State == report.ProcessStopped || ps.process.State == report.ProcessGone) && e.current(ps)
 	})
 }
 
@@ -199,7 +201,7 @@ func (n *entity) seenDown(e *Engine) bool {
 // of the network.
 func (n *entity) starves() bool {
 	p := n.episode
-	return p != nil && max(p.found[evThrottled].strength, p.found[evCPUWait].strength, p.found[evMemoryPressure].strength) >= starvesFrom
+	return p != nil && max(p.found[belief.EvThrottled].strength, p.found[belief.EvCPUWait].strength, p.found[belief.EvMemoryPressure].strength) >= starvesFrom
 }
 
 const starvesFrom = 0.8
@@ -256,24 +258,24 @@ func (n *entity) probe(o *observer, target string) *probeState {
 
 // processSeen takes in what the kernel told. A kill for lack of memory and an
 // exit status are facts; a new start time is a new incarnation.
-func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
+func (e *Engine) processSeen(n *entity, b *report.Probe, ps *probeState) {
 	p, f := b.Process, &n.process
 	since := ps.first
-	if p.State == ProcessRunning {
+	if p.State == report.ProcessRunning {
 		since = e.now
 	}
 	// It may be another's: whose callers are well has not ended. And whom nobody calls
 	// ends or not as he likes, unless he is missed.
-	if n.supposed && (f.known || p.State != ProcessRunning) && !e.missedSince(n, since) || ps.uncertain() && f.changes(p) && !e.endMissed(n, ps) {
+	if n.supposed && (f.known || p.State != report.ProcessRunning) && !e.missedSince(n, since) || ps.uncertain() && f.changes(p) && !e.endMissed(n, ps) {
 		if !n.supposed {
 			e.outOfMemory(n, p) // nobody likes that
 		}
-		if p.State == ProcessRunning {
+		if p.State == report.ProcessRunning {
 			f.pid, f.start, f.oomKills = p.PID, p.StartTime, p.OOMKills
 		}
 		return
 	}
-	if !f.known && len(b.Addresses) > 0 && p.PID != 0 && p.State != ProcessRunning {
+	if !f.known && len(b.Addresses) > 0 && p.PID != 0 && p.State != report.ProcessRunning {
 		// Who is found by discovery is known when the first call to it fails, and
 		// the agent has seen it run before.
 		n.alive, f.pid, f.start = true, p.PID, p.StartTime
@@ -282,29 +284,29 @@ func (e *Engine) processSeen(n *entity, b *Probe, ps *probeState) {
 	if p.HasExitCode && f.ended(p) && f.pid != 0 {
 		// Its successor may be heard before anybody tells how it ended.
 		if back := n.returned != 0 && n.returned >= n.announcedLast; !back || !e.tookTooLong(n, int64(p.ExitCode), e.now) {
-			e.addFact(n, Fact{Kind: FactExit, Value: int64(p.ExitCode), At: e.now})
+			e.addFact(n, report.Fact{Kind: report.FactExit, Value: int64(p.ExitCode), At: e.now})
 		}
 		f.pid, n.kept = 0, keptEnd{}
 	}
-	if p.State == ProcessRunning || p.State == ProcessStopped || p.State == ProcessDiskWait {
+	if p.State == report.ProcessRunning || p.State == report.ProcessStopped || p.State == report.ProcessDiskWait {
 		if f.known && f.start != 0 && p.StartTime != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start)) && !n.heardAs(b.Observer) {
-			n.episodeOf(e).note(evReturnNew, 1, e.now, "a new process took its place")
+			n.episodeOf(e).note(belief.EvReturnNew, 1, e.now, "a new process took its place")
 			e.mark(n)
 			e.startedAnew(n.host, n.name(), n.name()+" came back as a new process")
 		}
 		f.pid, f.start = p.PID, p.StartTime
 	}
 	f.known = true
-	if p.MemoryLimit > 0 && p.State == ProcessRunning {
-		e.levelOf(n, &Level{Kind: LevelMemory, Share: float64(p.MemoryUsed) / float64(p.MemoryLimit)})
+	if p.MemoryLimit > 0 && p.State == report.ProcessRunning {
+		e.levelOf(n, &report.Level{Kind: report.LevelMemory, Share: float64(p.MemoryUsed) / float64(p.MemoryLimit)})
 	}
 }
 
 // outOfMemory takes in how many in its cgroup the kernel has ended for lack of memory.
-func (e *Engine) outOfMemory(n *entity, p *Process) {
+func (e *Engine) outOfMemory(n *entity, p *report.Process) {
 	f := &n.process
 	if f.known && p.OOMKills > f.oomKills && f.oomKills >= 0 {
-		e.addFact(n, Fact{Kind: FactOOMKill, At: e.now, Text: oomWords(p.OOMKills - f.oomKills)})
+		e.addFact(n, report.Fact{Kind: report.FactOOMKill, At: e.now, Text: oomWords(p.OOMKills - f.oomKills)})
 	}
 	if p.OOMKills >= 0 {
 		f.oomKills = p.OOMKills
@@ -316,8 +318,8 @@ func oomWords(kills int64) string {
 }
 
 // ended says whether the process that was known is found to have ended.
-func (f *processFacts) ended(p *Process) bool {
-	return p.State == ProcessGone || p.State == ProcessZombie || p.PID != f.pid || !sameStart(p.StartTime, f.start)
+func (f *processFacts) ended(p *report.Process) bool {
+	return p.State == report.ProcessGone || p.State == report.ProcessZombie || p.PID != f.pid || !sameStart(p.StartTime, f.start)
 }
 
 // sameStart says whether two start times are of one process: they are told by a clock
@@ -335,21 +337,21 @@ func (n *entity) heardAs(observer string) bool {
 }
 
 // probeRow is which evidence an outcome is, and how sure one such result is.
-var probeRow = map[Outcome]struct {
-	kind evidence
+var probeRow = map[report.Outcome]struct {
+	kind belief.Evidence
 	once float64
 	says string
 }{
-	OutcomeRefused:        {evProbeRefused, 1, "connection refused"},
-	OutcomeConnectTimeout: {evProbeTimeout, 0.6, "connect timed out"},
-	OutcomeTimeout:        {evProbeTimeout, 0.6, "timed out"},
-	OutcomeUnreachable:    {evProbeUnreachable, 0.8, "no route"},
-	OutcomeNoAnswer:       {evProbeNoAnswer, 0.6, "connected, then no answer"},
-	OutcomeReset:          {evProbeReset, 0.7, "connection reset"},
-	OutcomeDown:           {evProbeDown, 0.7, "scrape failed"},
-	OutcomeDNS:            {evProbeName, 0.7, "name look-up failed"},
-	OutcomeTLS:            {evProbeTLS, 0.9, "TLS handshake failed"},
-	OutcomeUnacknowledged: {evUnacknowledged, 0.6, "nothing is acknowledged"},
+	report.OutcomeRefused:        {belief.EvProbeRefused, 1, "connection refused"},
+	report.OutcomeConnectTimeout: {belief.EvProbeTimeout, 0.6, "connect timed out"},
+	report.OutcomeTimeout:        {belief.EvProbeTimeout, 0.6, "timed out"},
+	report.OutcomeUnreachable:    {belief.EvProbeUnreachable, 0.8, "no route"},
+	report.OutcomeNoAnswer:       {belief.EvProbeNoAnswer, 0.6, "connected, then no answer"},
+	report.OutcomeReset:          {belief.EvProbeReset, 0.7, "connection reset"},
+	report.OutcomeDown:           {belief.EvProbeDown, 0.7, "scrape failed"},
+	report.OutcomeDNS:            {belief.EvProbeName, 0.7, "name look-up failed"},
+	report.OutcomeTLS:            {belief.EvProbeTLS, 0.9, "TLS handshake failed"},
+	report.OutcomeUnacknowledged: {belief.EvUnacknowledged, 0.6, "nothing is acknowledged"},
 }
 
 // detectProbes: what those who look at the entity see.
@@ -359,25 +361,25 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 			continue
 		}
 		health := ps.observer.health()
-		if ps.outcome == OutcomeOK {
+		if ps.outcome == report.OutcomeOK {
 			if ps.at > max(p.began, n.ended()) {
-				kind, says := evProbeOK, fmt.Sprintf("probe of %s is answered", ps.target)
+				kind, says := belief.EvProbeOK, fmt.Sprintf("probe of %s is answered", ps.target)
 				switch {
 				case ps.passive:
-					kind, says = evAcknowledged, fmt.Sprintf("its machine acknowledges what %s sends", ps.observer.name())
+					kind, says = belief.EvAcknowledged, fmt.Sprintf("its machine acknowledges what %s sends", ps.observer.name())
 				case strings.HasPrefix(ps.target, "tcp://"):
-					kind = evPortOpen
+					kind = belief.EvPortOpen
 				}
 				p.note(kind, health, e.now, says)
 			}
 			continue
 		}
 		outcome := ps.outcome
-		if ps.latched && (outcome == OutcomeConnectTimeout || outcome == OutcomeTimeout) {
-			outcome = OutcomeNoAnswer
+		if ps.latched && (outcome == report.OutcomeConnectTimeout || outcome == report.OutcomeTimeout) {
+			outcome = report.OutcomeNoAnswer
 		}
 		r, ok := probeRow[outcome]
-		if !ok || outcome == OutcomeRefused && n.stillStarts(ps.at) {
+		if !ok || outcome == report.OutcomeRefused && n.stillStarts(ps.at) {
 			continue
 		}
 		strength := r.once
@@ -388,7 +390,7 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 		if outcome != ps.outcome && strings.HasPrefix(ps.target, "tcp://") {
 			text = fmt.Sprintf("probe of %s: connect timed out, after its port had taken connections while it answered nobody", ps.target)
 		}
-		if outcome == OutcomeUnacknowledged {
+		if outcome == report.OutcomeUnacknowledged {
 			text = fmt.Sprintf("nothing that %s sends to it is acknowledged", ps.observer.name())
 		}
 		if ps.run > 1 {
@@ -398,7 +400,7 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 			continue
 		}
 		if lasted := ps.at.Sub(ps.first); ps.run >= stillRuns && lasted >= stillRefusedFor {
-			p.note(evProbeStill, health, e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
+			p.note(belief.EvProbeStill, health, e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 		}
 		p.blame(r.kind, strength*health, e.now, text)
 		p.startedBy(ps.first)
@@ -420,28 +422,28 @@ func (e *Engine) current(ps *probeState) bool {
 // detectProcess: what the kernel says of the process itself.
 func detectProcess(e *Engine, n *entity, p *episode) {
 	if p.onset != 0 && n.seenRun > p.onset.Add(time.Second) && e.now.Sub(n.seenRun) < seenRunFor {
-		p.note(evProcessRuns, 1, e.now, "its host's agent sees the process run")
+		p.note(belief.EvProcessRuns, 1, e.now, "its host's agent sees the process run")
 	}
 	for _, ps := range n.probes {
 		if ps.process == nil || !e.current(ps) || e.another(n, ps) {
 			continue
 		}
 		switch ps.process.State {
-		case ProcessGone, ProcessZombie:
+		case report.ProcessGone, report.ProcessZombie:
 			if n.alive && (!n.supposed || e.missedSince(n, ps.first)) && (!ps.uncertain() || e.endMissed(n, ps)) && (n.returned == 0 || ps.at > n.returned.Add(stillThere)) { // else it is a look from before it came back
-				p.blame(evProcessGone, 1, e.now, fmt.Sprintf("process %s is gone", ps.processName()))
+				p.blame(belief.EvProcessGone, 1, e.now, fmt.Sprintf("process %s is gone", ps.processName()))
 				p.startedBy(ps.first)
 			}
-		case ProcessStopped:
+		case report.ProcessStopped:
 			if ps.uncertain() && !e.endMissed(n, ps) {
 				continue
 			}
 			p.stopped = true
-			p.blame(evProcessStopped, 1, e.now, fmt.Sprintf("process %s is stopped by a signal", ps.processName()))
+			p.blame(belief.EvProcessStopped, 1, e.now, fmt.Sprintf("process %s is stopped by a signal", ps.processName()))
 			p.startedBy(ps.first)
-		case ProcessRunning:
+		case report.ProcessRunning:
 			if ps.at > e.hurtSince(n, p) && !n.supposed { // else it is a sight from before, or may be of another
-				p.note(evProcessRuns, 1, e.now, fmt.Sprintf("process %s runs", ps.processName()))
+				p.note(belief.EvProcessRuns, 1, e.now, fmt.Sprintf("process %s runs", ps.processName()))
 			}
 		}
 	}
@@ -467,17 +469,17 @@ func (e *Engine) heldBack(n *entity, ps *probeState) {
 	}
 	q := ps.process
 	for _, l := range [...]struct {
-		kind  LevelKind
+		kind  report.LevelKind
 		share float64
 		mean  *float64
 		over  time.Duration
 	}{
-		{LevelThrottled, q.Throttled, &ps.throttled, 5 * time.Second},
-		{LevelCPUWait, max(q.CPUWait, q.PressureCPU), &ps.cpuWait, 8 * time.Second},
+		{report.LevelThrottled, q.Throttled, &ps.throttled, 5 * time.Second},
+		{report.LevelCPUWait, max(q.CPUWait, q.PressureCPU), &ps.cpuWait, 8 * time.Second},
 	} {
 		if l.share >= 0 {
 			*l.mean += (l.share - *l.mean) * stat.Clamp(float64(ps.interval)/float64(l.over), 0, 1)
-			e.levelOf(n, &Level{Kind: l.kind, Share: *l.mean})
+			e.levelOf(n, &report.Level{Kind: l.kind, Share: *l.mean})
 		}
 	}
 }

@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // settledVerdict is a verdict that was cleared lately. Spans that it hurt may
 // still be on their way.
 type settledVerdict struct {
 	entity  *entity
-	verdict *Verdict
-	target  Target
+	verdict *verdict.Verdict
+	target  verdict.Target
 }
 
 // maxSettled bounds the verdicts that are remembered after they were cleared.
@@ -36,16 +37,16 @@ func (e *Engine) keepSettled(s settledVerdict) {
 const lateSpans = 30 * time.Second
 
 type readingKey struct {
-	culprit Culprit
-	class   Class
+	culprit verdict.Culprit
+	class   verdict.Class
 }
 
 // target is where n is met.
-func (e *Engine) target(n *entity) Target {
+func (e *Engine) target(n *entity) verdict.Target {
 	if n.cut != nil {
-		return Target{Near: e.waySide(&n.cut.near), Far: e.waySide(&n.cut.far)}
+		return verdict.Target{Near: e.waySide(&n.cut.near), Far: e.waySide(&n.cut.far)}
 	}
-	t := Target{Addresses: append([]string(nil), n.addresses...), Alone: e.alone(n), Calm: e.calm(n)}
+	t := verdict.Target{Addresses: append([]string(nil), n.addresses...), Alone: e.alone(n), Calm: e.calm(n)}
 	switch n.kind {
 	case kindInstance:
 		t.Instance, t.Service = n.key, n.service.key
@@ -65,11 +66,11 @@ func (e *Engine) target(n *entity) Target {
 }
 
 // waySide lists who is on a side of a cut; nil for everywhere else.
-func (e *Engine) waySide(s *side) *WaySide {
+func (e *Engine) waySide(s *side) *verdict.WaySide {
 	if s.anywhere() {
 		return nil
 	}
-	w := &WaySide{Zone: s.zone, Instances: map[uint64]struct{}{}, Addresses: map[string]bool{}}
+	w := &verdict.WaySide{Zone: s.zone, Instances: map[uint64]struct{}{}, Addresses: map[string]bool{}}
 	if s.host != nil {
 		w.Host = s.host.name
 	}
@@ -115,7 +116,7 @@ func (e *Engine) onlyWithin(address string, s *side) bool {
 const maxWayAddresses = 4096
 
 // count counts a detection.
-func (e *Engine) count(v *Verdict) {
+func (e *Engine) count(v *verdict.Verdict) {
 	if r := e.reading(v); r != nil {
 		r.Detections++
 	} else {
@@ -125,21 +126,21 @@ func (e *Engine) count(v *Verdict) {
 
 // reading returns the reading of a verdict's culprit and class, new if there is room,
 // else nil: of those that hold none makes room for another.
-func (e *Engine) reading(v *Verdict) *readingState {
+func (e *Engine) reading(v *verdict.Verdict) *readingState {
 	k := readingKey{v.Culprit, v.Class}
 	r := e.readings[k]
 	if r == nil {
 		if len(e.readings) >= e.params.MaxIncidents && !e.dropReading() {
 			return nil
 		}
-		r = &readingState{Reading: Reading{Culprit: v.Culprit, Class: v.Class}}
+		r = &readingState{Reading: verdict.Reading{Culprit: v.Culprit, Class: v.Class}}
 		e.readings[k] = r
 	}
 	return r
 }
 
 type readingState struct {
-	Reading
+	verdict.Reading
 	until clock.Time // 0 while active
 }
 
@@ -178,18 +179,18 @@ func (e *Engine) publish() {
 	clear(e.settled[len(kept):])
 	e.settled = kept
 
-	var verdicts []*Verdict
-	var targets []Target
+	var verdicts []*verdict.Verdict
+	var targets []verdict.Target
 	active := map[readingKey]*entity{}
 	e.stats.Verdicts = 0
-	var doubted []Target
+	var doubted []verdict.Target
 	for _, n := range e.suspects {
 		if n.episode.doubted {
 			doubted = append(doubted, e.target(n))
 		}
 		if v := n.verdict; v != nil {
 			t := e.target(n)
-			t.Right = v.taints() && !e.stillWrong(n, v)
+			t.Right = v.Taints() && !e.stillWrong(n, v)
 			verdicts = append(verdicts, v)
 			targets = append(targets, t)
 			active[readingKey{v.Culprit, v.Class}] = n
@@ -205,7 +206,7 @@ func (e *Engine) publish() {
 		e.snapshot.Store(nil)
 		return
 	}
-	s := NewSnapshot(e.now, verdicts, targets)
+	s := verdict.NewSnapshot(e.now, verdicts, targets)
 	s.Readings = readings
 	s.Doubt(doubted...)
 	e.snapshot.Store(s)
@@ -213,13 +214,13 @@ func (e *Engine) publish() {
 
 // read brings the readings up to date and returns those that are shown, in a
 // fixed order.
-func (e *Engine) read(active map[readingKey]*entity) []Reading {
+func (e *Engine) read(active map[readingKey]*entity) []verdict.Reading {
 	for k, n := range active {
 		if e.readings[k] == nil {
 			e.reading(n.verdict) // it was counted when it was reached
 		}
 	}
-	out := make([]Reading, 0, len(e.readings))
+	out := make([]verdict.Reading, 0, len(e.readings))
 	for k, r := range e.readings {
 		n := active[k]
 		switch {

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // TestWhoAsksMoreAfterItWasTurnedAwayIsNotToBlame: a server turns its caller away, and
@@ -22,11 +25,11 @@ func TestWhoAsksMoreAfterItWasTurnedAwayIsNotToBlame(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDatabase(t)
 			second := func(ok, full int) {
-				d.tell(time.Second, time.Second, func(b *Batch) {
+				d.tell(time.Second, time.Second, func(b *report.Batch) {
 					first := b.Arrived.Add(-time.Second)
-					for o, count := range map[Outcome]int{OutcomeOK: ok, OutcomeOverloaded: full} {
+					for o, count := range map[report.Outcome]int{report.OutcomeOK: ok, report.OutcomeOverloaded: full} {
 						if count > 0 {
-							b.Calls = append(b.Calls, Calls{Caller: d.caller, Callee: d.callee, Outcome: o, Count: count, First: first, Started: first, Last: b.Arrived, Done: first})
+							b.Calls = append(b.Calls, report.Calls{Caller: d.caller, Callee: d.callee, Outcome: o, Count: count, First: first, Started: first, Last: b.Arrived, Done: first})
 						}
 					}
 				})
@@ -42,7 +45,7 @@ func TestWhoAsksMoreAfterItWasTurnedAwayIsNotToBlame(t *testing.T) {
 			}
 			blamed := false
 			for _, ev := range d.events {
-				blamed = blamed || ev.Verdict != nil && ev.Verdict.Culprit.Type == CulpritClient
+				blamed = blamed || ev.Verdict != nil && ev.Verdict.Culprit.Type == verdict.CulpritClient
 			}
 			if said := strings.Join(d.verdicts(), "; "); blamed != c.want || !strings.Contains(said, "resource_exhaustion") {
 				t.Errorf("client blamed: %v, want %v; said %s", blamed, c.want, said)

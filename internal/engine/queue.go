@@ -9,7 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -80,7 +82,7 @@ const (
 )
 
 // queue takes in how long a queue is.
-func (e *Engine) queue(q *Queue) {
+func (e *Engine) queue(q *report.Queue) {
 	if s := e.queueOf(queueKey{q.Name, q.Group}); s != nil && s.inferred {
 		*s = queueState{key: s.key, usual: q.Waiting, waiting: q.Waiting, read: q.Read, told: e.now, first: e.now}
 	}
@@ -89,7 +91,7 @@ func (e *Engine) queue(q *Queue) {
 	e.queues = slices.DeleteFunc(e.queues, func(s *queueState) bool { return s.inferred && s.key.name == q.Name })
 }
 
-func (e *Engine) queueIs(q *Queue) {
+func (e *Engine) queueIs(q *report.Queue) {
 	if !(q.Waiting >= 0) || math.IsInf(q.Waiting, 0) || math.IsNaN(q.Read) || math.IsInf(q.Read, 0) {
 		return
 	}
@@ -145,7 +147,7 @@ func (e *Engine) keepQueue(s *queueState) {
 }
 
 // pile follows how many wait.
-func (s *queueState) pile(q *Queue) {
+func (s *queueState) pile(q *report.Queue) {
 	switch {
 	case q.Waiting <= pileFrom*s.usual+pileOver:
 		s.usual += (q.Waiting - s.usual) / queueMemory
@@ -168,7 +170,7 @@ func (s *queueState) inTrouble() bool {
 }
 
 // progress follows how many were read, and learns from it how they usually are.
-func (s *queueState) progress(q *Queue, gap time.Duration, now clock.Time, learn bool) {
+func (s *queueState) progress(q *report.Queue, gap time.Duration, now clock.Time, learn bool) {
 	if q.Read < 0 || s.read < 0 || q.Read < s.read {
 		s.still = 0
 		return
@@ -217,7 +219,7 @@ func (s *queueState) onlyCounted(now clock.Time) bool {
 func (s *queueState) current(now clock.Time) bool { return now.Sub(s.told) < 3*s.every+2*time.Second }
 
 // consumed takes in that an instance read from a queue.
-func (e *Engine) consumed(c *Consumed) {
+func (e *Engine) consumed(c *report.Consumed) {
 	n := e.instance(c.Source)
 	if n == nil || n.service == nil {
 		return
@@ -326,7 +328,7 @@ func detectQueue(e *Engine, n *entity, p *episode) {
 		}
 		p.latest = e.now
 		if stands {
-			p.note(evReadsNothing, 1, e.now, fmt.Sprintf("%s, and none has been read for %s", waits, inWords(quiet)))
+			p.note(belief.EvReadsNothing, 1, e.now, fmt.Sprintf("%s, and none has been read for %s", waits, inWords(quiet)))
 			p.startedBy(since)
 			continue
 		}
@@ -339,14 +341,14 @@ func detectQueue(e *Engine, n *entity, p *episode) {
 			strength = stat.Clamp(float64(wait)/float64(pileFull), 0, 1)
 			waits += fmt.Sprintf(", %s of work", inWords(wait))
 		}
-		p.note(evBacklog, strength, e.now, waits+", and more come than are read")
+		p.note(belief.EvBacklog, strength, e.now, waits+", and more come than are read")
 		p.startedBy(s.piling)
 	}
 }
 
 // wasAway says whether the process is gone, or was and has just come back.
 func (p *episode) wasAway() bool {
-	return p.silent() || p.found[evReturnNew].strength > 0
+	return p.silent() || p.found[belief.EvReturnNew].strength > 0
 }
 
 // queueFull says whether n keeps a queue that has piled up.

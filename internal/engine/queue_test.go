@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // mailQueue is a queue that mailers read, and a broker that tells of it each five
@@ -25,7 +28,7 @@ type mailQueue struct {
 	unheard   bool // what the broker tells does not arrive
 	sends     bool // those who write to it send spans
 	stale     bool // and then what it told last comes first
-	last      Queue
+	last      report.Queue
 }
 
 func newMailQueue(t *testing.T, mailers int) *mailQueue {
@@ -40,14 +43,14 @@ func newMailQueue(t *testing.T, mailers int) *mailQueue {
 func (q *mailQueue) flow(d time.Duration) {
 	pending := 0.0
 	for end := q.now.Add(d); q.now < end; {
-		b := &Batch{Arrived: q.now}
+		b := &report.Batch{Arrived: q.now}
 		q.waiting += q.written
 		for _, m := range q.mailers {
 			if n := min(q.waiting, q.each); n > 0 {
 				q.waiting -= n
 				pending += n
 				if q.spans {
-					b.Consumed = append(b.Consumed, Consumed{Source: m.src, Queue: "mail", Group: "mailers", Count: int(n), Last: q.now})
+					b.Consumed = append(b.Consumed, report.Consumed{Source: m.src, Queue: "mail", Group: "mailers", Count: int(n), Last: q.now})
 				}
 			}
 		}
@@ -57,7 +60,7 @@ func (q *mailQueue) flow(d time.Duration) {
 			pending = 0
 		}
 		if seconds%5 == 0 {
-			told := Queue{Source: q.broker.src, Name: "mail", Group: "mailers", Waiting: q.waiting, Read: q.read}
+			told := report.Queue{Source: q.broker.src, Name: "mail", Group: "mailers", Waiting: q.waiting, Read: q.read}
 			if q.committed != 0 {
 				told.Waiting += pending
 			}
@@ -74,7 +77,7 @@ func (q *mailQueue) flow(d time.Duration) {
 			}
 		}
 		if q.sends {
-			b.Sent = append(b.Sent, Sent{Queue: "mail", Count: int(q.written)})
+			b.Sent = append(b.Sent, report.Sent{Queue: "mail", Count: int(q.written)})
 		}
 		q.e.Observe(b)
 		q.run(time.Second)
@@ -90,7 +93,7 @@ func TestReaderThatIsStuckIsToldSoonThoughSpansTellOfTheQueueToo(t *testing.T) {
 	at := q.now
 	q.each = 0
 	q.flow(45 * time.Second)
-	q.accused(at, 21*time.Second, ClassCrash, "hang", "mailer-1")
+	q.accused(at, 21*time.Second, verdict.ClassCrash, "hang", "mailer-1")
 }
 
 func TestReaderThatIsSlowAndCountsSeldomDoesNotHang(t *testing.T) {
@@ -99,9 +102,9 @@ func TestReaderThatIsSlowAndCountsSeldomDoesNotHang(t *testing.T) {
 	at := q.now
 	q.each, q.committed = 1, 25*time.Second
 	q.flow(50 * time.Second)
-	q.accused(at, 50*time.Second, ClassExhaustion, "queue", "mailer-1")
+	q.accused(at, 50*time.Second, verdict.ClassExhaustion, "queue", "mailer-1")
 	for _, ev := range q.events {
-		if ev.Verdict != nil && ev.Verdict.Class == ClassCrash {
+		if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassCrash {
 			t.Errorf("at %v said %s", ev.At.Sub(at), ev.Body)
 		}
 	}
@@ -111,15 +114,15 @@ func TestQueueTellsItsReaders(t *testing.T) {
 	for name, c := range map[string]struct {
 		mailers  int
 		change   func(q *mailQueue)
-		class    Class
+		class    verdict.Class
 		subclass string
 		culprit  string
 	}{
-		"it reads too slowly":       {1, func(q *mailQueue) { q.each = 1 }, ClassExhaustion, "queue", "mailer-1"},
-		"all read too slowly":       {2, func(q *mailQueue) { q.each = 1 }, ClassExhaustion, "queue", "mailer"},
-		"more comes than they do":   {2, func(q *mailQueue) { q.written = 100 }, ClassExhaustion, "queue", "mailer"},
-		"it reads nothing":          {1, func(q *mailQueue) { q.each = 0 }, ClassCrash, "hang", "mailer-1"},
-		"it reads nothing, by span": {1, func(q *mailQueue) { q.each, q.silent = 0, true }, ClassCrash, "hang", "mailer-1"},
+		"it reads too slowly":       {1, func(q *mailQueue) { q.each = 1 }, verdict.ClassExhaustion, "queue", "mailer-1"},
+		"all read too slowly":       {2, func(q *mailQueue) { q.each = 1 }, verdict.ClassExhaustion, "queue", "mailer"},
+		"more comes than they do":   {2, func(q *mailQueue) { q.written = 100 }, verdict.ClassExhaustion, "queue", "mailer"},
+		"it reads nothing":          {1, func(q *mailQueue) { q.each = 0 }, verdict.ClassCrash, "hang", "mailer-1"},
+		"it reads nothing, by span": {1, func(q *mailQueue) { q.each, q.silent = 0, true }, verdict.ClassCrash, "hang", "mailer-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := newMailQueue(t, c.mailers)
@@ -147,7 +150,7 @@ func TestTelemetryThatCameLateIsNoHabitOfReadingNothing(t *testing.T) {
 	at := q.now
 	q.each = 0
 	q.flow(45 * time.Second)
-	q.accused(at, 45*time.Second, ClassCrash, "hang", "mailer-1")
+	q.accused(at, 45*time.Second, verdict.ClassCrash, "hang", "mailer-1")
 }
 
 func TestQueueThatIsWorkedOffIsNoFailure(t *testing.T) {
@@ -176,19 +179,19 @@ func TestQueueThatIsWorkedOffIsNoFailure(t *testing.T) {
 func TestFullQueueThatDrainsStaysExhaustion(t *testing.T) {
 	q := newMailQueue(t, 1)
 	writer := q.add("orders", "orders-1")
-	q.e.Observe(&Batch{Arrived: q.now, Hops: []Hop{
-		{Span: 1 << 50, Source: writer.src, Callee: Callee{Address: q.broker.addr, Direct: true}},
+	q.e.Observe(&report.Batch{Arrived: q.now, Hops: []report.Hop{
+		{Span: 1 << 50, Source: writer.src, Callee: report.Callee{Address: q.broker.addr, Direct: true}},
 		{Span: 1 << 50, Server: true, Source: q.broker.src},
 	}})
 	write := func(d time.Duration, refused int) {
 		for end := q.now.Add(d); q.now < end; {
-			b := &Batch{Arrived: q.now}
+			b := &report.Batch{Arrived: q.now}
 			for _, c := range [...]struct {
-				outcome Outcome
+				outcome report.Outcome
 				count   int
-			}{{OutcomeOK, 10 - refused}, {OutcomeServerError, refused}} {
+			}{{report.OutcomeOK, 10 - refused}, {report.OutcomeServerError, refused}} {
 				if c.count > 0 {
-					b.Calls = append(b.Calls, Calls{Caller: writer.src, Callee: Callee{Address: q.broker.addr, Direct: true}, Outcome: c.outcome, Count: c.count, First: q.now, Last: q.now})
+					b.Calls = append(b.Calls, report.Calls{Caller: writer.src, Callee: report.Callee{Address: q.broker.addr, Direct: true}, Outcome: c.outcome, Count: c.count, First: q.now, Last: q.now})
 				}
 			}
 			q.e.Observe(b)
@@ -203,11 +206,11 @@ func TestFullQueueThatDrainsStaysExhaustion(t *testing.T) {
 	q.each = 200
 	write(6*time.Second, 5)
 	write(time.Minute, 0)
-	if class := q.accused(at, 35*time.Second, ClassExhaustion, "queue", "mailer-1").Class; class != ClassExhaustion {
+	if class := q.accused(at, 35*time.Second, verdict.ClassExhaustion, "queue", "mailer-1").Class; class != verdict.ClassExhaustion {
 		t.Fatal(class)
 	}
 	for _, ev := range q.events {
-		if ev.Verdict != nil && ev.Verdict.Class == ClassByzantine {
+		if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassByzantine {
 			t.Errorf("at %v said %s", ev.At.Sub(at), ev.Body)
 		}
 	}
@@ -224,9 +227,9 @@ func TestBacklogOfADeadConsumerIsItsCrash(t *testing.T) {
 	mailer.restart()
 	q.each = each
 	q.flow(time.Minute)
-	q.accused(at, 12*time.Second, ClassCrash, "process_exit", "mailer-1")
+	q.accused(at, 12*time.Second, verdict.ClassCrash, "process_exit", "mailer-1")
 	for _, ev := range q.events {
-		if ev.Verdict != nil && ev.Verdict.Class == ClassExhaustion {
+		if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassExhaustion {
 			t.Errorf("after %v said %s", ev.At.Sub(at), ev.Body)
 		}
 	}
@@ -245,5 +248,5 @@ func TestSlowReadingThatWasAFailureIsNotTheUsual(t *testing.T) {
 	at := q.now
 	q.each = 0
 	q.flow(45 * time.Second)
-	q.accused(at, 45*time.Second, ClassCrash, "hang", "mailer-1")
+	q.accused(at, 45*time.Second, verdict.ClassCrash, "hang", "mailer-1")
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // quietFleet is a healthy fleet in virtual time: beats are lost, processes
@@ -27,7 +29,7 @@ type quietFleet struct {
 }
 
 type quietInstance struct {
-	src      *Source
+	src      *report.Source
 	inc      uint64
 	seq      uint64
 	next     clock.Time // next tick of its timer
@@ -38,32 +40,32 @@ func newQuietFleet(n int, seed uint64) *quietFleet {
 	f := &quietFleet{e: New(DefaultParams()), rand: rand.New(rand.NewPCG(seed, 7)), now: clock.Time(1_700_000_000_000_000_000)}
 	for i := range n {
 		f.instances = append(f.instances, &quietInstance{
-			src: NewSource(Source{Service: ServiceID{Name: fmt.Sprintf("service-%d", i/4)}, Instance: fmt.Sprintf("i-%d", i), Host: fmt.Sprintf("h-%d", i/8)}),
+			src: report.NewSource(report.Source{Service: report.ServiceID{Name: fmt.Sprintf("service-%d", i/4)}, Instance: fmt.Sprintf("i-%d", i), Host: fmt.Sprintf("h-%d", i/8)}),
 			inc: uint64(i + 1), next: f.now.Add(time.Duration(f.rand.Int64N(int64(time.Second)))),
 		})
 	}
 	return f
 }
 
-func (f *quietFleet) stamp(at clock.Time) Stamp {
+func (f *quietFleet) stamp(at clock.Time) report.Stamp {
 	f.seq++
-	return Stamp{Observer: "o", At: at, Uptime: time.Duration(at) - 1_600_000_000_000_000_000, Seq: f.seq}
+	return report.Stamp{Observer: "o", At: at, Uptime: time.Duration(at) - 1_600_000_000_000_000_000, Seq: f.seq}
 }
 
 // second lets one second pass.
-func (f *quietFleet) second(b *Batch) {
+func (f *quietFleet) second(b *report.Batch) {
 	b.Reset()
 	f.now = f.now.Add(time.Second)
 	for _, p := range f.instances {
 		f.live(p, b)
 	}
 	b.Arrived = f.now
-	b.Observers = append(b.Observers, ObserverBeat{Stamp: f.stamp(f.now), Interval: time.Second})
+	b.Observers = append(b.Observers, report.ObserverBeat{Stamp: f.stamp(f.now), Interval: time.Second})
 	f.e.Observe(b)
 	f.e.Tick(f.now)
 }
 
-func (f *quietFleet) live(p *quietInstance, b *Batch) {
+func (f *quietFleet) live(p *quietInstance, b *report.Batch) {
 	const hour = 3600.0
 	for p.next <= f.now {
 		at := p.next
@@ -72,10 +74,10 @@ func (f *quietFleet) live(p *quietInstance, b *Batch) {
 		if at < p.awayTill {
 			continue
 		}
-		status := StatusUnset
+		status := report.StatusUnset
 		switch x := f.rand.Float64() * hour; {
 		case x < 1.0/12: // a restart every twelve hours, announced: back within 20 s
-			status = StatusStopping
+			status = report.StatusStopping
 			p.awayTill = at.Add(time.Duration(2+f.rand.IntN(18)) * time.Second)
 			p.inc += 1_000_000
 			p.seq = 0
@@ -91,7 +93,7 @@ func (f *quietFleet) live(p *quietInstance, b *Batch) {
 			continue // lost
 		}
 		seen := at.Add(time.Duration(f.rand.ExpFloat64() * float64(2*time.Millisecond)))
-		b.Beats = append(b.Beats, Beat{Stamp: f.stamp(min(seen, f.now)), Source: p.src, Interval: time.Second, Incarnation: p.inc, Seq: p.seq, Status: status})
+		b.Beats = append(b.Beats, report.Beat{Stamp: f.stamp(min(seen, f.now)), Source: p.src, Interval: time.Second, Incarnation: p.inc, Seq: p.seq, Status: status})
 	}
 }
 
@@ -108,7 +110,7 @@ func TestHealthyFleetIsLeftInPeace(t *testing.T) {
 		hours = 1
 	}
 	f := newQuietFleet(100, 1)
-	b := &Batch{}
+	b := &report.Batch{}
 	unknown := 0
 	for range hours * 3600 {
 		f.second(b)
@@ -116,7 +118,7 @@ func TestHealthyFleetIsLeftInPeace(t *testing.T) {
 			if ev.Kind != contract.EventFailureDetected && ev.Kind != contract.EventFailureRevised {
 				continue
 			}
-			if ev.Verdict.Class != ClassUnknown {
+			if ev.Verdict.Class != verdict.ClassUnknown {
 				t.Errorf("after %v: %s", ev.At.Sub(clock.Time(1_700_000_000_000_000_000)), ev.Body)
 			} else if ev.Kind == contract.EventFailureDetected {
 				unknown++
@@ -132,7 +134,7 @@ func TestHealthyFleetIsLeftInPeace(t *testing.T) {
 
 func BenchmarkBeat(b *testing.B) {
 	f := newQuietFleet(10_000, 1)
-	batch := &Batch{}
+	batch := &report.Batch{}
 	for range 3 {
 		f.second(batch)
 	}
@@ -148,7 +150,7 @@ func BenchmarkBeat(b *testing.B) {
 
 func BenchmarkTickOverQuietInstances(b *testing.B) {
 	f := newQuietFleet(10_000, 1)
-	batch := &Batch{}
+	batch := &report.Batch{}
 	for range 30 {
 		f.second(batch)
 	}

@@ -8,15 +8,18 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // rarely lets the instances be called in turn, one every other second.
 func (f *behind) rarely() {
 	f.perSecond = 0
 	n := 0
-	f.each = func(b *Batch) {
+	f.each = func(b *report.Batch) {
 		n++
 		if n%2 == 0 {
 			f.call(f.instances[n/2%len(f.instances)], b)
@@ -31,7 +34,7 @@ func TestOneThatIsCalledRarelyAndHangs(t *testing.T) {
 		f.run(5 * time.Minute)
 		f.instances[1].state = "deadlock"
 		f.run(70 * time.Second)
-		f.expect(t, "instance api-1", ClassCrash, "hang")
+		f.expect(t, "instance api-1", verdict.ClassCrash, "hang")
 		for _, ev := range f.events {
 			if ev.Verdict != nil && ev.Verdict.Until != 0 {
 				t.Errorf("it hangs on, and was cleared: %s", ev.Body)
@@ -43,13 +46,13 @@ func TestOneThatIsCalledRarelyAndHangs(t *testing.T) {
 		f.run(2 * time.Minute)
 		f.instances[1].state = "unsent"
 		n := 0
-		f.each = func(b *Batch) {
+		f.each = func(b *report.Batch) {
 			if n++; n%5 == 0 {
-				b.Calls = append(b.Calls, Calls{Caller: f.client, Callee: Callee{Address: "api:80"}, Outcome: OutcomeTimeout, Count: 1, First: f.now, Last: f.now})
+				b.Calls = append(b.Calls, report.Calls{Caller: f.client, Callee: report.Callee{Address: "api:80"}, Outcome: report.OutcomeTimeout, Count: 1, First: f.now, Last: f.now})
 			}
 		}
 		f.run(2 * time.Minute)
-		f.expect(t, "", ClassNone, "")
+		f.expect(t, "", verdict.ClassNone, "")
 	})
 }
 
@@ -61,8 +64,8 @@ func TestSiblingsDoNotHideThatAPortWasClosedForAMomentOnly(t *testing.T) {
 		f.instances[1].state = state
 		f.run(map[string]time.Duration{"deadlock": 30 * time.Second, "closed": 2 * time.Second}[state])
 	}
-	f.expect(t, "instance api-1", ClassCrash, "hang")
-	if p := f.e.instance(f.instances[1].src).episode; p == nil || p.found[evStillRefused].strength > 0 {
+	f.expect(t, "instance api-1", verdict.ClassCrash, "hang")
+	if p := f.e.instance(f.instances[1].src).episode; p == nil || p.found[belief.EvStillRefused].strength > 0 {
 		t.Error("it is taken to have refused all the time")
 	}
 }
@@ -70,7 +73,7 @@ func TestSiblingsDoNotHideThatAPortWasClosedForAMomentOnly(t *testing.T) {
 func TestWhatMayPassAndDoesNotIsUnknown(t *testing.T) {
 	unknown := func(f *behind) (n int) {
 		for _, ev := range f.events {
-			if ev.Kind == contract.EventFailureDetected && ev.Verdict.Class == ClassUnknown {
+			if ev.Kind == contract.EventFailureDetected && ev.Verdict.Class == verdict.ClassUnknown {
 				n++
 			}
 		}
@@ -91,7 +94,7 @@ func TestWhatMayPassAndDoesNotIsUnknown(t *testing.T) {
 			f.run(5 * time.Second)
 			f.instances[1].state = tc.then
 			f.run(40 * time.Second)
-			f.expect(t, "", ClassNone, "")
+			f.expect(t, "", verdict.ClassNone, "")
 			if got := unknown(f); got != tc.want {
 				t.Errorf("%d unknown, want %d", got, tc.want)
 			}
@@ -102,15 +105,15 @@ func TestWhatMayPassAndDoesNotIsUnknown(t *testing.T) {
 func TestCrashIsNotTakenBackWhenWhatShowedItFades(t *testing.T) {
 	e := New(DefaultParams())
 	p := &episode{}
-	p.note(evProbeRefused, 1, e.now, "connection refused")
-	var b belief
-	b.p[causeDead] = 0.9
+	p.note(belief.EvProbeRefused, 1, e.now, "connection refused")
+	var b belief.Posterior
+	b.P[belief.CauseDead] = 0.9
 	n := &entity{kind: kindInstance, alive: true, answered: true, episode: p}
-	if got := e.decide(n, p, &b); got != ClassUnknown {
+	if got := e.decide(n, p, &b); got != verdict.ClassUnknown {
 		t.Errorf("an end that may be a stop is %q, want unknown", got)
 	}
-	n.verdict = &Verdict{Class: ClassCrash}
-	if got := e.decide(n, p, &b); got != ClassCrash {
+	n.verdict = &verdict.Verdict{Class: verdict.ClassCrash}
+	if got := e.decide(n, p, &b); got != verdict.ClassCrash {
 		t.Errorf("one that was seen to crash is %q", got)
 	}
 }
@@ -130,7 +133,7 @@ func TestPortThatTookConnectionsAtFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &callStats{firstFail: began, okEnd: tc.told}
-			s.byOutcome[OutcomeTimeout].Add(3, at(5*time.Second), time.Minute)
+			s.byOutcome[report.OutcomeTimeout].Add(3, at(5*time.Second), time.Minute)
 			n := &entity{kind: kindInstance, service: &service{}, calls: s, episode: &episode{}}
 			if got := n.acceptedFirst(&probeState{target: tc.target, lastOK: tc.tookLast}); got != tc.want {
 				t.Errorf("accepted first: %v", got)
@@ -151,7 +154,7 @@ func TestWhoHasNotTriedSinceAFailureIsNotCutOff(t *testing.T) {
 	f.run(6 * time.Second)
 	cart.state = "full"
 	f.run(20 * time.Second)
-	f.accused(from, 20*time.Second, ClassCrash, "hang", "cart-0")
+	f.accused(from, 20*time.Second, verdict.ClassCrash, "hang", "cart-0")
 	cart.state, cart.callers = "up", cart.callers[:1]
 	f.run(time.Second)
 	silent := func() (n int) {
@@ -166,7 +169,7 @@ func TestWhoHasNotTriedSinceAFailureIsNotCutOff(t *testing.T) {
 		t.Error("one that has not called it since is taken to be cut off from it")
 	}
 	f.run(10 * time.Second)
-	f.e.Observe(&Batch{Arrived: f.now, Calls: []Calls{{Caller: idle.src, Callee: Callee{Address: cart.addr, Direct: true}, Outcome: OutcomeConnectTimeout, Count: 5, First: f.now.Add(-time.Second), Last: f.now}}})
+	f.e.Observe(&report.Batch{Arrived: f.now, Calls: []report.Calls{{Caller: idle.src, Callee: report.Callee{Address: cart.addr, Direct: true}, Outcome: report.OutcomeConnectTimeout, Count: 5, First: f.now.Add(-time.Second), Last: f.now}}})
 	if silent() == 0 {
 		t.Error("one that calls it in vain since may be cut off from it")
 	}
@@ -189,12 +192,12 @@ func TestSiblingOfOneThatCrashedNeedsMoreToBeMissed(t *testing.T) {
 			n, other := &entity{kind: kindInstance, service: svc}, &entity{kind: kindInstance, service: svc}
 			svc.instances = []*entity{n, other}
 			calls := &callStats{firstFail: e.now.Add(-tc.quiet), lastFail: e.now, failEnd: e.now, run: 12}
-			calls.byOutcome[OutcomeTimeout].Add(5, e.now, e.params.CallWindow)
+			calls.byOutcome[report.OutcomeTimeout].Add(5, e.now, e.params.CallWindow)
 			svc.whole = &entity{kind: kindService, service: svc, calls: calls}
 			n.served = servedStats{total: 1000, last: e.now.Add(-tc.quiet), seen: e.now.Add(-tc.quiet)}
 			n.rate.Known, n.rate.Usual = stat.RateKnown, 0.2
 			if tc.crashed {
-				other.verdict = &Verdict{Class: ClassCrash}
+				other.verdict = &verdict.Verdict{Class: verdict.ClassCrash}
 			}
 			p := &episode{}
 			if detectStall(e, n, p); p.stalls != tc.want {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestCutsAreToldByWhoReachesWhom(t *testing.T) {
@@ -18,28 +20,28 @@ func TestCutsAreToldByWhoReachesWhom(t *testing.T) {
 	for name, c := range map[string]struct {
 		blocked  func(a, b zoneHost) bool
 		deaf     func(a, b *zoned) bool
-		class    Class
+		class    verdict.Class
 		culprits []string
 	}{
 		"two zones that cannot see each other are one link": {
-			blocked: pair("zone-a", "zone-b"), class: ClassPartition, culprits: []string{"link zone-a→zone-b", "link zone-b→zone-a"},
+			blocked: pair("zone-a", "zone-b"), class: verdict.ClassPartition, culprits: []string{"link zone-a→zone-b", "link zone-b→zone-a"},
 		},
 		"a zone cut off from all is that zone": {
-			blocked: func(x, y zoneHost) bool { return (x.zone == "zone-b") != (y.zone == "zone-b") }, class: ClassPartition, culprits: []string{"zone zone-b"},
+			blocked: func(x, y zoneHost) bool { return (x.zone == "zone-b") != (y.zone == "zone-b") }, class: verdict.ClassPartition, culprits: []string{"zone zone-b"},
 		},
 		"two hosts that cannot see each other are one link": {
-			blocked: func(x, y zoneHost) bool { return x.name == "zone-a-h1" && y.name == "zone-b-h1" }, class: ClassPartition,
+			blocked: func(x, y zoneHost) bool { return x.name == "zone-a-h1" && y.name == "zone-b-h1" }, class: verdict.ClassPartition,
 			culprits: []string{"link zone-a-h1→zone-b-h1", "link zone-b-h1→zone-a-h1"},
 		},
 		"a port blocked between two is the link between them": {
-			deaf: func(a, b *zoned) bool { return a.at.name == "zone-a-h1" && b.src.Instance == "svc1-b1" }, class: ClassPartition,
+			deaf: func(a, b *zoned) bool { return a.at.name == "zone-a-h1" && b.src.Instance == "svc1-b1" }, class: verdict.ClassPartition,
 			culprits: []string{"link zone-a-h1→svc1-b1", "link svc0-a1→svc1-b1", "link svc1-a1→svc1-b1", "link svc2-a1→svc1-b1"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			z := newZones()
 			z.run(60 * time.Second)
-			z.expect(t, ClassNone)
+			z.expect(t, verdict.ClassNone)
 			if c.blocked != nil {
 				z.blocked = c.blocked
 			}
@@ -61,10 +63,10 @@ func TestCutsAreToldByWhoReachesWhom(t *testing.T) {
 func TestNodeSeenFromOneSideIsUnknownUntilItComesBack(t *testing.T) {
 	for name, c := range map[string]struct {
 		dead  bool
-		class Class
+		class verdict.Class
 	}{
-		"it was cut off": {false, ClassPartition},
-		"it was down":    {true, ClassCrash},
+		"it was cut off": {false, verdict.ClassPartition},
+		"it was down":    {true, verdict.ClassCrash},
 	} {
 		t.Run(name, func(t *testing.T) {
 			z := newZones()
@@ -78,7 +80,7 @@ func TestNodeSeenFromOneSideIsUnknownUntilItComesBack(t *testing.T) {
 			z.run(30 * time.Second)
 			during := z.verdicts()
 			for who, v := range during {
-				if who != "node "+host || v.Class != ClassUnknown && v.Confidence > ceilingOneSided {
+				if who != "node "+host || v.Class != verdict.ClassUnknown && v.Confidence > ceilingOneSided {
 					t.Errorf("meanwhile %s: %s %.2f: %s", who, classWords(v), v.Confidence, v.Reason)
 				}
 			}
@@ -112,12 +114,12 @@ func TestSickObserverAccusesNobody(t *testing.T) {
 	z.run(30 * time.Second)
 	z.agents[0].paused = false
 	z.run(60 * time.Second)
-	z.expect(t, ClassNone)
+	z.expect(t, verdict.ClassNone)
 }
 
 func TestObserverThatWasUpBeforeItWasHeardDidNotSleep(t *testing.T) {
 	e := New(DefaultParams())
-	e.Observe(&Batch{Arrived: 1e18, Observers: []ObserverBeat{{Stamp: Stamp{Observer: "o", At: 1e18, Uptime: time.Hour, Seq: 1}, Interval: time.Second}}})
+	e.Observe(&report.Batch{Arrived: 1e18, Observers: []report.ObserverBeat{{Stamp: report.Stamp{Observer: "o", At: 1e18, Uptime: time.Hour, Seq: 1}, Interval: time.Second}}})
 	if ev := e.Events(); len(ev) != 0 {
 		t.Errorf("said %s", ev[0].Body)
 	}
@@ -131,16 +133,16 @@ func BenchmarkWhoReachesWhom(b *testing.B) {
 	var hosts []*hostState
 	var targets []*entity
 	for i := range 50 {
-		src := NewSource(Source{Service: ServiceID{Name: fmt.Sprint("s", i)}, Instance: fmt.Sprint("i", i), Host: fmt.Sprint("h", i), Zone: fmt.Sprint("z", i/10)})
+		src := report.NewSource(report.Source{Service: report.ServiceID{Name: fmt.Sprint("s", i)}, Instance: fmt.Sprint("i", i), Host: fmt.Sprint("h", i), Zone: fmt.Sprint("z", i/10)})
 		targets = append(targets, e.instance(src))
 		hosts = append(hosts, e.host(src.Host))
 	}
 	for _, cut := range []bool{false, true} {
 		for i, n := range targets {
 			for j, h := range hosts {
-				o := OutcomeOK
+				o := report.OutcomeOK
 				if cut && (i/10 == 4) != (j/10 == 4) {
-					o = OutcomeConnectTimeout
+					o = report.OutcomeConnectTimeout
 				}
 				e.seenFrom(n, h, targets[j], o, 6, e.now, e.now)
 			}
@@ -161,13 +163,13 @@ func TestCutOnTheEnginesOwnSideIsToldWhenItHeals(t *testing.T) {
 	z.blocked = func(x, y zoneHost) bool { return (x.zone == "zone-c") != (y.zone == "zone-c") }
 	z.run(30 * time.Second)
 	for who, v := range z.verdicts() {
-		if v.Class != ClassUnknown && (v.Class != ClassPartition || v.Confidence > ceilingOneSided) {
+		if v.Class != verdict.ClassUnknown && (v.Class != verdict.ClassPartition || v.Confidence > ceilingOneSided) {
 			t.Errorf("meanwhile %s: %s %.2f: %s", who, classWords(v), v.Confidence, v.Reason)
 		}
 	}
 	z.blocked = func(_, _ zoneHost) bool { return false }
 	z.run(60 * time.Second)
-	z.expect(t, ClassPartition, "zone zone-c", "link zone-c→zone-a", "link zone-a→zone-c", "link zone-c→zone-b", "link zone-b→zone-c")
+	z.expect(t, verdict.ClassPartition, "zone zone-c", "link zone-c→zone-a", "link zone-a→zone-c", "link zone-c→zone-b", "link zone-b→zone-c")
 }
 
 // Observers on the two sides of a cut each find fault with all on the other side,
@@ -175,34 +177,34 @@ func TestCutOnTheEnginesOwnSideIsToldWhenItHeals(t *testing.T) {
 func TestObserversOnBothSidesOfACutAreBelieved(t *testing.T) {
 	for name, c := range map[string]struct {
 		blocked func(a, b zoneHost) bool
-		class   Class
+		class   verdict.Class
 		culprit string
 	}{
 		"two zones cannot see each other": {func(a, b zoneHost) bool {
 			return a.zone == "zone-a" && b.zone == "zone-b" || a.zone == "zone-b" && b.zone == "zone-a"
-		}, ClassPartition, "link zone-a→zone-b"},
-		"one of them is sick": {func(a, _ zoneHost) bool { return a.zone == "zone-a" }, ClassNone, ""},
+		}, verdict.ClassPartition, "link zone-a→zone-b"},
+		"one of them is sick": {func(a, _ zoneHost) bool { return a.zone == "zone-a" }, verdict.ClassNone, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			z := newZones()
 			z.times = 0
 			cut := func(_, _ zoneHost) bool { return false } // for a probe from one to the other
-			z.more = func(b *Batch) {
+			z.more = func(b *report.Batch) {
 				for _, a := range z.agents {
 					for i, n := range z.instances {
 						if (int64(z.now/1e8)+int64(i))%20 != 0 {
 							continue
 						}
-						outcome := OutcomeOK
+						outcome := report.OutcomeOK
 						if cut(a.at, n.at) {
-							outcome = OutcomeConnectTimeout
+							outcome = report.OutcomeConnectTimeout
 						}
 						if n.at.zone == a.at.zone {
 							continue
 						}
 						a.seq++
-						b.Probes = append(b.Probes, Probe{Source: n.src, Target: "tcp://" + n.addr, Outcome: outcome, Interval: 2 * time.Second, Direct: true, RTT: time.Millisecond,
-							Stamp: Stamp{Observer: a.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: a.seq}})
+						b.Probes = append(b.Probes, report.Probe{Source: n.src, Target: "tcp://" + n.addr, Outcome: outcome, Interval: 2 * time.Second, Direct: true, RTT: time.Millisecond,
+							Stamp: report.Stamp{Observer: a.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: a.seq}})
 					}
 				}
 			}
@@ -211,7 +213,7 @@ func TestObserversOnBothSidesOfACutAreBelieved(t *testing.T) {
 			z.run(20 * time.Second)
 			z.expect(t, c.class, c.culprit, "link zone-b→zone-a")
 			for _, ev := range z.events {
-				if ev.Kind == contract.EventObserverDegraded && c.class == ClassPartition {
+				if ev.Kind == contract.EventObserverDegraded && c.class == verdict.ClassPartition {
 					t.Errorf("said %s", ev.Body)
 				}
 			}
@@ -224,21 +226,21 @@ func TestHealthCheckThatIsAnsweredDoesNotHideAHang(t *testing.T) {
 		t.Run(target[:4], func(t *testing.T) {
 			z := newZones()
 			z.times = 2
-			z.more = func(b *Batch) {
+			z.more = func(b *report.Batch) {
 				if (z.now/1e8)%10 == 0 {
-					b.Probes = append(b.Probes, Probe{Stamp: z.stampOf(1), Source: z.who("svc1-b0").src, Target: target, Outcome: OutcomeOK, Interval: time.Second, Direct: true},
-						Probe{Stamp: z.stampOf(1), Source: z.who("svc1-b0").src, Target: "process:svc1-b0", Outcome: OutcomeOK, Interval: time.Second, Process: &Process{State: ProcessRunning, PID: 7}})
+					b.Probes = append(b.Probes, report.Probe{Stamp: z.stampOf(1), Source: z.who("svc1-b0").src, Target: target, Outcome: report.OutcomeOK, Interval: time.Second, Direct: true},
+						report.Probe{Stamp: z.stampOf(1), Source: z.who("svc1-b0").src, Target: "process:svc1-b0", Outcome: report.OutcomeOK, Interval: time.Second, Process: &report.Process{State: report.ProcessRunning, PID: 7}})
 				}
 			}
 			z.run(60 * time.Second)
-			z.answer = func(_, to *zoned) Outcome {
+			z.answer = func(_, to *zoned) report.Outcome {
 				if to.src.Instance == "svc1-b0" {
-					return OutcomeTimeout
+					return report.OutcomeTimeout
 				}
-				return OutcomeOK
+				return report.OutcomeOK
 			}
 			z.run(20 * time.Second)
-			z.expect(t, ClassCrash, "instance svc1-b0")
+			z.expect(t, verdict.ClassCrash, "instance svc1-b0")
 		})
 	}
 }
@@ -246,21 +248,21 @@ func TestHealthCheckThatIsAnsweredDoesNotHideAHang(t *testing.T) {
 func TestOneOfSeveralCallersThatGetsNoAnswerIsCutOff(t *testing.T) {
 	for name, c := range map[string]struct {
 		silent func(from, to *zoned) bool
-		class  Class
+		class  verdict.Class
 	}{
-		"while its sibling does": {func(from, to *zoned) bool { return from.src.Instance == "svc0-a0" && to.src.Instance == "svc1-b0" }, ClassPartition},
-		"as all who call it":     {func(_, to *zoned) bool { return to.src.Instance == "svc1-b0" }, ClassCrash},
+		"while its sibling does": {func(from, to *zoned) bool { return from.src.Instance == "svc0-a0" && to.src.Instance == "svc1-b0" }, verdict.ClassPartition},
+		"as all who call it":     {func(_, to *zoned) bool { return to.src.Instance == "svc1-b0" }, verdict.ClassCrash},
 	} {
 		t.Run(name, func(t *testing.T) {
 			z := newZones()
 			z.times = 3
 			z.never = func(from, to *zoned) bool { return from.at.name == "zone-b-h0" && to.at.name == "zone-a-h0" }
 			z.run(60 * time.Second)
-			z.answer = func(from, to *zoned) Outcome {
+			z.answer = func(from, to *zoned) report.Outcome {
 				if c.silent(from, to) {
-					return OutcomeTimeout
+					return report.OutcomeTimeout
 				}
-				return OutcomeOK
+				return report.OutcomeOK
 			}
 			z.run(25 * time.Second)
 			z.expect(t, c.class, "link svc0-a0→svc1-b0", "link svc1-b0→svc0-a0", "instance svc1-b0")

@@ -9,15 +9,18 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // What stock receivers tell, in a fleet.
 
 // tell has an agent tell something every so often for d.
-func (f *fleet) tell(every, d time.Duration, what func(b *Batch)) {
+func (f *fleet) tell(every, d time.Duration, what func(b *report.Batch)) {
 	for end := f.now.Add(d); f.now < end; {
-		b := &Batch{Arrived: f.now}
+		b := &report.Batch{Arrived: f.now}
 		what(b)
 		f.e.Observe(b)
 		f.run(every)
@@ -25,27 +28,27 @@ func (f *fleet) tell(every, d time.Duration, what func(b *Batch)) {
 }
 
 // levelsOf tells how full something of p, or of its host, is.
-func levelsOf(src *Source, kind LevelKind, share float64) func(b *Batch) {
-	return func(b *Batch) {
-		l := Level{Source: src, Kind: kind, Share: share, At: b.Arrived}
-		if kind == LevelPool && share >= 1 {
+func levelsOf(src *report.Source, kind report.LevelKind, share float64) func(b *report.Batch) {
+	return func(b *report.Batch) {
+		l := report.Level{Source: src, Kind: kind, Share: share, At: b.Arrived}
+		if kind == report.LevelPool && share >= 1 {
 			l.Waiting = 5
 		}
 		b.Levels = append(b.Levels, l)
 	}
 }
 
-func hostOf(p *proc) *Source { return &Source{Host: p.src.Host} }
+func hostOf(p *proc) *report.Source { return &report.Source{Host: p.src.Host} }
 
 // fails has p answer a share of its calls with failures of its own making, told
 // by a metric.
-func fails(p *proc, calls, failures int) func(b *Batch) {
-	return func(b *Batch) {
-		b.Served = append(b.Served, Served{Source: p.src, OK: calls - failures, Failed: failures, Faults: failures, Last: b.Arrived, Counted: true})
+func fails(p *proc, calls, failures int) func(b *report.Batch) {
+	return func(b *report.Batch) {
+		b.Served = append(b.Served, report.Served{Source: p.src, OK: calls - failures, Failed: failures, Faults: failures, Last: b.Arrived, Counted: true})
 	}
 }
 
-func both(a, b func(*Batch)) func(*Batch) { return func(x *Batch) { a(x); b(x) } }
+func both(a, b func(*report.Batch)) func(*report.Batch) { return func(x *report.Batch) { a(x); b(x) } }
 
 // byMetrics makes a fleet in which one service tells of its calls by metrics only.
 func byMetrics(t *testing.T) (*fleet, *proc) {
@@ -63,27 +66,27 @@ func TestCallsThatMetricsCountTellFailures(t *testing.T) {
 			f.tell(every, 10*time.Minute, fails(p, calls, 0))
 			at := f.now
 			f.tell(every, 3*time.Minute, fails(p, calls, calls*7/10))
-			f.accused(at, 2*every+10*time.Second, ClassByzantine, "error_response", p.src.Name())
+			f.accused(at, 2*every+10*time.Second, verdict.ClassByzantine, "error_response", p.src.Name())
 		})
 		t.Run(fmt.Sprintf("for_a_full_disk_every_%v", every), func(t *testing.T) {
 			f, p := byMetrics(t)
-			f.tell(every, 10*time.Minute, both(fails(p, calls, 0), levelsOf(hostOf(p), LevelDisk, 0.7)))
+			f.tell(every, 10*time.Minute, both(fails(p, calls, 0), levelsOf(hostOf(p), report.LevelDisk, 0.7)))
 			at := f.now
-			f.tell(every, 3*time.Minute, both(fails(p, calls, calls*7/10), levelsOf(hostOf(p), LevelDisk, 1)))
-			f.accused(at, 2*every+10*time.Second, ClassExhaustion, "disk", p.src.Name())
+			f.tell(every, 3*time.Minute, both(fails(p, calls, calls*7/10), levelsOf(hostOf(p), report.LevelDisk, 1)))
+			f.accused(at, 2*every+10*time.Second, verdict.ClassExhaustion, "disk", p.src.Name())
 		})
 		t.Run(fmt.Sprintf("none_while_the_disk_is_full_as_ever_every_%v", every), func(t *testing.T) {
 			f, p := byMetrics(t)
-			f.tell(every, 20*time.Minute, both(fails(p, calls, 0), levelsOf(hostOf(p), LevelDisk, 0.99)))
+			f.tell(every, 20*time.Minute, both(fails(p, calls, 0), levelsOf(hostOf(p), report.LevelDisk, 0.99)))
 			f.nobodyAccused(false)
 		})
 	}
-	for kind, sub := range map[LevelKind]string{LevelThrottled: "cpu", LevelCPUWait: "cpu", LevelPool: "connection_pool", LevelGC: "memory", LevelMemoryStall: "memory", LevelDiskIO: "disk_io"} {
+	for kind, sub := range map[report.LevelKind]string{report.LevelThrottled: "cpu", report.LevelCPUWait: "cpu", report.LevelPool: "connection_pool", report.LevelGC: "memory", report.LevelMemoryStall: "memory", report.LevelDiskIO: "disk_io"} {
 		t.Run("that_are_slow_for_want_of_"+sub+"_"+kind.String(), func(t *testing.T) {
 			f, p := byMetrics(t)
-			slow := func(n int) func(*Batch) {
-				return func(b *Batch) {
-					b.Served = append(b.Served, Served{Source: p.src, OK: 60, Slow: n, Last: b.Arrived, Counted: true})
+			slow := func(n int) func(*report.Batch) {
+				return func(b *report.Batch) {
+					b.Served = append(b.Served, report.Served{Source: p.src, OK: 60, Slow: n, Last: b.Arrived, Counted: true})
 				}
 			}
 			f.tell(15*time.Second, 5*time.Minute, both(slow(0), levelsOf(p.src, kind, 0.01)))
@@ -92,14 +95,14 @@ func TestCallsThatMetricsCountTellFailures(t *testing.T) {
 			f.tell(15*time.Second, 5*time.Minute, both(slow(0), levelsOf(p.src, kind, 0.01)))
 			f.tell(15*time.Second, 5*time.Minute, both(slow(60), levelsOf(p.src, kind, 0.01))) // slow, and nothing is short
 			for _, ev := range f.events {
-				if ev.Verdict != nil && ev.Verdict.Class == ClassExhaustion {
+				if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassExhaustion {
 					t.Errorf("said %s", ev.Body)
 				}
 			}
 			f.tell(15*time.Second, 20*time.Minute, both(slow(0), levelsOf(p.src, kind, 0.01)))
 			at := f.now
 			f.tell(15*time.Second, 2*time.Minute, both(slow(60), levelsOf(p.src, kind, 1)))
-			f.accused(at, 45*time.Second, ClassExhaustion, sub, p.src.Name())
+			f.accused(at, 45*time.Second, verdict.ClassExhaustion, sub, p.src.Name())
 		})
 	}
 	t.Run("a_few_as_usual", func(t *testing.T) {
@@ -110,27 +113,27 @@ func TestCallsThatMetricsCountTellFailures(t *testing.T) {
 	t.Run("that_callers_met_with", func(t *testing.T) {
 		f, p := byMetrics(t)
 		caller := f.add("payment", "payment-1")
-		asked := func(o Outcome) func(*Batch) {
-			return func(b *Batch) {
-				b.Calls = append(b.Calls, Calls{Caller: caller.src, Callee: Callee{Address: "db:5432"}, Outcome: o, Count: 50, First: b.Arrived.Add(-15*time.Second + 1), Last: b.Arrived, Counted: true})
+		asked := func(o report.Outcome) func(*report.Batch) {
+			return func(b *report.Batch) {
+				b.Calls = append(b.Calls, report.Calls{Caller: caller.src, Callee: report.Callee{Address: "db:5432"}, Outcome: o, Count: 50, First: b.Arrived.Add(-15*time.Second + 1), Last: b.Arrived, Counted: true})
 			}
 		}
-		f.tell(15*time.Second, 5*time.Minute, both(asked(OutcomeOK), fails(p, 10, 0)))
+		f.tell(15*time.Second, 5*time.Minute, both(asked(report.OutcomeOK), fails(p, 10, 0)))
 		at := f.now
-		f.tell(15*time.Second, time.Minute, asked(OutcomeRefused))
-		f.accused(at, 40*time.Second, ClassCrash, "process_exit", "db:5432")
+		f.tell(15*time.Second, time.Minute, asked(report.OutcomeRefused))
+		f.accused(at, 40*time.Second, verdict.ClassCrash, "process_exit", "db:5432")
 	})
 }
 
 func TestLinesOfALogDoNotStandInForCounts(t *testing.T) {
 	f, p := byMetrics(t)
 	caller := f.add("payment", "payment-1")
-	asked := func(o Outcome, hearsay bool) func(*Batch) {
-		return func(b *Batch) {
-			b.Calls = append(b.Calls, Calls{Caller: caller.src, Callee: Callee{Address: "db:5432"}, Outcome: o, Count: 50, First: b.Arrived.Add(-15*time.Second + 1), Last: b.Arrived, Counted: !hearsay, Hearsay: hearsay})
+	asked := func(o report.Outcome, hearsay bool) func(*report.Batch) {
+		return func(b *report.Batch) {
+			b.Calls = append(b.Calls, report.Calls{Caller: caller.src, Callee: report.Callee{Address: "db:5432"}, Outcome: o, Count: 50, First: b.Arrived.Add(-15*time.Second + 1), Last: b.Arrived, Counted: !hearsay, Hearsay: hearsay})
 		}
 	}
-	f.tell(15*time.Second, 5*time.Minute, both(asked(OutcomeOK, false), both(asked(OutcomeRefused, true), fails(p, 10, 0))))
+	f.tell(15*time.Second, 5*time.Minute, both(asked(report.OutcomeOK, false), both(asked(report.OutcomeRefused, true), fails(p, 10, 0))))
 	if n := f.e.instance(caller.src); n.spanned != 0 {
 		t.Error("a line of a log counts as a span")
 	}
@@ -140,28 +143,28 @@ func TestMetricsAreNotHeededWhereSpansTellTheSame(t *testing.T) {
 	s := newShop(t)
 	s.run(time.Minute)
 	// The count is of another time: the spans say that all is well.
-	s.tell(10*time.Second, time.Minute, both(fails(s.ledger, 100, 90), func(b *Batch) {
-		b.Calls = append(b.Calls, Calls{Caller: s.payment1.src, Callee: Callee{Address: s.ledger.addr, Direct: true}, Outcome: OutcomeTimeout, Count: 90, First: b.Arrived.Add(-time.Minute), Last: b.Arrived, Counted: true})
+	s.tell(10*time.Second, time.Minute, both(fails(s.ledger, 100, 90), func(b *report.Batch) {
+		b.Calls = append(b.Calls, report.Calls{Caller: s.payment1.src, Callee: report.Callee{Address: s.ledger.addr, Direct: true}, Outcome: report.OutcomeTimeout, Count: 90, First: b.Arrived.Add(-time.Minute), Last: b.Arrived, Counted: true})
 	}))
 	s.nobodyAccused(true)
 }
 
 func TestLimitThatIsUsuallyReachedExplainsNoFailure(t *testing.T) {
-	chronic := func(b *Batch, s *shop) {
-		levelsOf(hostOf(s.ledger), LevelDisk, 0.99)(b)
-		levelsOf(s.ledger.src, LevelThrottled, 0.9)(b)
-		levelsOf(s.ledger.src, LevelCPU, 1)(b)
-		levelsOf(s.ledger.src, LevelMemory, 0.97)(b)
+	chronic := func(b *report.Batch, s *shop) {
+		levelsOf(hostOf(s.ledger), report.LevelDisk, 0.99)(b)
+		levelsOf(s.ledger.src, report.LevelThrottled, 0.9)(b)
+		levelsOf(s.ledger.src, report.LevelCPU, 1)(b)
+		levelsOf(s.ledger.src, report.LevelMemory, 0.97)(b)
 	}
 	for state, sub := range map[string]string{"dead": "process_exit", "frozen": "hang"} {
 		t.Run(state, func(t *testing.T) {
 			s := newShop(t)
-			s.tell(10*time.Second, 10*time.Minute, func(b *Batch) { chronic(b, s) })
+			s.tell(10*time.Second, 10*time.Minute, func(b *report.Batch) { chronic(b, s) })
 			s.nobodyAccused(false)
 			s.ledger.state = state
 			at := s.now
-			s.tell(10*time.Second, 30*time.Second, func(b *Batch) { chronic(b, s) })
-			s.accused(at, 11*time.Second, ClassCrash, sub, "ledger-1")
+			s.tell(10*time.Second, 30*time.Second, func(b *report.Batch) { chronic(b, s) })
+			s.accused(at, 11*time.Second, verdict.ClassCrash, sub, "ledger-1")
 		})
 	}
 }
@@ -170,17 +173,17 @@ func TestLimitStandsBetweenTwoExports(t *testing.T) {
 	var ls levels
 	now := clock.Time(1e18)
 	for range 4 {
-		ls[LevelDisk].set(&Level{Kind: LevelDisk, Share: 1}, now, time.Hour, true)
+		ls[report.LevelDisk].set(&report.Level{Kind: report.LevelDisk, Share: 1}, now, time.Hour, true)
 		now = now.Add(time.Minute)
 	}
-	if !ls.short(LevelDisk, now.Add(50*time.Second)) {
+	if !ls.short(report.LevelDisk, now.Add(50*time.Second)) {
 		t.Error("told every minute, it stands for more than one")
 	}
-	if ls.short(LevelDisk, now.Add(5*time.Minute)) {
+	if ls.short(report.LevelDisk, now.Add(5*time.Minute)) {
 		t.Error("it stands for ever")
 	}
-	ls[LevelNodeDisk].set(&Level{Kind: LevelNodeDisk, Share: 1, Stands: 5 * time.Minute}, now, time.Hour, true)
-	if !ls.short(LevelNodeDisk, now.Add(4*time.Minute)) || ls.short(LevelNodeDisk, now.Add(6*time.Minute)) {
+	ls[report.LevelNodeDisk].set(&report.Level{Kind: report.LevelNodeDisk, Share: 1, Stands: 5 * time.Minute}, now, time.Hour, true)
+	if !ls.short(report.LevelNodeDisk, now.Add(4*time.Minute)) || ls.short(report.LevelNodeDisk, now.Add(6*time.Minute)) {
 		t.Error("what an event says stands as long as it says")
 	}
 }
@@ -188,20 +191,20 @@ func TestLimitStandsBetweenTwoExports(t *testing.T) {
 func TestFullestOfSeveralCounts(t *testing.T) {
 	s := newShop(t)
 	s.run(time.Minute)
-	s.e.Observe(&Batch{Arrived: s.now, Levels: []Level{
-		{Source: s.ledger.src, Kind: LevelDisk, Share: 1}, {Source: s.ledger.src, Kind: LevelDisk, Share: 0.1}, // its other volume
+	s.e.Observe(&report.Batch{Arrived: s.now, Levels: []report.Level{
+		{Source: s.ledger.src, Kind: report.LevelDisk, Share: 1}, {Source: s.ledger.src, Kind: report.LevelDisk, Share: 0.1}, // its other volume
 	}})
 	n := s.e.instance(s.ledger.src)
-	if !n.levels.short(LevelDisk, s.e.now) {
+	if !n.levels.short(report.LevelDisk, s.e.now) {
 		t.Error("the volume that was told last hides the full one")
 	}
 }
 
 func TestNodesThatAreShort(t *testing.T) {
-	pressed := func(s *shop) func(*Batch) { return levelsOf(hostOf(s.ledger), LevelNodeMemory, 1) }
+	pressed := func(s *shop) func(*report.Batch) { return levelsOf(hostOf(s.ledger), report.LevelNodeMemory, 1) }
 	t.Run("and_hurt_nobody", func(t *testing.T) {
 		s := newShop(t)
-		s.tell(10*time.Second, time.Minute, levelsOf(hostOf(s.ledger), LevelNodeMemory, 0))
+		s.tell(10*time.Second, time.Minute, levelsOf(hostOf(s.ledger), report.LevelNodeMemory, 0))
 		s.tell(10*time.Second, 5*time.Minute, pressed(s))
 		s.nobodyAccused(false)
 	})
@@ -209,14 +212,14 @@ func TestNodesThatAreShort(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
 		at := s.now
-		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{
-			{Source: s.ledger.src, Kind: FactEvicted, Value: int64(LevelMemory), At: s.now, Text: "The node was low on resource: memory."},
-			{Source: s.ledger.src, Kind: FactStopping, At: s.now, Text: "Stopping container app"},
+		s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{
+			{Source: s.ledger.src, Kind: report.FactEvicted, Value: int64(report.LevelMemory), At: s.now, Text: "The node was low on resource: memory."},
+			{Source: s.ledger.src, Kind: report.FactStopping, At: s.now, Text: "Stopping container app"},
 		}})
 		s.ledger.state = "dead"
 		s.run(20 * time.Second)
-		v := s.accused(at, 3*time.Second, ClassExhaustion, "memory", s.ledger.src.Host)
-		if v.Culprit.Type != CulpritNode {
+		v := s.accused(at, 3*time.Second, verdict.ClassExhaustion, "memory", s.ledger.src.Host)
+		if v.Culprit.Type != verdict.CulpritNode {
 			t.Errorf("culprit type %s", v.Culprit.Type)
 		}
 	})
@@ -224,25 +227,25 @@ func TestNodesThatAreShort(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
 		at := s.now
-		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{
-			{Source: s.ledger.src, Kind: FactOverLimit, At: s.now, Text: "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."},
-			{Source: s.ledger.src, Kind: FactStopping, At: s.now, Text: "Stopping container app"},
+		s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{
+			{Source: s.ledger.src, Kind: report.FactOverLimit, At: s.now, Text: "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."},
+			{Source: s.ledger.src, Kind: report.FactStopping, At: s.now, Text: "Stopping container app"},
 		}})
 		s.ledger.state = "dead"
 		s.run(20 * time.Second)
-		s.accused(at, 3*time.Second, ClassExhaustion, "disk", "ledger-1")
+		s.accused(at, 3*time.Second, verdict.ClassExhaustion, "disk", "ledger-1")
 	})
 }
 
 func TestNodeReachesThoseWhoKnowOnlyTheirContainer(t *testing.T) {
 	s := newShop(t)
-	s.e.Observe(&Batch{Arrived: s.now, Places: []Place{{Source: s.ledger.src, Host: "node-7"}}})
+	s.e.Observe(&report.Batch{Arrived: s.now, Places: []report.Place{{Source: s.ledger.src, Host: "node-7"}}})
 	s.run(time.Minute)
 	s.ledger.state = "dead"
 	at := s.now
-	s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: &Source{Host: "node-7"}, Kind: FactNodeDown, At: s.now, Text: "Kubernetes says that node node-7 is not ready"}}})
+	s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: &report.Source{Host: "node-7"}, Kind: report.FactNodeDown, At: s.now, Text: "Kubernetes says that node node-7 is not ready"}}})
 	s.run(15 * time.Second)
-	s.accused(at, 8*time.Second, ClassCrash, "node_down", "ledger-1")
+	s.accused(at, 8*time.Second, verdict.ClassCrash, "node_down", "ledger-1")
 }
 
 func TestPodsThatARollOutReplaces(t *testing.T) {
@@ -254,7 +257,7 @@ func TestPodsThatARollOutReplaces(t *testing.T) {
 		return s, w
 	}
 	rollOut := func(s *shop, w *proc) {
-		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: w.src, Kind: FactDeploy, At: s.now, Text: "Scaled up replica set mail-85bc to 1"}}})
+		s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: w.src, Kind: report.FactDeploy, At: s.now, Text: "Scaled up replica set mail-85bc to 1"}}})
 		s.run(5 * time.Second)
 	}
 	t.Run("are_not_missed", func(t *testing.T) {
@@ -277,17 +280,17 @@ func TestPodsThatARollOutReplaces(t *testing.T) {
 		rollOut(s, w)
 		w.state = "dead"
 		at := s.now
-		s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: w.src, Kind: FactExit, Value: 139, At: s.now}}})
+		s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: w.src, Kind: report.FactExit, Value: 139, At: s.now}}})
 		s.run(20 * time.Second)
-		s.accused(at, 8*time.Second, ClassCrash, "process_exit", "mail-1")
+		s.accused(at, 8*time.Second, verdict.ClassCrash, "process_exit", "mail-1")
 	})
 }
 
 func TestProcessThatItsHostSees(t *testing.T) {
-	seen := func(p *proc) func(*Batch) {
-		return func(b *Batch) {
+	seen := func(p *proc) func(*report.Batch) {
+		return func(b *report.Batch) {
 			if p.state != "dead" {
-				b.Facts = append(b.Facts, Fact{Source: p.src, Kind: FactAlive, At: b.Arrived})
+				b.Facts = append(b.Facts, report.Fact{Source: p.src, Kind: report.FactAlive, At: b.Arrived})
 			}
 		}
 	}
@@ -297,7 +300,7 @@ func TestProcessThatItsHostSees(t *testing.T) {
 		s.ledger.state = "dead"
 		at := s.now
 		s.tell(5*time.Second, 20*time.Second, seen(s.ledger))
-		s.accused(at, 8*time.Second, ClassCrash, "process_exit", "ledger-1")
+		s.accused(at, 8*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
 	})
 	t.Run("silent_and_seen", func(t *testing.T) {
 		s := newShop(t)
@@ -305,8 +308,8 @@ func TestProcessThatItsHostSees(t *testing.T) {
 		s.ledger.state = "frozen"
 		at := s.now
 		s.tell(5*time.Second, 20*time.Second, seen(s.ledger))
-		s.accused(at, 8*time.Second, ClassCrash, "hang", "ledger-1")
-		if n := s.e.instance(s.ledger.src); n.episode == nil || n.episode.found[evProcessRuns].strength == 0 {
+		s.accused(at, 8*time.Second, verdict.ClassCrash, "hang", "ledger-1")
+		if n := s.e.instance(s.ledger.src); n.episode == nil || n.episode.found[belief.EvProcessRuns].strength == 0 {
 			t.Errorf("nobody says that it runs: %s", s.dump())
 		}
 	})
@@ -315,25 +318,25 @@ func TestProcessThatItsHostSees(t *testing.T) {
 func TestFullServerIsKnownByItsAddress(t *testing.T) {
 	s := newShop(t)
 	db := s.add("", "db")
-	db.src, db.mute, db.beats = &Source{}, true, false
+	db.src, db.mute, db.beats = &report.Source{}, true, false
 	s.calls(s.payment1, db)
-	full := func(share float64) func(*Batch) {
-		return func(b *Batch) {
-			b.Levels = append(b.Levels, Level{Address: db.addr, Kind: LevelConnections, Share: share})
+	full := func(share float64) func(*report.Batch) {
+		return func(b *report.Batch) {
+			b.Levels = append(b.Levels, report.Level{Address: db.addr, Kind: report.LevelConnections, Share: share})
 		}
 	}
 	s.tell(10*time.Second, 2*time.Minute, full(0.4))
 	at := s.now
-	s.tell(2*time.Second, 20*time.Second, both(full(1), func(b *Batch) {
-		b.Calls = append(b.Calls, Calls{Caller: s.payment1.src, Callee: Callee{Address: db.addr, Direct: true}, Outcome: OutcomeOverloaded, Count: 30, First: b.Arrived, Last: b.Arrived})
+	s.tell(2*time.Second, 20*time.Second, both(full(1), func(b *report.Batch) {
+		b.Calls = append(b.Calls, report.Calls{Caller: s.payment1.src, Callee: report.Callee{Address: db.addr, Direct: true}, Outcome: report.OutcomeOverloaded, Count: 30, First: b.Arrived, Last: b.Arrived})
 	}))
-	s.accused(at, 10*time.Second, ClassExhaustion, "connection_pool", db.addr)
+	s.accused(at, 10*time.Second, verdict.ClassExhaustion, "connection_pool", db.addr)
 }
 
 // kubelet has the kubelet say that its probe of p failed; it says nothing else.
-func kubelet(f *fleet, p *proc, target string, o Outcome) func(*Batch) {
-	return func(b *Batch) {
-		b.Probes = append(b.Probes, Probe{Stamp: f.stamp(), Source: p.src, Target: "kubelet:" + target, Outcome: o, Interval: 10 * time.Second, Direct: true})
+func kubelet(f *fleet, p *proc, target string, o report.Outcome) func(*report.Batch) {
+	return func(b *report.Batch) {
+		b.Probes = append(b.Probes, report.Probe{Stamp: f.stamp(), Source: p.src, Target: "kubelet:" + target, Outcome: o, Interval: 10 * time.Second, Direct: true})
 	}
 }
 
@@ -343,19 +346,19 @@ func TestReadinessProbesThatFail(t *testing.T) {
 		s.run(time.Minute)
 		p := s.add("search", "search-1")
 		s.stock(p)
-		s.tell(10*time.Second, 90*time.Second, kubelet(s.fleet, p, "readiness", OutcomeRefused))
+		s.tell(10*time.Second, 90*time.Second, kubelet(s.fleet, p, "readiness", report.OutcomeRefused))
 		s.run(3 * time.Minute)
 		s.nobodyAccused(false)
 	})
 	t.Run("while_it_starts_again_after_a_stop", func(t *testing.T) {
 		s := newShop(t)
 		s.run(2 * time.Minute)
-		s.announce(s.payment2, StatusStopping)
+		s.announce(s.payment2, report.StatusStopping)
 		s.payment2.callers = nil
 		s.payment2.state = "dead"
 		s.run(5 * time.Second)
 		s.payment2.restart()
-		s.tell(10*time.Second, 20*time.Second, kubelet(s.fleet, s.payment2, "readiness", OutcomeRefused))
+		s.tell(10*time.Second, 20*time.Second, kubelet(s.fleet, s.payment2, "readiness", report.OutcomeRefused))
 		s.run(2 * time.Minute)
 		s.nobodyAccused(false)
 	})

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // over says whether the failure is seen to be over: everything that was bad is
@@ -23,37 +25,37 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if !e.heardSince(n, p, replaced) {
 		return false
 	}
-	if p.bad[groupHeartbeat] && !replaced && !e.beatsAgain(n, p) {
+	if p.bad[belief.GroupHeartbeat] && !replaced && !e.beatsAgain(n, p) {
 		return false
 	}
-	if p.bad[groupProbe] && !replaced && !e.probesAgain(n) {
+	if p.bad[belief.GroupProbe] && !replaced && !e.probesAgain(n) {
 		return false
 	}
-	if p.bad[groupCallers] && !e.callersAgain(n) {
+	if p.bad[belief.GroupCallers] && !e.callersAgain(n) {
 		return false
 	}
-	if p.found[evMissed].now || p.stalls {
+	if p.found[belief.EvMissed].now || p.stalls {
 		return false // its callers may be served by others
 	}
-	if (p.bad[groupRuntime] || p.bad[groupEnding]) && !replaced && !e.runsAgain(n, p) {
+	if (p.bad[belief.GroupRuntime] || p.bad[belief.GroupEnding]) && !replaced && !e.runsAgain(n, p) {
 		return false
 	}
-	if p.bad[groupIntegrity] && !e.rightAgain(n) {
+	if p.bad[belief.GroupIntegrity] && !e.rightAgain(n) {
 		return false
 	}
-	if p.found[evCrashLoop].strength > 0 && e.now.Sub(n.incarnations[len(n.incarnations)-1].first) < n.loopsFor() {
+	if p.found[belief.EvCrashLoop].strength > 0 && e.now.Sub(n.incarnations[len(n.incarnations)-1].first) < n.loopsFor() {
 		return false
 	}
 	if !replaced && e.refusedLately(n) {
 		return false
 	}
-	if p.bad[groupReach] && n.cut != nil && !n.cut.reachable(e.now) {
+	if p.bad[belief.GroupReach] && n.cut != nil && !n.cut.reachable(e.now) {
 		return false
 	}
 	if n.cut != nil && n.cut.far.anywhere() && !p.explained() && n.cut.goneAt >= n.cut.at && e.now.Sub(n.cut.goneAt) < heardAgainFor {
 		return false // who comes back will tell what it was
 	}
-	if n.verdict == nil && !p.bad[groupHeartbeat] && !p.bad[groupProbe] && !p.bad[groupCallers] && !p.bad[groupRuntime] && !p.bad[groupReach] && !p.bad[groupIntegrity] {
+	if n.verdict == nil && !p.bad[belief.GroupHeartbeat] && !p.bad[belief.GroupProbe] && !p.bad[belief.GroupCallers] && !p.bad[belief.GroupRuntime] && !p.bad[belief.GroupReach] && !p.bad[belief.GroupIntegrity] {
 		// A hint, such as a panic in a log or a restart, that led nowhere.
 		return e.now.Sub(p.latest) >= hintFor && e.now.Sub(p.began) >= hintFor
 	}
@@ -78,7 +80,7 @@ func (n *entity) loopsFor() time.Duration {
 // started next: until it is told to have ended, or was due to beat again.
 func (n *entity) lived(inc *incarnation, next clock.Time) time.Duration {
 	for i := range n.facts {
-		if f := &n.facts[i]; f.Kind == FactExit && f.At >= inc.first && f.At <= next {
+		if f := &n.facts[i]; f.Kind == report.FactExit && f.At >= inc.first && f.At <= next {
 			return f.At.Sub(inc.first)
 		}
 	}
@@ -101,7 +103,7 @@ const (
 
 // explained says whether those who came back have told what their silence was.
 func (p *episode) explained() bool {
-	for _, kind := range [...]evidence{evReturnCounted, evReturnNew, evStampedInside} {
+	for _, kind := range [...]belief.Evidence{belief.EvReturnCounted, belief.EvReturnNew, belief.EvStampedInside} {
 		if p.found[kind].strength > oneAnew {
 			return true
 		}
@@ -112,7 +114,7 @@ func (p *episode) explained() bool {
 // refusedLately says whether a limit refused n, in its own words, a short while ago.
 func (e *Engine) refusedLately(n *entity) bool {
 	for i := range n.facts {
-		if f := &n.facts[i]; (saturationFacts[f.Kind] != 0 || f.Kind == FactOutOfMemory) && f.At > n.cleared && e.now.Sub(f.At) < e.params.RecoveryCalls {
+		if f := &n.facts[i]; (saturationFacts[f.Kind] != 0 || f.Kind == report.FactOutOfMemory) && f.At > n.cleared && e.now.Sub(f.At) < e.params.RecoveryCalls {
 			return true
 		}
 	}
@@ -149,7 +151,7 @@ func (e *Engine) beatsAgain(n *entity, p *episode) bool {
 // all that is acknowledged tells it once, and then seldom.
 func (e *Engine) probesAgain(n *entity) bool {
 	for _, ps := range n.probes {
-		if e.current(ps) && !n.backsOff(ps) && (ps.outcome != OutcomeOK || ps.run < 2 && !ps.passive) {
+		if e.current(ps) && !n.backsOff(ps) && (ps.outcome != report.OutcomeOK || ps.run < 2 && !ps.passive) {
 			return false
 		}
 	}
@@ -160,11 +162,11 @@ func (e *Engine) probesAgain(n *entity) bool {
 // each time for twice as long: a probe to the same port has failed since they began to,
 // and is answered again, so that the way is open.
 func (n *entity) backsOff(ps *probeState) bool {
-	if !ps.passive || ps.outcome == OutcomeOK {
+	if !ps.passive || ps.outcome == report.OutcomeOK {
 		return false
 	}
 	return slices.ContainsFunc(n.probes, func(o *probeState) bool {
-		return !o.passive && o.observer == ps.observer && o.outcome == OutcomeOK && o.run > 1 && o.first > ps.first &&
+		return !o.passive && o.observer == ps.observer && o.outcome == report.OutcomeOK && o.run > 1 && o.first > ps.first &&
 			connectionsTo+hostPort(o.target) == ps.target
 	})
 }
@@ -206,7 +208,7 @@ func (e *Engine) runsAgain(n *entity, p *episode) bool {
 	ended := max(p.onset, n.ended())
 	for _, ps := range n.probes {
 		if ps.process != nil && e.current(ps) {
-			return ps.process.State == ProcessRunning
+			return ps.process.State == report.ProcessRunning
 		}
 	}
 	for _, s := range n.streams {

@@ -9,15 +9,17 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // answers has p answer many calls a second for d, a share of them far slower than usual.
 func (f *fleet) answers(p *proc, throttled float64, slow func() float64, d time.Duration) {
 	for end := f.now.Add(d); f.now < end; {
 		n := int(40 * slow())
-		f.e.Observe(&Batch{Arrived: f.now,
-			Served: []Served{{Source: p.src, OK: 40, Slow: n, Last: f.now}},
-			Levels: []Level{{Source: p.src, Kind: LevelThrottled, Share: throttled, At: f.now}}})
+		f.e.Observe(&report.Batch{Arrived: f.now,
+			Served: []report.Served{{Source: p.src, OK: 40, Slow: n, Last: f.now}},
+			Levels: []report.Level{{Source: p.src, Kind: report.LevelThrottled, Share: throttled, At: f.now}}})
 		f.run(500 * time.Millisecond)
 	}
 }
@@ -40,7 +42,7 @@ func TestOneThatWasSlowIsWellOnceItAnswersAsFastAsEver(t *testing.T) {
 	s.answers(s.ledger, 0, share(0), time.Minute)
 	at := s.now
 	s.answers(s.ledger, 0.6, share(1), 20*time.Second)
-	s.accused(at, 15*time.Second, ClassExhaustion, "cpu", "ledger-1")
+	s.accused(at, 15*time.Second, verdict.ClassExhaustion, "cpu", "ledger-1")
 	if n := s.cleared(at); n != 0 {
 		t.Fatalf("cleared %d times while it was slow", n)
 	}
@@ -66,7 +68,7 @@ func TestOneThatIsSlowNowAndThenIsHeldAllTheWhile(t *testing.T) {
 		}
 		return 0
 	}, 40*time.Second)
-	s.accused(at, 15*time.Second, ClassExhaustion, "cpu", "ledger-1")
+	s.accused(at, 15*time.Second, verdict.ClassExhaustion, "cpu", "ledger-1")
 	if n := s.cleared(at); n != 0 {
 		t.Errorf("cleared %d times meanwhile", n)
 	}
@@ -75,7 +77,7 @@ func TestOneThatIsSlowNowAndThenIsHeldAllTheWhile(t *testing.T) {
 func TestFewAnswersAreNoSignThatOneIsFastAgain(t *testing.T) {
 	e := New(DefaultParams())
 	e.Tick(1e18)
-	n := e.instance(NewSource(Source{Service: ServiceID{Name: "pay"}, Instance: "pay-1", Host: "h"}))
+	n := e.instance(report.NewSource(report.Source{Service: report.ServiceID{Name: "pay"}, Instance: "pay-1", Host: "h"}))
 	p := n.episodeOf(e)
 	n.served.total = 100
 	n.served.pace.add(8, 0, e.now)
@@ -86,7 +88,7 @@ func TestFewAnswersAreNoSignThatOneIsFastAgain(t *testing.T) {
 	if !e.fastAgain(n, p) {
 		t.Error("not by 28")
 	}
-	n.verdict, n.cleared = &Verdict{}, e.now.Add(-time.Minute)
+	n.verdict, n.cleared = &verdict.Verdict{}, e.now.Add(-time.Minute)
 	if e.fastAgain(n, p) {
 		t.Error("of one that had fallen back")
 	}
@@ -133,17 +135,17 @@ func TestLoopIsLeftByWhoOutlivesItsEarlierLives(t *testing.T) {
 func TestConnectionsThatWaitToSendAgainKeepNoCut(t *testing.T) {
 	const began, later = clock.Time(10e9), clock.Time(20e9)
 	o, other := &observer{}, &observer{}
-	stuck := &probeState{observer: o, target: "connections:10.0.0.31:3306", passive: true, outcome: OutcomeUnacknowledged, first: began}
+	stuck := &probeState{observer: o, target: "connections:10.0.0.31:3306", passive: true, outcome: report.OutcomeUnacknowledged, first: began}
 	for name, c := range map[string]struct {
 		probe probeState
 		open  bool
 	}{
-		"a probe fails and gets through again": {probeState{observer: o, target: "tcp://10.0.0.31:3306", outcome: OutcomeOK, run: 2, first: later}, true},
-		"once may be chance":                   {probeState{observer: o, target: "tcp://10.0.0.31:3306", outcome: OutcomeOK, run: 1, first: later}, false},
-		"it fails still":                       {probeState{observer: o, target: "tcp://10.0.0.31:3306", outcome: OutcomeConnectTimeout, run: 2, first: later}, false},
-		"it never failed":                      {probeState{observer: o, target: "tcp://10.0.0.31:3306", outcome: OutcomeOK, run: 9, first: began}, false},
-		"it goes to another port":              {probeState{observer: o, target: "tcp://10.0.0.31:22", outcome: OutcomeOK, run: 2, first: later}, false},
-		"it comes from elsewhere":              {probeState{observer: other, target: "tcp://10.0.0.31:3306", outcome: OutcomeOK, run: 2, first: later}, false},
+		"a probe fails and gets through again": {probeState{observer: o, target: "tcp://10.0.0.31:3306", outcome: report.OutcomeOK, run: 2, first: later}, true},
+		"once may be chance":                   {probeState{observer: o, target: "tcp://10.0.0.31:3306", outcome: report.OutcomeOK, run: 1, first: later}, false},
+		"it fails still":                       {probeState{observer: o, target: "tcp://10.0.0.31:3306", outcome: report.OutcomeConnectTimeout, run: 2, first: later}, false},
+		"it never failed":                      {probeState{observer: o, target: "tcp://10.0.0.31:3306", outcome: report.OutcomeOK, run: 9, first: began}, false},
+		"it goes to another port":              {probeState{observer: o, target: "tcp://10.0.0.31:22", outcome: report.OutcomeOK, run: 2, first: later}, false},
+		"it comes from elsewhere":              {probeState{observer: other, target: "tcp://10.0.0.31:3306", outcome: report.OutcomeOK, run: 2, first: later}, false},
 	} {
 		n := &entity{probes: []*probeState{stuck, &c.probe}}
 		if got := n.backsOff(stuck); got != c.open {
@@ -174,11 +176,11 @@ func TestHowACalleeWasExcusesItsCallersForThatTime(t *testing.T) {
 
 func TestWhatIsLeftOfACutTakesNobodyFromIt(t *testing.T) {
 	now := clock.Time(100e9)
-	told := &cutState{entity: &entity{verdict: &Verdict{}}, at: now.Add(-12 * time.Second)}
+	told := &cutState{entity: &entity{verdict: &verdict.Verdict{}}, at: now.Add(-12 * time.Second)}
 	if rest := (&cutState{entity: &entity{}, at: now}); !told.outranks(rest, now) || rest.outranks(told, now) {
 		t.Error("what is left of it goes before it")
 	}
-	if other := (&cutState{entity: &entity{verdict: &Verdict{}}, at: now}); told.outranks(other, now) {
+	if other := (&cutState{entity: &entity{verdict: &verdict.Verdict{}}, at: now}); told.outranks(other, now) {
 		t.Error("one that is told by itself does not count")
 	}
 	if none := (*cutState)(nil); none.outranks(told, now) {

@@ -179,7 +179,7 @@ func (e *Engine) forget(n *entity) {
 
 // counts notes that an instance of a kind came or, with -1, went.
 func (s *service) counts(n *entity, by int) {
-	if n.src.untold() {
+	if n.src.Untold() {
 		s.untold += by
 	}
 	if n.src.Volatile {

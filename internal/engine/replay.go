@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // A beat that comes again, after later ones of the same run of its sender, was
@@ -42,7 +43,7 @@ const (
 
 // repeated says whether a beat came again and is no sign of life, and tells of
 // it when it is no accident.
-func (e *Engine) repeated(s *stream, b *Beat) bool {
+func (e *Engine) repeated(s *stream, b *report.Beat) bool {
 	r := &s.replays
 	if b.Seq == 0 || s.seq == 0 || b.Incarnation == 0 || b.Incarnation != s.token {
 		falls, last := r.falls, r.last
@@ -94,7 +95,7 @@ func (e *Engine) repeated(s *stream, b *Beat) bool {
 }
 
 // fell follows how often a sender that does not tell its start counts back.
-func (e *Engine) fell(s *stream, b *Beat, falls int, last clock.Time) {
+func (e *Engine) fell(s *stream, b *report.Beat, falls int, last clock.Time) {
 	r := &s.replays
 	if e.now.Sub(last) <= replayedWithin {
 		r.falls, r.last = falls, last
@@ -109,14 +110,14 @@ func (e *Engine) fell(s *stream, b *Beat, falls int, last clock.Time) {
 }
 
 // replayed tells of beats that came again and again between newer ones.
-func (e *Engine) replayed(s *stream, newer *Beat) {
+func (e *Engine) replayed(s *stream, newer *report.Beat) {
 	r, n := &s.replays, s.entity
 	if r.between < replayedMany {
 		return
 	}
 	text := fmt.Sprintf("beats of %s that had been sent before came again ×%d between newer ones", n.name(), r.between)
 	if newer.Authenticated {
-		e.addFact(n, Fact{Kind: FactForged, At: e.now, Text: "signed " + text + ": somebody replays them"})
+		e.addFact(n, report.Fact{Kind: report.FactForged, At: e.now, Text: "signed " + text + ": somebody replays them"})
 		e.suspect(n)
 		return
 	}

@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // again sends p's beat of some counts ago anew, each second for d.
 func (f *fleet) again(p *proc, behind uint64, signed bool, d time.Duration) {
 	for end := f.now.Add(d); f.now < end; {
-		f.e.Observe(&Batch{Arrived: f.now, Beats: []Beat{{Stamp: f.stamp(), Source: p.src, Interval: time.Second,
+		f.e.Observe(&report.Batch{Arrived: f.now, Beats: []report.Beat{{Stamp: f.stamp(), Source: p.src, Interval: time.Second,
 			Incarnation: p.incarnation, Seq: p.seq - behind, Authenticated: signed}}})
 		f.run(time.Second)
 	}
@@ -26,7 +28,7 @@ func TestReplayedBeats(t *testing.T) {
 		s.run(time.Minute)
 		at := s.now
 		s.again(s.ledger, 10, true, 10*time.Second)
-		s.accused(at, 5*time.Second, ClassByzantine, "forged_identity", "ledger-1")
+		s.accused(at, 5*time.Second, verdict.ClassByzantine, "forged_identity", "ledger-1")
 		s.run(30 * time.Second)
 		if s.first(contract.EventFailureCleared) == nil {
 			t.Error("it is held half a minute after the last")
@@ -60,9 +62,9 @@ func TestReplayedBeats(t *testing.T) {
 			if i%2 == 1 {
 				n.seq = first + i/2
 			}
-			s.e.Observe(&Batch{Arrived: s.now, Beats: []Beat{{Stamp: s.stamp(), Source: n.src, Interval: time.Second,
+			s.e.Observe(&report.Batch{Arrived: s.now, Beats: []report.Beat{{Stamp: s.stamp(), Source: n.src, Interval: time.Second,
 				Incarnation: n.incarnation, Seq: n.seq, Authenticated: true}}})
-			s.e.Observe(&Batch{Arrived: s.now, Beats: []Beat{{Stamp: s.stamp(), Source: n.src, Interval: time.Second,
+			s.e.Observe(&report.Batch{Arrived: s.now, Beats: []report.Beat{{Stamp: s.stamp(), Source: n.src, Interval: time.Second,
 				Incarnation: n.incarnation, Seq: first + 12 + i, Authenticated: true}}})
 		}
 		s.ledger.seq, s.ledger.beats = first+24, true
@@ -75,7 +77,7 @@ func TestReplayedBeats(t *testing.T) {
 		at := s.now
 		s.ledger.state = "dead"
 		s.again(s.ledger, 10, true, 20*time.Second)
-		s.accused(at, 10*time.Second, ClassCrash, "process_exit", "ledger-1")
+		s.accused(at, 10*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
 	})
 	t.Run("set_back_to_a_snapshot", func(t *testing.T) {
 		s := newShop(t)

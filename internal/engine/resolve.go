@@ -3,6 +3,8 @@
 
 package engine
 
+import "github.com/faultline-otel/faultline/internal/engine/report"
+
 // instance returns the entity that src speaks of, new if need be; nil for a
 // source without a service.
 //
@@ -10,7 +12,7 @@ package engine
 // `payment`, the SDK beside it namespace and environment too. A less specific
 // identity stands for the only more specific one that agrees with it; where two
 // agree, it stays by itself.
-func (e *Engine) instance(src *Source) *entity {
+func (e *Engine) instance(src *report.Source) *entity {
 	if src == nil || src.Key == 0 {
 		return nil
 	}
@@ -33,7 +35,7 @@ func (e *Engine) instance(src *Source) *entity {
 	return n
 }
 
-func (e *Engine) newInstance(src *Source) *entity {
+func (e *Engine) newInstance(src *report.Source) *entity {
 	if h := e.host(src.Host); h != nil && src.Zone != "" {
 		h.zone = src.Zone
 	}
@@ -41,7 +43,7 @@ func (e *Engine) newInstance(src *Source) *entity {
 	if s.key != src.ServiceKey {
 		full := *src
 		full.Service = s.id
-		canon := NewSource(full)
+		canon := report.NewSource(full)
 		n := e.reg.byKey[canon.Key]
 		if n == nil {
 			n = e.instance(canon)
@@ -59,7 +61,7 @@ func (e *Engine) newInstance(src *Source) *entity {
 	// Who told less until now meant this one.
 	if src.Volatile && src.PodUID == "" && s.untold > 0 {
 		for _, less := range append([]*entity(nil), s.instances...) {
-			if less != n && less.src.untold() && less.src.Host == src.Host && less.verdict == nil {
+			if less != n && less.src.Untold() && less.src.Host == src.Host && less.verdict == nil {
 				e.forget(less)
 			}
 		}
@@ -70,8 +72,8 @@ func (e *Engine) newInstance(src *Source) *entity {
 // onlyAt returns the one instance that a source without an id of its own can
 // mean: the only one of the service on its host, whose id is drawn at each
 // start.
-func (s *service) onlyAt(src *Source) *entity {
-	if !src.untold() || s.drawn == 0 {
+func (s *service) onlyAt(src *report.Source) *entity {
+	if !src.Untold() || s.drawn == 0 {
 		return nil
 	}
 	var only *entity
@@ -93,7 +95,7 @@ func (s *service) onlyAt(src *Source) *entity {
 	return only
 }
 
-func (e *Engine) alias(src *Source, n *entity) {
+func (e *Engine) alias(src *report.Source, n *entity) {
 	if len(e.reg.aliases) >= e.params.MaxInstances {
 		clear(e.reg.aliases) // they are found again at the next sign
 	}
@@ -124,8 +126,8 @@ func (e *Engine) successor(n *entity) *entity {
 }
 
 // serviceOf returns the service that id names, new if need be.
-func (e *Engine) serviceOf(id ServiceID) *service {
-	key := id.key()
+func (e *Engine) serviceOf(id report.ServiceID) *service {
+	key := id.Key()
 	if s := e.reg.services[key]; s != nil {
 		return s
 	}
@@ -157,7 +159,7 @@ func (e *Engine) serviceOf(id ServiceID) *service {
 }
 
 // within says whether less names the same service as more, telling less.
-func within(less, more ServiceID) bool {
+func within(less, more report.ServiceID) bool {
 	return less.Name == more.Name && less != more &&
 		(less.Namespace == "" || less.Namespace == more.Namespace) &&
 		(less.Environment == "" || less.Environment == more.Environment) &&
@@ -167,8 +169,8 @@ func within(less, more ServiceID) bool {
 // wholeService returns the entity by which a service is judged as one.
 func (e *Engine) wholeService(s *service) *entity {
 	if s.whole == nil {
-		src := NewSource(Source{Service: s.id})
-		n := &entity{kind: kindService, key: hashString(s.key, "whole"), src: src, service: s, born: e.now, touched: e.now}
+		src := report.NewSource(report.Source{Service: s.id})
+		n := &entity{kind: kindService, key: report.Hash(s.key, "whole"), src: src, service: s, born: e.now, touched: e.now}
 		e.add(n)
 		s.whole = n
 	}
@@ -181,7 +183,7 @@ func (e *Engine) external(address string) *entity {
 	key := externalKey(address)
 	n := e.reg.byKey[key]
 	if n == nil {
-		n = &entity{kind: kindExternal, key: key, src: &Source{}, address: address, born: e.now, touched: e.now}
+		n = &entity{kind: kindExternal, key: key, src: &report.Source{}, address: address, born: e.now, touched: e.now}
 		e.add(n)
 		e.servers.add(n)
 	}
@@ -190,5 +192,5 @@ func (e *Engine) external(address string) *entity {
 }
 
 func externalKey(address string) uint64 {
-	return hashString(hashString(fnvOffset, "external"), address)
+	return report.Hash(report.Hash(report.HashSeed, "external"), address)
 }

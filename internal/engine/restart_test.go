@@ -9,6 +9,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // reborn is what an engine is after a stop and a start away later, with its state
@@ -83,9 +85,9 @@ func TestRestartDuringAFaultLosesNoIncidentAndChangesNoClass(t *testing.T) {
 		}, func(s *shop) { s.payment1.restart() }},
 		"out_of_memory_kill": {func(s *shop) {
 			s.payment1.state = "dead"
-			s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{
-				{Source: s.payment1.src, Kind: FactOOMKill, At: s.now, Text: "its cgroup counted 1 out-of-memory kill"},
-				{Source: s.payment1.src, Kind: FactExit, Value: 137, At: s.now},
+			s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{
+				{Source: s.payment1.src, Kind: report.FactOOMKill, At: s.now, Text: "its cgroup counted 1 out-of-memory kill"},
+				{Source: s.payment1.src, Kind: report.FactExit, Value: 137, At: s.now},
 			}})
 		}, func(s *shop) { s.payment1.restart() }},
 		"database_without_telemetry": {func(s *shop) {
@@ -94,12 +96,12 @@ func TestRestartDuringAFaultLosesNoIncidentAndChangesNoClass(t *testing.T) {
 		"hang": {func(s *shop) { s.payment1.state = "frozen" }, func(s *shop) { s.payment1.state = "up" }},
 		"wrong_answers": {func(s *shop) {
 			for range 10 {
-				s.e.Observe(&Batch{Arrived: s.now, Probes: []Probe{{Stamp: s.stamp(), Source: s.payment1.src, Target: "http://known", Outcome: OutcomeWrongAnswer, Interval: time.Second, Direct: true}}})
+				s.e.Observe(&report.Batch{Arrived: s.now, Probes: []report.Probe{{Stamp: s.stamp(), Source: s.payment1.src, Target: "http://known", Outcome: report.OutcomeWrongAnswer, Interval: time.Second, Direct: true}}})
 				s.run(time.Second)
 			}
 		}, func(s *shop) {
 			for range 10 {
-				s.e.Observe(&Batch{Arrived: s.now, Probes: []Probe{{Stamp: s.stamp(), Source: s.payment1.src, Target: "http://known", Outcome: OutcomeOK, Interval: time.Second, Direct: true}}})
+				s.e.Observe(&report.Batch{Arrived: s.now, Probes: []report.Probe{{Stamp: s.stamp(), Source: s.payment1.src, Target: "http://known", Outcome: report.OutcomeOK, Interval: time.Second, Direct: true}}})
 				s.run(time.Second)
 			}
 		}},
@@ -113,7 +115,7 @@ func TestRestartDuringAFaultLosesNoIncidentAndChangesNoClass(t *testing.T) {
 			c.fail(s)
 			s.run(15 * time.Second)
 			incident := s.openedIncident()
-			class := map[string]Class{}
+			class := map[string]verdict.Class{}
 			for _, n := range s.e.suspects {
 				if n.verdict != nil {
 					class[n.name()] = n.verdict.Class
@@ -179,7 +181,7 @@ func TestRestartDuringACutLosesNoIncidentAndBlamesNobodyElse(t *testing.T) {
 			z.now = z.now.Add(5 * time.Second)
 			z.run(20 * time.Second)
 			for who, v := range z.verdicts() {
-				if who != culprit && v.Class != ClassUnknown {
+				if who != culprit && v.Class != verdict.ClassUnknown {
 					t.Errorf("%s: %s: %s", who, classWords(v), v.Reason)
 				}
 			}
@@ -188,7 +190,7 @@ func TestRestartDuringACutLosesNoIncidentAndBlamesNobodyElse(t *testing.T) {
 			if got := z.told(contract.EventIncidentResolved); got != opened || opened == 0 {
 				t.Errorf("%d incidents were opened, %d resolved", z.told(contract.EventIncidentOpened), got)
 			}
-			z.expect(t, ClassPartition, culprit)
+			z.expect(t, verdict.ClassPartition, culprit)
 			if t.Failed() {
 				z.dump(t)
 			}
@@ -199,7 +201,7 @@ func TestRestartDuringACutLosesNoIncidentAndBlamesNobodyElse(t *testing.T) {
 func TestStopThatWasAnnouncedBeforeARestartIsPlanned(t *testing.T) {
 	s := newShop(t)
 	s.run(2 * time.Minute)
-	s.announce(s.payment1, StatusStopping)
+	s.announce(s.payment1, report.StatusStopping)
 	for _, p := range s.procs {
 		p.callers = nil // its callers were sent elsewhere
 	}

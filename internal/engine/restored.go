@@ -6,8 +6,11 @@ package engine
 import (
 	"slices"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // A restart of the engine is no recovery: who was failing before is failing until
@@ -22,12 +25,12 @@ type (
 	}
 	// storedEpisode is an episode with a verdict.
 	storedEpisode struct {
-		Verdict *Verdict        `json:"verdict,omitempty"`
-		Cause   uint8           `json:"cause,omitempty"`
-		Bad     []int           `json:"bad,omitempty"`
-		Began   clock.Time      `json:"began,omitempty"`
-		Probed  bool            `json:"probed,omitempty"`
-		Found   []storedFinding `json:"found,omitempty"`
+		Verdict *verdict.Verdict `json:"verdict,omitempty"`
+		Cause   uint8            `json:"cause,omitempty"`
+		Bad     []int            `json:"bad,omitempty"`
+		Began   clock.Time       `json:"began,omitempty"`
+		Probed  bool             `json:"probed,omitempty"`
+		Found   []storedFinding  `json:"found,omitempty"`
 	}
 	storedFinding struct {
 		Row      int        `json:"row"`
@@ -38,9 +41,9 @@ type (
 	// storedOther is one with a verdict that is no instance: a service, one known
 	// by its address, or what is cut.
 	storedOther struct {
-		Service ServiceID  `json:"service"`
-		Address string     `json:"address,omitempty"`
-		Cut     *storedCut `json:"cut,omitempty"`
+		Service report.ServiceID `json:"service"`
+		Address string           `json:"address,omitempty"`
+		Cut     *storedCut       `json:"cut,omitempty"`
 		storedEpisode
 	}
 	storedCut struct {
@@ -62,8 +65,8 @@ type (
 		Entity uint64 `json:"entity,omitempty"` // key
 	}
 	storedIncident struct {
-		Incident Incident   `json:"incident"`
-		Last     clock.Time `json:"last,omitempty"`
+		Incident verdict.Incident `json:"incident"`
+		Last     clock.Time       `json:"last,omitempty"`
 	}
 )
 
@@ -81,7 +84,7 @@ func (n *entity) storeEpisode() storedEpisode {
 		}
 	}
 	for k := range p.found {
-		if f := &p.found[k]; f.strength > 0 && evidence(k).halfLife() > 0 {
+		if f := &p.found[k]; f.strength > 0 && belief.Evidence(k).HalfLife() > 0 {
 			st.Found = append(st.Found, storedFinding{k, f.strength, f.at, f.text})
 		}
 	}
@@ -89,7 +92,7 @@ func (n *entity) storeEpisode() storedEpisode {
 }
 
 func (e *Engine) storeFailures() storedFailures {
-	st := storedFailures{Rows: int(numEvidence)}
+	st := storedFailures{Rows: int(belief.NumEvidence)}
 	for _, n := range e.suspects {
 		if n.kind == kindInstance || n.verdict == nil {
 			continue
@@ -135,11 +138,11 @@ func (e *Engine) restoreFailures(st *storedState) {
 		if in.Incident.Resolved != 0 || len(e.incidents) >= e.params.MaxIncidents {
 			continue
 		}
-		e.incidents = append(e.incidents, &incident{Incident: in.Incident, open: map[*entity]*Verdict{}, last: e.now})
+		e.incidents = append(e.incidents, &incident{Incident: in.Incident, open: map[*entity]*verdict.Verdict{}, last: e.now})
 	}
 	for i := range st.Instances {
 		in := &st.Instances[i]
-		if n := e.reg.byKey[NewSource(in.Source).Key]; n != nil {
+		if n := e.reg.byKey[report.NewSource(in.Source).Key]; n != nil {
 			e.restoreEpisode(n, &in.storedEpisode, st.Rows)
 		}
 	}
@@ -211,23 +214,23 @@ func (e *Engine) cutBefore(w *view, n *entity) bool {
 
 func (e *Engine) restoreEpisode(n *entity, st *storedEpisode, rows int) {
 	v := st.Verdict
-	if v == nil || cause(st.Cause) >= numCauses || n.verdict != nil {
+	if v == nil || belief.Cause(st.Cause) >= belief.NumCauses || n.verdict != nil {
 		return
 	}
 	p := n.episodeOf(e)
 	p.began, p.onset, p.latest, p.restored, p.probed = min(st.Began, e.now), v.Since, e.now, e.now, st.Probed
 	for _, g := range st.Bad {
-		if g >= 0 && g < int(numGroups) {
+		if g >= 0 && g < int(belief.NumGroups) {
 			p.bad[g] = true
 		}
 	}
 	for _, f := range st.Found {
-		if rows == int(numEvidence) && f.Row >= 0 && f.Row < rows && evidence(f.Row).halfLife() > 0 {
+		if rows == int(belief.NumEvidence) && f.Row >= 0 && f.Row < rows && belief.Evidence(f.Row).HalfLife() > 0 {
 			p.found[f.Row] = finding{strength: stat.Clamp(f.Strength, 0, 1), at: min(f.At, e.now), text: f.Text}
 		}
 	}
 	held := *v
-	n.verdict, n.heldCause, n.leading = &held, cause(st.Cause), v.Class
+	n.verdict, n.heldCause, n.leading = &held, belief.Cause(st.Cause), v.Class
 	i := slices.IndexFunc(e.incidents, func(inc *incident) bool { return inc.ID == v.Incident })
 	if i < 0 { // stored before incidents were
 		if len(e.incidents) >= e.params.MaxIncidents {
@@ -235,8 +238,8 @@ func (e *Engine) restoreEpisode(n *entity, st *storedEpisode, rows int) {
 		}
 		i = len(e.incidents)
 		e.incidents = append(e.incidents, &incident{
-			Incident: Incident{ID: v.Incident, Opened: v.Since, Class: v.Class, Culprit: v.Culprit, Reason: v.Reason, Members: []string{n.name()}},
-			open:     map[*entity]*Verdict{},
+			Incident: verdict.Incident{ID: v.Incident, Opened: v.Since, Class: v.Class, Culprit: v.Culprit, Reason: v.Reason, Members: []string{n.name()}},
+			open:     map[*entity]*verdict.Verdict{},
 		})
 	}
 	e.incidents[i].open[n] = &held
@@ -248,13 +251,13 @@ func (e *Engine) heardSince(n *entity, p *episode, replaced bool) bool {
 	if p.restored == 0 || replaced {
 		return true
 	}
-	if p.bad[groupHeartbeat] && !slices.ContainsFunc(n.streams, func(s *stream) bool { return s.real != neverHeard }) {
+	if p.bad[belief.GroupHeartbeat] && !slices.ContainsFunc(n.streams, func(s *stream) bool { return s.real != neverHeard }) {
 		return false
 	}
-	if p.probed && len(n.probes) == 0 && (p.bad[groupProbe] || p.bad[groupRuntime] || p.bad[groupIntegrity]) {
+	if p.probed && len(n.probes) == 0 && (p.bad[belief.GroupProbe] || p.bad[belief.GroupRuntime] || p.bad[belief.GroupIntegrity]) {
 		return false
 	}
-	if p.bad[groupCallers] || p.bad[groupIntegrity] && !p.probed {
+	if p.bad[belief.GroupCallers] || p.bad[belief.GroupIntegrity] && !p.probed {
 		s := n.calls
 		if s == nil && n.service != nil && n.service.whole != nil {
 			s = n.service.whole.calls

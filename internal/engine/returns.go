@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
@@ -26,7 +27,7 @@ func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64) {
 		}
 		// It was gone for less than anybody noticed.
 		if e.now.Sub(n.announced) > e.params.AnnouncedFor {
-			n.episodeOf(e).note(evReturnNew, 1, e.now, fmt.Sprintf("a new process took over after %s", inWords(gap)))
+			n.episodeOf(e).note(belief.EvReturnNew, 1, e.now, fmt.Sprintf("a new process took over after %s", inWords(gap)))
 			e.mark(n)
 		}
 		return
@@ -37,8 +38,8 @@ func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64) {
 	}
 	switch {
 	case restarted:
-		ep.note(evReturnNew, 1, e.now, fmt.Sprintf("came back as a new process after %s", inWords(gap)))
-		e.cutReturned(n, evReturnNew, gap)
+		ep.note(belief.EvReturnNew, 1, e.now, fmt.Sprintf("came back as a new process after %s", inWords(gap)))
+		e.cutReturned(n, belief.EvReturnNew, gap)
 	case seq == 0 || s.seq == 0 || token == 0:
 		// It did not say enough.
 	case s.late > gap/2:
@@ -55,33 +56,33 @@ func (e *Engine) sameBack(s *stream, gap time.Duration, counted float64) {
 	expected := float64(gap) / float64(s.gaps.Interval)
 	switch {
 	case counted >= 0.5*expected:
-		ep.note(evReturnCounted, 1, e.now,
+		ep.note(belief.EvReturnCounted, 1, e.now,
 			fmt.Sprintf("the same process came back after %s and had counted on: %.0f of %.0f beats", inWords(gap), counted, expected))
-		e.cutReturned(n, evReturnCounted, gap)
+		e.cutReturned(n, belief.EvReturnCounted, gap)
 	case counted >= 0 && counted <= max(2, 0.2*expected) && (gap >= frozenFor || ep.hurts()):
 		strength := 1.0
-		if !ep.hurts() && ep.found[evHostAlive].strength == 0 {
+		if !ep.hurts() && ep.found[belief.EvHostAlive].strength == 0 {
 			strength = sleptUnmissed // a device or a machine that went to sleep
 		}
 		ep.stoodStill = gap
-		ep.note(evReturnFrozen, strength, e.now, fmt.Sprintf("the same process came back after %s and had stood still", inWords(gap)))
+		ep.note(belief.EvReturnFrozen, strength, e.now, fmt.Sprintf("the same process came back after %s and had stood still", inWords(gap)))
 	}
 }
 
 // cutReturned: what comes back from behind a cut says what the cut was.
-func (e *Engine) cutReturned(n *entity, kind evidence, gap time.Duration) {
+func (e *Engine) cutReturned(n *entity, kind belief.Evidence, gap time.Duration) {
 	for _, c := range e.cuts {
 		if c.entity.episode == nil || !c.near.has(n.host, n) && (c.far.anywhere() || !c.far.has(n.host, n)) {
 			continue
 		}
-		if kind == evReturnNew {
+		if kind == belief.EvReturnNew {
 			e.cameBackNew(c, n.name(), fmt.Sprintf("%s came back after %s and is a new process", n.name(), inWords(gap)))
 			continue
 		}
 		if !c.isInside(e.now) {
 			c.entity.episode.note(kind, 1, e.now, fmt.Sprintf("%s came back after %s and had counted on", n.name(), inWords(gap)))
 		}
-		if kind == evReturnCounted && n.cut == nil && c.tookAway(e.now.Add(-gap)) {
+		if kind == belief.EvReturnCounted && n.cut == nil && c.tookAway(e.now.Add(-gap)) {
 			n.cutOff = c
 		}
 		e.mark(c.entity)
@@ -98,8 +99,8 @@ func (e *Engine) cameBackNew(c *cutState, name, how string) {
 	if c.anew == name && e.severalBehind(c) {
 		strength = oneAnew
 	}
-	if f := &c.entity.episode.found[evReturnNew]; f.strength <= strength {
-		c.entity.episode.note(evReturnNew, strength, e.now, how)
+	if f := &c.entity.episode.found[belief.EvReturnNew]; f.strength <= strength {
+		c.entity.episode.note(belief.EvReturnNew, strength, e.now, how)
 	}
 	e.mark(c.entity)
 }
@@ -108,7 +109,7 @@ func (e *Engine) cameBackNew(c *cutState, name, how string) {
 // if for some time nobody has come back who lived on.
 func (e *Engine) nobodyLivedOn(c *cutState) {
 	p := c.entity.episode
-	if c.anew == "" || p == nil || p.found[evReturnNew].strength == 1 || p.found[evReturnCounted].strength > 0 || p.found[evStampedInside].strength > 0 {
+	if c.anew == "" || p == nil || p.found[belief.EvReturnNew].strength == 1 || p.found[belief.EvReturnCounted].strength > 0 || p.found[belief.EvStampedInside].strength > 0 {
 		return
 	}
 	if e.now.Sub(c.anewAt) < othersComeBack {
@@ -118,7 +119,7 @@ func (e *Engine) nobodyLivedOn(c *cutState) {
 	if c.othersServe {
 		return
 	}
-	p.note(evReturnNew, 1, e.now, c.anewHow)
+	p.note(belief.EvReturnNew, 1, e.now, c.anewHow)
 	e.mark(c.entity)
 }
 

@@ -8,15 +8,18 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // says has p write a line that means kind, each second for d, while a share of
 // its answers fails.
-func (f *fleet) says(p *proc, kind FactKind, text string, failing bool, d time.Duration) {
+func (f *fleet) says(p *proc, kind report.FactKind, text string, failing bool, d time.Duration) {
 	for end := f.now.Add(d); f.now < end; {
-		b := &Batch{Arrived: f.now, Facts: []Fact{{Source: p.src, Kind: kind, At: f.now, Text: text}}}
+		b := &report.Batch{Arrived: f.now, Facts: []report.Fact{{Source: p.src, Kind: kind, At: f.now, Text: text}}}
 		if failing {
-			b.Served = []Served{{Source: p.src, Failed: 12, Last: f.now}}
+			b.Served = []report.Served{{Source: p.src, Failed: 12, Last: f.now}}
 		}
 		f.e.Observe(b)
 		f.run(time.Second)
@@ -25,21 +28,21 @@ func (f *fleet) says(p *proc, kind FactKind, text string, failing bool, d time.D
 
 func TestEngineNamesTheLimitThatRefused(t *testing.T) {
 	for sub, c := range map[string]struct {
-		kind FactKind
+		kind report.FactKind
 		text string
 	}{
-		"disk":             {FactDiskFull, "write /data/wal: no space left on device"},
-		"file_descriptors": {FactNoDescriptor, "accept: too many open files"},
-		"threads":          {FactNoThread, "unable to create native thread"},
-		"ports":            {FactNoPort, "dial tcp 10.0.0.7:80: connect: cannot assign requested address"},
-		"connection_pool":  {FactPoolEmpty, "timed out waiting for a connection from the pool"},
+		"disk":             {report.FactDiskFull, "write /data/wal: no space left on device"},
+		"file_descriptors": {report.FactNoDescriptor, "accept: too many open files"},
+		"threads":          {report.FactNoThread, "unable to create native thread"},
+		"ports":            {report.FactNoPort, "dial tcp 10.0.0.7:80: connect: cannot assign requested address"},
+		"connection_pool":  {report.FactPoolEmpty, "timed out waiting for a connection from the pool"},
 	} {
 		t.Run(sub, func(t *testing.T) {
 			s := newShop(t)
 			s.run(time.Minute)
 			at := s.now
 			s.says(s.ledger, c.kind, c.text, true, 15*time.Second)
-			s.accused(at, 10*time.Second, ClassExhaustion, sub, "ledger-1")
+			s.accused(at, 10*time.Second, verdict.ClassExhaustion, sub, "ledger-1")
 			s.run(time.Minute)
 			if n := len(s.e.suspects); n != 0 {
 				t.Errorf("%d still under suspicion a minute after: %s", n, s.dump())
@@ -52,15 +55,15 @@ func TestEngineTakesNoBusyResourceForAnExhaustedOne(t *testing.T) {
 	t.Run("a_line_that_hurts_nobody", func(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
-		s.says(s.ledger, FactDiskFull, "no space left on device (old report)", false, 15*time.Second)
+		s.says(s.ledger, report.FactDiskFull, "no space left on device (old report)", false, 15*time.Second)
 		s.nobodyAccused(false)
 	})
 	t.Run("throttled_batch_job", func(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
 		for range 30 {
-			s.e.Observe(&Batch{Arrived: s.now, Probes: []Probe{{Stamp: s.stamp(), Source: s.ledger.src, Target: "process:ledger", Outcome: OutcomeOK, Interval: 2 * time.Second,
-				Process: &Process{State: ProcessRunning, Throttled: 0.9, MemoryUsed: 99, MemoryLimit: 100, OOMKills: -1}}}})
+			s.e.Observe(&report.Batch{Arrived: s.now, Probes: []report.Probe{{Stamp: s.stamp(), Source: s.ledger.src, Target: "process:ledger", Outcome: report.OutcomeOK, Interval: 2 * time.Second,
+				Process: &report.Process{State: report.ProcessRunning, Throttled: 0.9, MemoryUsed: 99, MemoryLimit: 100, OOMKills: -1}}}})
 			s.run(2 * time.Second)
 		}
 		s.nobodyAccused(false)
@@ -72,12 +75,12 @@ func TestLimitThatRefusesNowAndThenIsOneFailure(t *testing.T) {
 	s.run(time.Minute)
 	at := s.now
 	for range 10 {
-		s.e.Observe(&Batch{Arrived: s.now,
-			Facts:  []Fact{{Source: s.ledger.src, Kind: FactDiskFull, At: s.now, Text: "write: no space left on device"}},
-			Served: []Served{{Source: s.ledger.src, Failed: 60, Last: s.now}}})
+		s.e.Observe(&report.Batch{Arrived: s.now,
+			Facts:  []report.Fact{{Source: s.ledger.src, Kind: report.FactDiskFull, At: s.now, Text: "write: no space left on device"}},
+			Served: []report.Served{{Source: s.ledger.src, Failed: 60, Last: s.now}}})
 		s.run(4 * time.Second)
 	}
-	s.accused(at, 10*time.Second, ClassExhaustion, "disk", "ledger-1")
+	s.accused(at, 10*time.Second, verdict.ClassExhaustion, "disk", "ledger-1")
 	for _, ev := range s.events {
 		if ev.Kind == contract.EventFailureCleared {
 			t.Errorf("after %v: %s", ev.At.Sub(at), ev.Body)
@@ -94,19 +97,19 @@ func TestEngineNamesTheLimitThatEndedIt(t *testing.T) {
 	s.ledger.watch = true
 	s.run(time.Minute)
 	at := s.now
-	s.says(s.ledger, FactNoThread, "runtime/cgo: pthread_create failed: Resource temporarily unavailable", false, time.Second)
+	s.says(s.ledger, report.FactNoThread, "runtime/cgo: pthread_create failed: Resource temporarily unavailable", false, time.Second)
 	s.ledger.state = "dead"
-	s.e.Observe(&Batch{Arrived: s.now, Facts: []Fact{{Source: s.ledger.src, Kind: FactPanic, At: s.now, Text: "SIGABRT: abort"}}})
+	s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: s.ledger.src, Kind: report.FactPanic, At: s.now, Text: "SIGABRT: abort"}}})
 	s.run(10 * time.Second)
-	s.accused(at, 10*time.Second, ClassExhaustion, "threads", "ledger-1")
+	s.accused(at, 10*time.Second, verdict.ClassExhaustion, "threads", "ledger-1")
 }
 
 func TestTurningCallersAway(t *testing.T) {
 	refuse := func(s *shop, share int, d time.Duration) {
 		for end := s.now.Add(d); s.now < end; {
-			s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{
-				{Caller: s.payment1.src, Callee: Callee{Address: s.ledger.addr, Direct: true}, Outcome: OutcomeOverloaded, Count: share, First: s.now, Last: s.now},
-				{Caller: s.payment1.src, Callee: Callee{Address: s.ledger.addr, Direct: true}, Outcome: OutcomeOK, Count: 100 - share, First: s.now, Last: s.now},
+			s.e.Observe(&report.Batch{Arrived: s.now, Calls: []report.Calls{
+				{Caller: s.payment1.src, Callee: report.Callee{Address: s.ledger.addr, Direct: true}, Outcome: report.OutcomeOverloaded, Count: share, First: s.now, Last: s.now},
+				{Caller: s.payment1.src, Callee: report.Callee{Address: s.ledger.addr, Direct: true}, Outcome: report.OutcomeOK, Count: 100 - share, First: s.now, Last: s.now},
 			}})
 			s.run(time.Second)
 		}
@@ -116,7 +119,7 @@ func TestTurningCallersAway(t *testing.T) {
 		refuse(s, 0, time.Minute)
 		at := s.now
 		refuse(s, 70, 20*time.Second)
-		s.accused(at, 12*time.Second, ClassExhaustion, "quota", "ledger-1")
+		s.accused(at, 12*time.Second, verdict.ClassExhaustion, "quota", "ledger-1")
 	})
 	t.Run("some_as_usual", func(t *testing.T) {
 		s := newShop(t)
@@ -130,14 +133,14 @@ func TestWordsOfACalleeAreNoWantOfItsCaller(t *testing.T) {
 	s := newShop(t)
 	s.run(time.Minute)
 	for range 15 {
-		s.e.Observe(&Batch{Arrived: s.now,
-			Facts:  []Fact{{Source: s.gateway.src, Kind: FactPoolEmpty, At: s.now, Text: "checkout answered 502: connection pool exhausted"}},
-			Calls:  []Calls{{Caller: s.gateway.src, Callee: Callee{Address: s.checkout.addr, Direct: true}, Outcome: OutcomeUnavailable, Count: 10, First: s.now, Last: s.now}},
-			Served: []Served{{Source: s.gateway.src, Failed: 10, Last: s.now}}})
+		s.e.Observe(&report.Batch{Arrived: s.now,
+			Facts:  []report.Fact{{Source: s.gateway.src, Kind: report.FactPoolEmpty, At: s.now, Text: "checkout answered 502: connection pool exhausted"}},
+			Calls:  []report.Calls{{Caller: s.gateway.src, Callee: report.Callee{Address: s.checkout.addr, Direct: true}, Outcome: report.OutcomeUnavailable, Count: 10, First: s.now, Last: s.now}},
+			Served: []report.Served{{Source: s.gateway.src, Failed: 10, Last: s.now}}})
 		s.run(time.Second)
 	}
 	for _, ev := range s.events {
-		if ev.Verdict != nil && ev.Verdict.Class != ClassUnknown && ev.Verdict.Culprit.Name == "gateway-1" {
+		if ev.Verdict != nil && ev.Verdict.Class != verdict.ClassUnknown && ev.Verdict.Culprit.Name == "gateway-1" {
 			t.Errorf("said %s", ev.Body)
 		}
 	}
@@ -146,37 +149,37 @@ func TestWordsOfACalleeAreNoWantOfItsCaller(t *testing.T) {
 // A line of a log that names a far address in another's words shows no way to it.
 func TestHearsayShowsNoWay(t *testing.T) {
 	s := newShop(t)
-	hear := func(o Outcome) {
-		s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.gateway.src, Callee: Callee{Address: s.ledger.addr, Direct: true},
+	hear := func(o report.Outcome) {
+		s.e.Observe(&report.Batch{Arrived: s.now, Calls: []report.Calls{{Caller: s.gateway.src, Callee: report.Callee{Address: s.ledger.addr, Direct: true},
 			Outcome: o, Count: 1, First: s.now, Last: s.now, Hearsay: true}}})
 		s.run(time.Second)
 	}
 	s.run(time.Minute)
-	hear(OutcomeRefused) // it came back once, by another
+	hear(report.OutcomeRefused) // it came back once, by another
 	for range 20 {
-		hear(OutcomeConnectTimeout)
+		hear(report.OutcomeConnectTimeout)
 	}
 	for _, ev := range s.events {
-		if ev.Verdict != nil && ev.Verdict.Class == ClassPartition {
+		if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassPartition {
 			t.Errorf("said %s", ev.Body)
 		}
 	}
 }
 
 func TestOOMKillIsNoCrashWhateverElseShowsItsEnd(t *testing.T) {
-	signs := []evidence{evSilent, evProbeRefused, evProbeStill, evCallersRefused, evStillRefused, evHostAlive, evProcessGone, evExitKilled, evReturnNew}
-	end := func(why ...evidence) belief {
+	signs := []belief.Evidence{belief.EvSilent, belief.EvProbeRefused, belief.EvProbeStill, belief.EvCallersRefused, belief.EvStillRefused, belief.EvHostAlive, belief.EvProcessGone, belief.EvExitKilled, belief.EvReturnNew}
+	end := func(why ...belief.Evidence) belief.Posterior {
 		p := &episode{}
 		for _, kind := range append(why, signs...) {
 			p.note(kind, 1, 1, "it")
 		}
-		return weigh(p.strengths(1), causeHealthy, DefaultParams().Temperature)
+		return belief.Weigh(p.strengths(1), belief.CauseHealthy, DefaultParams().Temperature)
 	}
-	if b := end(evOOMKill); b.class(ClassExhaustion) < 0.9 {
-		t.Errorf("exhaustion %.2f, crash %.2f", b.class(ClassExhaustion), b.class(ClassCrash))
+	if b := end(belief.EvOOMKill); b.Class(verdict.ClassExhaustion) < 0.9 {
+		t.Errorf("exhaustion %.2f, crash %.2f", b.Class(verdict.ClassExhaustion), b.Class(verdict.ClassCrash))
 	}
-	if b := end(); b.class(ClassCrash) < 0.9 {
-		t.Errorf("without a kill for memory: exhaustion %.2f, crash %.2f", b.class(ClassExhaustion), b.class(ClassCrash))
+	if b := end(); b.Class(verdict.ClassCrash) < 0.9 {
+		t.Errorf("without a kill for memory: exhaustion %.2f, crash %.2f", b.Class(verdict.ClassExhaustion), b.Class(verdict.ClassCrash))
 	}
 }
 
@@ -186,8 +189,8 @@ func TestHearsayConvictsNobody(t *testing.T) {
 	s := newShop(t)
 	s.run(time.Minute)
 	for range 20 {
-		s.e.Observe(&Batch{Arrived: s.now, Calls: []Calls{{Caller: s.gateway.src, Callee: Callee{Address: "10.9.9.9:4000", Direct: true},
-			Outcome: OutcomeRefused, Count: 3, First: s.now, Last: s.now, Hearsay: true}}})
+		s.e.Observe(&report.Batch{Arrived: s.now, Calls: []report.Calls{{Caller: s.gateway.src, Callee: report.Callee{Address: "10.9.9.9:4000", Direct: true},
+			Outcome: report.OutcomeRefused, Count: 3, First: s.now, Last: s.now, Hearsay: true}}})
 		s.run(time.Second)
 	}
 	s.run(2 * time.Minute)
@@ -199,11 +202,11 @@ func TestHearsayConvictsNobody(t *testing.T) {
 func TestWhoHangsForWantOfDescriptorsIsShortOfThem(t *testing.T) {
 	for name, c := range map[string]struct {
 		before, during int64
-		class          Class
+		class          verdict.Class
 		subclass       string
 	}{
-		"they have run out":        {40, 100, ClassExhaustion, "file_descriptors"},
-		"there are enough of them": {40, 40, ClassCrash, "hang"},
+		"they have run out":        {40, 100, verdict.ClassExhaustion, "file_descriptors"},
+		"there are enough of them": {40, 40, verdict.ClassCrash, "hang"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
@@ -230,11 +233,11 @@ func TestWhoRanOutOfMemoryIsNotShortOfProcessors(t *testing.T) {
 	s.run(time.Minute)
 	at := s.now
 	for range 10 {
-		s.e.Observe(&Batch{Arrived: s.now, Levels: []Level{
-			{Source: s.ledger.src, Kind: LevelCPUWait, Share: 0.95, At: s.now}, {Source: s.ledger.src, Kind: LevelThrottled, Share: 0.9, At: s.now}}})
-		s.says(s.ledger, FactOutOfMemory, "java.lang.OutOfMemoryError: Java heap space", true, 2*time.Second)
+		s.e.Observe(&report.Batch{Arrived: s.now, Levels: []report.Level{
+			{Source: s.ledger.src, Kind: report.LevelCPUWait, Share: 0.95, At: s.now}, {Source: s.ledger.src, Kind: report.LevelThrottled, Share: 0.9, At: s.now}}})
+		s.says(s.ledger, report.FactOutOfMemory, "java.lang.OutOfMemoryError: Java heap space", true, 2*time.Second)
 	}
-	s.accused(at, 10*time.Second, ClassExhaustion, "memory", "ledger-1")
+	s.accused(at, 10*time.Second, verdict.ClassExhaustion, "memory", "ledger-1")
 	for _, ev := range s.events {
 		if v := ev.Verdict; v != nil && v.Subclass == "cpu" {
 			t.Errorf("said %s", ev.Body)

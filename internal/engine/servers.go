@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Databases, caches and brokers send no telemetry: they are known by how their
@@ -111,7 +112,7 @@ func shortNamed(address string) string {
 // server is who a process is at which the agent on its host looks by itself, or nil if
 // nobody calls it and it does not go by a known name, and whether only that tells. It
 // makes nobody known.
-func (e *Engine) server(b *Probe) (n *entity, named bool) {
+func (e *Engine) server(b *report.Probe) (n *entity, named bool) {
 	host := e.host(b.Host)
 	if host == nil {
 		return nil, false
@@ -144,8 +145,8 @@ func (e *Engine) server(b *Probe) (n *entity, named bool) {
 // balancer is a process on a host that came to a bad end, if calls to it went on to
 // several on other hosts: while it lived whoever called it meant those, and now nobody
 // calls them.
-func (e *Engine) balancer(b *Probe, host *hostState) *entity {
-	if q := b.Process; q == nil || q.State != ProcessGone && q.State != ProcessZombie || !q.HasExitCode || cleanExit(int64(q.ExitCode)) {
+func (e *Engine) balancer(b *report.Probe, host *hostState) *entity {
+	if q := b.Process; q == nil || q.State != report.ProcessGone && q.State != report.ProcessZombie || !q.HasExitCode || cleanExit(int64(q.ExitCode)) {
 		return nil
 	}
 	for _, a := range b.Addresses {
@@ -182,7 +183,7 @@ func (e *Engine) supposeNot(n *entity) {
 }
 
 // peer is who has been connected to, or nil. It makes nobody known.
-func (e *Engine) peer(b *Probe) *entity {
+func (e *Engine) peer(b *report.Probe) *entity {
 	for _, a := range b.Addresses {
 		if n := e.knownAt(a); n != nil {
 			return n
@@ -210,7 +211,7 @@ func (e *Engine) knownAt(address string) *entity {
 
 // onlyAtPort is the only one whom callers name by a port, if one host alone takes
 // connections at it.
-func (e *Engine) onlyAtPort(b *Probe) *entity {
+func (e *Engine) onlyAtPort(b *report.Probe) *entity {
 	var only *entity
 	several := false
 	for _, a := range b.Addresses {
@@ -220,7 +221,7 @@ func (e *Engine) onlyAtPort(b *Probe) *entity {
 		}
 		if p := e.servers.told(a, b.Host, e.now); p != nil && p.host == b.Host {
 			p.target = b.Target
-			if q := b.Process; q != nil && q.State == ProcessRunning {
+			if q := b.Process; q != nil && q.State == report.ProcessRunning {
 				p.started = q.StartTime
 			}
 		}

@@ -10,54 +10,56 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // database is a server without telemetry on a host with an agent, which tells every
 // two seconds which process takes connections at its port; and who calls it.
 type database struct {
 	*fleet
-	caller  *Source
-	callee  Callee
+	caller  *report.Source
+	callee  report.Callee
 	host    string
 	at      []string
-	process Process
-	outcome Outcome
+	process report.Process
+	outcome report.Outcome
 }
 
 func newDatabase(t *testing.T) *database {
 	return &database{
-		fleet: newFleet(t), caller: NewSource(Source{Service: ServiceID{Name: "orders"}, Instance: "orders-1", Host: "app1"}),
-		callee: Callee{Address: "db:3306"}, host: "data1", at: []string{"10.0.0.31:3306", "data1:3306"},
-		process: Process{State: ProcessRunning, PID: 17, StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, outcome: OutcomeOK,
+		fleet: newFleet(t), caller: report.NewSource(report.Source{Service: report.ServiceID{Name: "orders"}, Instance: "orders-1", Host: "app1"}),
+		callee: report.Callee{Address: "db:3306"}, host: "data1", at: []string{"10.0.0.31:3306", "data1:3306"},
+		process: report.Process{State: report.ProcessRunning, PID: 17, StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, outcome: report.OutcomeOK,
 	}
 }
 
 // look is what the agent on its host tells.
-func (d *database) look(b *Batch) {
+func (d *database) look(b *report.Batch) {
 	d.lookAt(b, d.host, d.at...)
 }
 
-func (d *database) lookAt(b *Batch, host string, at ...string) {
-	p, outcome := d.process, OutcomeOK
-	if p.State != ProcessRunning {
-		outcome = OutcomeOther
+func (d *database) lookAt(b *report.Batch, host string, at ...string) {
+	p, outcome := d.process, report.OutcomeOK
+	if p.State != report.ProcessRunning {
+		outcome = report.OutcomeOther
 	}
 	stamp := d.stamp()
 	stamp.Observer = host
-	b.Observers = append(b.Observers, ObserverBeat{Stamp: stamp, Interval: 2 * time.Second, Host: host})
+	b.Observers = append(b.Observers, report.ObserverBeat{Stamp: stamp, Interval: 2 * time.Second, Host: host})
 	stamp.Seq++
 	d.obsSeq++
-	b.Probes = append(b.Probes, Probe{Stamp: stamp, Target: "process:mysqld:3306", Outcome: outcome, Interval: 2 * time.Second, Process: &p, Host: host, Addresses: at})
+	b.Probes = append(b.Probes, report.Probe{Stamp: stamp, Target: "process:mysqld:3306", Outcome: outcome, Interval: 2 * time.Second, Process: &p, Host: host, Addresses: at})
 }
 
 // call is what the caller tells of eight calls.
-func (d *database) call(b *Batch) {
+func (d *database) call(b *report.Batch) {
 	first := b.Arrived.Add(-2 * time.Second)
-	b.Calls = append(b.Calls, Calls{Caller: d.caller, Callee: d.callee, Outcome: d.outcome, Count: 8, First: first, Started: b.Arrived.Add(-time.Second), Last: b.Arrived, Done: first})
+	b.Calls = append(b.Calls, report.Calls{Caller: d.caller, Callee: d.callee, Outcome: d.outcome, Count: 8, First: first, Started: b.Arrived.Add(-time.Second), Last: b.Arrived, Done: first})
 }
 
-func (d *database) pass(t time.Duration, more ...func(b *Batch)) {
-	d.tell(2*time.Second, t, func(b *Batch) {
+func (d *database) pass(t time.Duration, more ...func(b *report.Batch)) {
+	d.tell(2*time.Second, t, func(b *report.Batch) {
 		d.look(b)
 		d.call(b)
 		for _, tell := range more {
@@ -68,10 +70,10 @@ func (d *database) pass(t time.Duration, more ...func(b *Batch)) {
 
 func TestTheAgentOnItsHostTellsOfAServerWithoutTelemetry(t *testing.T) {
 	for name, known := range map[string]func(d *database){
-		"called by its address":     func(d *database) { d.callee = Callee{Address: "10.0.0.31:3306", Direct: true} },
-		"called by its host's name": func(d *database) { d.callee = Callee{Address: "data1:3306"} },
+		"called by its address":     func(d *database) { d.callee = report.Callee{Address: "10.0.0.31:3306", Direct: true} },
+		"called by its host's name": func(d *database) { d.callee = report.Callee{Address: "data1:3306"} },
 		"called by both": func(d *database) {
-			d.callee = Callee{Address: "10.0.0.31:3306", Direct: true, Named: "db.shop.example:3306"}
+			d.callee = report.Callee{Address: "10.0.0.31:3306", Direct: true, Named: "db.shop.example:3306"}
 		},
 		"called by a name": func(*database) {},
 		"called on the same host": func(d *database) {
@@ -84,7 +86,7 @@ func TestTheAgentOnItsHostTellsOfAServerWithoutTelemetry(t *testing.T) {
 			start := func() *database {
 				d := newDatabase(t)
 				known(d)
-				d.pass(2*time.Minute, func(b *Batch) { d.lookAt(b, "data2", "10.0.0.32:5432", "data2:5432") })
+				d.pass(2*time.Minute, func(b *report.Batch) { d.lookAt(b, "data2", "10.0.0.32:5432", "data2:5432") })
 				return d
 			}
 			culprit := func(d *database) string {
@@ -96,36 +98,36 @@ func TestTheAgentOnItsHostTellsOfAServerWithoutTelemetry(t *testing.T) {
 			t.Run("killed", func(t *testing.T) {
 				d := start()
 				at := d.now
-				d.process, d.outcome = Process{State: ProcessGone, PID: 17, HasExitCode: true, ExitCode: 137, OOMKills: -1}, OutcomeTimeout
+				d.process, d.outcome = report.Process{State: report.ProcessGone, PID: 17, HasExitCode: true, ExitCode: 137, OOMKills: -1}, report.OutcomeTimeout
 				d.pass(10 * time.Second)
-				d.accused(at, 4*time.Second, ClassCrash, "process_exit", culprit(d))
+				d.accused(at, 4*time.Second, verdict.ClassCrash, "process_exit", culprit(d))
 			})
 			t.Run("stopped", func(t *testing.T) {
 				d := start()
 				at := d.now
-				d.process.State, d.outcome = ProcessStopped, OutcomeTimeout
+				d.process.State, d.outcome = report.ProcessStopped, report.OutcomeTimeout
 				d.pass(20 * time.Second)
-				d.accused(at, 16*time.Second, ClassCrash, "hang", culprit(d))
+				d.accused(at, 16*time.Second, verdict.ClassCrash, "hang", culprit(d))
 			})
 			t.Run("held_back", func(t *testing.T) {
 				d := start()
 				at := d.now
-				d.process.Throttled, d.outcome = 0.95, OutcomeTimeout
+				d.process.Throttled, d.outcome = 0.95, report.OutcomeTimeout
 				d.pass(20 * time.Second)
-				d.accused(at, 16*time.Second, ClassExhaustion, "cpu", culprit(d))
+				d.accused(at, 16*time.Second, verdict.ClassExhaustion, "cpu", culprit(d))
 			})
 		})
 	}
 }
 
 func TestNobodyIsTakenForAServerOfAnotherHost(t *testing.T) {
-	gone := Process{State: ProcessGone, PID: 17, HasExitCode: true, ExitCode: 137, OOMKills: -1}
+	gone := report.Process{State: report.ProcessGone, PID: 17, HasExitCode: true, ExitCode: 137, OOMKills: -1}
 	t.Run("two_hosts_have_the_port", func(t *testing.T) {
 		d := newDatabase(t)
-		other := func(b *Batch) { d.lookAt(b, "data2", "10.0.0.32:3306", "data2:3306") }
+		other := func(b *report.Batch) { d.lookAt(b, "data2", "10.0.0.32:3306", "data2:3306") }
 		d.pass(2*time.Minute, other)
 		d.process = gone
-		d.tell(2*time.Second, 20*time.Second, func(b *Batch) { // data2's runs on
+		d.tell(2*time.Second, 20*time.Second, func(b *report.Batch) { // data2's runs on
 			d.look(b)
 			d.call(b)
 		})
@@ -137,26 +139,26 @@ func TestNobodyIsTakenForAServerOfAnotherHost(t *testing.T) {
 		d.process = gone
 		d.pass(time.Minute)
 		d.nobodyAccused(false)
-		d.process, d.outcome = Process{State: ProcessRunning, PID: 18, StartTime: 9e9, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, OutcomeOK
+		d.process, d.outcome = report.Process{State: report.ProcessRunning, PID: 18, StartTime: 9e9, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, report.OutcomeOK
 		d.pass(30 * time.Second)
 		d.nobodyAccused(false)
 	})
 	t.Run("two_hosts_have_the_address", func(t *testing.T) { // a bridge to containers
 		d := newDatabase(t)
-		d.callee, d.at = Callee{Address: "172.17.0.1:3306", Direct: true}, []string{"172.17.0.1:3306", "data1:3306"}
-		d.pass(2*time.Minute, func(b *Batch) { d.lookAt(b, "data2", "172.17.0.1:3306", "data2:3306") })
+		d.callee, d.at = report.Callee{Address: "172.17.0.1:3306", Direct: true}, []string{"172.17.0.1:3306", "data1:3306"}
+		d.pass(2*time.Minute, func(b *report.Batch) { d.lookAt(b, "data2", "172.17.0.1:3306", "data2:3306") })
 		d.process = gone
-		d.pass(20*time.Second, func(b *Batch) {
+		d.pass(20*time.Second, func(b *report.Batch) {
 			alive := *d
-			alive.process = Process{State: ProcessRunning, PID: 3, StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+			alive.process = report.Process{State: report.ProcessRunning, PID: 3, StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
 			alive.lookAt(b, "data2", "172.17.0.1:3306", "data2:3306")
 		})
 		d.nobodyAccused(false)
 	})
 	t.Run("another_is_known_by_its_pid", func(t *testing.T) {
 		d := newDatabase(t)
-		shop := NewSource(Source{Service: ServiceID{Name: "shop"}, Instance: "shop-1", Host: "data2"})
-		d.pass(2*time.Minute, func(b *Batch) {
+		shop := report.NewSource(report.Source{Service: report.ServiceID{Name: "shop"}, Instance: "shop-1", Host: "data2"})
+		d.pass(2*time.Minute, func(b *report.Batch) {
 			d.lookAt(b, "data2", "10.0.0.32:3306", "data2:3306")
 			b.Probes[len(b.Probes)-1].Source = shop
 		})
@@ -167,7 +169,7 @@ func TestNobodyIsTakenForAServerOfAnotherHost(t *testing.T) {
 	t.Run("another_shares_its_first_port_with_many", func(t *testing.T) {
 		d := newDatabase(t)
 		d.at = []string{"10.0.0.31:111", "10.0.0.31:3306", "data1:3306"}
-		d.pass(2*time.Minute, func(b *Batch) { d.lookAt(b, "data2", "10.0.0.32:111", "10.0.0.32:3306", "data2:3306") })
+		d.pass(2*time.Minute, func(b *report.Batch) { d.lookAt(b, "data2", "10.0.0.32:111", "10.0.0.32:3306", "data2:3306") })
 		d.at = []string{"10.0.0.31:3306", "data1:3306"}
 		d.pass(time.Minute)
 		if n := d.e.external("db:3306"); n.host != nil {
@@ -187,7 +189,7 @@ func TestNobodyIsTakenForAServerOfAnotherHost(t *testing.T) {
 		d := newDatabase(t)
 		d.callee.Address = "db.provider.example:3306"
 		d.pass(2 * time.Minute)
-		d.process, d.outcome = gone, OutcomeTimeout
+		d.process, d.outcome = gone, report.OutcomeTimeout
 		d.pass(10 * time.Second)
 		for _, ev := range d.events {
 			if strings.Contains(ev.Body, "process") {
@@ -199,9 +201,9 @@ func TestNobodyIsTakenForAServerOfAnotherHost(t *testing.T) {
 		d := newDatabase(t)
 		d.pass(2 * time.Minute)
 		at := d.now
-		d.outcome = OutcomeRefused // another of that name
+		d.outcome = report.OutcomeRefused // another of that name
 		d.pass(20 * time.Second)
-		d.accused(at, 16*time.Second, ClassCrash, "process_exit", "db:3306")
+		d.accused(at, 16*time.Second, verdict.ClassCrash, "process_exit", "db:3306")
 	})
 	t.Run("nobody_calls_it", func(t *testing.T) {
 		d := newDatabase(t)
@@ -217,11 +219,11 @@ func TestNobodyIsTakenForAServerOfAnotherHost(t *testing.T) {
 
 func TestAServerIsRestartedInOrder(t *testing.T) {
 	d := newDatabase(t)
-	d.callee = Callee{Address: "10.0.0.31:3306", Direct: true}
+	d.callee = report.Callee{Address: "10.0.0.31:3306", Direct: true}
 	d.pass(2 * time.Minute)
-	d.process, d.outcome = Process{State: ProcessGone, PID: 17, HasExitCode: true, ExitCode: 0, OOMKills: -1}, OutcomeRefused
+	d.process, d.outcome = report.Process{State: report.ProcessGone, PID: 17, HasExitCode: true, ExitCode: 0, OOMKills: -1}, report.OutcomeRefused
 	d.pass(4 * time.Second)
-	d.process, d.outcome = Process{State: ProcessRunning, PID: 18, StartTime: 9, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, OutcomeOK
+	d.process, d.outcome = report.Process{State: report.ProcessRunning, PID: 18, StartTime: 9, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, report.OutcomeOK
 	d.pass(time.Minute)
 	d.nobodyAccused(false)
 }
@@ -233,8 +235,8 @@ func TestServersAreForgotten(t *testing.T) {
 	d.e = New(p)
 	for i := range 500 {
 		address := fmt.Sprintf("10.0.%d.%d:%d", i/256, i%256, 1000+i)
-		d.callee = Callee{Address: address, Direct: true, Named: fmt.Sprintf("db%d:%d", i, 1000+i)}
-		d.tell(time.Second, time.Second, func(b *Batch) {
+		d.callee = report.Callee{Address: address, Direct: true, Named: fmt.Sprintf("db%d:%d", i, 1000+i)}
+		d.tell(time.Second, time.Second, func(b *report.Batch) {
 			d.lookAt(b, "data1", address)
 			d.call(b)
 		})
@@ -254,17 +256,17 @@ func TestOnlyALongWaitForAProcessorExplainsSlowness(t *testing.T) {
 	}{"waits_most_of_the_time": {0.98, 4}, "waits_half_of_the_time": {0.55, 4}} {
 		t.Run(name, func(t *testing.T) {
 			d := newDatabase(t)
-			d.callee = Callee{Address: "10.0.0.31:3306", Direct: true}
+			d.callee = report.Callee{Address: "10.0.0.31:3306", Direct: true}
 			d.pass(2 * time.Minute)
 			at := d.now
 			d.process.CPUWait = c.wait
-			d.tell(2*time.Second, 40*time.Second, func(b *Batch) {
+			d.tell(2*time.Second, 40*time.Second, func(b *report.Batch) {
 				d.look(b)
 				d.call(b)
 				b.Calls[0].Slow = c.slow
 			})
 			if c.wait > waitsFrom {
-				d.accused(at, 30*time.Second, ClassExhaustion, "cpu", "10.0.0.31:3306")
+				d.accused(at, 30*time.Second, verdict.ClassExhaustion, "cpu", "10.0.0.31:3306")
 				return
 			}
 			d.nobodyAccused(true)
@@ -274,36 +276,36 @@ func TestOnlyALongWaitForAProcessorExplainsSlowness(t *testing.T) {
 
 func TestWhatWaitedForOneThatWasStoppedIsNoOverload(t *testing.T) {
 	d := newDatabase(t)
-	billing := NewSource(Source{Service: ServiceID{Name: "billing"}, Instance: "billing-1", Host: "data1"})
-	d.callee = Callee{Address: "10.0.0.31:8080", Direct: true}
+	billing := report.NewSource(report.Source{Service: report.ServiceID{Name: "billing"}, Instance: "billing-1", Host: "data1"})
+	d.callee = report.Callee{Address: "10.0.0.31:8080", Direct: true}
 	second := func(ok, late, lost int) {
-		d.tell(time.Second, time.Second, func(b *Batch) {
+		d.tell(time.Second, time.Second, func(b *report.Batch) {
 			d.look(b)
 			b.Probes[0].Source = billing
 			first := b.Arrived.Add(-time.Second)
 			d.hopID++
-			b.Hops = append(b.Hops, Hop{Span: d.hopID, Source: d.caller, Callee: d.callee, Duration: time.Millisecond, At: b.Arrived},
-				Hop{Span: d.hopID, Server: true, Source: billing, Duration: time.Millisecond, At: b.Arrived})
+			b.Hops = append(b.Hops, report.Hop{Span: d.hopID, Source: d.caller, Callee: d.callee, Duration: time.Millisecond, At: b.Arrived},
+				report.Hop{Span: d.hopID, Server: true, Source: billing, Duration: time.Millisecond, At: b.Arrived})
 			if ok > 0 {
-				b.Served = append(b.Served, Served{Source: billing, OK: ok, Coded: ok, Slow: late, Last: b.Arrived})
-				b.Calls = append(b.Calls, Calls{Caller: d.caller, Callee: d.callee, Outcome: OutcomeOK, Count: ok, Slow: late, First: first, Started: first, Last: b.Arrived, Done: first})
+				b.Served = append(b.Served, report.Served{Source: billing, OK: ok, Coded: ok, Slow: late, Last: b.Arrived})
+				b.Calls = append(b.Calls, report.Calls{Caller: d.caller, Callee: d.callee, Outcome: report.OutcomeOK, Count: ok, Slow: late, First: first, Started: first, Last: b.Arrived, Done: first})
 			}
 			if lost > 0 {
-				b.Calls = append(b.Calls, Calls{Caller: d.caller, Callee: d.callee, Outcome: OutcomeTimeout, Count: lost, First: first, Started: first, Last: b.Arrived, Done: first})
+				b.Calls = append(b.Calls, report.Calls{Caller: d.caller, Callee: d.callee, Outcome: report.OutcomeTimeout, Count: lost, First: first, Started: first, Last: b.Arrived, Done: first})
 			}
 			if late > 0 {
-				b.Levels = append(b.Levels, Level{Source: &Source{Host: "data1"}, Kind: LevelCPU, Share: 1, At: b.Arrived})
+				b.Levels = append(b.Levels, report.Level{Source: &report.Source{Host: "data1"}, Kind: report.LevelCPU, Share: 1, At: b.Arrived})
 			}
 		})
 	}
 	for range 240 {
 		second(5, 0, 0)
 	}
-	d.process.State = ProcessStopped
+	d.process.State = report.ProcessStopped
 	for range 20 {
 		second(0, 0, 5)
 	}
-	d.process.State = ProcessRunning
+	d.process.State = report.ProcessRunning
 	for range 8 {
 		second(40, 30, 10)
 	}
@@ -323,30 +325,30 @@ func TestWhatWaitedForOneThatWasStoppedIsNoOverload(t *testing.T) {
 // ports, is one server.
 func TestAServerByTwoNamesIsOneIncident(t *testing.T) {
 	for name, c := range map[string]struct {
-		first, second Callee
+		first, second report.Callee
 		incidents     int
 	}{
-		"its_address_and_its_name": {Callee{Address: "10.0.0.32:5672"}, Callee{Address: "10.0.0.32:5672", Direct: true, Named: "rabbitmq:5672"}, 1},
-		"two_of_its_ports":         {Callee{Address: "rabbitmq:5672"}, Callee{Address: "rabbitmq:15672"}, 1},
-		"two_servers":              {Callee{Address: "rabbitmq:5672"}, Callee{Address: "redis:6379"}, 2},
+		"its_address_and_its_name": {report.Callee{Address: "10.0.0.32:5672"}, report.Callee{Address: "10.0.0.32:5672", Direct: true, Named: "rabbitmq:5672"}, 1},
+		"two_of_its_ports":         {report.Callee{Address: "rabbitmq:5672"}, report.Callee{Address: "rabbitmq:15672"}, 1},
+		"two_servers":              {report.Callee{Address: "rabbitmq:5672"}, report.Callee{Address: "redis:6379"}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
 			worker, orders := f.add("worker", "worker-1"), f.add("orders", "orders-1")
-			calls := func(o Outcome, second time.Duration, d time.Duration) {
+			calls := func(o report.Outcome, second time.Duration, d time.Duration) {
 				for at := f.now; f.now < at.Add(d); f.run(time.Second) {
-					b := &Batch{Arrived: f.now, Calls: []Calls{{Caller: worker.src, Callee: c.first, Outcome: o, Count: 5, First: f.now, Last: f.now}}}
+					b := &report.Batch{Arrived: f.now, Calls: []report.Calls{{Caller: worker.src, Callee: c.first, Outcome: o, Count: 5, First: f.now, Last: f.now}}}
 					if callee := c.second; f.now >= at.Add(second) {
-						if o == OutcomeOK && callee.Direct {
-							callee = Callee{Address: callee.Named} // who it is shows only when it fails
+						if o == report.OutcomeOK && callee.Direct {
+							callee = report.Callee{Address: callee.Named} // who it is shows only when it fails
 						}
-						b.Calls = append(b.Calls, Calls{Caller: orders.src, Callee: callee, Outcome: o, Count: 5, First: f.now, Last: f.now})
+						b.Calls = append(b.Calls, report.Calls{Caller: orders.src, Callee: callee, Outcome: o, Count: 5, First: f.now, Last: f.now})
 					}
 					f.e.Observe(b)
 				}
 			}
-			calls(OutcomeOK, 0, time.Minute)
-			calls(OutcomeRefused, 15*time.Second, 40*time.Second)
+			calls(report.OutcomeOK, 0, time.Minute)
+			calls(report.OutcomeRefused, 15*time.Second, 40*time.Second)
 			incidents, held, handedOver := map[string]bool{}, map[string]bool{}, false
 			for _, ev := range f.events {
 				switch {

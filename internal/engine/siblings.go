@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // What an instance has to know of its siblings. In an outage all instances of a
@@ -90,4 +91,4 @@ func (n *entity) silent() bool {
 // absent says whether n does not do its share.
 func (n *entity) absent() bool { return n.left || n.verdict != nil || n.silent() }
 
-func (n *entity) crashed() bool { return n.verdict != nil && n.verdict.Class == ClassCrash }
+func (n *entity) crashed() bool { return n.verdict != nil && n.verdict.Class == verdict.ClassCrash }

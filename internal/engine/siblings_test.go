@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // sized is an engine with n instances of one service, each of which answered last in
@@ -16,8 +20,8 @@ func sized(n int) (*Engine, []*entity) {
 	e.Tick(1e18)
 	var all []*entity
 	for i := range n {
-		src := NewSource(Source{Service: ServiceID{Name: "shop"}, Instance: fmt.Sprint(i)})
-		e.Observe(&Batch{Arrived: e.now + 1, Served: []Served{{Source: src, OK: 1, Last: e.now + 1}}})
+		src := report.NewSource(report.Source{Service: report.ServiceID{Name: "shop"}, Instance: fmt.Sprint(i)})
+		e.Observe(&report.Batch{Arrived: e.now + 1, Served: []report.Served{{Source: src, OK: 1, Last: e.now + 1}}})
 		all = append(all, e.instance(src))
 	}
 	return e, all
@@ -26,7 +30,7 @@ func sized(n int) (*Engine, []*entity) {
 func TestSiblingsAreCountedWithoutTheOneWhoAsks(t *testing.T) {
 	for _, n := range []int{2, fewSiblings, fewSiblings + 1, 500} {
 		e, all := sized(n)
-		all[0].verdict = &Verdict{Class: ClassCrash}
+		all[0].verdict = &verdict.Verdict{Class: verdict.ClassCrash}
 		all[1].left = true
 		e.now = e.now.Add(time.Second)
 		for i, absent := range []int{1, 1} {
@@ -77,8 +81,8 @@ func TestFailedCallOfALargeServiceMarksNobodyBehindIt(t *testing.T) {
 		e.suspect(n)
 	}
 	e.settle()
-	caller := NewSource(Source{Service: ServiceID{Name: "web"}, Instance: "w", Host: "hw"})
-	c := Calls{Caller: caller, Callee: Callee{Service: "shop"}, Outcome: OutcomeTimeout, Count: 1, First: e.now, Last: e.now}
+	caller := report.NewSource(report.Source{Service: report.ServiceID{Name: "web"}, Instance: "w", Host: "hw"})
+	c := report.Calls{Caller: caller, Callee: report.Callee{Service: "shop"}, Outcome: report.OutcomeTimeout, Count: 1, First: e.now, Last: e.now}
 	e.called(&c)
 	if len(e.pending) > 3 {
 		t.Errorf("%d are to be judged for one call that failed", len(e.pending))
@@ -123,10 +127,10 @@ func TestWhoOfSiblingsDoesNotDoItsShare(t *testing.T) {
 		silent, absent, crashed int
 	}{
 		"suspected":       {func(*entity, *episode) {}, 0, 0, 0},
-		"silent":          {func(_ *entity, p *episode) { p.found[evSilent].now = true }, 1, 1, 0},
+		"silent":          {func(_ *entity, p *episode) { p.found[belief.EvSilent].now = true }, 1, 1, 0},
 		"answers_nobody":  {func(_ *entity, p *episode) { p.stalls = true }, 1, 1, 0},
-		"crashed":         {func(n *entity, _ *episode) { n.verdict = &Verdict{Class: ClassCrash} }, 0, 1, 1},
-		"another_verdict": {func(n *entity, _ *episode) { n.verdict = &Verdict{Class: ClassExhaustion} }, 0, 1, 0},
+		"crashed":         {func(n *entity, _ *episode) { n.verdict = &verdict.Verdict{Class: verdict.ClassCrash} }, 0, 1, 1},
+		"another_verdict": {func(n *entity, _ *episode) { n.verdict = &verdict.Verdict{Class: verdict.ClassExhaustion} }, 0, 1, 0},
 		"left":            {func(n *entity, _ *episode) { n.left = true }, 0, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // What is known of who reaches whom, gathered for the solver.
@@ -68,7 +69,7 @@ func (e *Engine) answersBeside(out []sight, n *entity, since clock.Time) []sight
 func (n *entity) wellSince() clock.Time {
 	since := max(n.well, n.resumed)
 	v := n.verdict
-	if v == nil || v.Class != ClassCrash {
+	if v == nil || v.Class != verdict.ClassCrash {
 		return since
 	}
 	first := clock.Time(0)

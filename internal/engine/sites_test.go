@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // newSites is a fleet of devices at several sites behind NAT: they beat, nobody calls
@@ -20,7 +22,7 @@ func newSites(t *testing.T, sites, devices int) *fleet {
 			p := f.add("charger", fmt.Sprintf("cp-%d-%d", s, d))
 			src := *p.src
 			src.Host, src.Group = "", fmt.Sprintf("site-%d", s)
-			p.src = NewSource(src)
+			p.src = report.NewSource(src)
 			p.interval = 2 * time.Second
 		}
 	}
@@ -58,7 +60,7 @@ func TestDevicesOfASiteThatFailOneAfterTheOtherAreTwoIncidents(t *testing.T) {
 
 // updates lets a device of the fleet be updated in order.
 func (f *fleet) updates(p *proc) {
-	f.announce(p, StatusStopping)
+	f.announce(p, report.StatusStopping)
 	p.state = "dead"
 	f.run(8 * time.Second)
 	p.restart()
@@ -75,7 +77,7 @@ func TestDeviceInARebootLoopIsToldThoughAnotherWasUpdated(t *testing.T) {
 		f.procs[0].restart()
 		f.run(5 * time.Second)
 	}
-	f.accused(f.now, 0, ClassCrash, "crash_loop", "cp-0-0")
+	f.accused(f.now, 0, verdict.ClassCrash, "crash_loop", "cp-0-0")
 	if told := f.told(); told[contract.EventFailureCleared] != 0 {
 		t.Errorf("told %v while it loops", told)
 	}
@@ -98,7 +100,7 @@ func TestDeviceThatAnnouncesEachOfItsRestartsIsInNoLoop(t *testing.T) {
 // that saves its battery does, and be silent until then.
 func (f *fleet) sleepsFor(p *proc, d time.Duration) {
 	p.seq++
-	f.e.Observe(&Batch{Arrived: f.now, Beats: []Beat{{Stamp: f.stamp(), Source: p.src, Interval: d, Incarnation: p.incarnation, Seq: p.seq, Remote: p.remote}}})
+	f.e.Observe(&report.Batch{Arrived: f.now, Beats: []report.Beat{{Stamp: f.stamp(), Source: p.src, Interval: d, Incarnation: p.incarnation, Seq: p.seq, Remote: p.remote}}})
 	p.state = "frozen"
 	f.run(d)
 	p.state = "up"
@@ -132,12 +134,12 @@ func TestSleepThatSomebodyElseSaysHidesNobody(t *testing.T) {
 func TestDeviceThatLosesPowerIsTold(t *testing.T) {
 	f := newSites(t, 2, 6)
 	f.run(3 * time.Minute)
-	f.announce(f.procs[0], StatusReady)
-	f.announce(f.procs[0], StatusLastGasp)
+	f.announce(f.procs[0], report.StatusReady)
+	f.announce(f.procs[0], report.StatusLastGasp)
 	f.procs[0].state = "dead"
 	at := f.now
 	f.run(40 * time.Second)
-	f.accused(at, 15*time.Second, ClassCrash, "node_down", "cp-0-0")
+	f.accused(at, 15*time.Second, verdict.ClassCrash, "node_down", "cp-0-0")
 }
 
 func TestOutageOfASiteMakesNobodyDeafToAnotherSilence(t *testing.T) {

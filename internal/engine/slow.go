@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -172,11 +173,11 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 func (e *Engine) outOfBreath(zone string) bool {
 	short, all := 0, 0
 	for _, h := range e.hosts {
-		if h.zone != zone || h.levels == nil || h.levels[LevelCPU].at == 0 {
+		if h.zone != zone || h.levels == nil || h.levels[report.LevelCPU].at == 0 {
 			continue
 		}
 		all++
-		if h.levels.short(LevelCPU, e.now) {
+		if h.levels.short(report.LevelCPU, e.now) {
 			short++
 		}
 	}

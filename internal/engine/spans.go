@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -17,7 +18,7 @@ type spanKind struct {
 	used clock.Time
 }
 
-func (e *Engine) span(s *SpanSample) {
+func (e *Engine) span(s *report.SpanSample) {
 	k := e.kinds[s.Key]
 	if k == nil {
 		if len(e.kinds) >= e.params.MaxSpanKinds {

@@ -6,13 +6,15 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // took shows the engine n spans of one kind that took d each.
 func took(e *Engine, n int, d time.Duration) {
-	b := &Batch{Arrived: e.now}
+	b := &report.Batch{Arrived: e.now}
 	for range n {
-		b.Spans = append(b.Spans, SpanSample{Key: 1, Duration: d})
+		b.Spans = append(b.Spans, report.SpanSample{Key: 1, Duration: d})
 	}
 	e.Observe(b)
 	e.Tick(e.now.Add(time.Second))

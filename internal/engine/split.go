@@ -10,6 +10,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // Replicas that used to agree, stand on both sides of a cut, both go on changing
@@ -170,7 +171,7 @@ func (e *Engine) reconcile() {
 			x.agreed = e.now
 		case e.now.Sub(x.agreed) >= agreeFor:
 			s := x.service
-			e.emit(Event{Kind: contract.EventPartitionReconciled, Source: s.instances[0].src, Entity: s.id.Name,
+			e.emit(verdict.Event{Kind: contract.EventPartitionReconciled, Source: s.instances[0].src, Entity: s.id.Name,
 				Body: fmt.Sprintf("the states of %s agree again, %s after they had parted", s.id.Name, inWords(x.agreed.Sub(x.at)))})
 			e.splits = slices.Delete(e.splits, i, i+1)
 			i--

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestStatesThatPartAcrossACutAreASplitBrain(t *testing.T) {
@@ -23,7 +25,7 @@ func TestStatesThatPartAcrossACutAreASplitBrain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			z := newZones()
 			parted := false
-			z.beating = func(n *zoned, b *Beat) {
+			z.beating = func(n *zoned, b *report.Beat) {
 				if n.src.Service.Name != "svc0" || n.at.zone == "zone-c" {
 					return
 				}
@@ -51,7 +53,7 @@ func TestStatesThatPartAcrossACutAreASplitBrain(t *testing.T) {
 			parted = false
 			z.run(20 * time.Second)
 			for who, v := range z.verdicts() {
-				if v.Class != ClassPartition || v.Subclass != c.subclass {
+				if v.Class != verdict.ClassPartition || v.Subclass != c.subclass {
 					t.Errorf("%s: %s: %s", who, classWords(v), v.Reason)
 				}
 			}
@@ -81,7 +83,7 @@ func TestWhoDiffersWhileSomethingIsCutOffDoesNotLie(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			z := newZones()
 			parted := false
-			z.beating = func(n *zoned, b *Beat) {
+			z.beating = func(n *zoned, b *report.Beat) {
 				if n.src.Service.Name != "svc0" || n.at.zone == "zone-c" && silent && parted {
 					return
 				}
@@ -99,7 +101,7 @@ func TestWhoDiffersWhileSomethingIsCutOffDoesNotLie(t *testing.T) {
 			z.run(30 * time.Second)
 			accused := 0
 			for _, v := range z.verdicts() {
-				if v.Class == ClassByzantine {
+				if v.Class == verdict.ClassByzantine {
 					accused++
 				}
 			}

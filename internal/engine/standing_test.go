@@ -9,16 +9,18 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // A cut that stands explains what is left of its silences while it heals; another
 // begins only where much more is silent than that.
 func TestCutThatStandsGoesOnSoonerThanAnotherBegins(t *testing.T) {
 	a, b := &hostState{name: "a1", zone: "a"}, &hostState{name: "b1", zone: "b"}
-	from, target := &entity{host: a, src: &Source{}}, &entity{host: b, src: &Source{}}
+	from, target := &entity{host: a, src: &report.Source{}}, &entity{host: b, src: &report.Source{}}
 	other, third := &hostState{name: "b2", zone: "b"}, &hostState{name: "c1", zone: "c"}
-	near, beyond := &entity{host: other, src: &Source{}}, &entity{host: third, src: &Source{}}
+	near, beyond := &entity{host: other, src: &report.Source{}}, &entity{host: third, src: &report.Source{}}
 	link := &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}}}
 	left := []sight{seen(a, from, target, 1, false)}
 	more := slices.Concat(left, []sight{seen(third, beyond, target, 1, true), seen(third, beyond, near, 1, true), seen(other, near, beyond, 1, true), seen(a, from, near, 1, true)})
@@ -94,7 +96,7 @@ func TestWhoIsHeardByASilentObserverIsNotHeardNow(t *testing.T) {
 		e.now = clock.Time(time.Hour)
 		began := e.now
 		o := &observer{id: "agent", seen: began.Add(c.heard)}
-		n := &entity{host: &hostState{name: "h"}, src: &Source{Host: "h"}}
+		n := &entity{host: &hostState{name: "h"}, src: &report.Source{Host: "h"}}
 		n.streams = []*stream{{entity: n, kind: signBeat, observer: o, gaps: stat.Accrual{Interval: time.Second}}}
 		e.watched = n.streams
 		e.now = began.Add(4 * time.Second)
@@ -139,7 +141,7 @@ func TestOnlyACutThatWasToldStands(t *testing.T) {
 	if len(e.standing(false)) != 0 {
 		t.Error("one that is only suspected stands")
 	}
-	c.entity.verdict = &Verdict{Class: ClassPartition}
+	c.entity.verdict = &verdict.Verdict{Class: verdict.ClassPartition}
 	if got := e.standing(false); len(got) != 1 || got[0] != c {
 		t.Errorf("the one that was told does not stand: %v", got)
 	}

@@ -6,6 +6,8 @@ package engine
 import (
 	"strings"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 )
 
 // mayStillStart says whether nothing but probes speaks against one who is new, is
@@ -15,10 +17,10 @@ func (e *Engine) mayStillStart(n *entity, p *episode) bool {
 		return false
 	}
 	for kind := range p.found {
-		switch evidence(kind).group() {
-		case groupProbe, groupGood, groupOwn, groupHeartbeat:
+		switch belief.Evidence(kind).Group() {
+		case belief.GroupProbe, belief.GroupGood, belief.GroupOwn, belief.GroupHeartbeat:
 		default:
-			if p.found[kind].strength > 0 && evidence(kind) != evHostAlive {
+			if p.found[kind].strength > 0 && belief.Evidence(kind) != belief.EvHostAlive {
 				return false
 			}
 		}

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // starved is how a service with a database does in five seconds.
@@ -25,24 +27,24 @@ var (
 )
 
 // pass lets time go by, told of by a web service and billing every five seconds.
-func (c *starved) pass(f *fleet, web, billing *Source, d time.Duration) {
-	db := Callee{Address: "mariadb:3306"}
+func (c *starved) pass(f *fleet, web, billing *report.Source, d time.Duration) {
+	db := report.Callee{Address: "mariadb:3306"}
 	for end := f.now.Add(d); f.now < end; f.run(5 * time.Second) {
 		first := f.now.Add(-4 * time.Second)
 		all := c.ok + c.failed
-		b := &Batch{Arrived: f.now}
-		b.Calls = []Calls{
-			{Caller: web, Callee: Callee{Address: "billing:8080", Service: "billing"}, Outcome: OutcomeOK, Count: c.ok, First: first, Last: f.now, Took: time.Duration(c.ok) * 3 * time.Millisecond},
-			{Caller: billing, Callee: db, Outcome: OutcomeOK, Count: c.made, Slow: c.slow, First: first, Last: f.now,
+		b := &report.Batch{Arrived: f.now}
+		b.Calls = []report.Calls{
+			{Caller: web, Callee: report.Callee{Address: "billing:8080", Service: "billing"}, Outcome: report.OutcomeOK, Count: c.ok, First: first, Last: f.now, Took: time.Duration(c.ok) * 3 * time.Millisecond},
+			{Caller: billing, Callee: db, Outcome: report.OutcomeOK, Count: c.made, Slow: c.slow, First: first, Last: f.now,
 				Took: time.Duration(c.made)*time.Millisecond + time.Duration(c.slow)*c.took},
 		}
 		if c.failed > 0 {
-			b.Calls = append(b.Calls, Calls{Caller: web, Callee: b.Calls[0].Callee, Outcome: OutcomeServerError, Count: c.failed, First: first, Last: f.now, Took: time.Duration(c.waited) * 2 * time.Second})
+			b.Calls = append(b.Calls, report.Calls{Caller: web, Callee: b.Calls[0].Callee, Outcome: report.OutcomeServerError, Count: c.failed, First: first, Last: f.now, Took: time.Duration(c.waited) * 2 * time.Second})
 		}
 		if c.bad > 0 {
-			b.Calls = append(b.Calls, Calls{Caller: billing, Callee: db, Outcome: OutcomeTimeout, Count: c.bad, First: first, Last: f.now, Took: time.Duration(c.bad) * 2 * time.Second})
+			b.Calls = append(b.Calls, report.Calls{Caller: billing, Callee: db, Outcome: report.OutcomeTimeout, Count: c.bad, First: first, Last: f.now, Took: time.Duration(c.bad) * 2 * time.Second})
 		}
-		b.Served = []Served{{Source: web, OK: all, Last: f.now, Took: time.Duration(all) * time.Millisecond},
+		b.Served = []report.Served{{Source: web, OK: all, Last: f.now, Took: time.Duration(all) * time.Millisecond},
 			{Source: billing, OK: c.ok, Failed: c.failed, Waited: c.waited, Slow: c.slow, Last: f.now,
 				Took: time.Duration(c.ok)*2*time.Millisecond + time.Duration(c.slow)*c.took + time.Duration(c.waited)*2*time.Second}}
 		f.e.Observe(b)
@@ -52,10 +54,10 @@ func (c *starved) pass(f *fleet, web, billing *Source, d time.Duration) {
 // No span tells of a wait for a connection, and metrics of pools come by the minute
 // or never.
 func TestAPoolThatIsUsedUpShowsInTheCallsThatAreNotMade(t *testing.T) {
-	start := func(t *testing.T) (f *fleet, web, billing *Source) {
+	start := func(t *testing.T) (f *fleet, web, billing *report.Source) {
 		f = newFleet(t)
-		of := func(name string) *Source {
-			return NewSource(Source{Service: ServiceID{Name: name, Namespace: "shop"}, Instance: name + "@app", Host: "host-" + name})
+		of := func(name string) *report.Source {
+			return report.NewSource(report.Source{Service: report.ServiceID{Name: name, Namespace: "shop"}, Instance: name + "@app", Host: "host-" + name})
 		}
 		web, billing = of("web"), of("billing")
 		starvedUsually.pass(f, web, billing, 2*time.Minute)
@@ -65,7 +67,7 @@ func TestAPoolThatIsUsedUpShowsInTheCallsThatAreNotMade(t *testing.T) {
 		f, web, billing := start(t)
 		at := f.now
 		starvedOfPool.pass(f, web, billing, 30*time.Second)
-		f.accused(at, 20*time.Second, ClassExhaustion, "connection_pool", "billing@app")
+		f.accused(at, 20*time.Second, verdict.ClassExhaustion, "connection_pool", "billing@app")
 		starvedUsually.pass(f, web, billing, time.Minute)
 		if n := len(f.e.suspects); n != 0 {
 			t.Errorf("%d still under suspicion a minute after: %s", n, f.dump())
@@ -99,8 +101,8 @@ func TestAPoolThatIsUsedUpShowsInTheCallsThatAreNotMade(t *testing.T) {
 // newStarved is one whose calls wait in vain for connections to its database.
 func newStarved(t *testing.T) (e *Engine, n *entity, db *edge) {
 	f := newFleet(t)
-	of := func(name string) *Source {
-		return NewSource(Source{Service: ServiceID{Name: name, Namespace: "shop"}, Instance: name + "@app", Host: "host-" + name})
+	of := func(name string) *report.Source {
+		return report.NewSource(report.Source{Service: report.ServiceID{Name: name, Namespace: "shop"}, Instance: name + "@app", Host: "host-" + name})
 	}
 	web, billing := of("web"), of("billing")
 	starvedUsually.pass(f, web, billing, 2*time.Minute)
@@ -137,8 +139,12 @@ func TestWhatKeepsCallsWaitingIsAPoolOnlyIf(t *testing.T) {
 		"it_fails_hardly_any":    {change: func(e *Engine, _ *entity, db *edge) { db.failed.Add(4, e.now, e.params.CallWindow) }},
 		"it_may_fail_one":        {change: func(e *Engine, _ *entity, db *edge) { db.failed.Add(1, e.now, e.params.CallWindow) }, still: true},
 		"it_has_answered_lately": {change: func(_ *Engine, n *entity, db *edge) { db.okEnd = n.served.last.Add(-7 * time.Second) }},
-		"it_is_not_convicted":    {change: func(_ *Engine, _ *entity, db *edge) { db.callee.verdict = &Verdict{Class: ClassExhaustion} }},
-		"it_may_be_unknown":      {change: func(_ *Engine, _ *entity, db *edge) { db.callee.verdict = &Verdict{Class: ClassUnknown} }, still: true},
+		"it_is_not_convicted": {change: func(_ *Engine, _ *entity, db *edge) {
+			db.callee.verdict = &verdict.Verdict{Class: verdict.ClassExhaustion}
+		}},
+		"it_may_be_unknown": {change: func(_ *Engine, _ *entity, db *edge) {
+			db.callee.verdict = &verdict.Verdict{Class: verdict.ClassUnknown}
+		}, still: true},
 		"it_is_not_slow_for_all": {change: func(e *Engine, _ *entity, db *edge) {
 			db.run.last, db.run.slow = e.now, db.run.ok
 			db.run.slow.Add(30, e.now, e.params.CallWindow)

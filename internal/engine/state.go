@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // stateVersion is raised when the stored form changes in a way that an older
@@ -27,7 +28,7 @@ type (
 		storedFailures
 	}
 	storedInstance struct {
-		Source       Source         `json:"source"`
+		Source       report.Source  `json:"source"`
 		Born         clock.Time     `json:"born"`
 		Touched      clock.Time     `json:"touched"`
 		Left         bool           `json:"left,omitempty"`
@@ -114,7 +115,7 @@ func (e *Engine) Restore(state []byte, now clock.Time) error {
 }
 
 func (e *Engine) restore(in *storedInstance) {
-	n := e.instance(NewSource(in.Source))
+	n := e.instance(report.NewSource(in.Source))
 	n.alive, n.answered, n.left, n.born, n.announced = true, true, in.Left, min(in.Born, e.now), min(in.Announced, e.now)
 	n.announcedLast = min(max(in.LastAnnounce, in.Announced), e.now)
 	for i, token := range in.Incarnations {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // stock makes p a process of which only a stock SDK tells: no heartbeat, a new
@@ -21,7 +23,7 @@ func (f *fleet) stock(p *proc) {
 }
 
 func (p *proc) draw() {
-	p.src = NewSource(Source{Service: p.src.Service, Host: p.src.Host, Volatile: true,
+	p.src = report.NewSource(report.Source{Service: p.src.Service, Host: p.src.Host, Volatile: true,
 		Instance: fmt.Sprintf("%08x-0000-4000-8000-000000000000", p.incarnation)})
 }
 
@@ -44,7 +46,7 @@ func TestEngineJudgesStockSDKs(t *testing.T) {
 		s.ledger.state = "dead"
 		at := s.now
 		s.run(time.Minute)
-		s.accused(at, 8*time.Second, ClassCrash, "process_exit", s.ledger.src.Name())
+		s.accused(at, 8*time.Second, verdict.ClassCrash, "process_exit", s.ledger.src.Name())
 	})
 	t.Run("hangs", func(t *testing.T) {
 		s := stockShop(t)
@@ -52,7 +54,7 @@ func TestEngineJudgesStockSDKs(t *testing.T) {
 		s.ledger.state = "frozen"
 		at := s.now
 		s.run(time.Minute)
-		s.accused(at, 11*time.Second, ClassCrash, "hang", s.ledger.src.Name()) // alone on its machine: that may just pause
+		s.accused(at, 11*time.Second, verdict.ClassCrash, "hang", s.ledger.src.Name()) // alone on its machine: that may just pause
 	})
 	t.Run("restarted_within_two_seconds_with_a_new_id", func(t *testing.T) {
 		s := stockShop(t)
@@ -79,7 +81,7 @@ func TestEngineJudgesWhatIsNotInstrumented(t *testing.T) {
 	database := func(t *testing.T) (*shop, *proc) {
 		s := newShop(t)
 		db := s.add("", "db")
-		db.src, db.mute = &Source{}, true
+		db.src, db.mute = &report.Source{}, true
 		db.beats = false
 		s.calls(s.payment1, db)
 		s.calls(s.payment2, db)
@@ -91,8 +93,8 @@ func TestEngineJudgesWhatIsNotInstrumented(t *testing.T) {
 		db.state = "dead"
 		at := s.now
 		s.run(30 * time.Second)
-		v := s.accused(at, 8*time.Second, ClassCrash, "process_exit", "db:8080")
-		if v.Culprit.Type != CulpritExternal {
+		v := s.accused(at, 8*time.Second, verdict.ClassCrash, "process_exit", "db:8080")
+		if v.Culprit.Type != verdict.CulpritExternal {
 			t.Errorf("culprit type %s", v.Culprit.Type)
 		}
 	})
@@ -111,7 +113,7 @@ func TestEngineNamesTheOneBehindAVirtualAddress(t *testing.T) {
 	s.payment2.state = "dead"
 	at := s.now
 	s.run(30 * time.Second)
-	s.accused(at, 8*time.Second, ClassCrash, "process_exit", "payment-2")
+	s.accused(at, 8*time.Second, verdict.ClassCrash, "process_exit", "payment-2")
 }
 
 func TestEngineBlamesTheDeepest(t *testing.T) {
@@ -125,9 +127,9 @@ func TestEngineBlamesTheDeepest(t *testing.T) {
 		s.run(time.Second)
 		s.payment1.state, s.payment2.state = "deadlock", "deadlock" // … and so answers nobody
 		s.run(30 * time.Second)
-		s.accused(at, 11*time.Second, ClassCrash, "hang", "ledger-1")
+		s.accused(at, 11*time.Second, verdict.ClassCrash, "hang", "ledger-1")
 		for _, ev := range s.events {
-			if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Service.Name == "payment" && ev.Verdict.Class != ClassUnknown {
+			if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Service.Name == "payment" && ev.Verdict.Class != verdict.ClassUnknown {
 				t.Errorf("blamed the victim: %s", ev.Body)
 			}
 		}
@@ -149,13 +151,13 @@ func TestEngineSeesACrashSoonAfterAnotherFailureHadPassedThrough(t *testing.T) {
 	s.checkout.state = "dead"
 	at := s.now
 	s.run(15 * time.Second)
-	s.accused(at, 6*time.Second, ClassCrash, "process_exit", "checkout-1")
+	s.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", "checkout-1")
 }
 
 // passOn has callee answer caller with a 502.
 func (f *fleet) passOn(caller, callee *proc) {
-	f.e.Observe(&Batch{Arrived: f.now,
-		Calls:  []Calls{{Caller: caller.src, Callee: Callee{Address: callee.addr, Direct: true}, Outcome: OutcomeUnavailable, Count: 2, First: f.now.Add(-time.Second), Last: f.now}},
-		Served: []Served{{Source: callee.src, Failed: 2, Last: f.now}},
+	f.e.Observe(&report.Batch{Arrived: f.now,
+		Calls:  []report.Calls{{Caller: caller.src, Callee: report.Callee{Address: callee.addr, Direct: true}, Outcome: report.OutcomeUnavailable, Count: 2, First: f.now.Add(-time.Second), Last: f.now}},
+		Served: []report.Served{{Source: callee.src, Failed: 2, Last: f.now}},
 	})
 }

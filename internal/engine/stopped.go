@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Somebody may stop a process for a moment: to move its machine, or to look into
@@ -25,7 +26,7 @@ func (e *Engine) stopMayPass(n *entity, p *episode) bool {
 			continue
 		}
 		for _, ps := range m.probes {
-			if ps.process != nil && (ps.process.State == ProcessStopped || ps.first > p.onset) {
+			if ps.process != nil && (ps.process.State == report.ProcessStopped || ps.first > p.onset) {
 				wait = asleepWait
 			}
 		}
@@ -44,7 +45,7 @@ func (n *entity) stoppedFor(now clock.Time) time.Duration {
 		until = max(until, last)
 	}
 	for _, ps := range n.probes {
-		if ps.process != nil && ps.process.State == ProcessStopped {
+		if ps.process != nil && ps.process.State == report.ProcessStopped {
 			look(ps.first, ps.at)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // wire is what lies between agents and a gateway: each signal is gathered for a
@@ -19,11 +21,11 @@ import (
 type wire struct {
 	z     *zones
 	every time.Duration
-	held  [3]Batch // logs, traces, metrics
+	held  [3]report.Batch // logs, traces, metrics
 	sent  int
 }
 
-func (w *wire) take(b *Batch) {
+func (w *wire) take(b *report.Batch) {
 	l, t, m := &w.held[0], &w.held[1], &w.held[2]
 	l.Observers, l.Beats, l.Probes, l.Facts = append(l.Observers, b.Observers...), append(l.Beats, b.Beats...), append(l.Probes, b.Probes...), append(l.Facts, b.Facts...)
 	t.Calls, t.Served, t.Hops, t.Spans = append(t.Calls, b.Calls...), append(t.Served, b.Served...), append(t.Hops, b.Hops...), append(t.Spans, b.Spans...)
@@ -39,7 +41,7 @@ func (w *wire) take(b *Batch) {
 		if w.sent++; w.sent%7 == 0 && i == 0 {
 			w.z.e.Observe(&w.held[i])
 		}
-		w.held[i] = Batch{}
+		w.held[i] = report.Batch{}
 	}
 }
 
@@ -56,67 +58,67 @@ func (z *zones) last() []string {
 // tiers away behind batches of seconds.
 func TestTwoTiersGiveTheVerdictsOfOneProcess(t *testing.T) {
 	const who = "svc1-b0"
-	gone := func(z *zones, o Outcome) {
+	gone := func(z *zones, o report.Outcome) {
 		n := z.who(who)
 		n.next = z.now.Add(time.Hour)
-		z.answer = func(_, to *zoned) Outcome {
+		z.answer = func(_, to *zoned) report.Outcome {
 			if to == n {
 				return o
 			}
-			return OutcomeOK
+			return report.OutcomeOK
 		}
 	}
-	fact := func(z *zones, kind FactKind, value int64, text string) {
+	fact := func(z *zones, kind report.FactKind, value int64, text string) {
 		queue := &z.agents[1].queue
-		f := Fact{Source: z.who(who).src, Kind: kind, Value: value, At: z.now, Text: text}
-		*queue = append(*queue, func(b *Batch) { b.Facts = append(b.Facts, f) })
+		f := report.Fact{Source: z.who(who).src, Kind: kind, Value: value, At: z.now, Text: text}
+		*queue = append(*queue, func(b *report.Batch) { b.Facts = append(b.Facts, f) })
 	}
 	for name, c := range map[string]struct {
 		inject func(z *zones)
 		want   []string // nil: nobody
 	}{
-		"killed":       {func(z *zones) { gone(z, OutcomeRefused) }, []string{"instance " + who + ": crash"}},
-		"killed_by_11": {func(z *zones) { gone(z, OutcomeRefused); fact(z, FactExit, 139, "") }, []string{"instance " + who + ": crash"}},
-		"hangs":        {func(z *zones) { gone(z, OutcomeTimeout) }, []string{"instance " + who + ": crash"}},
+		"killed":       {func(z *zones) { gone(z, report.OutcomeRefused) }, []string{"instance " + who + ": crash"}},
+		"killed_by_11": {func(z *zones) { gone(z, report.OutcomeRefused); fact(z, report.FactExit, 139, "") }, []string{"instance " + who + ": crash"}},
+		"hangs":        {func(z *zones) { gone(z, report.OutcomeTimeout) }, []string{"instance " + who + ": crash"}},
 		"out_of_memory": {func(z *zones) {
-			gone(z, OutcomeRefused)
-			fact(z, FactOOMKill, 0, "its cgroup counted 1 out-of-memory kill")
+			gone(z, report.OutcomeRefused)
+			fact(z, report.FactOOMKill, 0, "its cgroup counted 1 out-of-memory kill")
 		}, []string{"instance " + who + ": resource_exhaustion"}},
 		"ends_for_want_of_memory": {func(z *zones) {
-			fact(z, FactOutOfMemory, 0, "java.lang.OutOfMemoryError: Java heap space")
-			gone(z, OutcomeRefused)
+			fact(z, report.FactOutOfMemory, 0, "java.lang.OutOfMemoryError: Java heap space")
+			gone(z, report.OutcomeRefused)
 		}, []string{"instance " + who + ": resource_exhaustion"}},
 		"ends_for_want_of_memory_with_a_status": {func(z *zones) {
-			gone(z, OutcomeRefused)
-			fact(z, FactOutOfMemory, 0, "java.lang.OutOfMemoryError: Java heap space")
-			fact(z, FactExit, 3, "")
+			gone(z, report.OutcomeRefused)
+			fact(z, report.FactOutOfMemory, 0, "java.lang.OutOfMemoryError: Java heap space")
+			fact(z, report.FactExit, 3, "")
 		}, []string{"instance " + who + ": resource_exhaustion"}},
 		"hangs_for_want_of_memory": {func(z *zones) {
-			fact(z, FactOutOfMemory, 0, "java.lang.OutOfMemoryError: GC overhead limit exceeded")
-			gone(z, OutcomeTimeout)
+			fact(z, report.FactOutOfMemory, 0, "java.lang.OutOfMemoryError: GC overhead limit exceeded")
+			gone(z, report.OutcomeTimeout)
 		}, []string{"instance " + who + ": resource_exhaustion"}},
 		"fails_by_itself": {func(z *zones) {
-			z.answer = func(_, to *zoned) Outcome {
+			z.answer = func(_, to *zoned) report.Outcome {
 				if to.src.Instance == who && z.rand.Float64() < 0.7 {
-					return OutcomeServerError
+					return report.OutcomeServerError
 				}
-				return OutcomeOK
+				return report.OutcomeOK
 			}
 		}, []string{"instance " + who + ": byzantine"}},
 		"answers_that_nobody_can_use": {func(z *zones) {
-			z.answer = func(_, to *zoned) Outcome {
+			z.answer = func(_, to *zoned) report.Outcome {
 				if to.src.Instance == who && z.rand.Float64() < 0.5 {
-					return OutcomeWrongAnswer
+					return report.OutcomeWrongAnswer
 				}
-				return OutcomeOK
+				return report.OutcomeOK
 			}
 		}, []string{"instance " + who + ": byzantine"}},
 		"turns_callers_away": {func(z *zones) {
-			z.answer = func(_, to *zoned) Outcome {
+			z.answer = func(_, to *zoned) report.Outcome {
 				if to.src.Instance == who && z.rand.Float64() < 0.8 {
-					return OutcomeOverloaded
+					return report.OutcomeOverloaded
 				}
-				return OutcomeOK
+				return report.OutcomeOK
 			}
 		}, []string{"instance " + who + ": resource_exhaustion"}},
 		"two_zones_cannot_see_each_other": {func(z *zones) {
@@ -127,8 +129,8 @@ func TestTwoTiersGiveTheVerdictsOfOneProcess(t *testing.T) {
 		"planned_stop": {func(z *zones) {
 			n := z.who(who)
 			z.agents[1].seq++
-			beat := Beat{Stamp: z.stampOf(1), Source: n.src, Interval: time.Second, Incarnation: n.inc, Seq: n.seq + 1, Status: StatusStopping}
-			z.agents[1].queue = append(z.agents[1].queue, func(b *Batch) { b.Beats = append(b.Beats, beat) })
+			beat := report.Beat{Stamp: z.stampOf(1), Source: n.src, Interval: time.Second, Incarnation: n.inc, Seq: n.seq + 1, Status: report.StatusStopping}
+			z.agents[1].queue = append(z.agents[1].queue, func(b *report.Batch) { b.Beats = append(b.Beats, beat) })
 			n.next = z.now.Add(time.Hour)
 			z.instances = slices.DeleteFunc(slices.Clone(z.instances), func(x *zoned) bool { return x == n })
 		}, nil},
@@ -152,7 +154,7 @@ func TestTwoTiersGiveTheVerdictsOfOneProcess(t *testing.T) {
 					z.dump(t)
 				}
 				for _, ev := range z.events {
-					if (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) && ev.Verdict.Class != ClassUnknown && c.want == nil {
+					if (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) && ev.Verdict.Class != verdict.ClassUnknown && c.want == nil {
 						t.Errorf("every %v: said %s", every, ev.Body)
 					}
 				}

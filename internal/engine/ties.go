@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -80,7 +82,7 @@ const (
 )
 
 // connected notes that connections from a host to an address are open, or wait.
-func (e *Engine) connected(b *Probe) {
+func (e *Engine) connected(b *report.Probe) {
 	for _, a := range b.Addresses {
 		k := tie{b.Host, a}
 		if _, known := e.ties.at[k]; !known && !e.ties.room(e.now) {
@@ -88,7 +90,7 @@ func (e *Engine) connected(b *Probe) {
 			return
 		}
 		e.ties.at[k] = e.now
-		if p := e.servers.ports[a]; p != nil && p.target != "" && b.Outcome == OutcomeUnacknowledged {
+		if p := e.servers.ports[a]; p != nil && p.target != "" && b.Outcome == report.OutcomeUnacknowledged {
 			e.noteFall(fallen{target: p.target, host: p.host, addresses: []string{a}, how: fallSilent, since: e.now, at: e.now})
 		}
 	}
@@ -109,15 +111,15 @@ func (t *ties) room(now clock.Time) bool {
 }
 
 // looked takes in how a process is that takes connections.
-func (e *Engine) looked(b *Probe) {
+func (e *Engine) looked(b *report.Probe) {
 	if b.Client || b.Host == "" || len(b.Addresses) == 0 {
 		return
 	}
 	q, t := b.Process, &e.ties
 	f := fallen{target: b.Target, host: b.Host, addresses: b.Addresses, since: e.now, at: e.now}
 	switch q.State {
-	case ProcessStopped:
-	case ProcessGone, ProcessZombie:
+	case report.ProcessStopped:
+	case report.ProcessGone, report.ProcessZombie:
 		if !q.HasExitCode || cleanExit(int64(q.ExitCode)) {
 			f.how = fallOrderly
 		}
@@ -201,7 +203,7 @@ func (e *Engine) fellFor(n *entity, since clock.Time) *fallen {
 // unspoken is a server of whom no span tells, which fell and is missed: somebody on a
 // host that was connected to it fails since, or nobody asks those any more to whom it
 // was connected: it was a proxy. nil if nobody misses it.
-func (e *Engine) unspoken(b *Probe, host *hostState) *entity {
+func (e *Engine) unspoken(b *report.Probe, host *hostState) *entity {
 	f := e.missedFall(b.Target, host)
 	if f == nil {
 		return nil
@@ -305,5 +307,5 @@ func detectTies(e *Engine, n *entity, p *episode) {
 	if f == nil {
 		return
 	}
-	p.note(evCalleeFailing, 1, e.now, fmt.Sprintf("its host is connected to %s on %s, %s", f.target, f.host, fallWords[f.how]))
+	p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("its host is connected to %s on %s, %s", f.target, f.host, fallWords[f.how]))
 }

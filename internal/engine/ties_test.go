@@ -7,13 +7,16 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // brokers is a cluster of three servers that no span names. Who writes to it tells of
 // the calls that it answers; agents tell of the processes and of who is connected.
 type brokers struct {
 	*database
-	states [3]Process
+	states [3]report.Process
 	ties   map[string][]string
 	silent string // where nothing is acknowledged
 }
@@ -32,26 +35,26 @@ func newBrokers(t *testing.T) *brokers {
 // pass lets time go by while so many of the caller's answers each second are good,
 // are failures, and, of these, are of its own making.
 func (c *brokers) pass(t time.Duration, ok, failed, own int) {
-	c.tell(2*time.Second, t, func(b *Batch) {
+	c.tell(2*time.Second, t, func(b *report.Batch) {
 		if ok+failed > 0 {
-			b.Served = append(b.Served, Served{Source: c.caller, OK: 2 * ok, Failed: 2 * failed, Faults: 2 * own, Coded: 2 * ok, Last: b.Arrived})
+			b.Served = append(b.Served, report.Served{Source: c.caller, OK: 2 * ok, Failed: 2 * failed, Faults: 2 * own, Coded: 2 * ok, Last: b.Arrived})
 		}
 		for i, host := range [...]string{"s1", "s2", "s3"} {
 			c.process = c.states[i]
 			ip := "10.0.0." + host[1:]
 			c.lookAt(b, host, ip+":4222", ip+":6222")
 		}
-		c.process = Process{State: ProcessRunning, PID: 17, StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+		c.process = report.Process{State: report.ProcessRunning, PID: 17, StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
 		c.lookAt(b, "app1", "10.0.0.11:8080")
 		for host, addresses := range c.ties {
 			for _, a := range addresses {
 				stamp := c.stamp()
 				stamp.Observer = host
-				outcome := OutcomeOK
+				outcome := report.OutcomeOK
 				if a == c.silent {
-					outcome = OutcomeUnacknowledged
+					outcome = report.OutcomeUnacknowledged
 				}
-				b.Probes = append(b.Probes, Probe{Stamp: stamp, Target: "connections:" + a, Outcome: outcome, Interval: 2 * time.Second,
+				b.Probes = append(b.Probes, report.Probe{Stamp: stamp, Target: "connections:" + a, Outcome: outcome, Interval: 2 * time.Second,
 					Passive: true, Host: host, Addresses: []string{a}, Direct: true})
 			}
 		}
@@ -59,22 +62,22 @@ func (c *brokers) pass(t time.Duration, ok, failed, own int) {
 }
 
 func (c *brokers) killed(i, status int) {
-	c.states[i].State, c.states[i].HasExitCode, c.states[i].ExitCode = ProcessGone, true, status
+	c.states[i].State, c.states[i].HasExitCode, c.states[i].ExitCode = report.ProcessGone, true, status
 }
 
 func TestAServerThatNoSpanNamesIsMissedByThoseWhoWereConnectedToIt(t *testing.T) {
-	for name, falls := range map[string]func(c *brokers) (class Class, subclass, culprit string){
-		"the_one_that_it_is_connected_to_is_killed": func(c *brokers) (Class, string, string) {
+	for name, falls := range map[string]func(c *brokers) (class verdict.Class, subclass, culprit string){
+		"the_one_that_it_is_connected_to_is_killed": func(c *brokers) (verdict.Class, string, string) {
 			c.killed(0, 137)
-			return ClassCrash, "process_exit", "10.0.0.1:4222"
+			return verdict.ClassCrash, "process_exit", "10.0.0.1:4222"
 		},
-		"another_of_its_cluster_is_killed": func(c *brokers) (Class, string, string) {
+		"another_of_its_cluster_is_killed": func(c *brokers) (verdict.Class, string, string) {
 			c.killed(1, 137)
-			return ClassCrash, "process_exit", "10.0.0.2:4222"
+			return verdict.ClassCrash, "process_exit", "10.0.0.2:4222"
 		},
-		"it_is_stopped": func(c *brokers) (Class, string, string) {
-			c.states[0].State = ProcessStopped
-			return ClassCrash, "hang", "10.0.0.1:4222"
+		"it_is_stopped": func(c *brokers) (verdict.Class, string, string) {
+			c.states[0].State = report.ProcessStopped
+			return verdict.ClassCrash, "hang", "10.0.0.1:4222"
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,9 +88,9 @@ func TestAServerThatNoSpanNamesIsMissedByThoseWhoWereConnectedToIt(t *testing.T)
 			if c.accused(fell, 20*time.Second, class, subclass, culprit) == nil {
 				t.Errorf("%s was not named: %s", culprit, c.dump())
 			}
-			c.states = [3]Process{}
+			c.states = [3]report.Process{}
 			for i := range c.states {
-				c.states[i] = Process{State: ProcessRunning, PID: 18, StartTime: c.now, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+				c.states[i] = report.Process{State: report.ProcessRunning, PID: 18, StartTime: c.now, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
 			}
 			c.pass(time.Minute, 6, 0, 0)
 			if got := c.verdicts(); len(got) != 2 {
@@ -113,7 +116,7 @@ func TestAServerThatNoSpanNamesIsNotBlamed(t *testing.T) {
 			c := newBrokers(t)
 			what(c)
 			for i := range c.events {
-				if ev := &c.events[i]; ev.Verdict != nil && ev.Verdict.Culprit.Type == CulpritExternal {
+				if ev := &c.events[i]; ev.Verdict != nil && ev.Verdict.Culprit.Type == verdict.CulpritExternal {
 					t.Errorf("said %s", ev.Body)
 				}
 			}
@@ -143,7 +146,7 @@ func TestAProxyThatNoSpanNamesIsMissedByThoseBehindIt(t *testing.T) {
 			if got := b.verdicts(); !c.missed && len(got) != 0 {
 				t.Errorf("said %v", got)
 			}
-			if c.missed && b.accused(from, 20*time.Second, ClassCrash, "process_exit", "10.0.0.3:4222") == nil {
+			if c.missed && b.accused(from, 20*time.Second, verdict.ClassCrash, "process_exit", "10.0.0.3:4222") == nil {
 				t.Errorf("said %v", b.verdicts())
 			}
 		})
@@ -158,7 +161,7 @@ func TestFailuresOfItsOwnAreNotExcusedByAServerThatFellElsewhere(t *testing.T) {
 	from := c.now
 	c.killed(1, 137)
 	c.pass(40*time.Second, 0, 6, 6)
-	if c.accused(from, 40*time.Second, ClassByzantine, "error_response", "orders-1") == nil {
+	if c.accused(from, 40*time.Second, verdict.ClassByzantine, "error_response", "orders-1") == nil {
 		t.Errorf("said %v", c.verdicts())
 	}
 }
@@ -185,7 +188,7 @@ func TestFailuresAreNotOfItsOwnWhileItsServersAreRestarted(t *testing.T) {
 		c.killed(i, 1)
 		c.states[i].ExitCode = 0
 		c.pass(4*time.Second, 2, 4, 4)
-		c.states[i] = Process{State: ProcessRunning, PID: 18, StartTime: c.now, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+		c.states[i] = report.Process{State: report.ProcessRunning, PID: 18, StartTime: c.now, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
 		c.pass(4*time.Second, 2, 4, 4)
 	}
 	c.pass(time.Minute, 6, 0, 0)
@@ -195,7 +198,7 @@ func TestFailuresAreNotOfItsOwnWhileItsServersAreRestarted(t *testing.T) {
 	from := c.now
 	c.states[0].StartTime = c.now
 	c.pass(80*time.Second, 2, 4, 4)
-	if c.accused(from, 80*time.Second, ClassByzantine, "error_response", "orders-1") == nil {
+	if c.accused(from, 80*time.Second, verdict.ClassByzantine, "error_response", "orders-1") == nil {
 		t.Errorf("failures that go on are its own: %v", c.verdicts())
 	}
 }
@@ -204,8 +207,8 @@ func TestTiesAreBounded(t *testing.T) {
 	f := newFleet(t)
 	f.e.ties.cap = 4
 	for i := range 64 {
-		f.e.connected(&Probe{Host: "app1", Addresses: []string{string(rune('a'+i)) + ":1"}})
-		f.e.looked(&Probe{Host: string(rune('a' + i)), Target: "process:x", Addresses: []string{"x:1"}, Process: &Process{State: ProcessStopped}})
+		f.e.connected(&report.Probe{Host: "app1", Addresses: []string{string(rune('a'+i)) + ":1"}})
+		f.e.looked(&report.Probe{Host: string(rune('a' + i)), Target: "process:x", Addresses: []string{"x:1"}, Process: &report.Process{State: report.ProcessStopped}})
 	}
 	if len(f.e.ties.at) > 4 || f.e.ties.dropped != 60 || len(f.e.ties.fallen) > maxFallen {
 		t.Errorf("%d ties, %d dropped, %d fallen", len(f.e.ties.at), f.e.ties.dropped, len(f.e.ties.fallen))

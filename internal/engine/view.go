@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -51,8 +52,8 @@ const (
 
 // seenFrom notes that n was called by caller, or probed from a host if caller is
 // nil, count times between first and last.
-func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome, count int, first, last clock.Time) {
-	crossed, silent := o.crossed(caller == nil)
+func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o report.Outcome, count int, first, last clock.Time) {
+	crossed, silent := o.Crossed(caller == nil)
 	if crossed+silent == 0 || n.host == from || silent > 0 && e.self.justWoke() {
 		return
 	}
@@ -92,10 +93,10 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o Outcome,
 		first = last.Add(-underWay) // a probe is told when it gave up
 	}
 	w.triedAt = max(w.triedAt, first)
-	if o != OutcomeTimeout && o != OutcomeNoAnswer {
+	if o != report.OutcomeTimeout && o != report.OutcomeNoAnswer {
 		w.brokenAt = max(w.brokenAt, last)
 	}
-	if o == OutcomeUnacknowledged {
+	if o == report.OutcomeUnacknowledged {
 		w.unacked = last
 	}
 	e.cutSuspected = true

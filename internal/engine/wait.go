@@ -6,7 +6,10 @@ package engine
 import (
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // How long a class must lead before it is entered, and what is given time to
@@ -34,41 +37,41 @@ const (
 )
 
 // wait is how long a class must lead.
-func (e *Engine) wait(n *entity, p *episode, class Class) time.Duration {
+func (e *Engine) wait(n *entity, p *episode, class verdict.Class) time.Duration {
 	switch {
-	case class == ClassUnknown && !e.longSilent(n, p):
+	case class == verdict.ClassUnknown && !e.longSilent(n, p):
 		return e.params.UnknownFor
 	case p.proof():
 		return 0
 	case n.kind == kindService:
 		return serviceWait // one of its instances may turn out to be the one
-	case class == ClassCrash && p.onlyRefused():
+	case class == verdict.ClassCrash && p.onlyRefused():
 		switch {
-		case p.found[evStillRefused].now:
+		case p.found[belief.EvStillRefused].now:
 			return e.params.EnterFor // it has lasted for longer than that already
 		case n.kind != kindInstance:
 			return 2 * refusedWait
 		}
 		return refusedWait // a switch to a standby takes moments
-	case class == ClassExhaustion && p.found[evCallersOverloaded].strength > 0:
+	case class == verdict.ClassExhaustion && p.found[belief.EvCallersOverloaded].strength > 0:
 		return overloadedWait
-	case class == ClassPartition:
+	case class == verdict.ClassPartition:
 		return reachWait // what is cut may turn out to be more
 	}
 	return e.params.EnterFor
 }
 
 // mayPass says whether what looks like a failure may yet turn out to be nothing.
-func (e *Engine) mayPass(n *entity, p *episode, b *belief, class Class) bool {
+func (e *Engine) mayPass(n *entity, p *episode, b *belief.Posterior, class verdict.Class) bool {
 	if p.proof() || n.verdict != nil && n.verdict.Class == class {
 		return false
 	}
 	switch class {
-	case ClassCrash:
+	case verdict.ClassCrash:
 		return e.crashMayPass(n, p, b)
-	case ClassPartition:
+	case verdict.ClassPartition:
 		return e.cutMayPass(n, p)
-	case ClassExhaustion:
+	case verdict.ClassExhaustion:
 		return e.onlyWaited(n, p)
 	}
 	return false
@@ -76,14 +79,14 @@ func (e *Engine) mayPass(n *entity, p *episode, b *belief, class Class) bool {
 
 // overstays says whether what may pass by itself should have by now, for all that is
 // known: who paused would have been asked again.
-func (e *Engine) overstays(n *entity, p *episode, class Class) bool {
-	return n.verdict == nil && class == ClassCrash && p.hurts() && n.back() <= p.onset &&
+func (e *Engine) overstays(n *entity, p *episode, class verdict.Class) bool {
+	return n.verdict == nil && class == verdict.ClassCrash && p.hurts() && n.back() <= p.onset &&
 		e.now.Sub(n.since) >= asleepWait+n.served.told.Slack()
 }
 
 // crashMayPass: a machine or a process that pauses, or a stop that nobody
 // announced and that hurts nobody.
-func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
+func (e *Engine) crashMayPass(n *entity, p *episode, b *belief.Posterior) bool {
 	if p.stoodStill >= asleepWait {
 		return false
 	}
@@ -95,20 +98,20 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
 		return p.lasted(n, e.now, back) < asleepWait
 	}
 	lasted := p.lasted(n, e.now, 0)
-	switch b.likeliest(ClassCrash) {
-	case causeHang:
-		if p.found[evProcessStopped].now {
+	switch b.Likeliest(verdict.ClassCrash) {
+	case belief.CauseHang:
+		if p.found[belief.EvProcessStopped].now {
 			return e.stopMayPass(n, p)
 		}
 		return lasted < e.pauseOf(n, p) || e.placeSilent(n, p)
-	case causeNotListening:
-		return n.kind == kindInstance && (p.found[evBeating].now || e.pauseOf(n, p) == asleepWait) && lasted < drainsFor && !p.refusedItself()
-	case causeDead:
+	case belief.CauseNotListening:
+		return n.kind == kindInstance && (p.found[belief.EvBeating].now || e.pauseOf(n, p) == asleepWait) && lasted < drainsFor && !p.refusedItself()
+	case belief.CauseDead:
 		if n.kind == kindInstance && e.onlyElsewhere(n, p) && lasted < e.pauseOf(n, p) {
 			return true
 		}
 		// Who is called often and dies hurts somebody at once.
-		return !p.bad[groupCallers] && n.rate.Usual >= calledFrom && e.now.Sub(p.onset) < unhurtAfter+n.served.told.Slack() && !p.violent()
+		return !p.bad[belief.GroupCallers] && n.rate.Usual >= calledFrom && e.now.Sub(p.onset) < unhurtAfter+n.served.told.Slack() && !p.violent()
 	}
 	return false
 }
@@ -117,7 +120,7 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief) bool {
 // the failure began, though others live there: it may be cut off, or its machine
 // down, as well as hang.
 func (e *Engine) placeSilent(n *entity, p *episode) bool {
-	for _, kind := range [...]evidence{evBeating, evProcessRuns, evProbeNoAnswer, evProbeOK, evPortOpen, evReadsNothing} {
+	for _, kind := range [...]belief.Evidence{belief.EvBeating, belief.EvProcessRuns, belief.EvProbeNoAnswer, belief.EvProbeOK, belief.EvPortOpen, belief.EvReadsNothing} {
 		if p.found[kind].now {
 			return false
 		}
@@ -143,14 +146,14 @@ func (n *entity) back() clock.Time {
 // refusedItself says whether its own address refuses, as against a name under
 // which a balancer no longer finds anybody.
 func (p *episode) refusedItself() bool {
-	return p.found[evProbeRefused].now || p.direct
+	return p.found[belief.EvProbeRefused].now || p.direct
 }
 
 // onlyElsewhere says whether callers are refused, and not by its own address: a
 // balancer that finds nobody refuses for one that pauses, too. While it finds
 // others, it does not.
 func (e *Engine) onlyElsewhere(n *entity, p *episode) bool {
-	return p.found[evCallersRefused].strength > 0 && !p.refusedItself() && !p.violent() &&
+	return p.found[belief.EvCallersRefused].strength > 0 && !p.refusedItself() && !p.violent() &&
 		e.siblings(n).goOn(n, p.onset.Add(insideFrom)) == 0
 }
 
@@ -188,11 +191,11 @@ func (p *episode) lasted(n *entity, now, t clock.Time) time.Duration {
 		d = max(d, w.last.Sub(max(w.first, t)))
 	}
 	for _, ps := range n.probes {
-		if ps.outcome != OutcomeOK && ps.at != 0 {
+		if ps.outcome != report.OutcomeOK && ps.at != 0 {
 			d = max(d, ps.at.Sub(max(ps.first, t)))
 		}
 	}
-	if p.found[evReadsNothing].now {
+	if p.found[belief.EvReadsNothing].now {
 		d = max(d, now.Sub(max(p.onset, t)))
 	}
 	return d
@@ -236,13 +239,13 @@ func (p *episode) onlyRefused() bool {
 	refused := false
 	for kind := range p.found {
 		f := &p.found[kind]
-		if f.strength == 0 || evidence(kind).weight(causeDead) < 3 {
+		if f.strength == 0 || belief.Evidence(kind).Weight(belief.CauseDead) < 3 {
 			continue
 		}
-		switch evidence(kind) {
-		case evCallersRefused, evProbeRefused, evCallersReset, evProbeReset, evStillRefused, evCallersUnavailable, evStillUnavailable:
+		switch belief.Evidence(kind) {
+		case belief.EvCallersRefused, belief.EvProbeRefused, belief.EvCallersReset, belief.EvProbeReset, belief.EvStillRefused, belief.EvCallersUnavailable, belief.EvStillUnavailable:
 			refused = true
-		case evNoProgress, evHostAlive:
+		case belief.EvNoProgress, belief.EvHostAlive:
 		default:
 			return false
 		}

@@ -7,12 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // machine is a host in a zone, "" if nobody tells that, with one process.
 func machine(name, zone string) *entity {
-	return &entity{kind: kindInstance, host: &hostState{name: name, zone: zone}, src: &Source{}}
+	return &entity{kind: kindInstance, host: &hostState{name: name, zone: zone}, src: &report.Source{}}
 }
 
 func TestPlaceThatOnlyOneZoneDoesNotReachIsNotCutOff(t *testing.T) {
@@ -47,7 +50,7 @@ func told(now clock.Time, cuts ...*cutState) *Engine {
 		c.entity = e.cutEntity(c)
 		c.entity.cut = c
 		e.suspect(c.entity)
-		c.entity.verdict = &Verdict{Class: ClassPartition}
+		c.entity.verdict = &verdict.Verdict{Class: verdict.ClassPartition}
 		e.cuts = append(e.cuts, c)
 	}
 	return e
@@ -98,7 +101,7 @@ func TestMachineBehindACutOfItsZoneIsNotCutOffItself(t *testing.T) {
 			t.Errorf("%s: the link is inside the node", name)
 		}
 		e.countedOn(b.host, "it counted on")
-		if got := node.entity.episode.found[evReturnCounted].strength == 0; got != x.absorbed {
+		if got := node.entity.episode.found[belief.EvReturnCounted].strength == 0; got != x.absorbed {
 			t.Errorf("%s: that it counted on says nothing of the node: %v", name, got)
 		}
 	}
@@ -235,7 +238,7 @@ func TestOtherOfTwoZonesIsTheOneThatIsCutOff(t *testing.T) {
 	a, b, c := machine("a1", "a"), machine("b1", "b"), machine("c1", "c")
 	sights := []sight{seen(a.host, a, b, 1, true), seen(b.host, b, a, 1, true), {from: b.host, to: here, share: 1, weight: 3, since: 10e9, good: 9e9}}
 	for range 4 {
-		sights = append(sights, seen(a.host, a, &entity{kind: kindExternal, src: &Source{}}, 1, true))
+		sights = append(sights, seen(a.host, a, &entity{kind: kindExternal, src: &report.Source{}}, 1, true))
 	}
 	for _, third := range []bool{false, true} {
 		all := append([]sight(nil), sights...)

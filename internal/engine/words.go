@@ -8,29 +8,32 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // words builds the verdict's value: class, culprit, confidence and the sentences
 // for people. Every word comes from a finding that is there.
-func (e *Engine) words(n *entity, p *episode, b *belief, class Class, c cause) *Verdict {
-	v := &Verdict{Class: class, Culprit: n.culprit(), Decided: e.now, Since: p.onset}
+func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict.Class, c belief.Cause) *verdict.Verdict {
+	v := &verdict.Verdict{Class: class, Culprit: n.culprit(), Decided: e.now, Since: p.onset}
 	if v.Since == 0 {
 		v.Since = p.began
 	}
-	if class == ClassUnknown {
-		v.Confidence = rounded(min(b.failure()/(b.failure()+b.p[causeHealthy]+1e-9), ceilingOneSided))
+	if class == verdict.ClassUnknown {
+		v.Confidence = belief.Rounded(min(b.Failure()/(b.Failure()+b.P[belief.CauseHealthy]+1e-9), ceilingOneSided))
 		e.unknownWords(n, p, b, v)
 		return v
 	}
 	v.Subclass = subclass(p, c)
-	v.Belief = b.class(class)
-	v.Terms = b.terms(c, v.Culprit.Type, p.proof())
-	v.Confidence = confidence(v.Terms)
+	v.Belief = b.Class(class)
+	v.Terms = b.Terms(c, v.Culprit.Type, p.proof())
+	v.Confidence = belief.Confidence(v.Terms)
 	if n.cut != nil {
 		switch class {
-		case ClassPartition:
+		case verdict.ClassPartition:
 			v.Subclass = n.cut.subclass(e.now)
-		case ClassCrash:
+		case verdict.ClassCrash:
 			v.Subclass = "node_down"
 		}
 		if e.oneSided(n.cut, p) || n.cut.found.beside || e.oneOfSeveral(n.cut) {
@@ -60,14 +63,14 @@ const (
 
 // unknownWords says what is seen, the two likeliest causes, and what would tell
 // them apart.
-func (e *Engine) unknownWords(n *entity, p *episode, b *belief, v *Verdict) {
-	first, second := b.candidates()
+func (e *Engine) unknownWords(n *entity, p *episode, b *belief.Posterior, v *verdict.Verdict) {
+	first, second := b.Candidates()
 	v.Evidence = p.forCause(b, first)
 	what := strings.Join(v.Evidence[:min(len(v.Evidence), maxInReason)], "; ")
-	either := fmt.Sprintf("%s (%.2f) or %s (%.2f)", rivalWords(first), b.classOf(first), rivalWords(second), b.classOf(second))
+	either := fmt.Sprintf("%s (%.2f) or %s (%.2f)", rivalWords(first), b.ClassOf(first), rivalWords(second), b.ClassOf(second))
 	missing := e.missing(n, first, second)
 	switch {
-	case p.found[evCutOff].strength > 0:
+	case p.found[belief.EvCutOff].strength > 0:
 		v.Reason = fmt.Sprintf("%s; %s: seen from one side only", what, either)
 	case !p.corroborated():
 		v.Reason = fmt.Sprintf("%s; nothing else speaks, so a stop, a crash and a cut look alike: %s", what, missing)
@@ -77,7 +80,7 @@ func (e *Engine) unknownWords(n *entity, p *episode, b *belief, v *Verdict) {
 }
 
 // classWords names a verdict for people.
-func classWords(v *Verdict) string {
+func classWords(v *verdict.Verdict) string {
 	if v.Subclass != "" {
 		return fmt.Sprintf("%s (%s)", v.Class, v.Subclass)
 	}
@@ -85,88 +88,88 @@ func classWords(v *Verdict) string {
 }
 
 // subclass is the public value of failure.subclass.
-func subclass(p *episode, c cause) string {
-	has := func(kind evidence) bool { return p.found[kind].strength > 0 }
+func subclass(p *episode, c belief.Cause) string {
+	has := func(kind belief.Evidence) bool { return p.found[kind].strength > 0 }
 	switch c {
-	case causeDead:
+	case belief.CauseDead:
 		switch {
-		case has(evCrashLoop):
+		case has(belief.EvCrashLoop):
 			return "crash_loop"
-		case has(evNodeDown):
+		case has(belief.EvNodeDown):
 			return "node_down"
 		}
 		return "process_exit"
-	case causeHang:
+	case belief.CauseHang:
 		return "hang"
-	case causeNotListening:
+	case belief.CauseNotListening:
 		return "not_listening"
-	case causeSetup:
+	case belief.CauseSetup:
 		switch {
-		case has(evProbeTLS) || has(evCallersTLS):
+		case has(belief.EvProbeTLS) || has(belief.EvCallersTLS):
 			return "tls"
-		case has(evProbeName) || has(evCallersName):
+		case has(belief.EvProbeName) || has(belief.EvCallersName):
 			return "dns"
 		}
 		return ""
-	case causeByzantine:
+	case belief.CauseByzantine:
 		switch {
-		case has(evEquivocated):
+		case has(belief.EvEquivocated):
 			return "equivocation"
-		case has(evForged):
+		case has(belief.EvForged):
 			return "forged_identity"
-		case has(evBackwards):
+		case has(belief.EvBackwards):
 			return "impossible_state"
-		case has(evCallersWrong):
+		case has(belief.EvCallersWrong):
 			return "invalid_response"
-		case has(evOwnErrors) || has(evErrorLines):
+		case has(belief.EvOwnErrors) || has(belief.EvErrorLines):
 			return "error_response"
 		}
 		return "wrong_answer"
-	case causeExhaustion:
+	case belief.CauseExhaustion:
 		switch {
-		case has(evOOMKill) || has(evMemoryAtEnd):
+		case has(belief.EvOOMKill) || has(belief.EvMemoryAtEnd):
 			return "oom_kill"
-		case has(evEvictedMemory):
+		case has(belief.EvEvictedMemory):
 			return "memory"
-		case has(evEvictedDisk) || has(evOverLimit):
+		case has(belief.EvEvictedDisk) || has(belief.EvOverLimit):
 			return "disk"
-		case has(evEvictedThreads):
+		case has(belief.EvEvictedThreads):
 			return "threads"
-		case has(evDiskFull) || has(evToldDiskFull):
+		case has(belief.EvDiskFull) || has(belief.EvToldDiskFull):
 			return "disk"
-		case has(evNoDescriptor):
+		case has(belief.EvNoDescriptor):
 			return "file_descriptors"
-		case has(evNoThread):
+		case has(belief.EvNoThread):
 			return "threads"
-		case has(evNoPort) || has(evFlowsFull) && !has(evPoolEmpty):
+		case has(belief.EvNoPort) || has(belief.EvFlowsFull) && !has(belief.EvPoolEmpty):
 			return "ports"
-		case has(evVolumeFull):
+		case has(belief.EvVolumeFull):
 			return "disk"
-		case has(evDescriptorsFull):
+		case has(belief.EvDescriptorsFull):
 			return "file_descriptors"
-		case has(evThreadsFull):
+		case has(belief.EvThreadsFull):
 			return "threads"
-		case has(evBacklog):
+		case has(belief.EvBacklog):
 			return "queue"
-		case has(evPoolEmpty) || has(evPoolFull):
+		case has(belief.EvPoolEmpty) || has(belief.EvPoolFull):
 			return "connection_pool"
-		case has(evOutOfMemory):
+		case has(belief.EvOutOfMemory):
 			return "memory" // who collects garbage in vain uses up the processors, too
-		case has(evThrottled):
+		case has(belief.EvThrottled):
 			return "cpu"
-		case has(evStarved):
+		case has(belief.EvStarved):
 			return "connection_pool"
-		case has(evCPUWait) || has(evCPURose) && !has(evDemand):
+		case has(belief.EvCPUWait) || has(belief.EvCPURose) && !has(belief.EvDemand):
 			return "cpu"
-		case has(evMemoryPressure) || has(evMemoryFull) || has(evToldMemoryFull):
+		case has(belief.EvMemoryPressure) || has(belief.EvMemoryFull) || has(belief.EvToldMemoryFull):
 			return "memory"
-		case has(evIOPressure):
+		case has(belief.EvIOPressure):
 			return "disk_io"
-		case has(evCallersOverloaded) && !has(evDemand) && !has(evKnee) && !has(evSlow) && !has(evBusy):
+		case has(belief.EvCallersOverloaded) && !has(belief.EvDemand) && !has(belief.EvKnee) && !has(belief.EvSlow) && !has(belief.EvBusy):
 			return "quota"
-		case has(evDemand) || has(evCallersOverloaded) || (has(evKnee) || has(evSlow)) && !has(evBusy):
+		case has(belief.EvDemand) || has(belief.EvCallersOverloaded) || (has(belief.EvKnee) || has(belief.EvSlow)) && !has(belief.EvBusy):
 			return "overload"
-		case has(evBusy):
+		case has(belief.EvBusy):
 			return "cpu"
 		}
 	}
@@ -174,33 +177,33 @@ func subclass(p *episode, c cause) string {
 }
 
 type contribution struct {
-	kind evidence
+	kind belief.Evidence
 	x    float64
 }
 
 // forCause lists what speaks for a cause, strongest first.
-func (p *episode) forCause(b *belief, c cause) []string {
+func (p *episode) forCause(b *belief.Posterior, c belief.Cause) []string {
 	var cs []contribution
 	for kind := range p.found {
 		// Against the healthy and the planned: what speaks for both, such as
 		// silence, is evidence all the same, but later in the list.
-		if x := b.added[kind][c]; x > 0 && p.found[kind].text != "" {
-			cs = append(cs, contribution{evidence(kind), x})
+		if x := b.Added[kind][c]; x > 0 && p.found[kind].text != "" {
+			cs = append(cs, contribution{belief.Evidence(kind), x})
 		}
 	}
 	return p.sentences(cs)
 }
 
 // against lists what rules out the other classes, strongest first.
-func (p *episode) against(b *belief, class Class) []string {
+func (p *episode) against(b *belief.Posterior, class verdict.Class) []string {
 	var out []string
-	for _, rival := range [...]cause{causePartition, causeDead, causeExhaustion, causePlanned} {
-		if rival.class() == class && class != ClassNone {
+	for _, rival := range [...]belief.Cause{belief.CausePartition, belief.CauseDead, belief.CauseExhaustion, belief.CausePlanned} {
+		if rival.Class() == class && class != verdict.ClassNone {
 			continue
 		}
 		best, worst := -1, -rulesOutFrom
 		for kind := range p.found {
-			if x := b.added[kind][rival]; x <= worst && p.found[kind].text != "" {
+			if x := b.Added[kind][rival]; x <= worst && p.found[kind].text != "" {
 				best, worst = kind, x
 			}
 		}
@@ -211,11 +214,11 @@ func (p *episode) against(b *belief, class Class) []string {
 	return out
 }
 
-func rivalWords(c cause) string {
-	if class := c.class(); class != ClassNone {
+func rivalWords(c belief.Cause) string {
+	if class := c.Class(); class != verdict.ClassNone {
 		return string(class)
 	}
-	return causeNames[c]
+	return belief.CauseNames[c]
 }
 
 const rulesOutFrom = 5.0 // dB

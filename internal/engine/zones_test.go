@@ -11,6 +11,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // zones is a fleet in three zones with two hosts each; on each host runs one
@@ -24,7 +26,7 @@ type zones struct {
 	agents    []*zoneAgent
 	blocked   func(from, to zoneHost) bool
 	deaf      func(from, to *zoned) bool // nothing gets from one to the other
-	answer    func(from, to *zoned) Outcome
+	answer    func(from, to *zoned) report.Outcome
 	late      func(to *zoned) bool                // it takes far longer than usual
 	wire      func(from, to *zoned) time.Duration // what a call spends on the way
 	lost      func(from, to zoneHost) bool        // packets from one to the other
@@ -33,32 +35,32 @@ type zones struct {
 	byName    bool                                // callers name services, not instances
 	beatless  bool
 	times     float64 // calls, of what is usual
-	beating   func(n *zoned, b *Beat)
-	serving   func(to *zoned, s *Served, c *Calls)
+	beating   func(n *zoned, b *report.Beat)
+	serving   func(to *zoned, s *report.Served, c *report.Calls)
 	began     func(client, server *zoned, at clock.Time) (c, s clock.Time) // by their clocks
-	more      func(b *Batch)
-	deliver   func(b *Batch)  // by what way batches come; nil: at once
-	dead      map[string]bool // hosts whose kernel is gone
-	events    []Event
+	more      func(b *report.Batch)
+	deliver   func(b *report.Batch) // by what way batches come; nil: at once
+	dead      map[string]bool       // hosts whose kernel is gone
+	events    []verdict.Event
 }
 
 type zoneHost struct{ zone, name string }
 
 type zoned struct {
 	at   zoneHost
-	src  *Source
+	src  *report.Source
 	addr string
 	inc  uint64
 	seq  uint64
 	next clock.Time
-	told []func(*Batch) // spans that could not be sent yet
+	told []func(*report.Batch) // spans that could not be sent yet
 }
 
 type zoneAgent struct {
 	at     zoneHost
 	id     string
 	seq    uint64
-	queue  []func(*Batch) // what could not be sent yet
+	queue  []func(*report.Batch) // what could not be sent yet
 	paused bool
 }
 
@@ -71,7 +73,7 @@ func newZones() *zones {
 				id := fmt.Sprintf("svc%d-%s%d", s, zone[5:], h)
 				z.instances = append(z.instances, &zoned{
 					at: at, addr: fmt.Sprintf("%s:80%d", at.name, s), inc: uint64(len(z.instances) + 1),
-					src: NewSource(Source{Service: ServiceID{Name: fmt.Sprintf("svc%d", s)}, Instance: id, Host: at.name, Zone: zone}),
+					src: report.NewSource(report.Source{Service: report.ServiceID{Name: fmt.Sprintf("svc%d", s)}, Instance: id, Host: at.name, Zone: zone}),
 				})
 			}
 		}
@@ -79,16 +81,16 @@ func newZones() *zones {
 	}
 	z.blocked = func(_, _ zoneHost) bool { return false }
 	z.deaf = func(_, _ *zoned) bool { return false }
-	z.answer = func(_, _ *zoned) Outcome { return OutcomeOK }
+	z.answer = func(_, _ *zoned) report.Outcome { return report.OutcomeOK }
 	z.wire = func(_, _ *zoned) time.Duration { return time.Duration(500+z.rand.IntN(1000)) * time.Microsecond }
 	z.lost = func(_, _ zoneHost) bool { return false }
 	z.never = func(_, _ *zoned) bool { return false }
 	z.starved = func(_, _ *zoned) bool { return false }
 	z.late, z.times = func(_ *zoned) bool { return false }, 1
-	z.beating = func(_ *zoned, _ *Beat) {}
-	z.serving = func(_ *zoned, _ *Served, _ *Calls) {}
+	z.beating = func(_ *zoned, _ *report.Beat) {}
+	z.serving = func(_ *zoned, _ *report.Served, _ *report.Calls) {}
 	z.began = func(_, _ *zoned, _ clock.Time) (c, s clock.Time) { return 0, 0 }
-	z.more = func(_ *Batch) {}
+	z.more = func(_ *report.Batch) {}
 	return z
 }
 
@@ -101,7 +103,7 @@ func (z *zones) run(d time.Duration) {
 	gateway := zoneHost{"zone-c", "gateway"}
 	for end := z.now.Add(d); z.now < end; {
 		z.now = z.now.Add(100 * time.Millisecond)
-		b := &Batch{Arrived: z.now}
+		b := &report.Batch{Arrived: z.now}
 		for i, n := range z.instances {
 			if z.dead[n.at.name] {
 				n.told = nil
@@ -115,12 +117,12 @@ func (z *zones) run(d time.Duration) {
 			agent := z.agents[i/6]
 			if !z.beatless && !z.cut(n.at, agent.at) && !agent.paused {
 				agent.seq++
-				beat := Beat{
-					Stamp:  Stamp{Observer: agent.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: agent.seq},
+				beat := report.Beat{
+					Stamp:  report.Stamp{Observer: agent.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: agent.seq},
 					Source: n.src, Interval: time.Second, Incarnation: n.inc, Seq: n.seq, SentAt: z.now,
 				}
 				z.beating(n, &beat)
-				agent.queue = append(agent.queue, func(b *Batch) { b.Beats = append(b.Beats, beat) })
+				agent.queue = append(agent.queue, func(b *report.Batch) { b.Beats = append(b.Beats, beat) })
 			}
 			// It calls three others, and its spans go out by the zone's agent.
 			for range int(3 * z.times) {
@@ -130,11 +132,11 @@ func (z *zones) run(d time.Duration) {
 				}
 				outcome := z.answer(n, to)
 				if z.cut(n.at, to.at) || z.deaf(n, to) || z.deaf(to, n) {
-					outcome = OutcomeConnectTimeout
+					outcome = report.OutcomeConnectTimeout
 				}
-				call := Calls{Caller: n.src, Callee: Callee{Address: to.addr, Direct: true}, Outcome: outcome, Count: 1, First: z.now, Last: z.now}
+				call := report.Calls{Caller: n.src, Callee: report.Callee{Address: to.addr, Direct: true}, Outcome: outcome, Count: 1, First: z.now, Last: z.now}
 				if z.byName {
-					call.Callee = Callee{Address: to.src.Service.Name + ":80"}
+					call.Callee = report.Callee{Address: to.src.Service.Name + ":80"}
 				}
 				arrived := outcome.Answered()
 				took := 5*time.Millisecond + z.wire(n, to)
@@ -142,29 +144,29 @@ func (z *zones) run(d time.Duration) {
 				if z.lost(n.at, to.at) || z.lost(to.at, n.at) {
 					arrived, took = !z.lost(n.at, to.at), 2*time.Second
 					servedBefore = took - 5*time.Millisecond
-					outcome, call.Outcome = OutcomeTimeout, OutcomeTimeout
-				} else if outcome == OutcomeOK && z.starved(n, to) {
+					outcome, call.Outcome = report.OutcomeTimeout, report.OutcomeTimeout
+				} else if outcome == report.OutcomeOK && z.starved(n, to) {
 					took, servedBefore = 2*time.Second, -300*time.Millisecond
-					outcome, call.Outcome = OutcomeTimeout, OutcomeTimeout
+					outcome, call.Outcome = report.OutcomeTimeout, report.OutcomeTimeout
 				}
-				served, hop := Served{Source: to.src, OK: 1, Last: z.now}, z.rand.Uint64()
-				if outcome == OutcomeOK && z.late(to) {
+				served, hop := report.Served{Source: to.src, OK: 1, Last: z.now}, z.rand.Uint64()
+				if outcome == report.OutcomeOK && z.late(to) {
 					call.Slow, served.Slow = 1, 1
 				}
-				if outcome == OutcomeOK && z.late(n) {
+				if outcome == report.OutcomeOK && z.late(n) {
 					call.Slow = 1 // it gets to the answer late
 				}
-				if outcome == OutcomeServerError {
+				if outcome == report.OutcomeServerError {
 					served.OK, served.Failed, served.Faults = 0, 1, 1
 				}
 				z.serving(to, &served, &call)
 				mine, its := z.began(n, to, z.now)
-				n.told = append(n.told, func(b *Batch) {
+				n.told = append(n.told, func(b *report.Batch) {
 					b.Calls = append(b.Calls, call)
 					if arrived {
 						b.Served = append(b.Served, served)
-						b.Hops = append(b.Hops, Hop{Span: hop, Source: call.Caller, Callee: call.Callee, Lost: outcome == OutcomeTimeout, Duration: took, At: call.Last, Began: mine},
-							Hop{Span: hop, Server: true, Source: to.src, Duration: 5 * time.Millisecond, At: call.Last.Add(-servedBefore), Began: its})
+						b.Hops = append(b.Hops, report.Hop{Span: hop, Source: call.Caller, Callee: call.Callee, Lost: outcome == report.OutcomeTimeout, Duration: took, At: call.Last, Began: mine},
+							report.Hop{Span: hop, Server: true, Source: to.src, Duration: 5 * time.Millisecond, At: call.Last.Add(-servedBefore), Began: its})
 					}
 				})
 			}
@@ -181,8 +183,8 @@ func (z *zones) run(d time.Duration) {
 			}
 			if (z.now/1e8)%10 == 0 {
 				a.seq++
-				beat := ObserverBeat{Stamp: Stamp{Observer: a.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: a.seq}, Host: a.at.name, Interval: time.Second}
-				a.queue = append(a.queue, func(b *Batch) { b.Observers = append(b.Observers, beat) })
+				beat := report.ObserverBeat{Stamp: report.Stamp{Observer: a.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: a.seq}, Host: a.at.name, Interval: time.Second}
+				a.queue = append(a.queue, func(b *report.Batch) { b.Observers = append(b.Observers, beat) })
 			}
 			if !z.cut(a.at, gateway) {
 				for _, deliver := range a.queue {
@@ -205,8 +207,8 @@ func (z *zones) run(d time.Duration) {
 }
 
 // verdicts are the last words on each culprit since the start.
-func (z *zones) verdicts() map[string]*Verdict {
-	out := map[string]*Verdict{}
+func (z *zones) verdicts() map[string]*verdict.Verdict {
+	out := map[string]*verdict.Verdict{}
 	for _, ev := range z.events {
 		if ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised {
 			out[string(ev.Verdict.Culprit.Type)+" "+ev.Verdict.Culprit.Name] = ev.Verdict
@@ -215,7 +217,7 @@ func (z *zones) verdicts() map[string]*Verdict {
 	return out
 }
 
-func (z *zones) expect(t *testing.T, class Class, culprits ...string) {
+func (z *zones) expect(t *testing.T, class verdict.Class, culprits ...string) {
 	t.Helper()
 	got := z.verdicts()
 	right := false
@@ -225,7 +227,7 @@ func (z *zones) expect(t *testing.T, class Class, culprits ...string) {
 			ok = ok || c == name
 		}
 		if !ok || v.Class != class {
-			if v.Class != ClassUnknown || class == ClassNone {
+			if v.Class != verdict.ClassUnknown || class == verdict.ClassNone {
 				t.Errorf("%s: %s %.2f: %s", name, classWords(v), v.Confidence, v.Reason)
 			}
 			continue
@@ -233,7 +235,7 @@ func (z *zones) expect(t *testing.T, class Class, culprits ...string) {
 		right = true
 		t.Logf("%s: %s %.2f: %s | %v", name, classWords(v), v.Confidence, v.Reason, v.RuledOut)
 	}
-	if !right && class != ClassNone {
+	if !right && class != verdict.ClassNone {
 		t.Errorf("want %s of one of %v, got:", class, culprits)
 		for name, v := range got {
 			t.Logf("%s: %s %.2f: %s", name, classWords(v), v.Confidence, v.Reason)

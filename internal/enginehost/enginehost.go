@@ -12,6 +12,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // DefaultID is the extension that components use unless they are told another.
@@ -21,15 +23,15 @@ var DefaultID = component.MustNewID("failure_model")
 // methods may be called from any goroutine.
 type Engine interface {
 	// NewBatch returns an empty batch, to be filled and handed to Observe.
-	NewBatch() *engine.Batch
+	NewBatch() *report.Batch
 	// Observe hands b over to the engine and never blocks. What does not fit
 	// is dropped and counted. The caller must not touch b afterwards.
-	Observe(b *engine.Batch)
+	Observe(b *report.Batch)
 	// Now is the time on the engine's clock: the wall clock, or the recording's
 	// under replay.
 	Now() clock.Time
 	// Snapshot is what holds true now; nil is an empty one.
-	Snapshot() *engine.Snapshot
+	Snapshot() *verdict.Snapshot
 	// Baselines is how long spans usually take; nil knows nothing.
 	Baselines() *engine.Baselines
 	// Subscribe calls f after every tick of the engine (4 a second) and
@@ -48,7 +50,7 @@ type Stepped interface{ Stepped() }
 // Update is what a subscriber is told.
 type Update struct {
 	Now    clock.Time
-	Events []engine.Event // in order; shared, must not be changed
+	Events []verdict.Event // in order; shared, must not be changed
 }
 
 // Find returns the engine that the extension id offers.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // Sync is an Engine on a clock that its owner moves: what is observed is judged
@@ -20,9 +22,9 @@ import (
 type Sync struct {
 	engine *engine.Engine
 	now    atomic.Int64
-	batch  *engine.Batch
-	onto   func(engine.Event)
-	news   []engine.Event // of which subscribers have not heard
+	batch  *report.Batch
+	onto   func(verdict.Event)
+	news   []verdict.Event // of which subscribers have not heard
 
 	mu          sync.Mutex // guards subscribers
 	subscribers map[int]func(Update)
@@ -41,8 +43,8 @@ const (
 )
 
 // NewSync returns an engine that hands each event to onto, in order.
-func NewSync(p engine.Params, onto func(engine.Event)) *Sync {
-	return &Sync{engine: engine.New(p), batch: &engine.Batch{}, onto: onto, subscribers: map[int]func(Update){}}
+func NewSync(p engine.Params, onto func(verdict.Event)) *Sync {
+	return &Sync{engine: engine.New(p), batch: &report.Batch{}, onto: onto, subscribers: map[int]func(Update){}}
 }
 
 // Advance moves the clock to t, with the ticks between. A t that lies before
@@ -87,10 +89,10 @@ func (s *Sync) tell() {
 func (s *Sync) Stepped() {}
 
 // NewBatch returns an empty batch.
-func (s *Sync) NewBatch() *engine.Batch { return s.batch }
+func (s *Sync) NewBatch() *report.Batch { return s.batch }
 
 // Observe judges b at once.
-func (s *Sync) Observe(b *engine.Batch) {
+func (s *Sync) Observe(b *report.Batch) {
 	b.Arrived = s.Now()
 	s.engine.Observe(b)
 	b.Reset()
@@ -101,7 +103,7 @@ func (s *Sync) Observe(b *engine.Batch) {
 func (s *Sync) Now() clock.Time { return clock.Time(s.now.Load()) }
 
 // Snapshot is what holds true now.
-func (s *Sync) Snapshot() *engine.Snapshot { return s.engine.Snapshot() }
+func (s *Sync) Snapshot() *verdict.Snapshot { return s.engine.Snapshot() }
 
 // Baselines is how long spans usually take.
 func (s *Sync) Baselines() *engine.Baselines { return s.engine.Baselines() }

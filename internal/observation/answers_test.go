@@ -8,7 +8,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 func TestTraces_what_answers_are_like(t *testing.T) {
@@ -26,7 +26,7 @@ func TestTraces_what_answers_are_like(t *testing.T) {
 		"a size that cannot be true": {attrs{"http.response.status_code": 200, "http.response.body.size": -5}, 0, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var b engine.Batch
+			var b report.Batch
 			td, _ := spanOf(t, checkout, server, unset, "", c.a)
 			New(Settings{}).Traces(td, testNow, nil, &b)
 			if len(b.Served) != 1 {
@@ -51,7 +51,7 @@ func TestTraces_hops_tell_when_they_began_by_their_own_clock(t *testing.T) {
 	span.SetParentSpanID([8]byte{3})
 	span.SetStartTimestamp(pcommon.Timestamp(ahead))
 	span.SetEndTimestamp(pcommon.Timestamp(ahead.Add(1000)))
-	var b engine.Batch
+	var b report.Batch
 	New(Settings{}).Traces(td, testNow, nil, &b)
 	if len(b.Hops) != 1 || b.Hops[0].Began != ahead || b.Hops[0].At != testNow {
 		t.Errorf("%+v", b.Hops)

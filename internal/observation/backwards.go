@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Counts that only rise cannot fall while their process runs: one that does is
@@ -111,7 +111,7 @@ func (r *metricResource) backwards(m pmetric.Metric) {
 
 // fallen is which counts of one resource fell in a batch.
 type fallen struct {
-	fact  engine.Fact
+	fact  report.Fact
 	name  string // of the metric that fell; "" if none
 	twins string // why several processes must be heard; "" if one may be
 }
@@ -124,8 +124,8 @@ func (r *metricResource) fell(name string, from, to float64, at pcommon.Timestam
 		return
 	}
 	f.name = name
-	f.fact = engine.Fact{
-		Source: r.src, Kind: engine.FactBackwards, At: r.past(at),
+	f.fact = report.Fact{
+		Source: r.src, Kind: report.FactBackwards, At: r.past(at),
 		Text: fmt.Sprintf("its count %s fell from %g to %g in one run of the process", own(cut(name, maxName)), from, to),
 	}
 }
@@ -134,7 +134,7 @@ func (r *metricResource) fell(name string, from, to float64, at pcommon.Timestam
 func (r *metricResource) finishFallen() {
 	switch f := &r.fallen; {
 	case f.twins != "":
-		r.out.Facts = append(r.out.Facts, engine.Fact{Source: r.src, Kind: engine.FactTwins, At: r.now, Text: f.twins})
+		r.out.Facts = append(r.out.Facts, report.Fact{Source: r.src, Kind: report.FactTwins, At: r.now, Text: f.twins})
 	case f.name != "":
 		r.out.Facts = append(r.out.Facts, f.fact)
 	}

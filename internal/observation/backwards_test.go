@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 func TestCountsThatRunBackwards(t *testing.T) {
@@ -54,7 +54,7 @@ func TestCountsThatRunBackwards(t *testing.T) {
 				p.SetDoubleValue(v)
 				p.SetStartTimestamp(pcommon.Timestamp(start))
 				p.SetTimestamp(pcommon.Timestamp(1e18 + int64(i)*1e9))
-				var b engine.Batch
+				var b report.Batch
 				x.Metrics(md, 2e18, nil, &b)
 				facts += len(b.Facts)
 			}

@@ -11,8 +11,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 const testNow = clock.Time(1_700_000_000_000_000_000)
@@ -87,7 +87,7 @@ func BenchmarkTraces(b *testing.B) {
 	td := healthyTraces(1000)
 	n := td.SpanCount()
 	x := New(Settings{})
-	var batch engine.Batch
+	var batch report.Batch
 	now := testNow
 	x.Traces(td, now, nil, &batch)
 	b.ReportAllocs()
@@ -136,7 +136,7 @@ func BenchmarkLogLine(b *testing.B) {
 				records.At(0).CopyTo(records.AppendEmpty())
 			}
 			x := New(Settings{})
-			var batch engine.Batch
+			var batch report.Batch
 			b.ReportAllocs()
 			for b.Loop() {
 				batch.Reset()
@@ -153,7 +153,7 @@ func BenchmarkMetrics(b *testing.B) {
 		gauge(b, ms, fmt.Sprintf("app.metric.%d", i), 1, attrs{"a": "b"})
 	}
 	x := New(Settings{})
-	var batch engine.Batch
+	var batch report.Batch
 	b.ReportAllocs()
 	for b.Loop() {
 		batch.Reset()

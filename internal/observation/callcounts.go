@@ -11,8 +11,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Calls as metrics count them, for those who send metrics and no spans: how many
@@ -121,8 +121,8 @@ type callTold struct {
 	r      *metricResource
 	metric *callMetric
 	name   string
-	src    *engine.Source
-	served engine.Served
+	src    *report.Source
+	served report.Served
 	v      view
 }
 
@@ -213,7 +213,7 @@ func (c *callTold) calls(attrs pcommon.Map, count int, mean float64, first, last
 	v.read(attrs)
 	c.more(attrs)
 	t := v.counted()
-	outcome, failed := engine.OutcomeOK, false
+	outcome, failed := report.OutcomeOK, false
 	if v.errorType != "" || v.odd(false, ptrace.SpanKindUnspecified) {
 		outcome = v.outcome(v.errorType != "", &t)
 		failed = outcome.Failed()
@@ -237,7 +237,7 @@ func (c *callTold) calls(attrs pcommon.Map, count int, mean float64, first, last
 		took = time.Duration(min(count, timedMost<<20)) * underWay(time.Duration(mean*float64(time.Second)))
 	}
 	if peer != nil {
-		c.r.out.Calls = append(c.r.out.Calls, engine.Calls{
+		c.r.out.Calls = append(c.r.out.Calls, report.Calls{
 			Caller: c.src, Callee: peer.Callee, Outcome: outcome, Count: count, Slow: slow, First: first, Last: last, Took: took, Counted: true,
 		})
 		return
@@ -251,7 +251,7 @@ func (c *callTold) calls(attrs pcommon.Map, count int, mean float64, first, last
 		return
 	}
 	s.Failed += count
-	if outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther {
+	if outcome == report.OutcomeServerError || outcome == report.OutcomeOther {
 		s.Faults += count
 	}
 }
@@ -327,14 +327,14 @@ func (v *view) counted() texts {
 }
 
 // serverFails says whether a server's answer is a failure of its own.
-func (v *view) serverFails(o engine.Outcome) bool {
+func (v *view) serverFails(o report.Outcome) bool {
 	switch {
 	case v.http >= 100:
 		return v.http >= 500
 	case v.grpc > 0 && v.grpc < numGRPC:
 		return grpcServerFails>>v.grpc&1 != 0
 	}
-	return v.errorType != "" && o != engine.OutcomeClientError && o != engine.OutcomeCanceled
+	return v.errorType != "" && o != report.OutcomeClientError && o != report.OutcomeCanceled
 }
 
 // timed learns how long calls of one kind take on average, and says how many are
@@ -348,9 +348,9 @@ func (c *callTold) timed(attrs pcommon.Map, peer *callee, count int, mean time.D
 	for _, name := range [...]string{"http.route", "http_route", "uri", "rpc.method", "rpc_method", "method", "http.request.method", "http_request_method", "db.operation.name"} {
 		what += " " + word(attrs, name)
 	}
-	key := engine.SpanKey(c.src.ServiceKey, cut(what, maxName), int32(c.metric.kind), to)
+	key := report.SpanKey(c.src.ServiceKey, cut(what, maxName), int32(c.metric.kind), to)
 	for range min(count, timedMost) {
-		c.r.out.Spans = append(c.r.out.Spans, engine.SpanSample{Key: key, Duration: mean})
+		c.r.out.Spans = append(c.r.out.Spans, report.SpanSample{Key: key, Duration: mean})
 	}
 	if c.r.bl.Of(key).Slow(mean) {
 		return count

@@ -14,6 +14,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // timed adds a histogram of one series: count calls that took mean seconds each.
@@ -56,7 +57,7 @@ func TestCallsThatMetricsCount(t *testing.T) {
 	for name, c := range map[string]struct {
 		fill           func(*testing.T, pmetric.MetricSlice, clock.Time, uint64)
 		ok, bad, fault int            // served
-		outcome        engine.Outcome // of calls; unset: served
+		outcome        report.Outcome // of calls; unset: served
 		callee         string
 	}{
 		"served":                       {histogram("http.server.request.duration", attrs{"http.request.method": "GET", "http.response.status_code": 200}), 30, 0, 0, 0, ""},
@@ -68,26 +69,26 @@ func TestCallsThatMetricsCount(t *testing.T) {
 		"served_by_a_Go_program":       {counter("http_requests_total", attrs{"code": "200", "method": "get"}), 30, 0, 0, 0, ""},
 		"served_by_gRPC":               {counter("grpc_server_handled_total", attrs{"grpc_code": "Internal", "grpc_method": "Pay"}), 0, 30, 30, 0, ""},
 		"served_a_wrong_argument":      {counter("grpc_server_handled_total", attrs{"grpc_code": "InvalidArgument"}), 30, 0, 0, 0, ""},
-		"called":                       {histogram("http.client.request.duration", attrs{"http.response.status_code": 200, "server.address": "payment", "server.port": 8080}), 0, 0, 0, engine.OutcomeOK, "payment:8080"},
-		"called_and_was_refused":       {histogram("http.client.request.duration", attrs{"error.type": "java.net.ConnectException: Connection refused", "server.address": "payment", "server.port": 8080}), 0, 0, 0, engine.OutcomeRefused, "payment:8080"},
-		"called_in_vain":               {histogram("http.client.request.duration", attrs{"error.type": "timeout", "server.address": "payment", "server.port": 8080}), 0, 0, 0, engine.OutcomeTimeout, "payment:8080"},
-		"called_and_turned_away":       {histogram("http.client.duration", attrs{"http.status_code": 429, "net.peer.name": "payment", "net.peer.port": 8080}), 0, 0, 0, engine.OutcomeOverloaded, "payment:8080"},
-		"called_by_gRPC":               {histogram("rpc.client.duration", attrs{"rpc.grpc.status_code": 8, "server.address": "payment", "server.port": 50051}), 0, 0, 0, engine.OutcomeOverloaded, "payment:50051"},
-		"asked_a_database":             {histogram("db.client.operation.duration", attrs{"db.system.name": "postgresql", "server.address": "db", "server.port": 5432}), 0, 0, 0, engine.OutcomeOK, "db:5432"},
-		"a_proxy_asked_a_cluster":      {counter("envoy_cluster_upstream_rq", attrs{"envoy_response_code": "503", "envoy_cluster_name": "outbound|80||payment.shop.svc.cluster.local"}), 0, 0, 0, engine.OutcomeUnavailable, "payment.shop.svc.cluster.local:80"},
-		"a_mesh_tells_at_the_source":   {counter("istio_requests_total", attrs{"reporter": "source", "response_code": "0", "response_flags": "UF", "destination_service_name": "payment"}), 0, 0, 0, engine.OutcomeRefused, "payment"},
+		"called":                       {histogram("http.client.request.duration", attrs{"http.response.status_code": 200, "server.address": "payment", "server.port": 8080}), 0, 0, 0, report.OutcomeOK, "payment:8080"},
+		"called_and_was_refused":       {histogram("http.client.request.duration", attrs{"error.type": "java.net.ConnectException: Connection refused", "server.address": "payment", "server.port": 8080}), 0, 0, 0, report.OutcomeRefused, "payment:8080"},
+		"called_in_vain":               {histogram("http.client.request.duration", attrs{"error.type": "timeout", "server.address": "payment", "server.port": 8080}), 0, 0, 0, report.OutcomeTimeout, "payment:8080"},
+		"called_and_turned_away":       {histogram("http.client.duration", attrs{"http.status_code": 429, "net.peer.name": "payment", "net.peer.port": 8080}), 0, 0, 0, report.OutcomeOverloaded, "payment:8080"},
+		"called_by_gRPC":               {histogram("rpc.client.duration", attrs{"rpc.grpc.status_code": 8, "server.address": "payment", "server.port": 50051}), 0, 0, 0, report.OutcomeOverloaded, "payment:50051"},
+		"asked_a_database":             {histogram("db.client.operation.duration", attrs{"db.system.name": "postgresql", "server.address": "db", "server.port": 5432}), 0, 0, 0, report.OutcomeOK, "db:5432"},
+		"a_proxy_asked_a_cluster":      {counter("envoy_cluster_upstream_rq", attrs{"envoy_response_code": "503", "envoy_cluster_name": "outbound|80||payment.shop.svc.cluster.local"}), 0, 0, 0, report.OutcomeUnavailable, "payment.shop.svc.cluster.local:80"},
+		"a_mesh_tells_at_the_source":   {counter("istio_requests_total", attrs{"reporter": "source", "response_code": "0", "response_flags": "UF", "destination_service_name": "payment"}), 0, 0, 0, report.OutcomeRefused, "payment"},
 		"a_mesh_tells_at_the_far_end":  {counter("istio_requests_total", attrs{"reporter": "destination", "response_code": "200", "response_flags": "-"}), 30, 0, 0, 0, ""},
 		"a_call_without_a_callee":      {histogram("http.client.request.duration", attrs{"error.type": "timeout"}), 0, 0, 0, 0, ""},
 		"a_metric_that_counts_no_call": {histogram("payment.amount", attrs{"http.response.status_code": 500}), 0, 0, 0, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := New(Settings{})
-			var b engine.Batch
+			var b report.Batch
 			for round, n := range []uint64{1000, 1030} {
 				at := testNow.Add(time.Duration(round) * 15 * time.Second)
 				md, ms := metricsOf(t, checkout, "app")
 				c.fill(t, ms, at, n)
-				b = engine.Batch{}
+				b = report.Batch{}
 				x.Metrics(md, at, nil, &b)
 				if round == 0 {
 					require.Empty(t, b.Calls, "what came before is nobody's news")
@@ -123,7 +124,7 @@ func TestCallsAfterARestartAreCountedAnew(t *testing.T) {
 		at := testNow.Add(time.Duration(round) * 15 * time.Second)
 		md, ms := metricsOf(t, checkout, "app")
 		timed(t, ms, "http.server.request.duration", at, n, 0.01, attrs{"http.response.status_code": 500})
-		var b engine.Batch
+		var b report.Batch
 		x.Metrics(md, at, nil, &b)
 		x.Metrics(md, at, nil, &b) // a duplicate tells nothing
 		for _, s := range b.Served {
@@ -136,12 +137,12 @@ func TestCallsAfterARestartAreCountedAnew(t *testing.T) {
 func TestCallsThatTakeLongerOnAverage(t *testing.T) {
 	x, e := New(Settings{}), engine.New(engine.DefaultParams())
 	count, total := uint64(0), 0.0
-	see := func(round int, mean float64) *engine.Batch {
+	see := func(round int, mean float64) *report.Batch {
 		at := testNow.Add(time.Duration(round) * 15 * time.Second)
 		count, total = count+30, total+30*mean
 		md, ms := metricsOf(t, checkout, "app")
 		timed(t, ms, "http.server.request.duration", at, count, total/float64(count), attrs{"http.response.status_code": 200, "http.route": "/pay"})
-		b := &engine.Batch{Arrived: at}
+		b := &report.Batch{Arrived: at}
 		x.Metrics(md, at, e.Baselines(), b)
 		e.Observe(b)
 		e.Tick(at)

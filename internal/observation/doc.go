@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package observation turns passing telemetry (pdata) into what the engine
-// takes in: an engine.Batch of heartbeats, calls, facts and signs of life.
+// takes in: a report.Batch of heartbeats, calls, facts and signs of life.
 //
 // It is the hot path of the processor. A healthy span costs no allocation: what
 // must be kept as a string (sources, addresses) is interned once and found again

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // At which address an instance takes calls, and what the logs of proxies say of
@@ -51,7 +51,7 @@ func (sc *scratch) tellPort(port int32) {
 		return
 	}
 	if !sc.doorIsTold(mix(sc.src.Key, uint64(port))) {
-		sc.out.Doors = append(sc.out.Doors, engine.Door{Source: sc.src, Address: strings.ToLower(sc.src.Host) + ":" + strconv.Itoa(int(port))})
+		sc.out.Doors = append(sc.out.Doors, report.Door{Source: sc.src, Address: strings.ToLower(sc.src.Host) + ":" + strconv.Itoa(int(port))})
 	}
 }
 
@@ -67,7 +67,7 @@ func (sc *scratch) tellDoor(host string, port int32) {
 	if !ip || loopback(host) || strings.HasSuffix(address, "]") || strings.Count(address, ":") == 0 {
 		return // no IP, or no port
 	}
-	sc.out.Doors = append(sc.out.Doors, engine.Door{Source: sc.src, Address: address})
+	sc.out.Doors = append(sc.out.Doors, report.Door{Source: sc.src, Address: address})
 }
 
 // doorIsTold says whether a door was told of late, and takes it for told.
@@ -103,7 +103,7 @@ func (sc *scratch) hostDoors(attrs pcommon.Map) {
 		told++
 		if !sc.doorIsTold(mixString(sc.src.Key, host)) {
 			if ip := canonicalIP(host); ip != "" {
-				sc.out.Doors = append(sc.out.Doors, engine.Door{Source: sc.src, Address: strings.Trim(ip, "[]")})
+				sc.out.Doors = append(sc.out.Doors, report.Door{Source: sc.src, Address: strings.Trim(ip, "[]")})
 			}
 		}
 	}
@@ -113,7 +113,7 @@ func (sc *scratch) hostDoors(attrs pcommon.Map) {
 // call to an IP address failed: such lines are written by proxies.
 func (r *logResource) proxied(lr plog.LogRecord, says meaning, s string) {
 	o := says.outcome()
-	if !phase(o) && o != engine.OutcomeReset && !lost(o) || o == engine.OutcomeDNS || o == engine.OutcomeTLS {
+	if !phase(o) && o != report.OutcomeReset && !lost(o) || o == report.OutcomeDNS || o == report.OutcomeTLS {
 		return
 	}
 	id, ok := upstream(s)
@@ -125,7 +125,7 @@ func (r *logResource) proxied(lr plog.LogRecord, says meaning, s string) {
 		return // nobody's word
 	}
 	at := r.sc.past(when(lr))
-	r.sc.out.Calls = append(r.sc.out.Calls, engine.Calls{
+	r.sc.out.Calls = append(r.sc.out.Calls, report.Calls{
 		Caller: host, Callee: r.sc.callee(&id).Callee, Outcome: o, Count: 1, First: at, Last: at, Hearsay: true,
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 func TestServersTellAtWhichAddressTheyAreCalled(t *testing.T) {
@@ -33,7 +33,7 @@ func TestServersTellAtWhichAddressTheyAreCalled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := New(Settings{})
 			td, _ := spanOf(t, checkout, ptrace.SpanKindServer, ptrace.StatusCodeUnset, "", c.span)
-			var b engine.Batch
+			var b report.Batch
 			x.Traces(td, testNow, nil, &b)
 			var got []string
 			for _, d := range b.Doors {
@@ -46,7 +46,7 @@ func TestServersTellAtWhichAddressTheyAreCalled(t *testing.T) {
 	}
 	t.Run("a_caller_tells_nothing_of_itself", func(t *testing.T) {
 		td, _ := spanOf(t, checkout, ptrace.SpanKindClient, ptrace.StatusCodeUnset, "", attrs{"server.address": "10.0.0.7", "server.port": 8000})
-		var b engine.Batch
+		var b report.Batch
 		New(Settings{}).Traces(td, testNow, nil, &b)
 		if len(b.Doors) > 0 {
 			t.Errorf("told %v", b.Doors)
@@ -55,7 +55,7 @@ func TestServersTellAtWhichAddressTheyAreCalled(t *testing.T) {
 	t.Run("its_agent_tells_the_host", func(t *testing.T) {
 		res := attrs{"service.name": "web", "host.name": "h", "host.ip": []any{"fe80::1", "10.0.0.7", "::1"}}
 		td, _ := spanOf(t, res, ptrace.SpanKindServer, ptrace.StatusCodeUnset, "", attrs{"server.address": "shop.example"})
-		var b engine.Batch
+		var b report.Batch
 		New(Settings{}).Traces(td, testNow, nil, &b)
 		if len(b.Doors) != 1 || b.Doors[0].Address != "10.0.0.7" {
 			t.Errorf("told %v, want 10.0.0.7", b.Doors)
@@ -68,15 +68,15 @@ func TestLogsOfProxiesTellOfThoseBehindThem(t *testing.T) {
 	edge := attrs{"host.name": "edge"}
 	for name, c := range map[string]struct {
 		line string
-		want engine.Outcome
+		want report.Outcome
 		who  string
 	}{
-		"nginx_refused":      {"[error] 28#28: *1 connect() failed (111: Connection refused) while connecting to upstream" + tail, engine.OutcomeRefused, "10.0.0.7:8000"},
-		"nginx_no_answer":    {"[error] 28#28: *1 upstream timed out (110: Connection timed out) while reading response header from upstream" + tail, engine.OutcomeTimeout, "10.0.0.7:8000"},
-		"nginx_no_connect":   {"[error] 28#28: *1 upstream timed out (110: Connection timed out) while connecting to upstream" + tail, engine.OutcomeConnectTimeout, "10.0.0.7:8000"},
-		"nginx_broke_off":    {"[error] 28#28: *1 upstream prematurely closed connection while reading response header from upstream" + tail, engine.OutcomeReset, "10.0.0.7:8000"},
-		"httpd_refused":      {"(111)Connection refused: AH00957: http: attempt to connect to 10.0.0.7:8000 (10.0.0.7:8000) failed", engine.OutcomeRefused, "10.0.0.7:8000"},
-		"traefik_refused":    {`'502 Bad Gateway' caused by: dial tcp 10.0.0.7:8000: connect: connection refused`, engine.OutcomeRefused, "10.0.0.7:8000"},
+		"nginx_refused":      {"[error] 28#28: *1 connect() failed (111: Connection refused) while connecting to upstream" + tail, report.OutcomeRefused, "10.0.0.7:8000"},
+		"nginx_no_answer":    {"[error] 28#28: *1 upstream timed out (110: Connection timed out) while reading response header from upstream" + tail, report.OutcomeTimeout, "10.0.0.7:8000"},
+		"nginx_no_connect":   {"[error] 28#28: *1 upstream timed out (110: Connection timed out) while connecting to upstream" + tail, report.OutcomeConnectTimeout, "10.0.0.7:8000"},
+		"nginx_broke_off":    {"[error] 28#28: *1 upstream prematurely closed connection while reading response header from upstream" + tail, report.OutcomeReset, "10.0.0.7:8000"},
+		"httpd_refused":      {"(111)Connection refused: AH00957: http: attempt to connect to 10.0.0.7:8000 (10.0.0.7:8000) failed", report.OutcomeRefused, "10.0.0.7:8000"},
+		"traefik_refused":    {`'502 Bad Gateway' caused by: dial tcp 10.0.0.7:8000: connect: connection refused`, report.OutcomeRefused, "10.0.0.7:8000"},
 		"disabled_says_why":  {"[warn] 28#28: *1 upstream server temporarily disabled while connecting to upstream" + tail, 0, ""},
 		"client_writes_it":   {`[error] connect() failed (111: Connection refused) while connecting to upstream, request: "GET /?upstream: "http://10.0.0.9:80/"", upstream: "http://10.0.0.7:8000/"`, 0, ""},
 		"a_group_of_servers": {`[error] no live upstreams while connecting to upstream, request: "GET /", upstream: "http://web/cart", host: "10.0.0.3:80"`, 0, ""},
@@ -85,7 +85,7 @@ func TestLogsOfProxiesTellOfThoseBehindThem(t *testing.T) {
 		"nothing_failed":     {`10.0.0.2 - "GET /connect to 10.0.0.7:8000"`, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Logs(logOf(t, edge, plog.SeverityNumberUnspecified, c.line, nil), testNow, &b)
 			if c.want == 0 {
 				if len(b.Calls) > 0 {

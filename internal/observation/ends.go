@@ -9,7 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -46,14 +46,14 @@ func endOfSpans(scope string) spansEnd {
 }
 
 // outcome is what a call was whose span ended well; unset if it shows nothing.
-func (s spansEnd) outcome(name string) engine.Outcome {
+func (s spansEnd) outcome(name string) report.Outcome {
 	switch {
 	case s == whenSent, s == poolConnects && (name == "pg.connect" || name == "sql.connector.connect"): // a database that lets somebody in may answer nobody
-		return engine.OutcomeSent
+		return report.OutcomeSent
 	case s == atQueue, s == poolConnects && (name == "connect" || name == "pg-pool.connect" || name == "sql.conn.reset_session"):
-		return engine.OutcomeUnset
+		return report.OutcomeUnset
 	}
-	return engine.OutcomeOK
+	return report.OutcomeOK
 }
 
 // gaveUp takes a call that the caller gave up after far longer than such a call
@@ -65,17 +65,17 @@ func (s spansEnd) outcome(name string) engine.Outcome {
 // and then dies, or refuses, does it sooner, and drivers close what they have waited
 // for in vain ("Connection terminated unexpectedly"). And so is a connection that
 // broke after long, if it is not told how: the driver's own patience may have ended.
-func gaveUp(span ptrace.Span, o engine.Outcome, said meaning, tail *stat.Tail) engine.Outcome {
+func gaveUp(span ptrace.Span, o report.Outcome, said meaning, tail *stat.Tail) report.Outcome {
 	d, ok := duration(span)
 	switch {
 	case !ok:
-	case o == engine.OutcomeReset && strings.HasSuffix(span.Name(), "connect"):
+	case o == report.OutcomeReset && strings.HasSuffix(span.Name(), "connect"):
 		if d >= connectsLong {
-			return engine.OutcomeNoAnswer
+			return report.OutcomeNoAnswer
 		}
-	case o == engine.OutcomeCanceled, o == engine.OutcomeReset && said&(saysBroken|saysReset) == saysBroken:
+	case o == report.OutcomeCanceled, o == report.OutcomeReset && said&(saysBroken|saysReset) == saysBroken:
 		if tail.Slow(d) {
-			return engine.OutcomeTimeout
+			return report.OutcomeTimeout
 		}
 	}
 	return o
@@ -84,8 +84,8 @@ func gaveUp(span ptrace.Span, o engine.Outcome, said meaning, tail *stat.Tail) e
 // neverAnswered says whether a server's span ended without an answer: its caller
 // gave up, or the caller's deadline, which gRPC hands on, passed at the server as
 // well. A gateway's 504 is an answer.
-func (v *view) neverAnswered(o engine.Outcome) bool {
-	return o == engine.OutcomeCanceled || lost(o) && v.http < 100
+func (v *view) neverAnswered(o report.Outcome) bool {
+	return o == report.OutcomeCanceled || lost(o) && v.http < 100
 }
 
 // connectsLong is more than setting up a connection takes, and less than what is

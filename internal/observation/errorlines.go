@@ -8,7 +8,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Lines at ERROR that belong to a request: where spans carry no status they are
@@ -28,7 +28,7 @@ func (r *logResource) erred(lr plog.LogRecord, says meaning, s string) {
 	if says&(saysRequest|saysClients) != 0 || len(sc.out.Errors) >= maxErrorLines || s == "" || r.source() == nil {
 		return
 	}
-	l := engine.ErrorLine{
+	l := report.ErrorLine{
 		Source: sc.src, Kind: kindOfLine(s), Trace: traceHash(lr.TraceID()), At: sc.past(when(lr)), Quoted: says&notOwn != 0,
 	}
 	if n := len(sc.out.Errors); n > 0 {

@@ -12,11 +12,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // errorLines are those that records at a severity, each of its own trace, tell.
-func errorLines(t *testing.T, severity plog.SeverityNumber, traced bool, bodies ...string) []engine.ErrorLine {
+func errorLines(t *testing.T, severity plog.SeverityNumber, traced bool, bodies ...string) []report.ErrorLine {
 	t.Helper()
 	ld := plog.NewLogs()
 	rl := ld.ResourceLogs().AppendEmpty()
@@ -31,7 +31,7 @@ func errorLines(t *testing.T, severity plog.SeverityNumber, traced bool, bodies 
 			lr.SetTraceID(pcommon.TraceID{1, byte(i), byte(i >> 8)})
 		}
 	}
-	var b engine.Batch
+	var b report.Batch
 	New(Settings{}).Logs(ld, testNow, &b)
 	return b.Errors
 }

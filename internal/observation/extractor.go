@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Settings are the knobs of an Extractor. The zero value is usable.
@@ -37,9 +37,9 @@ const (
 // Extractor reads pdata. It may be used by many goroutines at once.
 type Extractor struct {
 	observer string
-	sources  *cache[sourceID, engine.Source]
+	sources  *cache[sourceID, report.Source]
 	callees  *cache[calleeID, callee]
-	pods     *cache[podKey, engine.Source] // who runs in a pod or container
+	pods     *cache[podKey, report.Source] // who runs in a pod or container
 	states   *cache[stateID, int64]        // what a supervisor said last
 	counts   counts
 	meters   meters
@@ -58,9 +58,9 @@ func New(s Settings) *Extractor {
 	}
 	x := &Extractor{
 		observer: s.Observer,
-		sources:  newCache[sourceID, engine.Source](s.MaxSources),
+		sources:  newCache[sourceID, report.Source](s.MaxSources),
 		callees:  newCache[calleeID, callee](maxCallees),
-		pods:     newCache[podKey, engine.Source](namesEach * s.MaxSources),
+		pods:     newCache[podKey, report.Source](namesEach * s.MaxSources),
 		states:   newCache[stateID, int64](maxSupervised),
 	}
 	x.gate.open(s.MaxHops)

@@ -15,11 +15,12 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // sane checks what must hold for every batch, whatever it was read from, and
 // that the engine can take it.
-func sane(t *testing.T, b *engine.Batch, items int) {
+func sane(t *testing.T, b *report.Batch, items int) {
 	t.Helper()
 	if n := b.Len(); n > 4*items+16 {
 		t.Errorf("%d observations of %d items", n, items)
@@ -29,7 +30,7 @@ func sane(t *testing.T, b *engine.Batch, items int) {
 			t.Errorf("%s %q", what, s)
 		}
 	}
-	source := func(s *engine.Source) {
+	source := func(s *report.Source) {
 		if s != nil {
 			name("service", s.Service.Name)
 			name("instance", s.Instance)
@@ -45,7 +46,7 @@ func sane(t *testing.T, b *engine.Batch, items int) {
 	for _, c := range b.Calls {
 		source(c.Caller)
 		name("address", c.Callee.Address)
-		if c.Count < 1 || c.Last > testNow || c.First > testNow || c.Callee == (engine.Callee{}) {
+		if c.Count < 1 || c.Last > testNow || c.First > testNow || c.Callee == (report.Callee{}) {
 			t.Errorf("calls %+v", c)
 		}
 	}
@@ -57,7 +58,7 @@ func sane(t *testing.T, b *engine.Batch, items int) {
 	for _, p := range b.Probes {
 		source(p.Source)
 		name("target", p.Target)
-		if p.Interval < 0 || p.Outcome == engine.OutcomeUnset {
+		if p.Interval < 0 || p.Outcome == report.OutcomeUnset {
 			t.Errorf("probe %+v", p)
 		}
 	}
@@ -94,7 +95,7 @@ func FuzzTraces(f *testing.F) {
 			return
 		}
 		x := New(Settings{MaxSources: 16})
-		var b engine.Batch
+		var b report.Batch
 		odd := x.Traces(td, testNow, nil, &b)
 		for i, at := range odd {
 			if int(at) >= td.SpanCount() || i > 0 && at <= odd[i-1] {
@@ -160,7 +161,7 @@ func FuzzMetrics(f *testing.F) {
 		}
 		x := New(Settings{MaxSources: 16})
 		for round := range 2 { // sums tell only what was added
-			var b engine.Batch
+			var b report.Batch
 			x.Metrics(md, testNow.Add(time.Duration(round)*time.Minute), nil, &b)
 			sane(t, &b, (2+timedMost)*md.DataPointCount()+md.ResourceMetrics().Len())
 			for _, l := range b.Levels {
@@ -210,7 +211,7 @@ func FuzzLogs(f *testing.F) {
 		}
 		x := New(Settings{MaxSources: 16})
 		x.Source(resource(t, attrs{"service.name": "payment", "k8s.pod.uid": "p"}))
-		var b engine.Batch
+		var b report.Batch
 		x.Logs(ld, testNow, &b)
 		sane(t, &b, ld.LogRecordCount())
 	})

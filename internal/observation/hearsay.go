@@ -6,7 +6,7 @@ package observation
 import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Many drivers write no span of a connection that they could not set up: psycopg2,
@@ -18,10 +18,10 @@ import (
 
 // hearsay is a call of which other spans than its own tell how it ended.
 type hearsay struct {
-	src     *engine.Source
+	src     *report.Source
 	callee  *callee
-	outcome engine.Outcome
-	calls   engine.Calls
+	outcome report.Outcome
+	calls   report.Calls
 }
 
 // maxHeard bounds what is heard in one batch.
@@ -39,16 +39,16 @@ func (sc *scratch) overhear(span ptrace.Span, kind ptrace.SpanKind, t *texts) {
 	switch {
 	case kind == ptrace.SpanKindInternal && (span.Name() == "tcp.connect" || span.Name() == "tls.connect"):
 		id = sc.v.calleeID(sc.src)
-		if o == engine.OutcomeTimeout {
-			o = engine.OutcomeConnectTimeout
+		if o == report.OutcomeTimeout {
+			o = report.OutcomeConnectTimeout
 			if span.Name() == "tls.connect" {
-				o = engine.OutcomeNoAnswer
+				o = report.OutcomeNoAnswer
 			}
 		}
 		o = sc.v.aim(&id, sc.src, o, t)
 	case kind == ptrace.SpanKindServer || kind == ptrace.SpanKindConsumer:
 		m := &t.mention
-		if m.port == 0 || m.port >= firstEphemeral || o == engine.OutcomeDNS {
+		if m.port == 0 || m.port >= firstEphemeral || o == report.OutcomeDNS {
 			return
 		}
 		id = calleeID{server: clip(m.host), serverPort: m.port}
@@ -57,8 +57,8 @@ func (sc *scratch) overhear(span ptrace.Span, kind ptrace.SpanKind, t *texts) {
 		}
 	}
 	switch o {
-	case engine.OutcomeReset, engine.OutcomeTimeout, engine.OutcomeNoAnswer,
-		engine.OutcomeOverloaded, engine.OutcomeDiskFull, engine.OutcomeMemoryFull:
+	case report.OutcomeReset, report.OutcomeTimeout, report.OutcomeNoAnswer,
+		report.OutcomeOverloaded, report.OutcomeDiskFull, report.OutcomeMemoryFull:
 	default:
 		if !phase(o) {
 			return
@@ -77,7 +77,7 @@ func (sc *scratch) overhear(span ptrace.Span, kind ptrace.SpanKind, t *texts) {
 		}
 	}
 	if len(sc.heard) < maxHeard {
-		sc.heard = append(sc.heard, hearsay{sc.src, c, o, engine.Calls{
+		sc.heard = append(sc.heard, hearsay{sc.src, c, o, report.Calls{
 			Caller: sc.src, Callee: c.Callee, Outcome: o, Count: 1, First: first, Last: last, Hearsay: kind != ptrace.SpanKindInternal,
 		}})
 	}
@@ -116,10 +116,10 @@ func (sc *scratch) hear() {
 }
 
 // vague says whether an outcome leaves open in which phase the call failed.
-func vague(o engine.Outcome) bool {
-	return o == engine.OutcomeTimeout || o == engine.OutcomeUnavailable || o == engine.OutcomeOther || o == engine.OutcomeCanceled
+func vague(o report.Outcome) bool {
+	return o == report.OutcomeTimeout || o == report.OutcomeUnavailable || o == report.OutcomeOther || o == report.OutcomeCanceled
 }
 
-func sameCallee(a, b *engine.Callee) bool {
+func sameCallee(a, b *report.Callee) bool {
 	return a.Address == b.Address || a.Named != "" && a.Named == b.Address || b.Named != "" && a.Address == b.Named
 }

@@ -12,8 +12,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // IsHeartbeat says whether a log record is a heartbeat: a sign of life, the
@@ -33,36 +33,36 @@ const (
 	maxAhead    = 24 * time.Hour // of an observer's clock before the engine's
 )
 
-var statuses = map[string]engine.Status{
-	contract.StatusStarting: engine.StatusStarting,
-	contract.StatusReady:    engine.StatusReady,
-	contract.StatusDegraded: engine.StatusDegraded,
-	contract.StatusDraining: engine.StatusDraining,
-	contract.StatusStopping: engine.StatusStopping,
-	contract.StatusLastGasp: engine.StatusLastGasp,
-	contract.StatusFailed:   engine.StatusFailed,
+var statuses = map[string]report.Status{
+	contract.StatusStarting: report.StatusStarting,
+	contract.StatusReady:    report.StatusReady,
+	contract.StatusDegraded: report.StatusDegraded,
+	contract.StatusDraining: report.StatusDraining,
+	contract.StatusStopping: report.StatusStopping,
+	contract.StatusLastGasp: report.StatusLastGasp,
+	contract.StatusFailed:   report.StatusFailed,
 }
 
-var probeOutcomes = map[string]engine.Outcome{
-	contract.OutcomeOK:             engine.OutcomeOK,
-	contract.OutcomeRefused:        engine.OutcomeRefused,
-	contract.OutcomeTimeout:        engine.OutcomeTimeout,
-	contract.OutcomeUnacknowledged: engine.OutcomeUnacknowledged,
-	contract.OutcomeNoAnswer:       engine.OutcomeNoAnswer,
-	contract.OutcomeUnreachable:    engine.OutcomeUnreachable,
-	contract.OutcomeReset:          engine.OutcomeReset,
-	contract.OutcomeTLS:            engine.OutcomeTLS,
-	contract.OutcomeDNS:            engine.OutcomeDNS,
-	contract.OutcomeWrongAnswer:    engine.OutcomeWrongAnswer,
-	contract.OutcomeError:          engine.OutcomeOther,
+var probeOutcomes = map[string]report.Outcome{
+	contract.OutcomeOK:             report.OutcomeOK,
+	contract.OutcomeRefused:        report.OutcomeRefused,
+	contract.OutcomeTimeout:        report.OutcomeTimeout,
+	contract.OutcomeUnacknowledged: report.OutcomeUnacknowledged,
+	contract.OutcomeNoAnswer:       report.OutcomeNoAnswer,
+	contract.OutcomeUnreachable:    report.OutcomeUnreachable,
+	contract.OutcomeReset:          report.OutcomeReset,
+	contract.OutcomeTLS:            report.OutcomeTLS,
+	contract.OutcomeDNS:            report.OutcomeDNS,
+	contract.OutcomeWrongAnswer:    report.OutcomeWrongAnswer,
+	contract.OutcomeError:          report.OutcomeOther,
 }
 
-var processStates = map[string]engine.ProcessState{
-	contract.ProcessRunning:  engine.ProcessRunning,
-	contract.ProcessStopped:  engine.ProcessStopped,
-	contract.ProcessZombie:   engine.ProcessZombie,
-	contract.ProcessDiskWait: engine.ProcessDiskWait,
-	contract.ProcessGone:     engine.ProcessGone,
+var processStates = map[string]report.ProcessState{
+	contract.ProcessRunning:  report.ProcessRunning,
+	contract.ProcessStopped:  report.ProcessStopped,
+	contract.ProcessZombie:   report.ProcessZombie,
+	contract.ProcessDiskWait: report.ProcessDiskWait,
+	contract.ProcessGone:     report.ProcessGone,
 }
 
 // processTarget begins the target of a look at a process.
@@ -71,10 +71,10 @@ const processTarget = "process:"
 // pulse is a heartbeat record, read.
 type pulse struct {
 	x       *Extractor
-	stamp   engine.Stamp
-	beat    engine.Beat
-	probe   engine.Probe
-	process engine.Process
+	stamp   report.Stamp
+	beat    report.Beat
+	probe   report.Probe
+	process report.Process
 
 	group, zone string
 	addresses   []string
@@ -88,9 +88,9 @@ type pulse struct {
 }
 
 // heartbeat takes in one heartbeat record. id is who its resource is.
-func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now clock.Time, b *engine.Batch) {
+func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now clock.Time, b *report.Batch) {
 	p := pulse{x: x}
-	p.process = engine.Process{
+	p.process = report.Process{
 		PID: -1, OOMKills: -1, Throttled: -1, MemoryUsed: -1, MemoryLimit: -1, FDs: -1, FDLimit: -1,
 		Threads: -1, ThreadLimit: -1, CPUWait: -1, PressureCPU: -1, PressureMem: -1, PressureIO: -1,
 	}
@@ -104,7 +104,7 @@ func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now clock.Time, b
 		}
 	} else {
 		// Nobody on the way has seen it before: it is observed here and now.
-		p.stamp = engine.Stamp{Observer: x.observer, At: now}
+		p.stamp = report.Stamp{Observer: x.observer, At: now}
 	}
 
 	who := *id
@@ -121,7 +121,7 @@ func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now clock.Time, b
 		p.beat.Stamp, p.beat.Source = p.stamp, x.source(&who)
 		b.Beats = append(b.Beats, p.beat)
 	case p.hasObserver && (p.aboutItself || p.beat.Interval > 0):
-		b.Observers = append(b.Observers, engine.ObserverBeat{
+		b.Observers = append(b.Observers, report.ObserverBeat{
 			Stamp: p.stamp, Host: own(who.host), Interval: p.beat.Interval, Late: p.late, Refused: p.refused,
 		})
 	default:
@@ -129,7 +129,7 @@ func (x *Extractor) heartbeat(id *sourceID, lr plog.LogRecord, now clock.Time, b
 	}
 }
 
-func (p *pulse) putProbe(who *sourceID, b *engine.Batch) {
+func (p *pulse) putProbe(who *sourceID, b *report.Batch) {
 	q := &p.probe
 	src := p.x.source(who)
 	if src != nil && src.Key == 0 {
@@ -150,9 +150,9 @@ func (p *pulse) putProbe(who *sourceID, b *engine.Batch) {
 		state := p.process
 		q.Process = &state
 		if !p.hasOutcome {
-			q.Outcome = engine.OutcomeDown
-			if p.process.State == engine.ProcessRunning {
-				q.Outcome = engine.OutcomeOK
+			q.Outcome = report.OutcomeDown
+			if p.process.State == report.ProcessRunning {
+				q.Outcome = report.OutcomeOK
 			}
 		}
 	} else if !p.hasOutcome {
@@ -225,7 +225,7 @@ func (p *pulse) attribute(k string, v pcommon.Value, now clock.Time) {
 		p.probe.Target = own(p.word(v))
 	case contract.HeartbeatOutcome:
 		p.probe.Outcome = lookup(p, v, probeOutcomes)
-		p.hasOutcome = p.probe.Outcome != engine.OutcomeUnset
+		p.hasOutcome = p.probe.Outcome != report.OutcomeUnset
 	case contract.HeartbeatAddresses:
 		p.addresses = p.strings(v)
 	case contract.HeartbeatClient:
@@ -239,7 +239,7 @@ func (p *pulse) attribute(k string, v pcommon.Value, now clock.Time) {
 
 	case contract.ProcessState:
 		p.process.State = lookup(p, v, processStates)
-		p.hasProcess = p.hasProcess || p.process.State != engine.ProcessUnknown
+		p.hasProcess = p.hasProcess || p.process.State != report.ProcessUnknown
 	case contract.ProcessPID:
 		p.process.PID = p.integer(v, 0, math.MaxInt64, -1)
 	case contract.ProcessStartTime:

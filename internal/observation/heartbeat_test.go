@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 func heartbeatOf(t testing.TB, res, a attrs) plog.Logs {
@@ -25,8 +25,8 @@ func heartbeatOf(t testing.TB, res, a attrs) plog.Logs {
 	return ld
 }
 
-func seen(t testing.TB, x *Extractor, res, a attrs) *engine.Batch {
-	b := &engine.Batch{}
+func seen(t testing.TB, x *Extractor, res, a attrs) *report.Batch {
+	b := &report.Batch{}
 	x.Logs(heartbeatOf(t, res, a), testNow, b)
 	return b
 }
@@ -72,10 +72,10 @@ func TestHeartbeat_beat(t *testing.T) {
 		t.Errorf("source %+v", s)
 	}
 	got.Source = nil
-	want := engine.Beat{
-		Stamp:    engine.Stamp{Observer: "agent-1", At: testNow.Add(-time.Second), Uptime: 90 * time.Second, Seq: 17},
+	want := report.Beat{
+		Stamp:    report.Stamp{Observer: "agent-1", At: testNow.Add(-time.Second), Uptime: 90 * time.Second, Seq: 17},
 		Interval: 1500 * time.Millisecond, Incarnation: uint64(testNow) - 1e12, Seq: 5, SentAt: testNow - 5,
-		Status: engine.StatusDraining, HasExitCode: true, ExitCode: 143, BootID: "boot", Digest: "d",
+		Status: report.StatusDraining, HasExitCode: true, ExitCode: 143, BootID: "boot", Digest: "d",
 		Authenticated: true, Remote: "10.0.0.7", Due: testNow + 7, Grace: time.Minute,
 	}
 	if got != want {
@@ -92,7 +92,7 @@ func TestHeartbeat_sent_straight_to_the_engine_is_observed_there(t *testing.T) {
 	b := seen(t, New(Settings{Observer: "gateway-1"}), attrs{"service.name": "payment"}, attrs{
 		contract.HeartbeatSeq: 5, contract.HeartbeatObserverUptime: 7, // of nobody
 	})
-	if len(b.Beats) != 1 || b.Beats[0].Stamp != (engine.Stamp{Observer: "gateway-1", At: testNow}) {
+	if len(b.Beats) != 1 || b.Beats[0].Stamp != (report.Stamp{Observer: "gateway-1", At: testNow}) {
 		t.Errorf("%+v", b.Beats)
 	}
 }
@@ -102,8 +102,8 @@ func TestHeartbeat_of_an_observer(t *testing.T) {
 		contract.HeartbeatObserver: "agent-1", contract.HeartbeatObserverUptime: 7, contract.HeartbeatObserverSeq: 3,
 		contract.HeartbeatInterval: 1.0, contract.HeartbeatObserverLate: 0.25, contract.HeartbeatObserverRefused: 2,
 	})
-	want := engine.ObserverBeat{
-		Stamp: engine.Stamp{Observer: "agent-1", At: testNow.Add(-time.Second), Uptime: 7, Seq: 3},
+	want := report.ObserverBeat{
+		Stamp: report.Stamp{Observer: "agent-1", At: testNow.Add(-time.Second), Uptime: 7, Seq: 3},
 		Host:  "node-1", Interval: time.Second, Late: 250 * time.Millisecond, Refused: 2,
 	}
 	if b.Len() != 1 || len(b.Observers) != 1 || b.Observers[0] != want {
@@ -122,16 +122,16 @@ func TestHeartbeat_probe(t *testing.T) {
 	cases := map[string]struct {
 		res     attrs
 		attrs   attrs
-		outcome engine.Outcome
+		outcome report.Outcome
 		direct  bool
 	}{
-		"refused":          {attrs{"service.name": "payment"}, attrs{contract.HeartbeatTarget: "http://payment:8080/", contract.HeartbeatOutcome: "refused"}, engine.OutcomeRefused, false},
-		"of_an_instance":   {checkout, attrs{contract.HeartbeatTarget: "http://checkout:8080/", contract.HeartbeatOutcome: "ok"}, engine.OutcomeOK, true},
-		"ip_address":       {attrs{"service.name": "payment"}, attrs{contract.HeartbeatTarget: "tcp://10.0.0.7:8080", contract.HeartbeatOutcome: "no_answer"}, engine.OutcomeNoAnswer, true},
-		"process_runs":     {attrs{"service.name": "payment"}, attrs{contract.HeartbeatTarget: "process:pay", contract.ProcessState: "running"}, engine.OutcomeOK, true},
-		"process_is_gone":  {attrs{"service.name": "payment"}, attrs{contract.HeartbeatTarget: "process:pay", contract.ProcessState: "gone"}, engine.OutcomeDown, true},
-		"nobodys_endpoint": {attrs{}, attrs{contract.HeartbeatTarget: "https://pay.example.com/", contract.HeartbeatOutcome: "tls"}, engine.OutcomeTLS, false},
-		"on_a_host_only":   {attrs{"host.name": "agent"}, attrs{contract.HeartbeatTarget: "dns://10.96.0.10", contract.HeartbeatOutcome: "error"}, engine.OutcomeOther, true},
+		"refused":          {attrs{"service.name": "payment"}, attrs{contract.HeartbeatTarget: "http://payment:8080/", contract.HeartbeatOutcome: "refused"}, report.OutcomeRefused, false},
+		"of_an_instance":   {checkout, attrs{contract.HeartbeatTarget: "http://checkout:8080/", contract.HeartbeatOutcome: "ok"}, report.OutcomeOK, true},
+		"ip_address":       {attrs{"service.name": "payment"}, attrs{contract.HeartbeatTarget: "tcp://10.0.0.7:8080", contract.HeartbeatOutcome: "no_answer"}, report.OutcomeNoAnswer, true},
+		"process_runs":     {attrs{"service.name": "payment"}, attrs{contract.HeartbeatTarget: "process:pay", contract.ProcessState: "running"}, report.OutcomeOK, true},
+		"process_is_gone":  {attrs{"service.name": "payment"}, attrs{contract.HeartbeatTarget: "process:pay", contract.ProcessState: "gone"}, report.OutcomeDown, true},
+		"nobodys_endpoint": {attrs{}, attrs{contract.HeartbeatTarget: "https://pay.example.com/", contract.HeartbeatOutcome: "tls"}, report.OutcomeTLS, false},
+		"on_a_host_only":   {attrs{"host.name": "agent"}, attrs{contract.HeartbeatTarget: "dns://10.96.0.10", contract.HeartbeatOutcome: "error"}, report.OutcomeOther, true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -158,8 +158,8 @@ func TestHeartbeat_process(t *testing.T) {
 	if len(b.Probes) != 1 || b.Probes[0].Process == nil {
 		t.Fatalf("%+v", b)
 	}
-	want := engine.Process{
-		State: engine.ProcessZombie, PID: 4711, StartTime: 99, HasExitCode: true, ExitCode: 137, OOMKills: 1, Throttled: 0.5, CPUWait: 0.25,
+	want := report.Process{
+		State: report.ProcessZombie, PID: 4711, StartTime: 99, HasExitCode: true, ExitCode: 137, OOMKills: 1, Throttled: 0.5, CPUWait: 0.25,
 		MemoryUsed: 10, MemoryLimit: 20, FDs: 3, FDLimit: 4, Threads: 5,
 		ThreadLimit: -1, PressureCPU: -1, PressureMem: 0.25, PressureIO: -1, // not told
 	}
@@ -206,7 +206,7 @@ func TestHeartbeat_bad_attributes(t *testing.T) {
 				t.Fatalf("the beat is lost: %+v", b)
 			}
 			got := b.Beats[0]
-			want := engine.Beat{Stamp: engine.Stamp{At: testNow}, Source: got.Source}
+			want := report.Beat{Stamp: report.Stamp{At: testNow}, Source: got.Source}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v", got)
 			}
@@ -247,7 +247,7 @@ func TestHeartbeat_absurd_observed_time_is_now(t *testing.T) {
 	for _, at := range []pcommon.Timestamp{0, math.MaxUint64, pcommon.Timestamp(testNow.Add(48 * time.Hour))} {
 		ld := heartbeatOf(t, attrs{"service.name": "payment"}, attrs{contract.HeartbeatObserver: "agent-1"})
 		ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).SetObservedTimestamp(at)
-		var b engine.Batch
+		var b report.Batch
 		New(Settings{}).Logs(ld, testNow, &b)
 		if len(b.Beats) != 1 || b.Beats[0].At != testNow {
 			t.Errorf("observed at %d: %+v", at, b.Beats)
@@ -261,7 +261,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 		contract.HeartbeatIncarnation: 5, contract.HeartbeatSeq: 5, contract.HeartbeatInterval: 1.0, contract.HeartbeatStatus: "ready",
 	})
 	x := New(Settings{})
-	var batch engine.Batch
+	var batch report.Batch
 	b.ReportAllocs()
 	for b.Loop() {
 		batch.Reset()

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 type attrs map[string]any
@@ -88,9 +89,9 @@ func gauge(t testing.TB, ms pmetric.MetricSlice, name string, value float64, a a
 // baselines learns one kind of span from an engine: 10 ms, hardly ever more.
 func baselines(t testing.TB, key uint64) *engine.Baselines {
 	e := engine.New(engine.DefaultParams())
-	b := &engine.Batch{Arrived: testNow}
+	b := &report.Batch{Arrived: testNow}
 	for i := range 512 {
-		b.Spans = append(b.Spans, engine.SpanSample{Key: key, Duration: 10*time.Millisecond + time.Duration(i%8)*100*time.Microsecond})
+		b.Spans = append(b.Spans, report.SpanSample{Key: key, Duration: 10*time.Millisecond + time.Duration(i%8)*100*time.Microsecond})
 	}
 	e.Observe(b)
 	e.Tick(testNow.Add(time.Second))
@@ -101,15 +102,15 @@ func baselines(t testing.TB, key uint64) *engine.Baselines {
 }
 
 // kinds are the facts of a batch, by kind.
-func kinds(b *engine.Batch) []engine.FactKind {
-	var ks []engine.FactKind
+func kinds(b *report.Batch) []report.FactKind {
+	var ks []report.FactKind
 	for _, f := range b.Facts {
 		ks = append(ks, f.Kind)
 	}
 	return ks
 }
 
-func equalKinds(a, b []engine.FactKind) bool {
+func equalKinds(a, b []report.FactKind) bool {
 	x, _ := json.Marshal(a)
 	y, _ := json.Marshal(b)
 	return string(x) == string(y) || len(a) == 0 && len(b) == 0

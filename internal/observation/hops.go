@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // hopGate chooses of which traces the engine is told who called whom. Both ends
@@ -64,7 +64,7 @@ func (g *hopGate) told(hops int, threshold uint64) {
 
 // hop tells one end of a call. A burst narrows the choice while it is read: the
 // traces that remain are some of those chosen before.
-func (sc *scratch) hop(h engine.Hop) {
+func (sc *scratch) hop(h report.Hop) {
 	sc.out.Hops = append(sc.out.Hops, h)
 	if sc.hops++; sc.hops%int(sc.x.gate.most) == 0 {
 		sc.threshold = max(sc.threshold/2, leastShare)

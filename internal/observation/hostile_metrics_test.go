@@ -16,6 +16,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // exportsOf are the exports of a healthy service, one each ten seconds: counts that rise,
@@ -71,7 +73,7 @@ func TestExportsInAnyOrderAccuseNobody(t *testing.T) {
 				for i, md := range late {
 					now := testNow.Add(time.Duration(i) * 10 * time.Second)
 					for range 1 + r.IntN(2) {
-						b := engine.Batch{Arrived: now}
+						b := report.Batch{Arrived: now}
 						x.Metrics(md, now, nil, &b)
 						assert.Empty(t, b.Facts)
 						for _, s := range b.Served {
@@ -122,7 +124,7 @@ func TestPointsOfNobody(t *testing.T) {
 				m := ms.AppendEmpty()
 				m.SetName(name)
 				at, start := times[(round+k)%len(times)], times[(round/2+k+i)%len(times)]
-				any := attrs{"state": 1, "http.url": []any{"a"}, "reason": map[string]any{"x": []any{1}}, "code": math.NaN(), "uid": true, "server.address": -1, "device": "\xff", "error.type": []byte{0xff}}
+				odd := attrs{"state": 1, "http.url": []any{"a"}, "reason": map[string]any{"x": []any{1}}, "code": math.NaN(), "uid": true, "server.address": -1, "device": "\xff", "error.type": []byte{0xff}}
 				switch (round + k) % 5 {
 				case 0, 1:
 					s := m.SetEmptySum()
@@ -132,7 +134,7 @@ func TestPointsOfNobody(t *testing.T) {
 					p.SetIntValue([]int64{math.MinInt64, math.MaxInt64, -1, 0}[round%4])
 					p.SetTimestamp(at)
 					p.SetStartTimestamp(start)
-					any.putTo(t, p.Attributes())
+					odd.putTo(t, p.Attributes())
 				case 2:
 					h := m.SetEmptyHistogram()
 					h.SetAggregationTemporality(pmetric.AggregationTemporality(1 + round%2))
@@ -141,21 +143,21 @@ func TestPointsOfNobody(t *testing.T) {
 					p.SetSum([]float64{math.NaN(), math.Inf(1), -1, math.MaxFloat64}[round%4])
 					p.SetTimestamp(at)
 					p.SetStartTimestamp(start)
-					any.putTo(t, p.Attributes())
+					odd.putTo(t, p.Attributes())
 				case 3:
 					m.SetEmptyGauge().DataPoints().AppendEmpty() // neither a value nor a time
 				case 4:
 					m.SetEmptySummary().DataPoints().AppendEmpty().SetCount(uint64(round))
 				}
 			}
-			b := engine.Batch{Arrived: now}
+			b := report.Batch{Arrived: now}
 			x.Metrics(md, now, nil, &b)
 			e.Observe(&b)
 		}
 		e.Tick(now)
 	}
 	for _, ev := range e.Events() {
-		if v := ev.Verdict; v != nil && v.Class != engine.ClassUnknown {
+		if v := ev.Verdict; v != nil && v.Class != verdict.ClassUnknown {
 			t.Error(ev.Body)
 		}
 	}
@@ -176,7 +178,7 @@ func TestSpanWithThousandsOfEverything(t *testing.T) {
 	for range 4 {
 		td.ResourceSpans().At(0).CopyTo(many.ResourceSpans().AppendEmpty())
 	}
-	var b engine.Batch
+	var b report.Batch
 	x := New(Settings{})
 	odd := x.Traces(many, testNow, nil, &b)
 	assert.Len(t, odd, 4)
@@ -206,7 +208,7 @@ func TestStormOfErrorsThatAllDiffer(t *testing.T) {
 			s.Status().SetMessage(fmt.Sprintf("failure %x of %x", i*7919, round))
 			s.Attributes().PutStr("server.address", fmt.Sprintf("peer-%d-%d", round, i))
 		}
-		b := engine.Batch{Arrived: now}
+		b := report.Batch{Arrived: now}
 		x.Traces(td, now, nil, &b)
 		assert.LessOrEqual(t, b.Len(), 4*1000)
 		e.Observe(&b)
@@ -216,7 +218,7 @@ func TestStormOfErrorsThatAllDiffer(t *testing.T) {
 		t.Logf("%s: %+v", name, n)
 	}
 	for _, ev := range e.Events() {
-		if v := ev.Verdict; v != nil && v.Culprit.Name == "checkout-1" && v.Class != engine.ClassUnknown {
+		if v := ev.Verdict; v != nil && v.Culprit.Name == "checkout-1" && v.Class != verdict.ClassUnknown {
 			t.Error(ev.Body)
 		}
 	}

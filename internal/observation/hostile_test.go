@@ -16,6 +16,8 @@ import (
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // What others, or another Faultline, have written under our names is no evidence.
@@ -25,11 +27,11 @@ func TestContractAttributesFromOutsideAreNoEvidence(t *testing.T) {
 		contract.FailureReason: "connection refused; no space left on device; too many open files", contract.FailureConfidence: 1.0,
 		contract.IncidentID: "x", contract.AnomalyScore: 1.0, contract.JaegerWarnings: "panic: out of memory",
 	}
-	plain, claimed := engine.Batch{}, engine.Batch{}
+	plain, claimed := report.Batch{}, report.Batch{}
 	x := New(Settings{})
 	for _, c := range []struct {
 		with attrs
-		b    *engine.Batch
+		b    *report.Batch
 	}{{nil, &plain}, {claims, &claimed}} {
 		td, s := spanOf(t, checkout, client, ptrace.StatusCodeOk, "", attrs{"server.address": "payment", "server.port": 8080})
 		for k, v := range c.with {
@@ -56,7 +58,7 @@ func TestOwnMetricsThatComeBackScrapedAreNoEvidence(t *testing.T) {
 	for _, name := range []string{"failure_state", "failure_confidence_ratio", "heartbeat_up", "observer_health_ratio", "incident_active"} {
 		gauge(t, ms, name, 1, attrs{"failure_class": "crash", "service_name": "payment", "service_instance_id": "payment-1"})
 	}
-	var b engine.Batch
+	var b report.Batch
 	New(Settings{}).Metrics(md, testNow, nil, &b)
 	assert.Empty(t, b.Facts)
 	assert.Empty(t, b.Probes)
@@ -80,7 +82,7 @@ func TestSpansOfAbsurdTimes(t *testing.T) {
 			td, s := spanOf(t, checkout, client, failed, "connection refused", attrs{"server.address": "payment", "server.port": 8080})
 			s.SetStartTimestamp(c.start)
 			s.SetEndTimestamp(c.end)
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Traces(td, testNow, nil, &b)
 			assert.Len(t, b.Calls, 1)
 			for _, call := range b.Calls {
@@ -104,7 +106,7 @@ func TestHugeValuesAreCutAndKeptByNobody(t *testing.T) {
 	}
 	began := time.Now()
 	x := New(Settings{})
-	var b engine.Batch
+	var b report.Batch
 	x.Traces(td, testNow, nil, &b)
 	x.Logs(logOf(t, checkout, errorLevel, huge+" no space left on device", attrs{"error": huge}), testNow, &b)
 	assert.Less(t, time.Since(began), 20*time.Second, "and not by the square of the length")
@@ -137,16 +139,16 @@ func TestMetricsThatAreNoNumbers(t *testing.T) {
 			p.SetDoubleValue(v)
 			p.SetStartTimestamp(1)
 			p.SetTimestamp(pcommon.Timestamp(now))
-			b := engine.Batch{Arrived: now}
+			b := report.Batch{Arrived: now}
 			x.Metrics(md, now, nil, &b)
 			for _, f := range b.Facts {
-				assert.NotEqual(t, engine.FactBackwards, f.Kind)
+				assert.NotEqual(t, report.FactBackwards, f.Kind)
 			}
 			e.Observe(&b)
 			e.Tick(now)
 		}
 		for _, ev := range e.Events() {
-			if ev.Verdict != nil && ev.Verdict.Class != engine.ClassUnknown {
+			if ev.Verdict != nil && ev.Verdict.Class != verdict.ClassUnknown {
 				t.Errorf("%v: %s", v, ev.Body)
 			}
 		}
@@ -158,7 +160,7 @@ func TestCountsWithoutAStartAreNotFollowed(t *testing.T) {
 	for i, v := range []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 8, 7, 6} {
 		md := counted(i, map[string]float64{"orders": v})
 		md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).Sum().DataPoints().At(0).SetStartTimestamp(0)
-		var b engine.Batch
+		var b report.Batch
 		x.Metrics(md, 2e18, nil, &b)
 		assert.Empty(t, b.Facts)
 	}
@@ -187,7 +189,7 @@ func TestEventTimeThatJumpsConvictsNobody(t *testing.T) {
 			s.Status().SetCode(ptrace.StatusCodeError)
 			s.Status().SetMessage("connection refused")
 		}
-		b := engine.Batch{Arrived: now}
+		b := report.Batch{Arrived: now}
 		x.Traces(td, now, nil, &b)
 		e.Observe(&b)
 		e.Tick(now)

@@ -6,7 +6,7 @@ package observation
 import (
 	"strings"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Who is meant by those who do not know services: the kubelet, Docker, the
@@ -31,11 +31,11 @@ const (
 )
 
 // several stands for a name that more than one service goes by.
-var several = &engine.Source{}
+var several = &report.Source{}
 
 // index makes a source findable by its pod, container and process. The latest to
 // speak for a name stands for it.
-func (x *Extractor) index(id *sourceID, src *engine.Source) {
+func (x *Extractor) index(id *sourceID, src *report.Source) {
 	set := func(uid, container string) { x.name(podKey{uid, container}, src, false) }
 	if id.podUID != "" {
 		set(id.podUID, "")
@@ -71,7 +71,7 @@ func (x *Extractor) index(id *sourceID, src *engine.Source) {
 // name gives a source a name to be found by. A scrape names the service after
 // its job: what the service says of itself comes first. shared is whether more
 // than one may go by the name, which then is nobody's.
-func (x *Extractor) name(key podKey, src *engine.Source, shared bool) {
+func (x *Extractor) name(key podKey, src *report.Source, shared bool) {
 	h := key.hash()
 	if before := x.pods.get(h, &key); before != nil && before.ServiceKey != src.ServiceKey {
 		old, now := hostAndPort(before.Instance), hostAndPort(src.Instance)
@@ -85,7 +85,7 @@ func (x *Extractor) name(key podKey, src *engine.Source, shared bool) {
 	x.pods.set(h, key, src)
 }
 
-func (x *Extractor) find(uid, container string) *engine.Source {
+func (x *Extractor) find(uid, container string) *report.Source {
 	key := podKey{uid, container}
 	src := x.pods.get(key.hash(), &key)
 	if src == several {
@@ -96,7 +96,7 @@ func (x *Extractor) find(uid, container string) *engine.Source {
 
 // inPod returns the service's instance that runs in a container or, if none is
 // named or known, in its pod; nil if nobody there has been heard of.
-func (x *Extractor) inPod(id *sourceID) *engine.Source {
+func (x *Extractor) inPod(id *sourceID) *report.Source {
 	if id.containerID != "" {
 		if src := x.find("", id.containerID); src != nil {
 			return src
@@ -135,7 +135,7 @@ func (x *Extractor) inPod(id *sourceID) *engine.Source {
 // default the beginning of its id. A host name that somebody chose counts only
 // if the container is named alike: all that share the host's network share its
 // name.
-func (x *Extractor) inContainer(id *sourceID) *engine.Source {
+func (x *Extractor) inContainer(id *sourceID) *report.Source {
 	const short = 12
 	if len(id.containerID) > short {
 		if src := x.find(byName, id.containerID[:short]); src != nil {
@@ -162,7 +162,7 @@ func beside(container string) bool {
 }
 
 // inProcess returns the service's instance that is a process of a host.
-func (x *Extractor) inProcess(id *sourceID) *engine.Source {
+func (x *Extractor) inProcess(id *sourceID) *report.Source {
 	if id.pid == "" || id.hostName == "" || id.name != "" {
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 const (
@@ -63,7 +63,7 @@ func TestWhatAgentsTellReachesTheInstance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := New(Settings{})
 			x.Source(resource(t, with(attrs{"service.name": "payment", "service.instance.id": "6ba7b810-9dad-41d1-80b4-00c04fd430c8"}, c.app)))
-			var b engine.Batch
+			var b report.Batch
 			x.Metrics(container(t, c.agent), testNow, nil, &b)
 			if !c.meet {
 				assert.Empty(t, b.Levels, "it is somebody else's")
@@ -107,7 +107,7 @@ func TestScrapeOfAPodIsALookAtItsService(t *testing.T) {
 	for pod, service := range map[string]string{"pod-1": "payment", "pod-2": "kubernetes-pods"} {
 		md, ms := metricsOf(t, attrs{"service.name": "kubernetes-pods", "service.instance.id": "10.1.2.3:9090", "k8s.pod.uid": pod}, promScope)
 		gauge(t, ms, "up", 0, nil)
-		var b engine.Batch
+		var b report.Batch
 		x.Metrics(md, testNow, nil, &b)
 		require.Len(t, b.Probes, 1)
 		assert.Equal(t, service, b.Probes[0].Source.Service.Name, "one that nobody else speaks for goes by its job")
@@ -132,22 +132,22 @@ func TestContainersArePlacedOnTheirHosts(t *testing.T) {
 			x := New(Settings{})
 			c.app["service.name"] = "payment"
 			src := x.Source(resource(t, c.app))
-			var b engine.Batch
+			var b report.Batch
 			x.Metrics(container(t, c.agent), testNow, nil, &b)
 			if name == "not_by_a_remote" {
 				assert.Empty(t, b.Places, "the host of him who tells is not the pod's")
 				return
 			}
-			assert.Equal(t, []engine.Place{{Source: src, Host: "node-1"}}, b.Places)
+			assert.Equal(t, []report.Place{{Source: src, Host: "node-1"}}, b.Places)
 		})
 	}
 }
 
 // recorded reads what the receiver hostmetrics wrote on a machine, host.name added.
-func recorded(t *testing.T, x *Extractor) *engine.Batch {
+func recorded(t *testing.T, x *Extractor) *report.Batch {
 	data, err := os.ReadFile("testdata/hostmetrics.jsonl")
 	require.NoError(t, err)
-	b := &engine.Batch{}
+	b := &report.Batch{}
 	for line := range strings.Lines(string(data)) {
 		md, err := (&pmetric.JSONUnmarshaler{}).UnmarshalMetrics([]byte(line))
 		require.NoError(t, err)
@@ -158,16 +158,16 @@ func recorded(t *testing.T, x *Extractor) *engine.Batch {
 
 func TestHostmetricsAsTheReceiverWritesThem(t *testing.T) {
 	b := recorded(t, New(Settings{}))
-	last := map[engine.LevelKind]float64{}
+	last := map[report.LevelKind]float64{}
 	for _, l := range b.Levels {
 		assert.Equal(t, "node-1", l.Source.Host)
 		assert.Empty(t, l.Source.Service.Name)
 		last[l.Kind] = l.Share
 	}
-	assert.InDelta(t, 0.216, last[engine.LevelDisk], 0.01, "what is reserved is nobody's")
-	assert.InDelta(t, 0.055, last[engine.LevelMemory], 0.01)
-	assert.InDelta(t, 0.99, last[engine.LevelCPU], 0.02, "the machine was busy")
-	assert.Zero(t, last[engine.LevelDiskIO], "its disk was not slow")
+	assert.InDelta(t, 0.216, last[report.LevelDisk], 0.01, "what is reserved is nobody's")
+	assert.InDelta(t, 0.055, last[report.LevelMemory], 0.01)
+	assert.InDelta(t, 0.99, last[report.LevelCPU], 0.02, "the machine was busy")
+	assert.Zero(t, last[report.LevelDiskIO], "its disk was not slow")
 	assert.Empty(t, b.Signs)
 	assert.Empty(t, b.Facts)
 }
@@ -188,7 +188,7 @@ func TestProcessOfAHostIsTheInstanceOfThatPid(t *testing.T) {
 			x.Source(resource(t, c.app))
 			var alive int
 			for _, f := range recorded(t, x).Facts {
-				if f.Kind == engine.FactAlive && f.Source.Service.Name == "payment" {
+				if f.Kind == report.FactAlive && f.Source.Service.Name == "payment" {
 					alive++
 				}
 			}

@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Events of Kubernetes (receivers k8s_events and k8sobjects) name a pod by its
@@ -34,7 +34,7 @@ type event struct {
 	kind, name, uid    string // of the object that it is about
 	container          string
 	namespace, cluster string
-	src                *engine.Source
+	src                *report.Source
 	at                 clock.Time
 }
 
@@ -42,25 +42,25 @@ type event struct {
 // follow that tell more: TaintManagerEviction (the kubelet's Killing, if the node
 // lives) and FailedScheduling (nobody runs there yet).
 var podEvents = map[string]func(sc *scratch, e *event){
-	"OOMKilled":  func(sc *scratch, e *event) { sc.fact(e, engine.FactOOMKill, 0) },
-	"OOMKilling": func(sc *scratch, e *event) { sc.fact(e, engine.FactOOMKill, 0) },
+	"OOMKilled":  func(sc *scratch, e *event) { sc.fact(e, report.FactOOMKill, 0) },
+	"OOMKilling": func(sc *scratch, e *event) { sc.fact(e, report.FactOOMKill, 0) },
 	"BackOff": func(sc *scratch, e *event) {
 		if strings.Contains(e.message, "restarting failed") { // not: pulling an image
-			sc.fact(e, engine.FactCrashLoop, 0)
+			sc.fact(e, report.FactCrashLoop, 0)
 		}
 	},
-	"CrashLoopBackOff": func(sc *scratch, e *event) { sc.fact(e, engine.FactCrashLoop, 0) },
+	"CrashLoopBackOff": func(sc *scratch, e *event) { sc.fact(e, report.FactCrashLoop, 0) },
 	"Killing": func(sc *scratch, e *event) {
 		// A container that failed its liveness probe is killed for cause.
 		if !strings.Contains(e.message, "failed liveness") && !strings.Contains(e.message, "failed startup") {
-			sc.fact(e, engine.FactStopping, 0)
+			sc.fact(e, report.FactStopping, 0)
 		}
 	},
 	"Evicted":    (*scratch).evicted,
-	"Preempted":  func(sc *scratch, e *event) { sc.fact(e, engine.FactStopping, 0) },
-	"Preempting": func(sc *scratch, e *event) { sc.fact(e, engine.FactStopping, 0) },
-	"ScaleDown":  func(sc *scratch, e *event) { sc.fact(e, engine.FactStopping, 0) },
-	"Started":    func(sc *scratch, e *event) { sc.fact(e, engine.FactStarted, 0) },
+	"Preempted":  func(sc *scratch, e *event) { sc.fact(e, report.FactStopping, 0) },
+	"Preempting": func(sc *scratch, e *event) { sc.fact(e, report.FactStopping, 0) },
+	"ScaleDown":  func(sc *scratch, e *event) { sc.fact(e, report.FactStopping, 0) },
+	"Started":    func(sc *scratch, e *event) { sc.fact(e, report.FactStarted, 0) },
 	"Unhealthy":  (*scratch).unhealthy,
 }
 
@@ -70,17 +70,17 @@ var nodeEvents = map[string]func(sc *scratch, e *event){
 	"NodeReady":    func(sc *scratch, e *event) { sc.x.nodeReady(e.name, e.cluster, true, e.at, sc.out) },
 	"Rebooted": func(sc *scratch, e *event) {
 		if !sc.x.cordoned(e.name, e.at) {
-			sc.fact(e, engine.FactNodeDown, 0)
+			sc.fact(e, report.FactNodeDown, 0)
 		}
 	},
 
-	"NodeHasInsufficientMemory": func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeMemory, 1) },
-	"NodeHasSufficientMemory":   func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeMemory, 0) },
-	"NodeHasDiskPressure":       func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeDisk, 1) },
-	"NodeHasNoDiskPressure":     func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeDisk, 0) },
-	"NodeHasInsufficientPID":    func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeThreads, 1) },
-	"NodeHasSufficientPID":      func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeThreads, 0) },
-	"FreeDiskSpaceFailed":       func(sc *scratch, e *event) { sc.pressure(e, engine.LevelNodeDisk, 1) },
+	"NodeHasInsufficientMemory": func(sc *scratch, e *event) { sc.pressure(e, report.LevelNodeMemory, 1) },
+	"NodeHasSufficientMemory":   func(sc *scratch, e *event) { sc.pressure(e, report.LevelNodeMemory, 0) },
+	"NodeHasDiskPressure":       func(sc *scratch, e *event) { sc.pressure(e, report.LevelNodeDisk, 1) },
+	"NodeHasNoDiskPressure":     func(sc *scratch, e *event) { sc.pressure(e, report.LevelNodeDisk, 0) },
+	"NodeHasInsufficientPID":    func(sc *scratch, e *event) { sc.pressure(e, report.LevelNodeThreads, 1) },
+	"NodeHasSufficientPID":      func(sc *scratch, e *event) { sc.pressure(e, report.LevelNodeThreads, 0) },
+	"FreeDiskSpaceFailed":       func(sc *scratch, e *event) { sc.pressure(e, report.LevelNodeDisk, 1) },
 	"SystemOOM":                 func(sc *scratch, e *event) { sc.systemOOM(e) },
 	"OOMKilling":                func(sc *scratch, e *event) { sc.systemOOM(e) },
 
@@ -184,8 +184,8 @@ func inBraces(path string) string {
 	return name
 }
 
-func (sc *scratch) fact(e *event, kind engine.FactKind, value int64) {
-	sc.out.Facts = append(sc.out.Facts, engine.Fact{Source: e.src, Kind: kind, Value: value, At: e.at, Text: line(e.message)})
+func (sc *scratch) fact(e *event, kind report.FactKind, value int64) {
+	sc.out.Facts = append(sc.out.Facts, report.Fact{Source: e.src, Kind: kind, Value: value, At: e.at, Text: line(e.message)})
 }
 
 // evicted tells a pod that is moved from one that is ended for want of something.
@@ -201,15 +201,15 @@ func (sc *scratch) evicted(e *event) {
 	}
 	switch {
 	case short("exceeds the total limit", "exceeds the limit", "exceeded its local"): // its own limit
-		sc.fact(e, engine.FactOverLimit, 0)
+		sc.fact(e, report.FactOverLimit, 0)
 	case !short("low on resource", "node had condition"):
-		sc.fact(e, engine.FactStopping, 0)
+		sc.fact(e, report.FactStopping, 0)
 	case short("memory", "MemoryPressure"):
-		sc.fact(e, engine.FactEvicted, int64(engine.LevelMemory))
+		sc.fact(e, report.FactEvicted, int64(report.LevelMemory))
 	case short("storage", "disk", "nodefs", "imagefs", "inodes", "DiskPressure"):
-		sc.fact(e, engine.FactEvicted, int64(engine.LevelDisk))
+		sc.fact(e, report.FactEvicted, int64(report.LevelDisk))
 	case short("pid", "PID"):
-		sc.fact(e, engine.FactEvicted, int64(engine.LevelThreads))
+		sc.fact(e, report.FactEvicted, int64(report.LevelThreads))
 	}
 }
 
@@ -223,18 +223,18 @@ func (sc *scratch) controller(e *event) {
 		}
 		name, _, _ = strings.Cut(strings.TrimSpace(name), " ")
 		if e.src = sc.x.inPod(&sourceID{podName: name, podNamespace: e.namespace}); e.src != nil {
-			sc.fact(e, engine.FactStopping, 0)
+			sc.fact(e, report.FactStopping, 0)
 		}
 	case "ScalingReplicaSet":
 		if e.src = sc.x.find(byDeployment+e.namespace, e.name); e.src != nil {
-			sc.fact(e, engine.FactDeploy, 0)
+			sc.fact(e, report.FactDeploy, 0)
 		}
 	}
 }
 
 // pressure is the kubelet's word that its node is short of something, or no more.
-func (sc *scratch) pressure(e *event, kind engine.LevelKind, share float64) {
-	sc.out.Levels = append(sc.out.Levels, engine.Level{Source: e.src, Kind: kind, Share: share, At: sc.now, Stands: pressureFor})
+func (sc *scratch) pressure(e *event, kind report.LevelKind, share float64) {
+	sc.out.Levels = append(sc.out.Levels, report.Level{Source: e.src, Kind: kind, Share: share, At: sc.now, Stands: pressureFor})
 }
 
 // systemOOM is the node's word that its kernel ended a process, by its pid on the
@@ -242,13 +242,13 @@ func (sc *scratch) pressure(e *event, kind engine.LevelKind, share float64) {
 func (sc *scratch) systemOOM(e *event) {
 	if src := sc.x.killed(e.name, e.message); src != nil {
 		e.src = src
-		sc.fact(e, engine.FactOOMKill, 0)
+		sc.fact(e, report.FactOOMKill, 0)
 	}
 }
 
 // killed is whose process a host's kernel says that it ended, nil if nobody's that is
 // known.
-func (x *Extractor) killed(host, message string) *engine.Source {
+func (x *Extractor) killed(host, message string) *report.Source {
 	for _, before := range [...]string{"pid: ", ",pid=", "Killed process ", "Kill process "} {
 		_, rest, ok := strings.Cut(message, before)
 		if !ok {
@@ -270,10 +270,10 @@ func (sc *scratch) unhealthy(e *event) {
 	target, _, _ := strings.Cut(e.message, " ") // Liveness, Readiness or Startup
 	o := words().read(e.message).outcome()
 	if strings.Contains(e.message, "statuscode: 5") {
-		o = engine.OutcomeServerError
+		o = report.OutcomeServerError
 	}
-	sc.out.Probes = append(sc.out.Probes, engine.Probe{
-		Stamp: engine.Stamp{Observer: sc.x.observer, At: sc.now}, Source: e.src,
+	sc.out.Probes = append(sc.out.Probes, report.Probe{
+		Stamp: report.Stamp{Observer: sc.x.observer, At: sc.now}, Source: e.src,
 		Target: "kubelet:" + strings.ToLower(own(cut(target, 16))), Outcome: o, Interval: kubeletEvery,
 		Message: line(e.message), Direct: true,
 	})

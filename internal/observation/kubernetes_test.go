@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // knowsPayment makes an extractor that knows a pod of payment, by all its names.
@@ -22,7 +22,7 @@ func knowsPayment(t *testing.T) *Extractor {
 }
 
 // watched is an event as receiver k8sobjects writes it when it watches events.
-func watched(t *testing.T, kind, name, uid, reason, message string) *engine.Batch {
+func watched(t *testing.T, kind, name, uid, reason, message string) *report.Batch {
 	x := knowsPayment(t)
 	ld := logOf(t, attrs{"k8s.namespace.name": "shop"}, noSeverity, "", attrs{"k8s.resource.name": "events", "event.domain": "k8s", "event.name": name + ".17f3"})
 	body := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Body().SetEmptyMap()
@@ -30,7 +30,7 @@ func watched(t *testing.T, kind, name, uid, reason, message string) *engine.Batc
 		"kind": "Event", "apiVersion": "v1", "reason": reason, "message": message, "lastTimestamp": time.Unix(0, int64(testNow)-3e9).UTC().Format(time.RFC3339),
 		"involvedObject": map[string]any{"kind": kind, "name": name, "uid": uid, "namespace": "shop", "fieldPath": "spec.containers{app}"},
 	}}.putTo(t, body)
-	b := &engine.Batch{}
+	b := &report.Batch{}
 	x.Logs(ld, testNow, b)
 	return b
 }
@@ -39,26 +39,26 @@ func TestEventsAsKubernetesWritesThem(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind, object, uid string
 		reason, message   string
-		want              engine.FactKind
+		want              report.FactKind
 		value             int64
 		service           string
 	}{
-		"stopped":               {"Pod", "payment-7d9f-abc", "pod-1", "Killing", "Stopping container app", engine.FactStopping, 0, "payment"},
-		"known_by_its_name":     {"Pod", "payment-7d9f-abc", "", "Killing", "Stopping container app", engine.FactStopping, 0, "payment"},
-		"low_on_memory":         {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi. Container app was using 1Gi, request is 0, has larger consumption of memory.", engine.FactEvicted, int64(engine.LevelMemory), "payment"},
-		"low_on_disk":           {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "The node was low on resource: ephemeral-storage.", engine.FactEvicted, int64(engine.LevelDisk), "payment"},
-		"low_on_inodes":         {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "The node was low on resource: inodes.", engine.FactEvicted, int64(engine.LevelDisk), "payment"},
-		"under_pressure":        {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "The node had condition: [MemoryPressure].", engine.FactEvicted, int64(engine.LevelMemory), "payment"},
-		"over_its_own_limit":    {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi.", engine.FactOverLimit, 0, "payment"},
-		"moved":                 {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "pod evicted by the descheduler", engine.FactStopping, 0, "payment"},
-		"preempted":             {"Pod", "payment-7d9f-abc", "pod-1", "Preempted", "Preempted by pod x on node node-1", engine.FactStopping, 0, "payment"},
+		"stopped":               {"Pod", "payment-7d9f-abc", "pod-1", "Killing", "Stopping container app", report.FactStopping, 0, "payment"},
+		"known_by_its_name":     {"Pod", "payment-7d9f-abc", "", "Killing", "Stopping container app", report.FactStopping, 0, "payment"},
+		"low_on_memory":         {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi. Container app was using 1Gi, request is 0, has larger consumption of memory.", report.FactEvicted, int64(report.LevelMemory), "payment"},
+		"low_on_disk":           {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "The node was low on resource: ephemeral-storage.", report.FactEvicted, int64(report.LevelDisk), "payment"},
+		"low_on_inodes":         {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "The node was low on resource: inodes.", report.FactEvicted, int64(report.LevelDisk), "payment"},
+		"under_pressure":        {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "The node had condition: [MemoryPressure].", report.FactEvicted, int64(report.LevelMemory), "payment"},
+		"over_its_own_limit":    {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi.", report.FactOverLimit, 0, "payment"},
+		"moved":                 {"Pod", "payment-7d9f-abc", "pod-1", "Evicted", "pod evicted by the descheduler", report.FactStopping, 0, "payment"},
+		"preempted":             {"Pod", "payment-7d9f-abc", "pod-1", "Preempted", "Preempted by pod x on node node-1", report.FactStopping, 0, "payment"},
 		"of_a_dead_node":        {"Pod", "payment-7d9f-abc", "pod-1", "TaintManagerEviction", "Marking for deletion Pod shop/payment-7d9f-abc", 0, 0, ""},
 		"not_scheduled":         {"Pod", "payment-7d9f-xyz", "pod-2", "FailedScheduling", "0/3 nodes are available: 3 Insufficient memory.", 0, 0, ""},
-		"scaled_down":           {"ReplicaSet", "payment-7d9f", "rs-1", "SuccessfulDelete", "Deleted pod: payment-7d9f-abc", engine.FactStopping, 0, "payment"},
-		"rolled_out":            {"Deployment", "payment", "d-1", "ScalingReplicaSet", "Scaled up replica set payment-85bc to 1 from 0", engine.FactDeploy, 0, "payment"},
+		"scaled_down":           {"ReplicaSet", "payment-7d9f", "rs-1", "SuccessfulDelete", "Deleted pod: payment-7d9f-abc", report.FactStopping, 0, "payment"},
+		"rolled_out":            {"Deployment", "payment", "d-1", "ScalingReplicaSet", "Scaled up replica set payment-85bc to 1 from 0", report.FactDeploy, 0, "payment"},
 		"another_rolled_out":    {"Deployment", "mail", "d-2", "ScalingReplicaSet", "Scaled up replica set mail-85bc to 1", 0, 0, ""},
-		"node_not_ready":        {"Node", "node-1", "node-1", "NodeNotReady", "Node node-1 status is now: NodeNotReady", engine.FactNodeDown, 0, ""},
-		"kernel_killed_a_known": {"Node", "node-1", "node-1", "SystemOOM", "System OOM encountered, victim process: batch, pid: 4711", engine.FactOOMKill, 0, "batch"},
+		"node_not_ready":        {"Node", "node-1", "node-1", "NodeNotReady", "Node node-1 status is now: NodeNotReady", report.FactNodeDown, 0, ""},
+		"kernel_killed_a_known": {"Node", "node-1", "node-1", "SystemOOM", "System OOM encountered, victim process: batch, pid: 4711", report.FactOOMKill, 0, "batch"},
 		"kernel_killed_another": {"Node", "node-1", "node-1", "OOMKilling", "Memory cgroup out of memory: Killed process 99 (java) total-vm:1kB", 0, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestNodeUnderPressureSaysSoUntilItIsNot(t *testing.T) {
 		b := watched(t, "Node", "node-1", "node-1", reason, "Node node-1 status is now: "+reason)
 		require.Len(t, b.Levels, 1)
 		l := b.Levels[0]
-		assert.Equal(t, engine.LevelNodeDisk, l.Kind)
+		assert.Equal(t, report.LevelNodeDisk, l.Kind)
 		assert.Equal(t, share, l.Share)
 		assert.Equal(t, "node-1", l.Source.Host)
 		assert.Equal(t, pressureFor, l.Stands)
@@ -110,10 +110,10 @@ func TestNodeConditionsAsMetrics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			md, ms := metricsOf(t, c.res, c.scope)
 			gauge(t, ms, c.metric, c.value, c.attrs)
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Metrics(md, testNow, nil, &b)
 			require.Len(t, b.Levels, 1)
-			assert.Equal(t, engine.LevelNodeMemory, b.Levels[0].Kind)
+			assert.Equal(t, report.LevelNodeMemory, b.Levels[0].Kind)
 			assert.Equal(t, c.share, b.Levels[0].Share)
 			assert.Equal(t, "node-1", b.Levels[0].Source.Host)
 		})
@@ -123,17 +123,17 @@ func TestNodeConditionsAsMetrics(t *testing.T) {
 func TestNodeThatIsEmptiedFirstIsStoppedOnPurpose(t *testing.T) {
 	x := knowsPayment(t)
 	node := attrs{"k8s.object.kind": "Node", "k8s.object.name": "node-1"}
-	var b engine.Batch
+	var b report.Batch
 	for _, reason := range []string{"NodeNotSchedulable", "NodeNotReady"} {
 		x.Logs(logOf(t, node, warn, "Node node-1 status is now: "+reason, attrs{"k8s.event.reason": reason}), testNow, &b)
 	}
-	assert.Equal(t, []engine.FactKind{engine.FactStopping}, kinds(&b))
+	assert.Equal(t, []report.FactKind{report.FactStopping}, kinds(&b))
 
-	b = engine.Batch{}
+	b = report.Batch{}
 	for _, reason := range []string{"NodeReady", "NodeSchedulable", "NodeNotReady"} { // it came back into service, and failed
 		x.Logs(logOf(t, node, warn, "Node node-1 status is now: "+reason, attrs{"k8s.event.reason": reason}), testNow, &b)
 	}
-	assert.Equal(t, []engine.FactKind{engine.FactNodeDown}, kinds(&b))
+	assert.Equal(t, []report.FactKind{report.FactNodeDown}, kinds(&b))
 }
 
 func TestKubeStateMetricsSpeaksOfPods(t *testing.T) {
@@ -146,7 +146,7 @@ func TestKubeStateMetricsSpeaksOfPods(t *testing.T) {
 		}
 		return out
 	}
-	var all []engine.FactKind
+	var all []report.FactKind
 	for _, restarts := range []float64{1, 1, 2} {
 		md, ms := metricsOf(t, attrs{"service.name": "kube-state-metrics", "service.instance.id": "ksm:8080"}, promScope)
 		gauge(t, ms, "kube_pod_container_status_restarts_total", restarts, labels)
@@ -156,14 +156,14 @@ func TestKubeStateMetricsSpeaksOfPods(t *testing.T) {
 			gauge(t, ms, "kube_pod_container_status_last_terminated_reason", 0, with("reason", "OOMKilled"))
 		}
 		gauge(t, ms, "kube_pod_status_phase", 0, with("phase", "Succeeded"))
-		var b engine.Batch
+		var b report.Batch
 		x.Metrics(md, testNow, nil, &b)
 		for _, f := range b.Facts {
 			assert.Equal(t, "payment", f.Source.Service.Name)
 		}
 		all = append(all, kinds(&b)...)
 	}
-	assert.Equal(t, []engine.FactKind{engine.FactRestarts, engine.FactRestarts, engine.FactOOMKill}, all)
+	assert.Equal(t, []report.FactKind{report.FactRestarts, report.FactRestarts, report.FactOOMKill}, all)
 }
 
 func TestLabelsThatPrometheusRenamedAreTheOnesMeant(t *testing.T) {
@@ -172,7 +172,7 @@ func TestLabelsThatPrometheusRenamedAreTheOnesMeant(t *testing.T) {
 	md, ms := metricsOf(t, attrs{"service.name": "kube-state-metrics", "service.instance.id": "ksm:8080"}, promScope)
 	gauge(t, ms, "kube_pod_container_status_waiting_reason", 1, attrs{"reason": "CrashLoopBackOff", "namespace": "monitoring", "pod": "ksm-1", "container": "ksm",
 		"exported_namespace": "shop", "exported_pod": "payment-7d9f-abc", "exported_container": "app"})
-	var b engine.Batch
+	var b report.Batch
 	x.Metrics(md, testNow, nil, &b)
 	require.Len(t, b.Facts, 1)
 	assert.Equal(t, "payment", b.Facts[0].Source.Service.Name)
@@ -180,21 +180,21 @@ func TestLabelsThatPrometheusRenamedAreTheOnesMeant(t *testing.T) {
 
 func TestPodThatSucceededHasEndedInOrder(t *testing.T) {
 	x := knowsPayment(t)
-	var all []engine.FactKind
+	var all []report.FactKind
 	for _, phase := range []float64{2, 3, 3} {
 		md, ms := metricsOf(t, attrs{"k8s.pod.uid": "pod-1", "k8s.pod.name": "payment-7d9f-abc"}, contribScope+"receiver/k8sclusterreceiver")
 		gauge(t, ms, "k8s.pod.phase", phase, nil)
-		var b engine.Batch
+		var b report.Batch
 		x.Metrics(md, testNow, nil, &b)
 		all = append(all, kinds(&b)...)
 	}
-	assert.Equal(t, []engine.FactKind{engine.FactExit}, all)
+	assert.Equal(t, []report.FactKind{report.FactExit}, all)
 }
 
 func TestWhatBefallsTheProxyOfAPodDoesNotBefallIt(t *testing.T) {
 	x := New(Settings{})
 	x.Source(resource(t, attrs{"service.name": "payment", "k8s.pod.uid": "pod-1"}))
-	var b engine.Batch
+	var b report.Batch
 	x.Logs(logOf(t, attrs{"k8s.object.kind": "Pod", "k8s.object.uid": "pod-1", "k8s.object.fieldpath": "spec.containers{fluent-bit}"}, warn,
 		"Back-off restarting failed container fluent-bit", attrs{"k8s.event.reason": "BackOff"}), testNow, &b)
 	assert.Empty(t, b.Facts)

@@ -6,7 +6,7 @@ package observation
 import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // What a process says of itself may come from an answer that it was given. Who
@@ -44,7 +44,7 @@ func (sc *scratch) couldNotUse(span ptrace.Span, t *texts) bool {
 		return true // a span around the one that said it says it once more
 	}
 	sc.lastBlamed = call.SpanID()
-	sc.call(c, engine.OutcomeWrongAnswer, sc.past(call.StartTimestamp()), sc.past(call.EndTimestamp()))
+	sc.call(c, report.OutcomeWrongAnswer, sc.past(call.StartTimestamp()), sc.past(call.EndTimestamp()))
 	return true
 }
 

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // asked returns a trace in which checkout serves a request and calls inventory
@@ -56,11 +56,11 @@ func TestTraces_an_answer_that_the_caller_could_not_use_is_wrong(t *testing.T) {
 		{"the_connection_broke_off", 500, "cannot unmarshal: connection reset by peer", inventory(200), 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Traces(asked(t, c.status, c.says, c.call), testNow, nil, &b)
 			wrong := 0
 			for _, call := range b.Calls {
-				if call.Outcome == engine.OutcomeWrongAnswer {
+				if call.Outcome == report.OutcomeWrongAnswer {
 					wrong += call.Count
 					if call.Callee.Address != "10.0.0.7:80" {
 						t.Errorf("blames %q", call.Callee.Address)
@@ -79,14 +79,14 @@ func TestTraces_what_a_callee_said_of_itself_is_not_the_callers_want(t *testing.
 	for _, c := range []struct {
 		name string
 		call attrs
-		want []engine.FactKind
+		want []report.FactKind
 	}{
-		{"its_own_words", nil, []engine.FactKind{engine.FactNoDescriptor}},
-		{"after_a_call_that_went_well", attrs{"server.address": "inventory", "http.response.status_code": 200}, []engine.FactKind{engine.FactNoDescriptor}},
+		{"its_own_words", nil, []report.FactKind{report.FactNoDescriptor}},
+		{"after_a_call_that_went_well", attrs{"server.address": "inventory", "http.response.status_code": 200}, []report.FactKind{report.FactNoDescriptor}},
 		{"after_a_call_that_was_answered_so", attrs{"server.address": "inventory", "http.response.status_code": 500}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Traces(asked(t, 500, says, c.call), testNow, nil, &b)
 			if !equalKinds(kinds(&b), c.want) {
 				t.Errorf("facts %v, want %v", kinds(&b), c.want)

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // How full things are, as stock receivers and SDKs tell it: some give a share,
@@ -52,7 +52,7 @@ const (
 
 // levelRule is one thing that a metric tells.
 type levelRule struct {
-	kind  engine.LevelKind
+	kind  report.LevelKind
 	part  part
 	whose whose
 	of    []string // attributes that name which of several it is, the first that is there; the fullest counts
@@ -79,9 +79,9 @@ type level struct {
 
 // levelKey is whose and which thing it is.
 type levelKey struct {
-	src     *engine.Source
+	src     *report.Source
 	address string
-	kind    engine.LevelKind
+	kind    report.LevelKind
 	of      string
 	also    string
 }
@@ -120,7 +120,7 @@ func (r *metricResource) tell(rule *levelRule, attrs pcommon.Map, v float64, at 
 			return
 		}
 	}
-	if rule.kind == engine.LevelDisk && !r.holdsData(attrs) {
+	if rule.kind == report.LevelDisk && !r.holdsData(attrs) {
 		return
 	}
 	l := r.levelFor(rule, attrs)
@@ -232,13 +232,13 @@ func (r *metricResource) finishLevels() {
 		if !l.has(partLimit) && l.address != "" {
 			r.remembered(l)
 		}
-		out := engine.Level{Source: l.src, Address: l.address, Kind: l.kind, At: r.now, Waiting: l.parts[partWaiting], Share: -1}
+		out := report.Level{Source: l.src, Address: l.address, Kind: l.kind, At: r.now, Waiting: l.parts[partWaiting], Share: -1}
 		used, limit := l.parts[partUsed], l.parts[partLimit]
 		if !l.has(partUsed) {
 			used = l.parts[partHeld]
 		}
 		switch {
-		case l.kind == engine.LevelRunQueue:
+		case l.kind == report.LevelRunQueue:
 			out.Share = r.queued(l)
 		case l.has(partShare):
 			out.Share = l.parts[partShare]
@@ -262,7 +262,7 @@ func (r *metricResource) finishLevels() {
 		}
 		if added[partWaits] > 0 {
 			out.Waiting = max(out.Waiting, added[partWaits])
-			if l.kind == engine.LevelConnections {
+			if l.kind == report.LevelConnections {
 				out.Share = 1 // it turned some away
 			}
 		}
@@ -296,17 +296,17 @@ func (r *metricResource) queued(l *level) float64 {
 // rememberCores: the processors of a host spend as many seconds a second as there
 // are of them.
 func (r *metricResource) rememberCores(l *level, spent float64) {
-	if l.kind == engine.LevelCPU && l.src != nil && l.src.Key == 0 && l.src.Host != "" && spent >= 0.9 {
+	if l.kind == report.LevelCPU && l.src != nil && l.src.Key == 0 && l.src.Host != "" && spent >= 0.9 {
 		r.x.changed(coresOf(l.src), int64(math.Round(spent)))
 	}
 }
 
-func coresOf(host *engine.Source) stateID {
+func coresOf(host *report.Source) stateID {
 	return stateID{pod: podKey{container: host.Host}, what: "processors"}
 }
 
 // fullest keeps of all that a resource tells of one kind the one that is fullest.
-func (r *metricResource) fullest(l *engine.Level) {
+func (r *metricResource) fullest(l *report.Level) {
 	all := r.out.Levels[r.firstLevel:]
 	for i := range all {
 		if k := &all[i]; k.Source == l.Source && k.Address == l.Address && k.Kind == l.Kind {
@@ -336,7 +336,7 @@ func (r *metricResource) remember() {
 }
 
 // gcRule: a collection's pauses are seconds in which nothing else runs.
-var gcRule = levelRule{kind: engine.LevelGC, part: partBusy}
+var gcRule = levelRule{kind: report.LevelGC, part: partBusy}
 
 // gcMetrics time the collections of a runtime, with what to multiply by to get
 // seconds.

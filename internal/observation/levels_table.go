@@ -3,7 +3,7 @@
 
 package observation
 
-import "github.com/faultline-otel/faultline/internal/engine"
+import "github.com/faultline-otel/faultline/internal/engine/report"
 
 // levelMetrics are the metrics that tell levels, by name: those of stock
 // receivers, of SDKs, and of what is usually scraped.
@@ -23,8 +23,8 @@ var levelMetrics = merge(
 			{kind: cpu, part: partFree, only: []cond{{"state", "idle", false}}},
 			{kind: cpu, part: partFree, only: []cond{{"state", "wait", false}}},
 		},
-		"system.cpu.load_average.1m": {{kind: engine.LevelRunQueue, part: partUsed}},
-		"system.cpu.logical.count":   {{kind: engine.LevelRunQueue, part: partLimit}},
+		"system.cpu.load_average.1m": {{kind: report.LevelRunQueue, part: partUsed}},
+		"system.cpu.logical.count":   {{kind: report.LevelRunQueue, part: partLimit}},
 		"system.memory.usage": {
 			{kind: mem, part: partUsed, only: []cond{{"state", "used", false}}},
 			{kind: mem, part: partFree, only: []cond{{"state", "used", true}, {"state", "slab_reclaimable", true}, {"state", "slab_unreclaimable", true}}},
@@ -38,11 +38,11 @@ var levelMetrics = merge(
 			{kind: disk, part: partUsed, of: mounts, also: "inodes ", only: []cond{{"state", "used", false}}},
 			{kind: disk, part: partFree, of: mounts, also: "inodes ", only: []cond{{"state", "free", false}}},
 		},
-		"system.disk.io_time":            {{kind: engine.LevelDiskIO, part: partBusy, of: devices}},
-		"system.disk.operations":         {{kind: engine.LevelDiskIO, part: partWork, of: devices}},
-		"system.disk.operation_time":     {{kind: engine.LevelDiskIO, part: partWorkTime, of: devices}},
-		"system.network.conntrack.count": {{kind: engine.LevelFlows, part: partUsed}},
-		"system.network.conntrack.max":   {{kind: engine.LevelFlows, part: partLimit}},
+		"system.disk.io_time":            {{kind: report.LevelDiskIO, part: partBusy, of: devices}},
+		"system.disk.operations":         {{kind: report.LevelDiskIO, part: partWork, of: devices}},
+		"system.disk.operation_time":     {{kind: report.LevelDiskIO, part: partWorkTime, of: devices}},
+		"system.network.conntrack.count": {{kind: report.LevelFlows, part: partUsed}},
+		"system.network.conntrack.max":   {{kind: report.LevelFlows, part: partLimit}},
 	}),
 	hostLevels(map[string][]levelRule{
 		// node_exporter.
@@ -50,27 +50,27 @@ var levelMetrics = merge(
 			{kind: cpu, part: partPeriods},
 			{kind: cpu, part: partAffected, only: []cond{{"mode", "idle", true}, {"mode", "iowait", true}}},
 		},
-		"node_load1":                                 {{kind: engine.LevelRunQueue, part: partUsed}},
+		"node_load1":                                 {{kind: report.LevelRunQueue, part: partUsed}},
 		"node_memory_MemAvailable_bytes":             {{kind: mem, part: partFree}},
 		"node_memory_MemTotal_bytes":                 {{kind: mem, part: partLimit}},
 		"node_filesystem_avail_bytes":                {{kind: disk, part: partFree, of: mounts}},
 		"node_filesystem_size_bytes":                 {{kind: disk, part: partLimit, of: mounts}},
 		"node_filesystem_files_free":                 {{kind: disk, part: partFree, of: mounts, also: "inodes "}},
 		"node_filesystem_files":                      {{kind: disk, part: partLimit, of: mounts, also: "inodes "}},
-		"node_disk_io_time_seconds_total":            {{kind: engine.LevelDiskIO, part: partBusy, of: devices}},
-		"node_disk_reads_completed_total":            {{kind: engine.LevelDiskIO, part: partWork, of: devices}},
-		"node_disk_writes_completed_total":           {{kind: engine.LevelDiskIO, part: partWork, of: devices}},
-		"node_disk_read_time_seconds_total":          {{kind: engine.LevelDiskIO, part: partWorkTime, of: devices}},
-		"node_disk_write_time_seconds_total":         {{kind: engine.LevelDiskIO, part: partWorkTime, of: devices}},
+		"node_disk_io_time_seconds_total":            {{kind: report.LevelDiskIO, part: partBusy, of: devices}},
+		"node_disk_reads_completed_total":            {{kind: report.LevelDiskIO, part: partWork, of: devices}},
+		"node_disk_writes_completed_total":           {{kind: report.LevelDiskIO, part: partWork, of: devices}},
+		"node_disk_read_time_seconds_total":          {{kind: report.LevelDiskIO, part: partWorkTime, of: devices}},
+		"node_disk_write_time_seconds_total":         {{kind: report.LevelDiskIO, part: partWorkTime, of: devices}},
 		"node_filefd_allocated":                      {{kind: fds, part: partUsed}},
 		"node_filefd_maximum":                        {{kind: fds, part: partLimit}},
 		"node_processes_threads":                     {{kind: threads, part: partUsed}},
 		"node_processes_max_threads":                 {{kind: threads, part: partLimit}},
-		"node_nf_conntrack_entries":                  {{kind: engine.LevelFlows, part: partUsed}},
-		"node_nf_conntrack_entries_limit":            {{kind: engine.LevelFlows, part: partLimit}},
-		"node_pressure_cpu_waiting_seconds_total":    {{kind: engine.LevelCPUWait, part: partBusy}},
-		"node_pressure_memory_stalled_seconds_total": {{kind: engine.LevelMemoryStall, part: partBusy}},
-		"node_pressure_io_stalled_seconds_total":     {{kind: engine.LevelIOStall, part: partBusy}},
+		"node_nf_conntrack_entries":                  {{kind: report.LevelFlows, part: partUsed}},
+		"node_nf_conntrack_entries_limit":            {{kind: report.LevelFlows, part: partLimit}},
+		"node_pressure_cpu_waiting_seconds_total":    {{kind: report.LevelCPUWait, part: partBusy}},
+		"node_pressure_memory_stalled_seconds_total": {{kind: report.LevelMemoryStall, part: partBusy}},
+		"node_pressure_io_stalled_seconds_total":     {{kind: report.LevelIOStall, part: partBusy}},
 	}),
 	hostLevels(map[string][]levelRule{
 		// Receiver kubeletstats, of nodes. Resident memory cannot be given back.
@@ -93,21 +93,21 @@ var levelMetrics = merge(
 		"k8s.volume.inodes":                   {{kind: disk, part: partLimit, also: "inodes "}},
 		// Receivers docker_stats and podman; page cache is not counted.
 		"container.memory.percent":                        {{kind: mem, part: partShare, scale: 0.01}},
-		"container.cpu.throttling_data.periods":           {{kind: engine.LevelThrottled, part: partPeriods}},
-		"container.cpu.throttling_data.throttled_periods": {{kind: engine.LevelThrottled, part: partAffected}},
+		"container.cpu.throttling_data.periods":           {{kind: report.LevelThrottled, part: partPeriods}},
+		"container.cpu.throttling_data.throttled_periods": {{kind: report.LevelThrottled, part: partAffected}},
 		"container.pids.count":                            {{kind: threads, part: partUsed}},
 		"container.pids.limit":                            {{kind: threads, part: partLimit}},
 		// cAdvisor, scraped.
 		"container_memory_rss":                            {{kind: mem, part: partUsed, whose: itsPod, of: containers, only: ofContainers}},
 		"container_memory_working_set_bytes":              {{kind: mem, part: partHeld, whose: itsPod, of: containers, only: ofContainers}},
 		"container_spec_memory_limit_bytes":               {{kind: mem, part: partLimit, whose: itsPod, of: containers, only: ofContainers}},
-		"container_cpu_cfs_periods_total":                 {{kind: engine.LevelThrottled, part: partPeriods, whose: itsPod, of: containers, only: ofContainers}},
-		"container_cpu_cfs_throttled_periods_total":       {{kind: engine.LevelThrottled, part: partAffected, whose: itsPod, of: containers, only: ofContainers}},
+		"container_cpu_cfs_periods_total":                 {{kind: report.LevelThrottled, part: partPeriods, whose: itsPod, of: containers, only: ofContainers}},
+		"container_cpu_cfs_throttled_periods_total":       {{kind: report.LevelThrottled, part: partAffected, whose: itsPod, of: containers, only: ofContainers}},
 		"container_threads":                               {{kind: threads, part: partUsed, whose: itsPod, of: containers, only: ofContainers}},
 		"container_threads_max":                           {{kind: threads, part: partLimit, whose: itsPod, of: containers, only: ofContainers}},
-		"container_pressure_cpu_waiting_seconds_total":    {{kind: engine.LevelCPUWait, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
-		"container_pressure_memory_stalled_seconds_total": {{kind: engine.LevelMemoryStall, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
-		"container_pressure_io_stalled_seconds_total":     {{kind: engine.LevelIOStall, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
+		"container_pressure_cpu_waiting_seconds_total":    {{kind: report.LevelCPUWait, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
+		"container_pressure_memory_stalled_seconds_total": {{kind: report.LevelMemoryStall, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
+		"container_pressure_io_stalled_seconds_total":     {{kind: report.LevelIOStall, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
 
 		// What processes tell of themselves.
 		"process_open_fds":                    {{kind: fds, part: partUsed}},
@@ -143,11 +143,11 @@ var levelMetrics = merge(
 		"jvm_gc_live_data_size_bytes":                    {{kind: heap, part: partUsed}},
 		"v8js.memory.heap.used":                          {{kind: heap, part: partUsed, of: heapSpaces}},
 		"v8js.memory.heap.limit":                         {{kind: heap, part: partLimit, of: heapSpaces}},
-		"jvm_gc_overhead":                                {{kind: engine.LevelGC, part: partShare}},
-		"jvm_gc_overhead_percent":                        {{kind: engine.LevelGC, part: partShare}},
-		"jvm.gc.overhead":                                {{kind: engine.LevelGC, part: partShare}},
-		"dotnet.gc.pause.time":                           {{kind: engine.LevelGC, part: partBusy}},
-		"process.runtime.dotnet.gc.duration":             {{kind: engine.LevelGC, part: partBusy, scale: 1e-9}},
+		"jvm_gc_overhead":                                {{kind: report.LevelGC, part: partShare}},
+		"jvm_gc_overhead_percent":                        {{kind: report.LevelGC, part: partShare}},
+		"jvm.gc.overhead":                                {{kind: report.LevelGC, part: partShare}},
+		"dotnet.gc.pause.time":                           {{kind: report.LevelGC, part: partBusy}},
+		"process.runtime.dotnet.gc.duration":             {{kind: report.LevelGC, part: partBusy, scale: 1e-9}},
 
 		// Pools of clients, as the conventions name them now and named them before.
 		"db.client.connection.count":             {{kind: pool, part: partUsed, of: pools, only: []cond{{"db.client.connection.state", "used", false}}}},
@@ -220,14 +220,14 @@ var levelMetrics = merge(
 )
 
 const (
-	mem     = engine.LevelMemory
-	heap    = engine.LevelHeap
-	cpu     = engine.LevelCPU
-	disk    = engine.LevelDisk
-	fds     = engine.LevelDescriptors
-	threads = engine.LevelThreads
-	pool    = engine.LevelPool
-	conns   = engine.LevelConnections
+	mem     = report.LevelMemory
+	heap    = report.LevelHeap
+	cpu     = report.LevelCPU
+	disk    = report.LevelDisk
+	fds     = report.LevelDescriptors
+	threads = report.LevelThreads
+	pool    = report.LevelPool
+	conns   = report.LevelConnections
 )
 
 var (

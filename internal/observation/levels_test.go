@@ -12,8 +12,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // put adds a gauge with one point for each pair of a state and a value.
@@ -35,46 +35,46 @@ func put(rm pmetric.ResourceMetrics, scope, name string, key string, values map[
 func TestLevelsOfStockReceiversAndSDKs(t *testing.T) {
 	for name, c := range map[string]struct {
 		fill  func(rm pmetric.ResourceMetrics)
-		kind  engine.LevelKind
+		kind  report.LevelKind
 		share float64
 		waits float64
 	}{
 		"a process that takes its part of the processors": {func(rm pmetric.ResourceMetrics) {
 			put(rm, "app", "process.cpu.utilization", "state", map[string]float64{"user": 0.5, "system": 0.25, "wait": 0.9})
-		}, engine.LevelCPU, 0.75, 0},
+		}, report.LevelCPU, 0.75, 0},
 		"pool in use and waited for": {func(rm pmetric.ResourceMetrics) {
 			put(rm, "app", "db.client.connection.count", "db.client.connection.state", map[string]float64{"used": 10, "idle": 3})
 			put(rm, "app", "db.client.connection.max", "", map[string]float64{"": 10})
 			put(rm, "app", "db.client.connection.pending_requests", "", map[string]float64{"": 7})
-		}, engine.LevelPool, 1, 7},
+		}, report.LevelPool, 1, 7},
 		"memory of a container in percent": {func(rm pmetric.ResourceMetrics) {
 			put(rm, contribScope+"receiver/dockerstatsreceiver", "container.memory.percent", "", map[string]float64{"": 96})
-		}, engine.LevelMemory, 0.96, 0},
+		}, report.LevelMemory, 0.96, 0},
 		"heap without the rest": {func(rm pmetric.ResourceMetrics) {
 			put(rm, "app", "jvm.memory.used", "jvm.memory.type", map[string]float64{"heap": 90, "non_heap": 500})
 			put(rm, "app", "jvm.memory.limit", "jvm.memory.type", map[string]float64{"heap": 100, "non_heap": 600})
-		}, engine.LevelHeap, 0.9, 0},
+		}, report.LevelHeap, 0.9, 0},
 		"heap that is full before a collection": {func(rm pmetric.ResourceMetrics) {
 			put(rm, "app", "jvm.memory.used", "jvm.memory.type", map[string]float64{"heap": 99})
 			put(rm, "app", "jvm.memory.used_after_last_gc", "jvm.memory.type", map[string]float64{"heap": 40})
 			put(rm, "app", "jvm.memory.limit", "jvm.memory.type", map[string]float64{"heap": 100})
-		}, engine.LevelHeap, 0.4, 0},
+		}, report.LevelHeap, 0.4, 0},
 		"one full pool of two": {func(rm pmetric.ResourceMetrics) {
 			put(rm, promScope, "hikaricp_connections_active", "pool", map[string]float64{"orders": 10, "reports": 0})
 			put(rm, promScope, "hikaricp_connections_max", "pool", map[string]float64{"orders": 10, "reports": 10})
 			put(rm, promScope, "hikaricp_connections_pending", "pool", map[string]float64{"orders": 3, "reports": 0})
-		}, engine.LevelPool, 1, 3},
+		}, report.LevelPool, 1, 3},
 		"pool of database/sql": {func(rm pmetric.ResourceMetrics) {
 			put(rm, "otelsql", "db.sql.connection.open", "status", map[string]float64{"inuse": 4, "idle": 1})
 			put(rm, "otelsql", "db.sql.connection.max_open", "", map[string]float64{"": 5})
-		}, engine.LevelPool, 0.8, 0},
+		}, report.LevelPool, 0.8, 0},
 		"alarm of a broker": {func(rm pmetric.ResourceMetrics) {
 			put(rm, promScope, "rabbitmq_alarms_memory_used_watermark", "", map[string]float64{"": 1})
-		}, engine.LevelMemory, 1, 0},
+		}, report.LevelMemory, 1, 0},
 		"descriptors of a Prometheus client": {func(rm pmetric.ResourceMetrics) {
 			put(rm, contribScope+"receiver/prometheusreceiver", "process_open_fds", "", map[string]float64{"": 1023})
 			put(rm, contribScope+"receiver/prometheusreceiver", "process_max_fds", "", map[string]float64{"": 1024})
-		}, engine.LevelDescriptors, 1023.0 / 1024, 0},
+		}, report.LevelDescriptors, 1023.0 / 1024, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			md := pmetric.NewMetrics()
@@ -82,7 +82,7 @@ func TestLevelsOfStockReceiversAndSDKs(t *testing.T) {
 			rm.Resource().Attributes().PutStr("service.name", "shop")
 			rm.Resource().Attributes().PutStr("service.instance.id", "shop-1")
 			c.fill(rm)
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Metrics(md, 1e18, nil, &b)
 			require.Len(t, b.Levels, 1)
 			assert.Equal(t, c.kind, b.Levels[0].Kind)
@@ -103,7 +103,7 @@ func TestThrottlingIsTheShareSinceBefore(t *testing.T) {
 		rm.Resource().Attributes().PutStr("container.id", "c1")
 		put(rm, "docker", "container.cpu.throttling_data.periods", "", map[string]float64{"": periods[0]})
 		put(rm, "docker", "container.cpu.throttling_data.throttled_periods", "", map[string]float64{"": periods[1]})
-		var b engine.Batch
+		var b report.Batch
 		x.Metrics(md, clock.Time(1e18+float64(i)*1e10), nil, &b)
 		for _, l := range b.Levels {
 			shares = append(shares, l.Share)
@@ -136,7 +136,7 @@ func TestFullestWritableFileSystemIsTheHosts(t *testing.T) {
 		q.Attributes().PutStr("type", p.fs)
 		q.Attributes().PutStr("state", p.state)
 	}
-	var b engine.Batch
+	var b report.Batch
 	New(Settings{}).Metrics(md, 1e18, nil, &b)
 	require.Len(t, b.Levels, 1)
 	assert.InDelta(t, 0.99, b.Levels[0].Share, 1e-9)
@@ -187,7 +187,7 @@ func TestWhatIsFullInGoodHealthIsNotRead(t *testing.T) {
 			for _, m := range c.metrics {
 				gauge(t, ms, m.name, m.value, m.attrs)
 			}
-			var b engine.Batch
+			var b report.Batch
 			x.Metrics(md, testNow, nil, &b)
 			for _, l := range b.Levels {
 				assert.Less(t, l.Share, 0.5, "%v", l.Kind)
@@ -198,14 +198,14 @@ func TestWhatIsFullInGoodHealthIsNotRead(t *testing.T) {
 
 // rising shows an extractor sums that rise, ten seconds apart, and returns the
 // last batch.
-func rising(t *testing.T, x *Extractor, res attrs, rounds ...map[string]float64) *engine.Batch {
-	var b *engine.Batch
+func rising(t *testing.T, x *Extractor, res attrs, rounds ...map[string]float64) *report.Batch {
+	var b *report.Batch
 	for i, sums := range rounds {
 		md, ms := metricsOf(t, res, promScope)
 		for name, v := range sums {
 			gauge(t, ms, name, v, nil).SetTimestamp(pcommon.Timestamp(testNow) + pcommon.Timestamp(i)*1e10)
 		}
-		b = &engine.Batch{}
+		b = &report.Batch{}
 		x.Metrics(md, testNow.Add(time.Duration(i)*10*time.Second), nil, b)
 	}
 	return b
@@ -216,19 +216,19 @@ func TestSumsThatRiseTellAShareOfTheTime(t *testing.T) {
 	for name, c := range map[string]struct {
 		res    attrs
 		rounds []map[string]float64
-		kind   engine.LevelKind
+		kind   report.LevelKind
 		share  float64
 	}{
-		"waits for the CPU":   {node, []map[string]float64{{"node_pressure_cpu_waiting_seconds_total": 5}, {"node_pressure_cpu_waiting_seconds_total": 11}}, engine.LevelCPUWait, 0.6},
-		"stalls for memory":   {node, []map[string]float64{{"node_pressure_memory_stalled_seconds_total": 5}, {"node_pressure_memory_stalled_seconds_total": 9}}, engine.LevelMemoryStall, 0.4},
-		"pauses for garbage":  {shop, []map[string]float64{{"dotnet.gc.pause.time": 1}, {"dotnet.gc.pause.time": 7}}, engine.LevelGC, 0.6},
-		"a disk that is busy": {node, []map[string]float64{{"node_disk_io_time_seconds_total": 0, "node_disk_writes_completed_total": 0, "node_disk_write_time_seconds_total": 0}, {"node_disk_io_time_seconds_total": 10, "node_disk_writes_completed_total": 1e6, "node_disk_write_time_seconds_total": 300}}, engine.LevelDiskIO, 0},
-		"a disk that stands":  {node, []map[string]float64{{"node_disk_io_time_seconds_total": 0, "node_disk_writes_completed_total": 0, "node_disk_write_time_seconds_total": 0}, {"node_disk_io_time_seconds_total": 10, "node_disk_writes_completed_total": 4, "node_disk_write_time_seconds_total": 40}}, engine.LevelDiskIO, 1},
+		"waits for the CPU":   {node, []map[string]float64{{"node_pressure_cpu_waiting_seconds_total": 5}, {"node_pressure_cpu_waiting_seconds_total": 11}}, report.LevelCPUWait, 0.6},
+		"stalls for memory":   {node, []map[string]float64{{"node_pressure_memory_stalled_seconds_total": 5}, {"node_pressure_memory_stalled_seconds_total": 9}}, report.LevelMemoryStall, 0.4},
+		"pauses for garbage":  {shop, []map[string]float64{{"dotnet.gc.pause.time": 1}, {"dotnet.gc.pause.time": 7}}, report.LevelGC, 0.6},
+		"a disk that is busy": {node, []map[string]float64{{"node_disk_io_time_seconds_total": 0, "node_disk_writes_completed_total": 0, "node_disk_write_time_seconds_total": 0}, {"node_disk_io_time_seconds_total": 10, "node_disk_writes_completed_total": 1e6, "node_disk_write_time_seconds_total": 300}}, report.LevelDiskIO, 0},
+		"a disk that stands":  {node, []map[string]float64{{"node_disk_io_time_seconds_total": 0, "node_disk_writes_completed_total": 0, "node_disk_write_time_seconds_total": 0}, {"node_disk_io_time_seconds_total": 10, "node_disk_writes_completed_total": 4, "node_disk_write_time_seconds_total": 40}}, report.LevelDiskIO, 1},
 		"a cache that is full and makes room": {shop, []map[string]float64{{"redis_memory_used_bytes": 100, "redis_memory_max_bytes": 100, "redis_evicted_keys_total": 5},
-			{"redis_memory_used_bytes": 100, "redis_memory_max_bytes": 100, "redis_evicted_keys_total": 50}}, engine.LevelMemory, 0},
+			{"redis_memory_used_bytes": 100, "redis_memory_max_bytes": 100, "redis_evicted_keys_total": 50}}, report.LevelMemory, 0},
 		"a store that is full": {shop, []map[string]float64{{"redis_memory_used_bytes": 100, "redis_memory_max_bytes": 100, "redis_evicted_keys_total": 5},
-			{"redis_memory_used_bytes": 100, "redis_memory_max_bytes": 100, "redis_evicted_keys_total": 5}}, engine.LevelMemory, 1},
-		"connections that are turned away": {shop, []map[string]float64{{"redis_rejected_connections_total": 5}, {"redis_rejected_connections_total": 9}}, engine.LevelConnections, 1},
+			{"redis_memory_used_bytes": 100, "redis_memory_max_bytes": 100, "redis_evicted_keys_total": 5}}, report.LevelMemory, 1},
+		"connections that are turned away": {shop, []map[string]float64{{"redis_rejected_connections_total": 5}, {"redis_rejected_connections_total": 9}}, report.LevelConnections, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := rising(t, New(Settings{}), c.res, c.rounds...)
@@ -246,11 +246,11 @@ func TestShareOfTheProcessorsThatAreInUse(t *testing.T) {
 			gauge(t, ms, "system.cpu.utilization", v, attrs{"cpu": cpu, "state": state})
 		}
 	}
-	var b engine.Batch
+	var b report.Batch
 	heardOf(t).Metrics(md, testNow, nil, &b)
 	require.Len(t, b.Levels, 1)
 	assert.Equal(t, "node-1", b.Levels[0].Source.Host)
-	assert.Equal(t, engine.LevelCPU, b.Levels[0].Kind)
+	assert.Equal(t, report.LevelCPU, b.Levels[0].Kind)
 	assert.InDelta(t, 0.75, b.Levels[0].Share, 1e-9)
 }
 
@@ -258,7 +258,7 @@ func TestLoadBeyondTheProcessorsIsAQueue(t *testing.T) {
 	node := attrs{"service.name": "node-exporter", "service.instance.id": "node-1:9100"}
 	queue := func(rounds ...map[string]float64) (share float64, told bool) {
 		for _, l := range rising(t, New(Settings{}), node, rounds...).Levels {
-			if l.Kind == engine.LevelRunQueue {
+			if l.Kind == report.LevelRunQueue {
 				share, told = l.Share, true
 			}
 		}
@@ -285,7 +285,7 @@ func TestNodeExporterSpeaksOfItsHost(t *testing.T) {
 	gauge(t, ms, "node_memory_MemAvailable_bytes", 3, nil)
 	gauge(t, ms, "node_memory_MemTotal_bytes", 100, nil)
 	gauge(t, ms, "node_uname_info", 1, attrs{"nodename": "node-1"})
-	var b engine.Batch
+	var b report.Batch
 	New(Settings{}).Metrics(md, testNow, nil, &b)
 	require.Len(t, b.Levels, 1)
 	assert.Equal(t, "node-1", b.Levels[0].Source.Host)
@@ -303,7 +303,7 @@ func TestCAdvisorSpeaksOfPods(t *testing.T) {
 		gauge(t, ms, "container_spec_memory_limit_bytes", 100, labels)
 	}
 	gauge(t, ms, "container_memory_rss", 99, attrs{"namespace": "shop", "pod": "stranger", "container": "app"})
-	var b engine.Batch
+	var b report.Batch
 	x.Metrics(md, testNow, nil, &b)
 	require.Len(t, b.Levels, 1)
 	assert.Equal(t, "payment", b.Levels[0].Source.Service.Name)
@@ -323,7 +323,7 @@ func TestServersWithoutTelemetryAreKnownByTheirAddress(t *testing.T) {
 		}
 		one.ResourceMetrics().MoveAndAppendTo(md.ResourceMetrics())
 	}
-	var b engine.Batch
+	var b report.Batch
 	x.Metrics(md, testNow, nil, &b)
 	require.Len(t, b.Levels, 1)
 	assert.Nil(t, b.Levels[0].Source)
@@ -333,7 +333,7 @@ func TestServersWithoutTelemetryAreKnownByTheirAddress(t *testing.T) {
 	md, ms := metricsOf(t, attrs{"service.instance.id": "localhost:5432"}, contribScope+"receiver/postgresqlreceiver")
 	gauge(t, ms, "postgresql.connection.max", 100, nil)
 	gauge(t, ms, "postgresql.backends", 99, nil)
-	b = engine.Batch{}
+	b = report.Batch{}
 	x.Metrics(md, testNow, nil, &b)
 	assert.Empty(t, b.Levels, "localhost is somebody else on each host")
 }

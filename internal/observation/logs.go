@@ -7,14 +7,14 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Logs adds to b what log records show: heartbeats, Kubernetes events, and lines
 // that say outright what happened. now is the time on the engine's clock. ld is
 // only read and not kept.
-func (x *Extractor) Logs(ld plog.Logs, now clock.Time, b *engine.Batch) {
+func (x *Extractor) Logs(ld plog.Logs, now clock.Time, b *report.Batch) {
 	sc := x.scratch.Get().(*scratch)
 	sc.begin(x, now, nil, b)
 	resources := ld.ResourceLogs()
@@ -77,7 +77,7 @@ func (r *logResource) identify() {
 }
 
 // source returns who writes, nil unless it is a service.
-func (r *logResource) source() *engine.Source {
+func (r *logResource) source() *report.Source {
 	if r.sc.src == nil {
 		r.identify()
 		if r.id.name != "" {

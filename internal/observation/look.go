@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Span is a full look at one span.
@@ -19,8 +20,8 @@ type Span struct {
 	// is no failure, whatever the status says.
 	Failed  bool
 	Client  bool // client or producer: it speaks of a callee
-	Outcome engine.Outcome
-	Callee  engine.Callee // of a client; empty if it tells none
+	Outcome report.Outcome
+	Callee  report.Callee // of a client; empty if it tells none
 	// Surprise is −log10 of the probability that a span of its kind takes so
 	// long; 0 while too few are known.
 	Surprise float64
@@ -33,15 +34,15 @@ type Span struct {
 
 // TurnedAway says whether the server answered that it has had enough: hurt, and at
 // once.
-func (s *Span) TurnedAway() bool { return s.Outcome == engine.OutcomeOverloaded }
+func (s *Span) TurnedAway() bool { return s.Outcome == report.OutcomeOverloaded }
 
 // Look reads everything that there is to say of one span. src is who its
 // resource is, or nil.
-func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baselines) Span {
+func (x *Extractor) Look(src *report.Source, span ptrace.Span, bl *engine.Baselines) Span {
 	var v view
 	kind := span.Kind()
 	errored := span.Status().Code() == ptrace.StatusCodeError
-	s := Span{Client: kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer, Outcome: engine.OutcomeOK}
+	s := Span{Client: kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer, Outcome: report.OutcomeOK}
 	peer, said := "", meaning(0)
 	if hasCodes(kind) || errored {
 		v.read(span.Attributes())
@@ -53,7 +54,7 @@ func (x *Extractor) Look(src *engine.Source, span ptrace.Span, bl *engine.Baseli
 			said = t.says
 			if s.Client {
 				s.Outcome = v.aim(&id, src, s.Outcome, &t)
-				s.Unresolved = s.Outcome == engine.OutcomeDNS && said&saysTimeout != 0
+				s.Unresolved = s.Outcome == report.OutcomeDNS && said&saysTimeout != 0
 			}
 		}
 		if s.Client {
@@ -107,7 +108,7 @@ func (v *view) failedSilently(span ptrace.Span, kind ptrace.SpanKind) bool {
 }
 
 // judge says how an odd span ended and whether it failed.
-func (v *view) judge(span ptrace.Span, kind ptrace.SpanKind, errored bool) (o engine.Outcome, failed bool, t texts) {
+func (v *view) judge(span ptrace.Span, kind ptrace.SpanKind, errored bool) (o report.Outcome, failed bool, t texts) {
 	t.status, t.grpc = -1, -1
 	if errored || v.grpc > 0 {
 		t = v.texts(span)
@@ -116,7 +117,7 @@ func (v *view) judge(span ptrace.Span, kind ptrace.SpanKind, errored bool) (o en
 	switch kind {
 	case ptrace.SpanKindServer:
 		failed = v.http >= 500 || v.grpc > 0 && v.grpc < numGRPC && grpcServerFails>>v.grpc&1 != 0 ||
-			errored && o != engine.OutcomeClientError && !(v.http >= 400 && v.http < 500)
+			errored && o != report.OutcomeClientError && !(v.http >= 400 && v.http < 500)
 	case ptrace.SpanKindClient, ptrace.SpanKindProducer:
 		failed = o.Failed()
 	default:
@@ -128,7 +129,7 @@ func (v *view) judge(span ptrace.Span, kind ptrace.SpanKind, errored bool) (o en
 // outcome reads, in this order: proxy flags, gRPC's code, HTTP's, and words.
 // Codes come before words, because the callee sent them; only where the
 // caller's own library makes up the code do its words tell more.
-func (v *view) outcome(errored bool, t *texts) engine.Outcome {
+func (v *view) outcome(errored bool, t *texts) report.Outcome {
 	http, grpc := v.http, v.grpc
 	if http < 0 && t.status >= 400 && t.status < 600 {
 		http = t.status
@@ -136,8 +137,8 @@ func (v *view) outcome(errored bool, t *texts) engine.Outcome {
 	if grpc < 0 {
 		grpc = t.grpc
 	}
-	if o := flagged(v.flags); o != engine.OutcomeUnset && (errored || http < 100 || http >= 400) {
-		if words := t.says.outcome(); o == engine.OutcomeRefused && phase(words) {
+	if o := flagged(v.flags); o != report.OutcomeUnset && (errored || http < 100 || http >= 400) {
+		if words := t.says.outcome(); o == report.OutcomeRefused && phase(words) {
 			return words
 		}
 		return o
@@ -146,30 +147,30 @@ func (v *view) outcome(errored bool, t *texts) engine.Outcome {
 		o := grpcOutcomes[grpc]
 		words := t.says.outcome()
 		switch {
-		case grpc == grpcUnavailable && words != engine.OutcomeOther && words != engine.OutcomeCanceled:
+		case grpc == grpcUnavailable && words != report.OutcomeOther && words != report.OutcomeCanceled:
 			return words
 		case grpc == grpcDeadlineExceeded && phase(words):
 			return words
 		}
 		return o
 	}
-	if o := httpOutcome(http, v.retryAfter); o.Failed() || o == engine.OutcomeClientError {
+	if o := httpOutcome(http, v.retryAfter); o.Failed() || o == report.OutcomeClientError {
 		return o
 	}
 	if !errored {
 		if http < 0 && v.request && v.grpc < 0 {
-			return engine.OutcomeCanceled
+			return report.OutcomeCanceled
 		}
-		return engine.OutcomeOK
+		return report.OutcomeOK
 	}
 	return t.says.outcome()
 }
 
 // phase says whether an outcome is one of setting up the connection: only the
 // caller's own side can tell it.
-func phase(o engine.Outcome) bool {
+func phase(o report.Outcome) bool {
 	switch o {
-	case engine.OutcomeRefused, engine.OutcomeConnectTimeout, engine.OutcomeUnreachable, engine.OutcomeDNS, engine.OutcomeTLS:
+	case report.OutcomeRefused, report.OutcomeConnectTimeout, report.OutcomeUnreachable, report.OutcomeDNS, report.OutcomeTLS:
 		return true
 	}
 	return false
@@ -178,10 +179,10 @@ func phase(o engine.Outcome) bool {
 // aim points a failed call at the address that its message names: a client that
 // could not connect has no peer to tell. It returns the outcome, changed where
 // the message turns out to be about somebody else.
-func (v *view) aim(id *calleeID, src *engine.Source, o engine.Outcome, t *texts) engine.Outcome {
+func (v *view) aim(id *calleeID, src *report.Source, o report.Outcome, t *texts) report.Outcome {
 	m := &t.mention
-	if m.host == "" || !(phase(o) || o == engine.OutcomeReset || o == engine.OutcomeTimeout || o == engine.OutcomeNoAnswer) ||
-		o == engine.OutcomeDNS || v.http >= 400 {
+	if m.host == "" || !(phase(o) || o == report.OutcomeReset || o == report.OutcomeTimeout || o == report.OutcomeNoAnswer) ||
+		o == report.OutcomeDNS || v.http >= 400 {
 		return o // a failed look-up names the name server
 	}
 	if !m.ip {
@@ -193,7 +194,7 @@ func (v *view) aim(id *calleeID, src *engine.Source, o engine.Outcome, t *texts)
 	if known := id.knownIP(); v.grpc > 0 && known != "" && known != canonicalIP(m.host) {
 		// A status that the callee passed on: the callee itself answered, and
 		// its own client span tells of the one behind it.
-		return engine.OutcomeServerError
+		return report.OutcomeServerError
 	}
 	id.peer, id.peerPort = m.host, m.port
 	if loopback(id.peer) {

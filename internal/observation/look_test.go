@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 const (
@@ -64,63 +64,63 @@ func TestLook_outcome(t *testing.T) {
 		message string
 		attrs   attrs
 		event   attrs
-		outcome engine.Outcome
+		outcome report.Outcome
 		failed  bool
 	}{
-		"client_ok":                       {client, unset, "", attrs{"http.response.status_code": 200}, nil, engine.OutcomeOK, false},
-		"client_404_is_the_clients_fault": {client, failed, "", attrs{"http.response.status_code": 404, "error.type": "404"}, nil, engine.OutcomeClientError, false},
-		"client_429":                      {client, failed, "", attrs{"http.response.status_code": 429}, nil, engine.OutcomeOverloaded, true},
-		"client_500":                      {client, failed, "", attrs{"http.response.status_code": 500}, nil, engine.OutcomeServerError, true},
-		"client_500_status_unset":         {client, unset, "", attrs{"http.status_code": 500}, nil, engine.OutcomeServerError, true},
-		"client_503":                      {client, failed, "", attrs{"http.status_code": 503}, nil, engine.OutcomeUnavailable, true},
+		"client_ok":                       {client, unset, "", attrs{"http.response.status_code": 200}, nil, report.OutcomeOK, false},
+		"client_404_is_the_clients_fault": {client, failed, "", attrs{"http.response.status_code": 404, "error.type": "404"}, nil, report.OutcomeClientError, false},
+		"client_429":                      {client, failed, "", attrs{"http.response.status_code": 429}, nil, report.OutcomeOverloaded, true},
+		"client_500":                      {client, failed, "", attrs{"http.response.status_code": 500}, nil, report.OutcomeServerError, true},
+		"client_500_status_unset":         {client, unset, "", attrs{"http.status_code": 500}, nil, report.OutcomeServerError, true},
+		"client_503":                      {client, failed, "", attrs{"http.status_code": 503}, nil, report.OutcomeUnavailable, true},
 		"client_503_retry_after": {client, failed, "", attrs{"http.status_code": 503,
-			"http.response.header.retry-after": []any{"5"}}, nil, engine.OutcomeOverloaded, true},
-		"client_504":                    {client, failed, "", attrs{"http.response.status_code": 504}, nil, engine.OutcomeUnavailable, true},
-		"client_499":                    {client, failed, "", attrs{"http.response.status_code": 499}, nil, engine.OutcomeCanceled, true},
-		"envoy_status_is_a_string":      {client, failed, "", attrs{"http.status_code": "500", "response_flags": "-"}, nil, engine.OutcomeServerError, true},
-		"envoy_UF":                      {client, failed, "", attrs{"http.status_code": "503", "response_flags": "UF,URX"}, nil, engine.OutcomeRefused, true},
-		"envoy_UF_details":              {client, failed, "delayed connect error: 113", attrs{"http.status_code": "503", "response_flags": "UF"}, nil, engine.OutcomeUnreachable, true},
-		"envoy_UT":                      {client, failed, "", attrs{"http.status_code": "504", "response_flags": "UT"}, nil, engine.OutcomeTimeout, true},
-		"envoy_UO":                      {client, failed, "", attrs{"http.status_code": "503", "response_flags": "UO"}, nil, engine.OutcomeOverloaded, true},
-		"envoy_UH":                      {client, failed, "", attrs{"http.status_code": "503", "response_flags": "UH"}, nil, engine.OutcomeUnavailable, true},
-		"envoy_DC":                      {client, failed, "", attrs{"http.status_code": "0", "response_flags": "DC"}, nil, engine.OutcomeCanceled, true},
-		"server_404_is_no_failure":      {server, unset, "", attrs{"http.response.status_code": 404}, nil, engine.OutcomeClientError, false},
-		"server_404_with_error_status":  {server, failed, "", attrs{"http.response.status_code": 404}, nil, engine.OutcomeClientError, false},
-		"server_429_is_no_failure":      {server, unset, "", attrs{"http.response.status_code": 429}, nil, engine.OutcomeOverloaded, false},
-		"server_500":                    {server, unset, "", attrs{"http.response.status_code": 500}, nil, engine.OutcomeServerError, true},
-		"server_error_without_code":     {server, failed, "oops", attrs{}, nil, engine.OutcomeOther, true},
-		"grpc_ok":                       {client, unset, "", attrs{"rpc.grpc.status_code": 0}, nil, engine.OutcomeOK, false},
-		"grpc_not_found":                {client, failed, "", attrs{"rpc.grpc.status_code": 5}, nil, engine.OutcomeClientError, false},
-		"grpc_unavailable_tells":        {client, failed, `connection error: desc = "transport: Error while dialing: ` + refused + `"`, attrs{"rpc.grpc.status_code": 14}, nil, engine.OutcomeRefused, true},
-		"grpc_unavailable_tells_little": {client, failed, "", attrs{"rpc.grpc.status_code": 14}, nil, engine.OutcomeUnavailable, true},
-		"grpc_new_name":                 {client, failed, "", attrs{"rpc.response.status_code": "DEADLINE_EXCEEDED"}, nil, engine.OutcomeTimeout, true},
+			"http.response.header.retry-after": []any{"5"}}, nil, report.OutcomeOverloaded, true},
+		"client_504":                    {client, failed, "", attrs{"http.response.status_code": 504}, nil, report.OutcomeUnavailable, true},
+		"client_499":                    {client, failed, "", attrs{"http.response.status_code": 499}, nil, report.OutcomeCanceled, true},
+		"envoy_status_is_a_string":      {client, failed, "", attrs{"http.status_code": "500", "response_flags": "-"}, nil, report.OutcomeServerError, true},
+		"envoy_UF":                      {client, failed, "", attrs{"http.status_code": "503", "response_flags": "UF,URX"}, nil, report.OutcomeRefused, true},
+		"envoy_UF_details":              {client, failed, "delayed connect error: 113", attrs{"http.status_code": "503", "response_flags": "UF"}, nil, report.OutcomeUnreachable, true},
+		"envoy_UT":                      {client, failed, "", attrs{"http.status_code": "504", "response_flags": "UT"}, nil, report.OutcomeTimeout, true},
+		"envoy_UO":                      {client, failed, "", attrs{"http.status_code": "503", "response_flags": "UO"}, nil, report.OutcomeOverloaded, true},
+		"envoy_UH":                      {client, failed, "", attrs{"http.status_code": "503", "response_flags": "UH"}, nil, report.OutcomeUnavailable, true},
+		"envoy_DC":                      {client, failed, "", attrs{"http.status_code": "0", "response_flags": "DC"}, nil, report.OutcomeCanceled, true},
+		"server_404_is_no_failure":      {server, unset, "", attrs{"http.response.status_code": 404}, nil, report.OutcomeClientError, false},
+		"server_404_with_error_status":  {server, failed, "", attrs{"http.response.status_code": 404}, nil, report.OutcomeClientError, false},
+		"server_429_is_no_failure":      {server, unset, "", attrs{"http.response.status_code": 429}, nil, report.OutcomeOverloaded, false},
+		"server_500":                    {server, unset, "", attrs{"http.response.status_code": 500}, nil, report.OutcomeServerError, true},
+		"server_error_without_code":     {server, failed, "oops", attrs{}, nil, report.OutcomeOther, true},
+		"grpc_ok":                       {client, unset, "", attrs{"rpc.grpc.status_code": 0}, nil, report.OutcomeOK, false},
+		"grpc_not_found":                {client, failed, "", attrs{"rpc.grpc.status_code": 5}, nil, report.OutcomeClientError, false},
+		"grpc_unavailable_tells":        {client, failed, `connection error: desc = "transport: Error while dialing: ` + refused + `"`, attrs{"rpc.grpc.status_code": 14}, nil, report.OutcomeRefused, true},
+		"grpc_unavailable_tells_little": {client, failed, "", attrs{"rpc.grpc.status_code": 14}, nil, report.OutcomeUnavailable, true},
+		"grpc_new_name":                 {client, failed, "", attrs{"rpc.response.status_code": "DEADLINE_EXCEEDED"}, nil, report.OutcomeTimeout, true},
 		"grpc_deadline_while_dialing": {client, failed, "context deadline exceeded: latest balancer error: dial tcp 10.0.0.7:50051: i/o timeout",
-			attrs{"rpc.grpc.status_code": 4}, nil, engine.OutcomeConnectTimeout, true},
-		"connect_code":              {client, failed, "", attrs{"rpc.connect_rpc.error_code": "resource_exhausted"}, nil, engine.OutcomeOverloaded, true},
-		"grpc_unknown_is_an_answer": {client, failed, refused, attrs{"rpc.grpc.status_code": 2}, nil, engine.OutcomeServerError, true},
-		"grpc_code_out_of_range":    {client, failed, "", attrs{"rpc.grpc.status_code": 99}, nil, engine.OutcomeOther, true},
-		"grpc_server_not_found":     {server, unset, "", attrs{"rpc.grpc.status_code": 5}, nil, engine.OutcomeClientError, false},
-		"grpc_server_internal":      {server, unset, "", attrs{"rpc.grpc.status_code": 13}, nil, engine.OutcomeServerError, true},
-		"grpc_canceled":             {client, failed, "context canceled", attrs{"rpc.grpc.status_code": 1}, nil, engine.OutcomeCanceled, true},
-		"error_type_class":          {client, failed, "", attrs{"error.type": "java.net.ConnectException"}, nil, engine.OutcomeRefused, true},
-		"error_type_timeout":        {client, failed, "", attrs{"error.type": "timeout"}, nil, engine.OutcomeTimeout, true},
-		"error_type_errno":          {client, failed, "", attrs{"error.type": "ECONNREFUSED"}, nil, engine.OutcomeRefused, true},
-		"error_type_status":         {client, failed, "", attrs{"error.type": "503"}, nil, engine.OutcomeUnavailable, true},
-		"error_type_grpc":           {client, failed, "", attrs{"error.type": "RESOURCE_EXHAUSTED"}, nil, engine.OutcomeOverloaded, true},
+			attrs{"rpc.grpc.status_code": 4}, nil, report.OutcomeConnectTimeout, true},
+		"connect_code":              {client, failed, "", attrs{"rpc.connect_rpc.error_code": "resource_exhausted"}, nil, report.OutcomeOverloaded, true},
+		"grpc_unknown_is_an_answer": {client, failed, refused, attrs{"rpc.grpc.status_code": 2}, nil, report.OutcomeServerError, true},
+		"grpc_code_out_of_range":    {client, failed, "", attrs{"rpc.grpc.status_code": 99}, nil, report.OutcomeOther, true},
+		"grpc_server_not_found":     {server, unset, "", attrs{"rpc.grpc.status_code": 5}, nil, report.OutcomeClientError, false},
+		"grpc_server_internal":      {server, unset, "", attrs{"rpc.grpc.status_code": 13}, nil, report.OutcomeServerError, true},
+		"grpc_canceled":             {client, failed, "context canceled", attrs{"rpc.grpc.status_code": 1}, nil, report.OutcomeCanceled, true},
+		"error_type_class":          {client, failed, "", attrs{"error.type": "java.net.ConnectException"}, nil, report.OutcomeRefused, true},
+		"error_type_timeout":        {client, failed, "", attrs{"error.type": "timeout"}, nil, report.OutcomeTimeout, true},
+		"error_type_errno":          {client, failed, "", attrs{"error.type": "ECONNREFUSED"}, nil, report.OutcomeRefused, true},
+		"error_type_status":         {client, failed, "", attrs{"error.type": "503"}, nil, report.OutcomeUnavailable, true},
+		"error_type_grpc":           {client, failed, "", attrs{"error.type": "RESOURCE_EXHAUSTED"}, nil, report.OutcomeOverloaded, true},
 		"error_type_refined": {client, failed, "connect timed out", attrs{"error.type": "java.net.SocketTimeoutException"}, nil,
-			engine.OutcomeConnectTimeout, true},
-		"error_type_go_tells_nothing": {client, failed, refused, attrs{"error.type": "*net.OpError"}, nil, engine.OutcomeRefused, true},
+			report.OutcomeConnectTimeout, true},
+		"error_type_go_tells_nothing": {client, failed, refused, attrs{"error.type": "*net.OpError"}, nil, report.OutcomeRefused, true},
 		"exception_event": {client, failed, "", attrs{}, attrs{"exception.type": "ConnectionRefusedError",
-			"exception.message": "[Errno 111] Connect call failed ('10.0.0.7', 8080)"}, engine.OutcomeRefused, true},
+			"exception.message": "[Errno 111] Connect call failed ('10.0.0.7', 8080)"}, report.OutcomeRefused, true},
 		"cause_in_stack_trace": {client, failed, "", attrs{}, attrs{"exception.type": "org.acme.PaymentException", "exception.message": "payment failed",
 			"exception.stacktrace": "org.acme.PaymentException: payment failed\n\tat A.b(A.java:1)\nCaused by: java.net.SocketTimeoutException: Read timed out\n"},
-			engine.OutcomeTimeout, true},
-		"error_without_anything": {client, failed, "", attrs{}, nil, engine.OutcomeOther, true},
-		"business_error":         {client, failed, "insufficient funds", attrs{}, nil, engine.OutcomeOther, true},
-		"consumer_fails_itself":  {consumer, failed, refused, attrs{}, nil, engine.OutcomeRefused, true},
-		"producer_refused":       {producer, failed, refused, attrs{}, nil, engine.OutcomeRefused, true},
-		"internal_ok":            {internal, unset, "", attrs{"http.response.status_code": 500}, nil, engine.OutcomeOK, false},
-		"internal_error":         {internal, failed, "", attrs{}, nil, engine.OutcomeOther, true},
+			report.OutcomeTimeout, true},
+		"error_without_anything": {client, failed, "", attrs{}, nil, report.OutcomeOther, true},
+		"business_error":         {client, failed, "insufficient funds", attrs{}, nil, report.OutcomeOther, true},
+		"consumer_fails_itself":  {consumer, failed, refused, attrs{}, nil, report.OutcomeRefused, true},
+		"producer_refused":       {producer, failed, refused, attrs{}, nil, report.OutcomeRefused, true},
+		"internal_ok":            {internal, unset, "", attrs{"http.response.status_code": 500}, nil, report.OutcomeOK, false},
+		"internal_error":         {internal, failed, "", attrs{}, nil, report.OutcomeOther, true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -147,42 +147,42 @@ func TestLook_callee(t *testing.T) {
 		status  ptrace.StatusCode
 		message string
 		attrs   attrs
-		want    engine.Callee
+		want    report.Callee
 	}{
 		"peer_and_server": {unset, "", attrs{"network.peer.address": "10.0.0.7", "network.peer.port": 8080, "server.address": "Payment", "server.port": 80},
-			engine.Callee{Address: "10.0.0.7:8080", Direct: true, Named: "payment:80"}},
-		"server_alone":         {unset, "", attrs{"server.address": "payment.", "server.port": 8080}, engine.Callee{Address: "payment:8080"}},
-		"server_is_an_ip":      {unset, "", attrs{"server.address": "10.0.0.7", "server.port": 8080}, engine.Callee{Address: "10.0.0.7:8080", Direct: true}},
-		"ipv6":                 {unset, "", attrs{"network.peer.address": "FD00::7", "network.peer.port": 8080}, engine.Callee{Address: "[fd00::7]:8080", Direct: true}},
-		"ipv4_in_ipv6":         {unset, "", attrs{"network.peer.address": "::ffff:10.0.0.7", "network.peer.port": 8080}, engine.Callee{Address: "10.0.0.7:8080", Direct: true}},
-		"peer_without_port":    {unset, "", attrs{"network.peer.address": "10.0.0.7", "server.address": "payment", "server.port": 8080}, engine.Callee{Address: "10.0.0.7:8080", Direct: true, Named: "payment:8080"}},
-		"url":                  {unset, "", attrs{"url.full": "https://user:pw@pay.example.com/charge?a=b"}, engine.Callee{Address: "pay.example.com:443"}},
-		"url_gives_usual_port": {unset, "", attrs{"url.full": "http://payment/charge", "server.address": "payment"}, engine.Callee{Address: "payment:80"}},
-		"old_url":              {unset, "", attrs{"http.url": "http://payment:8080/charge"}, engine.Callee{Address: "payment:8080"}},
-		"old_host":             {unset, "", attrs{"http.host": "payment:8080"}, engine.Callee{Address: "payment:8080"}},
-		"old_names":            {unset, "", attrs{"net.peer.name": "payment", "net.peer.port": 8080, "net.sock.peer.addr": "10.0.0.7"}, engine.Callee{Address: "10.0.0.7:8080", Direct: true, Named: "payment:8080"}},
-		"port_as_string":       {unset, "", attrs{"server.address": "payment", "server.port": "8080"}, engine.Callee{Address: "payment:8080"}},
-		"absurd_port":          {unset, "", attrs{"server.address": "payment", "server.port": 123456}, engine.Callee{Address: "payment"}},
-		"envoy_upstream":       {unset, "", attrs{"upstream_address": "10.0.0.7:8080", "http.url": "http://payment/"}, engine.Callee{Address: "10.0.0.7:8080", Direct: true}},
-		"database":             {unset, "", attrs{"db.system": "postgresql", "server.address": "db", "db.namespace": "orders"}, engine.Callee{Address: "db:5432"}},
-		"database_name_only":   {unset, "", attrs{"db.system": "postgresql", "db.name": "orders"}, engine.Callee{Service: "postgresql/orders"}},
-		"rpc_service_only":     {unset, "", attrs{"rpc.system": "grpc", "rpc.service": "acme.Payment"}, engine.Callee{Service: "acme.Payment"}},
-		"peer_service":         {unset, "", attrs{"peer.service": "payment"}, engine.Callee{Service: "payment"}},
-		"messaging":            {unset, "", attrs{"messaging.system": "kafka", "messaging.destination.name": "orders"}, engine.Callee{Service: "kafka/orders"}},
+			report.Callee{Address: "10.0.0.7:8080", Direct: true, Named: "payment:80"}},
+		"server_alone":         {unset, "", attrs{"server.address": "payment.", "server.port": 8080}, report.Callee{Address: "payment:8080"}},
+		"server_is_an_ip":      {unset, "", attrs{"server.address": "10.0.0.7", "server.port": 8080}, report.Callee{Address: "10.0.0.7:8080", Direct: true}},
+		"ipv6":                 {unset, "", attrs{"network.peer.address": "FD00::7", "network.peer.port": 8080}, report.Callee{Address: "[fd00::7]:8080", Direct: true}},
+		"ipv4_in_ipv6":         {unset, "", attrs{"network.peer.address": "::ffff:10.0.0.7", "network.peer.port": 8080}, report.Callee{Address: "10.0.0.7:8080", Direct: true}},
+		"peer_without_port":    {unset, "", attrs{"network.peer.address": "10.0.0.7", "server.address": "payment", "server.port": 8080}, report.Callee{Address: "10.0.0.7:8080", Direct: true, Named: "payment:8080"}},
+		"url":                  {unset, "", attrs{"url.full": "https://user:pw@pay.example.com/charge?a=b"}, report.Callee{Address: "pay.example.com:443"}},
+		"url_gives_usual_port": {unset, "", attrs{"url.full": "http://payment/charge", "server.address": "payment"}, report.Callee{Address: "payment:80"}},
+		"old_url":              {unset, "", attrs{"http.url": "http://payment:8080/charge"}, report.Callee{Address: "payment:8080"}},
+		"old_host":             {unset, "", attrs{"http.host": "payment:8080"}, report.Callee{Address: "payment:8080"}},
+		"old_names":            {unset, "", attrs{"net.peer.name": "payment", "net.peer.port": 8080, "net.sock.peer.addr": "10.0.0.7"}, report.Callee{Address: "10.0.0.7:8080", Direct: true, Named: "payment:8080"}},
+		"port_as_string":       {unset, "", attrs{"server.address": "payment", "server.port": "8080"}, report.Callee{Address: "payment:8080"}},
+		"absurd_port":          {unset, "", attrs{"server.address": "payment", "server.port": 123456}, report.Callee{Address: "payment"}},
+		"envoy_upstream":       {unset, "", attrs{"upstream_address": "10.0.0.7:8080", "http.url": "http://payment/"}, report.Callee{Address: "10.0.0.7:8080", Direct: true}},
+		"database":             {unset, "", attrs{"db.system": "postgresql", "server.address": "db", "db.namespace": "orders"}, report.Callee{Address: "db:5432"}},
+		"database_name_only":   {unset, "", attrs{"db.system": "postgresql", "db.name": "orders"}, report.Callee{Service: "postgresql/orders"}},
+		"rpc_service_only":     {unset, "", attrs{"rpc.system": "grpc", "rpc.service": "acme.Payment"}, report.Callee{Service: "acme.Payment"}},
+		"peer_service":         {unset, "", attrs{"peer.service": "payment"}, report.Callee{Service: "payment"}},
+		"messaging":            {unset, "", attrs{"messaging.system": "kafka", "messaging.destination.name": "orders"}, report.Callee{Service: "kafka/orders"}},
 		"loopback_is_of_the_callers_host": {unset, "", attrs{"network.peer.address": "127.0.0.1", "network.peer.port": 8080, "server.address": "localhost", "server.port": 8080},
-			engine.Callee{Address: "127.0.0.1:8080@node-1", Direct: true, Named: "localhost:8080@node-1"}},
-		"unspecified_address_is_none": {unset, "", attrs{"network.peer.address": "0.0.0.0", "network.peer.port": 8080}, engine.Callee{}},
-		"white_space_is_no_address":   {unset, "", attrs{"server.address": "pay\nment"}, engine.Callee{}},
-		"unspecified_peer_of_a_name":  {unset, "", attrs{"network.peer.address": "0.0.0.0", "server.address": "payment", "server.port": 80}, engine.Callee{Address: "payment:80"}},
-		"socket":                      {unset, "", attrs{"network.peer.address": "/var/run/pay.sock"}, engine.Callee{Address: "unix:/var/run/pay.sock@node-1"}},
-		"nothing":                     {unset, "", attrs{}, engine.Callee{}},
+			report.Callee{Address: "127.0.0.1:8080@node-1", Direct: true, Named: "localhost:8080@node-1"}},
+		"unspecified_address_is_none": {unset, "", attrs{"network.peer.address": "0.0.0.0", "network.peer.port": 8080}, report.Callee{}},
+		"white_space_is_no_address":   {unset, "", attrs{"server.address": "pay\nment"}, report.Callee{}},
+		"unspecified_peer_of_a_name":  {unset, "", attrs{"network.peer.address": "0.0.0.0", "server.address": "payment", "server.port": 80}, report.Callee{Address: "payment:80"}},
+		"socket":                      {unset, "", attrs{"network.peer.address": "/var/run/pay.sock"}, report.Callee{Address: "unix:/var/run/pay.sock@node-1"}},
+		"nothing":                     {unset, "", attrs{}, report.Callee{}},
 		"message_names_the_instance": {failed, "dial tcp 10.0.0.7:8080: connect: connection refused", attrs{"server.address": "payment", "server.port": 80},
-			engine.Callee{Address: "10.0.0.7:8080", Direct: true, Named: "payment:80"}},
-		"message_is_all_there_is": {failed, "connection refused: payment:8080", attrs{}, engine.Callee{Address: "payment:8080"}},
+			report.Callee{Address: "10.0.0.7:8080", Direct: true, Named: "payment:80"}},
+		"message_is_all_there_is": {failed, "connection refused: payment:8080", attrs{}, report.Callee{Address: "payment:8080"}},
 		"failed_look_up_names_the_name_server": {failed, "dial tcp: lookup payment on 10.96.0.10:53: no such host", attrs{"server.address": "payment", "server.port": 80},
-			engine.Callee{Address: "payment:80"}},
+			report.Callee{Address: "payment:80"}},
 		"answer_that_mentions_an_address": {failed, "upstream: dial tcp 10.0.0.9:1: connect: connection refused",
-			attrs{"http.response.status_code": 502, "server.address": "payment", "server.port": 80}, engine.Callee{Address: "payment:80"}},
+			attrs{"http.response.status_code": 502, "server.address": "payment", "server.port": 80}, report.Callee{Address: "payment:80"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestLook_status_passed_on_is_an_answer(t *testing.T) {
 	})
 	x := New(Settings{})
 	got := x.Look(x.Source(resource(t, checkout)), span, nil)
-	if got.Outcome != engine.OutcomeServerError || got.Callee.Address != "10.0.0.7:8080" || !got.Failed {
+	if got.Outcome != report.OutcomeServerError || got.Callee.Address != "10.0.0.7:8080" || !got.Failed {
 		t.Errorf("%+v", got)
 	}
 }
@@ -262,7 +262,7 @@ func TestLook_slow(t *testing.T) {
 			if got.Slow != c.slow || got.Late != c.late || c.slow && got.Surprise < 4 {
 				t.Errorf("slow %v, late %v, surprise %v", got.Slow, got.Late, got.Surprise)
 			}
-			var b engine.Batch
+			var b report.Batch
 			if odd := x.Traces(td, testNow, bl, &b); (len(odd) == 1) != c.slow {
 				t.Errorf("Traces says %d odd", odd)
 			}

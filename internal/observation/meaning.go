@@ -3,7 +3,7 @@
 
 package observation
 
-import "github.com/faultline-otel/faultline/internal/engine"
+import "github.com/faultline-otel/faultline/internal/engine/report"
 
 // meaning is what words say, one bit each: several may be said at once, and
 // only together do they tell how a call ended.
@@ -90,53 +90,53 @@ func (m meaning) settled() meaning {
 // look-up that was refused is a failure of the name service, and a pool or
 // breaker in the caller is no word about the callee, so they come before what
 // the rest of the text says.
-func (m meaning) outcome() engine.Outcome {
+func (m meaning) outcome() report.Outcome {
 	has := func(one meaning) bool { return m&one != 0 }
 	switch {
 	case has(saysCircuit):
-		return engine.OutcomeCircuitOpen
+		return report.OutcomeCircuitOpen
 	case has(saysPool | saysDescriptors | saysThreads):
-		return engine.OutcomeOther // the caller's own want
+		return report.OutcomeOther // the caller's own want
 	case has(saysName):
-		return engine.OutcomeDNS
+		return report.OutcomeDNS
 	case has(saysTLSTimeout):
-		return engine.OutcomeNoAnswer
+		return report.OutcomeNoAnswer
 	case has(saysTLS):
-		return engine.OutcomeTLS
+		return report.OutcomeTLS
 	case has(saysRefused):
-		return engine.OutcomeRefused
+		return report.OutcomeRefused
 	case has(saysUnreachable):
-		return engine.OutcomeUnreachable
+		return report.OutcomeUnreachable
 	case has(saysTheirDisk):
-		return engine.OutcomeDiskFull
+		return report.OutcomeDiskFull
 	case has(saysTheirMemory):
-		return engine.OutcomeMemoryFull
+		return report.OutcomeMemoryFull
 	case has(saysUndecided):
-		return engine.OutcomeOther
+		return report.OutcomeOther
 	case has(saysNotServing):
-		return engine.OutcomeUnavailable
+		return report.OutcomeUnavailable
 	case has(saysRequest) && !has(saysReset|saysBroken|saysOverloaded):
-		return engine.OutcomeClientError
+		return report.OutcomeClientError
 	case has(saysConnectTimeout) && !has(saysEstablished),
 		has(saysTimedOut) && !has(saysEstablished),
 		has(saysTimeout) && has(saysConnecting) && !has(saysEstablished):
-		return engine.OutcomeConnectTimeout
+		return report.OutcomeConnectTimeout
 	case has(saysTimeout | saysTimedOut | saysConnectTimeout):
-		return engine.OutcomeTimeout
+		return report.OutcomeTimeout
 	case has(saysReset | saysBroken):
-		return engine.OutcomeReset
+		return report.OutcomeReset
 	case has(saysOverloaded):
-		return engine.OutcomeOverloaded
+		return report.OutcomeOverloaded
 	case has(saysDecode | saysIntegrity):
-		return engine.OutcomeWrongAnswer
+		return report.OutcomeWrongAnswer
 	case has(saysUnavailable):
-		return engine.OutcomeUnavailable
+		return report.OutcomeUnavailable
 	case has(saysConnectFailed) && !has(saysPorts):
-		return engine.OutcomeRefused // by far the most frequent cause, and the others are named
+		return report.OutcomeRefused // by far the most frequent cause, and the others are named
 	case has(saysCanceled):
-		return engine.OutcomeCanceled
+		return report.OutcomeCanceled
 	case has(saysPorts):
-		return engine.OutcomeOther // the caller's own want
+		return report.OutcomeOther // the caller's own want
 	}
-	return engine.OutcomeOther
+	return report.OutcomeOther
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Who is alive when a metric's point arrives? Whoever sent it: the SDK inside
@@ -46,11 +47,11 @@ func scraped(scope string) bool {
 type metricResource struct {
 	x     *Extractor
 	now   clock.Time
-	out   *engine.Batch
+	out   *report.Batch
 	bl    *engine.Baselines
 	attrs pcommon.Map
 	id    sourceID
-	src   *engine.Source // nil if the resource names neither service nor host
+	src   *report.Source // nil if the resource names neither service nor host
 
 	scope      string
 	down       bool // a scrape of it failed
@@ -64,7 +65,7 @@ type metricResource struct {
 	levelAt    map[levelKey]int // place in levels
 
 	// Whom the resource speaks of, see owners.go.
-	self      *engine.Source
+	self      *report.Source
 	address   string
 	looked    bool
 	metrics   pmetric.MetricSlice // of the current scope
@@ -77,7 +78,7 @@ type metricResource struct {
 // checks, what supervisors count, how full things are, how long queues are, and
 // calls that were counted. now is the time on the engine's clock, bl how long
 // calls usually take; it may be nil. md is only read and not kept.
-func (x *Extractor) Metrics(md pmetric.Metrics, now clock.Time, bl *engine.Baselines, b *engine.Batch) {
+func (x *Extractor) Metrics(md pmetric.Metrics, now clock.Time, bl *engine.Baselines, b *report.Batch) {
 	resources := md.ResourceMetrics()
 	firstSign := len(b.Signs)
 	var r metricResource
@@ -149,7 +150,7 @@ func (r *metricResource) finish(firstSign int) {
 			return
 		}
 	}
-	r.out.Signs = append(r.out.Signs, engine.Sign{Source: r.src, At: r.now})
+	r.out.Signs = append(r.out.Signs, report.Sign{Source: r.src, At: r.now})
 }
 
 // hasValue says whether a metric's first few points hold a value, and are not

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 const promScope = contribScope + "receiver/prometheusreceiver"
@@ -61,7 +61,7 @@ func TestMetrics_sign_of_life(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			md, ms := metricsOf(t, c.res, c.scope)
 			c.fill(t, ms)
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Metrics(md, testNow, nil, &b)
 			if got := len(b.Signs) == 1; got != c.want || len(b.Signs) > 1 {
 				t.Errorf("signs %+v, want %v", b.Signs, c.want)
@@ -79,7 +79,7 @@ func TestMetrics_one_sign_a_source_and_batch(t *testing.T) {
 		gauge(t, ms, "depth", 1, nil)
 		one.ResourceMetrics().MoveAndAppendTo(md.ResourceMetrics())
 	}
-	var b engine.Batch
+	var b report.Batch
 	New(Settings{}).Metrics(md, testNow, nil, &b)
 	if len(b.Signs) != 1 || b.Signs[0].At != testNow {
 		t.Errorf("%+v", b.Signs)
@@ -94,12 +94,12 @@ func TestMetrics_up(t *testing.T) {
 		labels  attrs
 		value   float64
 		want    int
-		outcome engine.Outcome
+		outcome report.Outcome
 	}{
-		"scraped":                {target, promScope, nil, 1, 1, engine.OutcomeOK},
-		"scrape_failed":          {target, promScope, nil, 0, 1, engine.OutcomeDown},
-		"relayed_without_scope":  {target, "", nil, 0, 1, engine.OutcomeDown},
-		"labels_name_the_target": {attrs{}, "", attrs{"job": "payment", "instance": "10.0.0.7:9090"}, 0, 1, engine.OutcomeDown},
+		"scraped":                {target, promScope, nil, 1, 1, report.OutcomeOK},
+		"scrape_failed":          {target, promScope, nil, 0, 1, report.OutcomeDown},
+		"relayed_without_scope":  {target, "", nil, 0, 1, report.OutcomeDown},
+		"labels_name_the_target": {attrs{}, "", attrs{"job": "payment", "instance": "10.0.0.7:9090"}, 0, 1, report.OutcomeDown},
 		"an_applications_own_up": {attrs{"service.name": "router"}, "router", nil, 0, 0, 0},
 	}
 	for name, c := range cases {
@@ -107,7 +107,7 @@ func TestMetrics_up(t *testing.T) {
 			md, ms := metricsOf(t, c.res, c.scope)
 			gauge(t, ms, "up", c.value, c.labels)
 			gauge(t, ms, "scrape_duration_seconds", 0.25, nil)
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{Observer: "gateway-1"}).Metrics(md, testNow, nil, &b)
 			if len(b.Probes) != c.want {
 				t.Fatalf("%+v", b.Probes)
@@ -131,17 +131,17 @@ func TestMetrics_httpcheck(t *testing.T) {
 		code    int
 		err     string
 		invalid bool
-		outcome engine.Outcome
+		outcome report.Outcome
 		target  string
 	}{
-		"ok":               {attrs{}, 204, "", false, engine.OutcomeOK, "10.0.0.7:8080"},
-		"of_a_service":     {attrs{"service.name": "payment"}, 204, "", false, engine.OutcomeOK, url},
-		"agents_host_only": {attrs{"host.name": "agent"}, 204, "", false, engine.OutcomeOK, "10.0.0.7:8080"},
-		"failing":          {attrs{}, 500, "", false, engine.OutcomeServerError, "10.0.0.7:8080"},
-		"wrong_answer":     {attrs{}, 200, "", true, engine.OutcomeWrongAnswer, "10.0.0.7:8080"},
-		"refused":          {attrs{}, 0, `Get "` + url + `": dial tcp 10.0.0.7:8080: connect: connection refused`, false, engine.OutcomeRefused, "10.0.0.7:8080"},
-		"mute":             {attrs{}, 0, `context deadline exceeded (Client.Timeout exceeded while awaiting headers)`, false, engine.OutcomeTimeout, "10.0.0.7:8080"},
-		"who_knows":        {attrs{}, 0, `odd`, false, engine.OutcomeDown, "10.0.0.7:8080"},
+		"ok":               {attrs{}, 204, "", false, report.OutcomeOK, "10.0.0.7:8080"},
+		"of_a_service":     {attrs{"service.name": "payment"}, 204, "", false, report.OutcomeOK, url},
+		"agents_host_only": {attrs{"host.name": "agent"}, 204, "", false, report.OutcomeOK, "10.0.0.7:8080"},
+		"failing":          {attrs{}, 500, "", false, report.OutcomeServerError, "10.0.0.7:8080"},
+		"wrong_answer":     {attrs{}, 200, "", true, report.OutcomeWrongAnswer, "10.0.0.7:8080"},
+		"refused":          {attrs{}, 0, `Get "` + url + `": dial tcp 10.0.0.7:8080: connect: connection refused`, false, report.OutcomeRefused, "10.0.0.7:8080"},
+		"mute":             {attrs{}, 0, `context deadline exceeded (Client.Timeout exceeded while awaiting headers)`, false, report.OutcomeTimeout, "10.0.0.7:8080"},
+		"who_knows":        {attrs{}, 0, `odd`, false, report.OutcomeDown, "10.0.0.7:8080"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestMetrics_httpcheck(t *testing.T) {
 			if c.invalid {
 				gauge(t, ms, "httpcheck.validation.failed", 1, attrs{"http.url": url, "validation.type": "contains"})
 			}
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Metrics(md, testNow, nil, &b)
 			if len(b.Probes) != 1 || len(b.Signs) != 0 {
 				t.Fatalf("probes %+v, signs %+v", b.Probes, b.Signs)
@@ -185,32 +185,32 @@ func heardOf(t *testing.T) *Extractor {
 
 func TestMetrics_container_restarts(t *testing.T) {
 	x := heardOf(t)
-	see := func(restarts float64, reason string, pod string) *engine.Batch {
+	see := func(restarts float64, reason string, pod string) *report.Batch {
 		md, ms := metricsOf(t, attrs{"k8s.pod.uid": pod, "k8s.container.name": "app", "k8s.container.status.last_terminated_reason": reason},
 			contribScope+"receiver/k8sclusterreceiver")
 		gauge(t, ms, "k8s.container.restarts", restarts, nil)
-		b := &engine.Batch{}
+		b := &report.Batch{}
 		x.Metrics(md, testNow, nil, b)
 		return b
 	}
 	for i, step := range []struct {
 		restarts float64
 		reason   string
-		want     []engine.FactKind
+		want     []report.FactKind
 	}{
-		{2, "OOMKilled", []engine.FactKind{engine.FactRestarts}}, // long ago, for all we know
+		{2, "OOMKilled", []report.FactKind{report.FactRestarts}}, // long ago, for all we know
 		{2, "OOMKilled", nil}, // repeated at each export
-		{3, "OOMKilled", []engine.FactKind{engine.FactRestarts, engine.FactOOMKill}},
+		{3, "OOMKilled", []report.FactKind{report.FactRestarts, report.FactOOMKill}},
 		{3, "OOMKilled", nil},
-		{4, "Error", []engine.FactKind{engine.FactRestarts}},
-		{0, "Error", []engine.FactKind{engine.FactRestarts}},
+		{4, "Error", []report.FactKind{report.FactRestarts}},
+		{0, "Error", []report.FactKind{report.FactRestarts}},
 	} {
 		b := see(step.restarts, step.reason, "pod-1")
 		if got := kinds(b); !equalKinds(got, step.want) {
 			t.Errorf("step %d: facts %v, want %v", i, got, step.want)
 		}
 		for _, f := range b.Facts {
-			if f.Source.Service.Name != "payment" || f.Kind == engine.FactRestarts && f.Value != int64(step.restarts) {
+			if f.Source.Service.Name != "payment" || f.Kind == report.FactRestarts && f.Value != int64(step.restarts) {
 				t.Errorf("step %d: %+v", i, f)
 			}
 		}
@@ -227,32 +227,32 @@ func TestMetrics_supervisors(t *testing.T) {
 		metric string
 		value  float64
 		attrs  attrs
-		want   []engine.FactKind
+		want   []report.FactKind
 	}{
-		"docker":          {attrs{"container.id": "c-1"}, contribScope + "receiver/dockerstatsreceiver", "container.restarts", 3, nil, []engine.FactKind{engine.FactRestarts}},
-		"crash_loop":      {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "CrashLoopBackOff"}, []engine.FactKind{engine.FactCrashLoop}},
+		"docker":          {attrs{"container.id": "c-1"}, contribScope + "receiver/dockerstatsreceiver", "container.restarts", 3, nil, []report.FactKind{report.FactRestarts}},
+		"crash_loop":      {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "CrashLoopBackOff"}, []report.FactKind{report.FactCrashLoop}},
 		"no_crash_loop":   {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 0, attrs{"k8s.container.status.reason": "CrashLoopBackOff"}, nil},
 		"pulling":         {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "ImagePullBackOff"}, nil},
-		"oom":             {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "OOMKilled"}, []engine.FactKind{engine.FactOOMKill}},
-		"kube_state":      {attrs{"service.name": "kube-state-metrics"}, promScope, "kube_pod_container_status_waiting_reason", 1, attrs{"uid": "pod-1", "container": "app", "reason": "CrashLoopBackOff"}, []engine.FactKind{engine.FactCrashLoop}},
+		"oom":             {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "OOMKilled"}, []report.FactKind{report.FactOOMKill}},
+		"kube_state":      {attrs{"service.name": "kube-state-metrics"}, promScope, "kube_pod_container_status_waiting_reason", 1, attrs{"uid": "pod-1", "container": "app", "reason": "CrashLoopBackOff"}, []report.FactKind{report.FactCrashLoop}},
 		"kube_state_else": {attrs{"service.name": "kube-state-metrics"}, promScope, "kube_pod_container_status_waiting_reason", 1, attrs{"uid": "pod-9", "container": "app", "reason": "CrashLoopBackOff"}, nil},
 		"node_ready":      {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", 1, nil, nil},
-		"node_not_ready":  {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", 0, nil, []engine.FactKind{engine.FactNodeDown}},
-		"node_unheard_of": {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", -1, nil, []engine.FactKind{engine.FactNodeDown}},
+		"node_not_ready":  {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", 0, nil, []report.FactKind{report.FactNodeDown}},
+		"node_unheard_of": {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", -1, nil, []report.FactKind{report.FactNodeDown}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			x := heardOf(t)
-			for round, want := range [][]engine.FactKind{c.want, nil} { // a state that lasts is told once
+			for round, want := range [][]report.FactKind{c.want, nil} { // a state that lasts is told once
 				md, ms := metricsOf(t, c.res, c.scope)
 				gauge(t, ms, c.metric, c.value, c.attrs)
-				var b engine.Batch
+				var b report.Batch
 				x.Metrics(md, testNow, nil, &b)
 				if got := kinds(&b); !equalKinds(got, want) {
 					t.Errorf("round %d: facts %v, want %v", round, got, want)
 				}
 				for _, f := range b.Facts {
-					if f.Kind == engine.FactNodeDown {
+					if f.Kind == report.FactNodeDown {
 						if f.Source.Host != "node-1" || f.Source.Key != 0 {
 							t.Errorf("node %+v", f.Source)
 						}

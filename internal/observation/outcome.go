@@ -9,7 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Codes of gRPC's status, by number.
@@ -43,24 +43,24 @@ var grpcNames = [numGRPC]string{
 // grpcOutcomes is what a code says of the callee. Those that blame the request
 // prove that the callee is alive. UNAVAILABLE and DEADLINE_EXCEEDED come from
 // the caller's own library as often as from the callee: the message tells more.
-var grpcOutcomes = [numGRPC]engine.Outcome{
-	grpcOK:                 engine.OutcomeOK,
-	grpcCanceled:           engine.OutcomeCanceled,
-	grpcUnknown:            engine.OutcomeServerError,
-	grpcInvalidArgument:    engine.OutcomeClientError,
-	grpcDeadlineExceeded:   engine.OutcomeTimeout,
-	grpcNotFound:           engine.OutcomeClientError,
-	grpcAlreadyExists:      engine.OutcomeClientError,
-	grpcPermissionDenied:   engine.OutcomeClientError,
-	grpcResourceExhausted:  engine.OutcomeOverloaded,
-	grpcFailedPrecondition: engine.OutcomeClientError,
-	grpcAborted:            engine.OutcomeClientError,
-	grpcOutOfRange:         engine.OutcomeClientError,
-	grpcUnimplemented:      engine.OutcomeServerError,
-	grpcInternal:           engine.OutcomeServerError,
-	grpcUnavailable:        engine.OutcomeUnavailable,
-	grpcDataLoss:           engine.OutcomeServerError,
-	grpcUnauthenticated:    engine.OutcomeClientError,
+var grpcOutcomes = [numGRPC]report.Outcome{
+	grpcOK:                 report.OutcomeOK,
+	grpcCanceled:           report.OutcomeCanceled,
+	grpcUnknown:            report.OutcomeServerError,
+	grpcInvalidArgument:    report.OutcomeClientError,
+	grpcDeadlineExceeded:   report.OutcomeTimeout,
+	grpcNotFound:           report.OutcomeClientError,
+	grpcAlreadyExists:      report.OutcomeClientError,
+	grpcPermissionDenied:   report.OutcomeClientError,
+	grpcResourceExhausted:  report.OutcomeOverloaded,
+	grpcFailedPrecondition: report.OutcomeClientError,
+	grpcAborted:            report.OutcomeClientError,
+	grpcOutOfRange:         report.OutcomeClientError,
+	grpcUnimplemented:      report.OutcomeServerError,
+	grpcInternal:           report.OutcomeServerError,
+	grpcUnavailable:        report.OutcomeUnavailable,
+	grpcDataLoss:           report.OutcomeServerError,
+	grpcUnauthenticated:    report.OutcomeClientError,
 }
 
 // grpcServerFails are the codes that are a server's own failure, by the semantic
@@ -110,51 +110,51 @@ func sameLetters(a, b string) bool {
 }
 
 // httpOutcome is what a status code of HTTP says; unset below 100, OK below 400.
-func httpOutcome(status int32, retryAfter bool) engine.Outcome {
+func httpOutcome(status int32, retryAfter bool) report.Outcome {
 	switch {
 	case status < 100 || status > 999:
-		return engine.OutcomeUnset
+		return report.OutcomeUnset
 	case status < 400:
-		return engine.OutcomeOK
+		return report.OutcomeOK
 	case status == 429, status == 503 && retryAfter:
-		return engine.OutcomeOverloaded
+		return report.OutcomeOverloaded
 	case status == 499: // nginx: the client closed the request
-		return engine.OutcomeCanceled
+		return report.OutcomeCanceled
 	case status < 500:
-		return engine.OutcomeClientError
+		return report.OutcomeClientError
 	case status >= 502 && status <= 504:
-		return engine.OutcomeUnavailable
+		return report.OutcomeUnavailable
 	}
-	return engine.OutcomeServerError
+	return report.OutcomeServerError
 }
 
 // proxyFlags are Envoy's response flags, the telling ones first.
 var proxyFlags = [...]struct {
 	flag    string
-	outcome engine.Outcome
+	outcome report.Outcome
 }{
-	{"UF", engine.OutcomeRefused}, // upstream connection failure
-	{"UC", engine.OutcomeReset},   // upstream connection termination
-	{"UT", engine.OutcomeTimeout}, // upstream request time-out
-	{"UR", engine.OutcomeReset},   // upstream remote reset
-	{"LR", engine.OutcomeReset},   // local reset
-	{"UO", engine.OutcomeOverloaded},
-	{"RL", engine.OutcomeOverloaded},
-	{"OM", engine.OutcomeOverloaded},
-	{"DF", engine.OutcomeDNS},
-	{"UPE", engine.OutcomeWrongAnswer}, // upstream protocol error
-	{"UH", engine.OutcomeUnavailable},  // no healthy upstream
-	{"NC", engine.OutcomeUnavailable},  // no cluster
-	{"SI", engine.OutcomeTimeout},      // stream idle
-	{"DT", engine.OutcomeTimeout},      // maximum duration
-	{"DC", engine.OutcomeCanceled},     // downstream disconnect
-	{"NR", engine.OutcomeOther},        // no route configured
+	{"UF", report.OutcomeRefused}, // upstream connection failure
+	{"UC", report.OutcomeReset},   // upstream connection termination
+	{"UT", report.OutcomeTimeout}, // upstream request time-out
+	{"UR", report.OutcomeReset},   // upstream remote reset
+	{"LR", report.OutcomeReset},   // local reset
+	{"UO", report.OutcomeOverloaded},
+	{"RL", report.OutcomeOverloaded},
+	{"OM", report.OutcomeOverloaded},
+	{"DF", report.OutcomeDNS},
+	{"UPE", report.OutcomeWrongAnswer}, // upstream protocol error
+	{"UH", report.OutcomeUnavailable},  // no healthy upstream
+	{"NC", report.OutcomeUnavailable},  // no cluster
+	{"SI", report.OutcomeTimeout},      // stream idle
+	{"DT", report.OutcomeTimeout},      // maximum duration
+	{"DC", report.OutcomeCanceled},     // downstream disconnect
+	{"NR", report.OutcomeOther},        // no route configured
 }
 
 // flagged is what Envoy's response flags say; unset if they say nothing.
-func flagged(flags string) engine.Outcome {
+func flagged(flags string) report.Outcome {
 	if flags == "" || flags == "-" || len(flags) > 64 {
-		return engine.OutcomeUnset
+		return report.OutcomeUnset
 	}
 	for _, f := range &proxyFlags {
 		for rest := flags; rest != ""; {
@@ -165,7 +165,7 @@ func flagged(flags string) engine.Outcome {
 			}
 		}
 	}
-	return engine.OutcomeUnset
+	return report.OutcomeUnset
 }
 
 // number reads an attribute that is an integer or the digits of one; -1 if it

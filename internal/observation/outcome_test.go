@@ -6,7 +6,7 @@ package observation
 import (
 	"testing"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 func TestGRPCCode(t *testing.T) {
@@ -29,19 +29,19 @@ func TestGRPCCode(t *testing.T) {
 }
 
 func TestHTTPOutcome(t *testing.T) {
-	for status, want := range map[int32]engine.Outcome{
-		-1: engine.OutcomeUnset, 0: engine.OutcomeUnset, 1000: engine.OutcomeUnset,
-		101: engine.OutcomeOK, 200: engine.OutcomeOK, 304: engine.OutcomeOK,
-		400: engine.OutcomeClientError, 404: engine.OutcomeClientError, 408: engine.OutcomeClientError,
-		429: engine.OutcomeOverloaded, 499: engine.OutcomeCanceled,
-		500: engine.OutcomeServerError, 501: engine.OutcomeServerError, 505: engine.OutcomeServerError, 599: engine.OutcomeServerError,
-		502: engine.OutcomeUnavailable, 503: engine.OutcomeUnavailable, 504: engine.OutcomeUnavailable,
+	for status, want := range map[int32]report.Outcome{
+		-1: report.OutcomeUnset, 0: report.OutcomeUnset, 1000: report.OutcomeUnset,
+		101: report.OutcomeOK, 200: report.OutcomeOK, 304: report.OutcomeOK,
+		400: report.OutcomeClientError, 404: report.OutcomeClientError, 408: report.OutcomeClientError,
+		429: report.OutcomeOverloaded, 499: report.OutcomeCanceled,
+		500: report.OutcomeServerError, 501: report.OutcomeServerError, 505: report.OutcomeServerError, 599: report.OutcomeServerError,
+		502: report.OutcomeUnavailable, 503: report.OutcomeUnavailable, 504: report.OutcomeUnavailable,
 	} {
 		if got := httpOutcome(status, false); got != want {
 			t.Errorf("%d: %q, want %q", status, got, want)
 		}
 	}
-	if got := httpOutcome(503, true); got != engine.OutcomeOverloaded {
+	if got := httpOutcome(503, true); got != report.OutcomeOverloaded {
 		t.Errorf("503 with Retry-After: %q", got)
 	}
 }

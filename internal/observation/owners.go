@@ -9,12 +9,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // owner returns of whom a point speaks: somebody known, or the address of a
 // server that has no telemetry of its own.
-func (r *metricResource) owner(w whose, attrs pcommon.Map) (*engine.Source, string) {
+func (r *metricResource) owner(w whose, attrs pcommon.Map) (*report.Source, string) {
 	switch w {
 	case itsHost:
 		if host := r.host(attrs); host != "" {
@@ -36,7 +36,7 @@ func (r *metricResource) owner(w whose, attrs pcommon.Map) (*engine.Source, stri
 }
 
 // subject is whom the resource speaks of.
-func (r *metricResource) subject() (*engine.Source, string) {
+func (r *metricResource) subject() (*report.Source, string) {
 	id := &r.id
 	if id.podUID != "" || id.containerID != "" || id.podName != "" && id.name == "" {
 		if src := r.x.inPod(id); src != nil {
@@ -155,7 +155,7 @@ func (r *metricResource) placed() {
 	case id.name != "":
 	case id.pid != "":
 		if src := r.x.inProcess(id); src != nil {
-			r.out.Facts = append(r.out.Facts, engine.Fact{Source: src, Kind: engine.FactAlive, At: r.now})
+			r.out.Facts = append(r.out.Facts, report.Fact{Source: src, Kind: report.FactAlive, At: r.now})
 		}
 	case id.podUID != "" || id.containerHost != "":
 		host := id.hostName
@@ -166,7 +166,7 @@ func (r *metricResource) placed() {
 			return
 		}
 		if src := r.x.inPod(id); src != nil && src.Host != host {
-			r.out.Places = append(r.out.Places, engine.Place{Source: src, Host: r.x.node(host, "").Host})
+			r.out.Places = append(r.out.Places, report.Place{Source: src, Host: r.x.node(host, "").Host})
 		}
 	}
 }

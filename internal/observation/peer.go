@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Whom a call was made to.
@@ -34,9 +34,9 @@ type calleeID struct {
 	place                 string // of the caller, if an address is a loopback one
 }
 
-// callee is an interned engine.Callee.
+// callee is an interned report.Callee.
 type callee struct {
-	engine.Callee
+	report.Callee
 	id   calleeID
 	hash uint64
 	peer string // what SpanKey takes as the peer: the name rather than the address
@@ -185,7 +185,7 @@ func loopback(host string) bool {
 }
 
 // placeOf is where a loopback address of src is good: its pod, else its host.
-func placeOf(src *engine.Source) string {
+func placeOf(src *report.Source) string {
 	if src == nil {
 		return ""
 	}

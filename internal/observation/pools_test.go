@@ -6,7 +6,7 @@ package observation
 import (
 	"testing"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Whoever waits in vain for a connection of its own pool says so at once, each
@@ -56,9 +56,9 @@ func TestEveryLibrarySaysThatItsPoolIsUsedUp(t *testing.T) {
 			ev.SetName("exception")
 			ev.Attributes().PutStr("exception.type", c.exception)
 			ev.Attributes().PutStr("exception.message", c.text)
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Traces(td, testNow, nil, &b)
-			if len(b.Facts) != 1 || b.Facts[0].Kind != engine.FactPoolEmpty {
+			if len(b.Facts) != 1 || b.Facts[0].Kind != report.FactPoolEmpty {
 				t.Errorf("facts %+v, want one that the pool is empty", b.Facts)
 			}
 			if len(b.Served) != 1 || b.Served[0].Faults != 0 {
@@ -89,10 +89,10 @@ func TestPoolThatIsNotUsedUpSaysNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			td, _ := spanOf(t, checkout, server, failed, text, attrs{"http.response.status_code": 500})
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Traces(td, testNow, nil, &b)
 			for _, f := range b.Facts {
-				if f.Kind == engine.FactPoolEmpty {
+				if f.Kind == report.FactPoolEmpty {
 					t.Errorf("said %+v", f)
 				}
 			}

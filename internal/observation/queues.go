@@ -8,8 +8,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // How many messages wait, as receivers that look at brokers and clients that
@@ -100,7 +100,7 @@ func (r *metricResource) either(p pmetric.NumberDataPoint, key string) string {
 const maxQueues = 256
 
 // queue returns what this resource tells of a queue, new if need be.
-func (r *metricResource) queue(name, group string) *engine.Queue {
+func (r *metricResource) queue(name, group string) *report.Queue {
 	all := r.out.Queues[r.firstQueue:]
 	for i := range all {
 		if all[i].Name == name && all[i].Group == group {
@@ -110,7 +110,7 @@ func (r *metricResource) queue(name, group string) *engine.Queue {
 	if len(all) >= maxQueues {
 		return nil
 	}
-	r.out.Queues = append(r.out.Queues, engine.Queue{Source: r.src, Name: own(name), Group: own(group), Waiting: -1, Read: -1})
+	r.out.Queues = append(r.out.Queues, report.Queue{Source: r.src, Name: own(name), Group: own(group), Waiting: -1, Read: -1})
 	return &r.out.Queues[len(r.out.Queues)-1]
 }
 
@@ -130,7 +130,7 @@ func (sc *scratch) consumed(span ptrace.Span, last clock.Time) {
 			return
 		}
 	}
-	sc.out.Consumed = append(sc.out.Consumed, engine.Consumed{Source: sc.src, Queue: own(name), Group: own(group), Count: 1, Last: last})
+	sc.out.Consumed = append(sc.out.Consumed, report.Consumed{Source: sc.src, Queue: own(name), Group: own(group), Count: 1, Last: last})
 }
 
 // sent notes that a message was put into a queue. To RabbitMQ's default exchange the
@@ -152,7 +152,7 @@ func (sc *scratch) sent() {
 	if sc.queue != name {
 		sc.queue = own(name)
 	}
-	sc.out.Sent = append(sc.out.Sent, engine.Sent{Queue: sc.queue, Count: 1})
+	sc.out.Sent = append(sc.out.Sent, report.Sent{Queue: sc.queue, Count: 1})
 }
 
 // consumedNear is how far back a batch is searched for the same queue.

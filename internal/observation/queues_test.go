@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // tell adds a gauge with a point for each row of attributes and a value.
@@ -44,7 +44,7 @@ func TestSendersTellTheQueue(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			td, _ := spanOf(t, checkout, ptrace.SpanKindProducer, ptrace.StatusCodeUnset, "", c.span)
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Traces(td, testNow, nil, &b)
 			got := ""
 			if len(b.Sent) > 0 {
@@ -60,17 +60,17 @@ func TestSendersTellTheQueue(t *testing.T) {
 func TestQueuesOfStockReceivers(t *testing.T) {
 	for name, c := range map[string]struct {
 		fill func(rm pmetric.ResourceMetrics)
-		want []engine.Queue
+		want []report.Queue
 	}{
 		"partitions of a topic": {func(rm pmetric.ResourceMetrics) {
 			tell(rm, "kafka.consumer_group.lag", map[string]any{"topic": "mail", "group": "g", "partition": "0", "": 3.0},
 				map[string]any{"topic": "mail", "group": "g", "partition": "1", "": 4.0}, map[string]any{"topic": "mail", "group": "h", "": 9.0})
 			tell(rm, "kafka.consumer_group.offset", map[string]any{"topic": "mail", "group": "g", "": 100.0})
-		}, []engine.Queue{{Name: "mail", Group: "g", Waiting: 7, Read: 100}, {Name: "mail", Group: "h", Waiting: 9, Read: -1}}},
+		}, []report.Queue{{Name: "mail", Group: "g", Waiting: 7, Read: 100}, {Name: "mail", Group: "h", Waiting: 9, Read: -1}}},
 		"a queue that is the resource": {func(rm pmetric.ResourceMetrics) {
 			rm.Resource().Attributes().PutStr("rabbitmq.queue.name", "orders")
 			tell(rm, "rabbitmq.message.current", map[string]any{"state": "ready", "": 5.0}, map[string]any{"state": "unacknowledged", "": 1.0})
-		}, []engine.Queue{{Name: "orders", Waiting: 6, Read: -1}}},
+		}, []report.Queue{{Name: "orders", Waiting: 6, Read: -1}}},
 		"no name": {func(rm pmetric.ResourceMetrics) {
 			tell(rm, "kafka.consumer_group.lag", map[string]any{"group": "g", "": 3.0})
 		}, nil},
@@ -78,7 +78,7 @@ func TestQueuesOfStockReceivers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			md := pmetric.NewMetrics()
 			c.fill(md.ResourceMetrics().AppendEmpty())
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Metrics(md, testNow, nil, &b)
 			assert.Equal(t, c.want, b.Queues)
 		})
@@ -88,7 +88,7 @@ func TestQueuesOfStockReceivers(t *testing.T) {
 func TestConsumersOfQueues(t *testing.T) {
 	td, _ := spanOf(t, checkout, ptrace.SpanKindConsumer, unset, "", attrs{"messaging.destination.name": "mail", "messaging.consumer.group.name": "g"})
 	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).CopyTo(td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().AppendEmpty())
-	var b engine.Batch
+	var b report.Batch
 	New(Settings{}).Traces(td, testNow, nil, &b)
 	require.Len(t, b.Consumed, 1)
 	assert.Equal(t, "mail", b.Consumed[0].Queue)

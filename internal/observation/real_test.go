@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // What this Go's own libraries say of real failures on real sockets.
@@ -77,21 +77,21 @@ func TestWordings_of_real_failures(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		fail    func() error
-		outcome engine.Outcome
+		outcome report.Outcome
 		address string // that the message names, "" if none
 	}{
-		"refused":      {get(patient, "http://"+closed), engine.OutcomeRefused, closed},
-		"mute":         {get(hasty, "http://"+mute), engine.OutcomeTimeout, ""},
-		"reset":        {get(patient, "http://"+resets), engine.OutcomeReset, resets},
-		"hangs_up":     {get(patient, "http://"+hangsUp), engine.OutcomeReset, ""},
-		"unknown_cert": {get(patient, secure.URL), engine.OutcomeTLS, ""},
+		"refused":      {get(patient, "http://"+closed), report.OutcomeRefused, closed},
+		"mute":         {get(hasty, "http://"+mute), report.OutcomeTimeout, ""},
+		"reset":        {get(patient, "http://"+resets), report.OutcomeReset, resets},
+		"hangs_up":     {get(patient, "http://"+hangsUp), report.OutcomeReset, ""},
+		"unknown_cert": {get(patient, secure.URL), report.OutcomeTLS, ""},
 		"no_tls_there": {func() error {
 			c, err := tls.Dial("tcp", plain.Listener.Addr().String(), &tls.Config{MinVersion: tls.VersionTLS12})
 			if err == nil {
 				c.Close()
 			}
 			return err
-		}, engine.OutcomeTLS, ""},
+		}, report.OutcomeTLS, ""},
 		"canceled": {func() error {
 			req, _ := http.NewRequestWithContext(canceled, http.MethodGet, plain.URL, nil)
 			resp, err := http.DefaultClient.Do(req)
@@ -99,7 +99,7 @@ func TestWordings_of_real_failures(t *testing.T) {
 				resp.Body.Close()
 			}
 			return err
-		}, engine.OutcomeCanceled, ""},
+		}, report.OutcomeCanceled, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.fail()

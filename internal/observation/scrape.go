@@ -8,7 +8,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // metricReaders is what single metrics say outright, by name. All others are at
@@ -57,13 +57,13 @@ func (r *metricResource) up(m pmetric.Metric) {
 		} else if src == nil || src.Key == 0 || !scraped(r.scope) && !hostAndPort(instance) {
 			return // an application's own metric of that name
 		}
-		o := engine.OutcomeOK
+		o := report.OutcomeOK
 		if value == 0 {
-			o = engine.OutcomeDown
+			o = report.OutcomeDown
 			r.down = r.down || src == r.src
 		}
-		r.out.Probes = append(r.out.Probes, engine.Probe{
-			Stamp: engine.Stamp{Observer: r.x.observer, At: r.now}, Source: src,
+		r.out.Probes = append(r.out.Probes, report.Probe{
+			Stamp: report.Stamp{Observer: r.x.observer, At: r.now}, Source: src,
 			Target: own(instance), Outcome: o, Direct: hostAndPort(instance),
 		})
 	})
@@ -155,8 +155,8 @@ func (r *metricResource) checkValidation(m pmetric.Metric) {
 func (r *metricResource) checked(c *httpCheck) {
 	host, port, usual := hostOfURL(c.url)
 	address, ip := canonical(host, port, usual, "")
-	p := engine.Probe{
-		Stamp: engine.Stamp{Observer: r.x.observer, At: r.now}, Target: address, RTT: c.took, Direct: ip,
+	p := report.Probe{
+		Stamp: report.Stamp{Observer: r.x.observer, At: r.now}, Target: address, RTT: c.took, Direct: ip,
 	}
 	if r.src != nil && r.src.Key != 0 {
 		p.Source, p.Target = r.src, own(c.url)
@@ -164,13 +164,13 @@ func (r *metricResource) checked(c *httpCheck) {
 	switch o := httpOutcome(c.status, false); {
 	case c.err != "":
 		p.Message = line(c.err)
-		if p.Outcome = words().read(c.err).outcome(); p.Outcome == engine.OutcomeOther {
-			p.Outcome = engine.OutcomeDown
+		if p.Outcome = words().read(c.err).outcome(); p.Outcome == report.OutcomeOther {
+			p.Outcome = report.OutcomeDown
 		}
-	case o == engine.OutcomeUnset || p.Target == "":
+	case o == report.OutcomeUnset || p.Target == "":
 		return
-	case o == engine.OutcomeOK && c.invalid:
-		p.Outcome = engine.OutcomeWrongAnswer
+	case o == report.OutcomeOK && c.invalid:
+		p.Outcome = report.OutcomeWrongAnswer
 	default:
 		p.Outcome = o
 	}

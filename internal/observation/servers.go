@@ -9,12 +9,12 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // server is who a process of a host is, by its pid; nil if nobody has told that. Then
 // it is known by where it takes connections, or by what it was told to call itself.
-func (p *pulse) server(who *sourceID) *engine.Source {
+func (p *pulse) server(who *sourceID) *report.Source {
 	p.probe.Host = own(who.host)
 	for _, told := range p.addresses {
 		host, port, ok := splitPort(told)
@@ -73,8 +73,8 @@ func (p *pulse) peer(who *sourceID, target string) bool {
 		return false
 	}
 	p.probe.Passive, p.probe.Direct, p.probe.Host, p.probe.Addresses = true, true, own(who.host), []string{address}
-	if p.probe.Outcome == engine.OutcomeTimeout {
-		p.probe.Outcome = engine.OutcomeConnectTimeout // it is of those that are being opened
+	if p.probe.Outcome == report.OutcomeTimeout {
+		p.probe.Outcome = report.OutcomeConnectTimeout // it is of those that are being opened
 	}
 	return true
 }

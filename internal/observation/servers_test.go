@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // lookAt is what an agent tells of a process that takes connections on its host.
@@ -56,7 +56,7 @@ func TestAProcessIsKnownByItsPID(t *testing.T) {
 	x := New(Settings{})
 	res := attrs{"service.name": "billing", "host.name": "app2", "process.pid": 4711}
 	td, _ := spanOf(t, res, ptrace.SpanKindServer, ptrace.StatusCodeUnset, "", nil)
-	var b engine.Batch
+	var b report.Batch
 	x.Traces(td, testNow, nil, &b)
 
 	look := seen(t, x, attrs{"host.name": "app2"}, lookAt(4711, "10.0.0.22:8080"))
@@ -65,7 +65,7 @@ func TestAProcessIsKnownByItsPID(t *testing.T) {
 	named := lookAt(4711, "10.0.0.22:8080")
 	named[contract.HeartbeatService] = "billing"
 	assert.Nil(t, seen(t, x, attrs{"host.name": "app2"}, named).Probes[0].Named, "the pid is surer")
-	for name, b := range map[string]*engine.Batch{
+	for name, b := range map[string]*report.Batch{
 		"another process":          seen(t, x, attrs{"host.name": "app2"}, lookAt(4712, "10.0.0.22:8080")),
 		"the same on another host": seen(t, x, attrs{"host.name": "app1"}, lookAt(4711, "10.0.0.22:8080")),
 		"a target that is no process": seen(t, x, attrs{"host.name": "app2"}, attrs{
@@ -79,10 +79,10 @@ func TestAProcessIsKnownByWhatItCallsItself(t *testing.T) {
 	x := New(Settings{})
 	tells := func(res attrs) {
 		td, _ := spanOf(t, res, ptrace.SpanKindConsumer, ptrace.StatusCodeUnset, "", nil)
-		var b engine.Batch
+		var b report.Batch
 		x.Traces(td, testNow, nil, &b)
 	}
-	look := func(host, service string, client bool) *engine.Probe {
+	look := func(host, service string, client bool) *report.Probe {
 		told := lookAt(17)
 		if !client {
 			told = lookAt(17, "10.0.0.11:9000")
@@ -103,7 +103,7 @@ func TestAProcessIsKnownByWhatItCallsItself(t *testing.T) {
 		assert.Equal(t, client, p.Client)
 		assert.Equal(t, "shop", p.Named.Service.Environment)
 	}
-	for name, p := range map[string]*engine.Probe{
+	for name, p := range map[string]*report.Probe{
 		"nobody of that name":      look("app1", "other", true),
 		"the same on another host": look("app2", "worker", true),
 		"one in a pod":             look("app1", "pod", true),
@@ -116,15 +116,15 @@ func TestAProcessIsKnownByWhatItCallsItself(t *testing.T) {
 }
 
 func TestWhatTheKernelTellsOfConnectionsIsNoProbe(t *testing.T) {
-	told := func(target, outcome string) engine.Probe {
+	told := func(target, outcome string) report.Probe {
 		b := seen(t, New(Settings{}), attrs{"host.name": "app1"}, attrs{
 			contract.HeartbeatObserver: "app1", contract.HeartbeatTarget: target, contract.HeartbeatOutcome: outcome})
 		require.Len(t, b.Probes, 1)
 		return b.Probes[0]
 	}
 	p := told("connections:10.0.0.31:3306", "unacknowledged")
-	assert.Equal(t, engine.OutcomeUnacknowledged, p.Outcome)
-	assert.Equal(t, engine.OutcomeConnectTimeout, told("connections:10.0.0.31:3306", "timeout").Outcome)
+	assert.Equal(t, report.OutcomeUnacknowledged, p.Outcome)
+	assert.Equal(t, report.OutcomeConnectTimeout, told("connections:10.0.0.31:3306", "timeout").Outcome)
 	assert.Equal(t, "app1", p.Host)
 	assert.Equal(t, []string{"10.0.0.31:3306"}, p.Addresses)
 	assert.True(t, p.Passive)
@@ -132,7 +132,7 @@ func TestWhatTheKernelTellsOfConnectionsIsNoProbe(t *testing.T) {
 	assert.Equal(t, []string{"[fd00::31]:3306"}, told("connections:[fd00::31]:3306", "ok").Addresses)
 
 	probe := told("tcp://10.0.0.31:3306", "timeout")
-	assert.Equal(t, engine.OutcomeTimeout, probe.Outcome, "a target that the user named")
+	assert.Equal(t, report.OutcomeTimeout, probe.Outcome, "a target that the user named")
 	assert.False(t, probe.Passive)
 	for _, target := range []string{"connections:db:3306", "connections:10.0.0.31", "connections:"} {
 		b := seen(t, New(Settings{}), attrs{"host.name": "app1"}, attrs{

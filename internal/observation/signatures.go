@@ -9,8 +9,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // What lines of a log say outright. The words are those of wording.go; here
@@ -24,23 +24,23 @@ const ordinaryText = 256
 var signatures = [...]struct {
 	says, unless meaning
 	least, most  plog.SeverityNumber // severities at which it is believed; unset always is
-	kind         engine.FactKind
+	kind         report.FactKind
 }{
-	{saysOOMKill, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOOMKill},
-	{saysThreads, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoThread},
-	{saysMemory, saysGuess | quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactOutOfMemory},
-	{saysDescriptors, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoDescriptor},
+	{saysOOMKill, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactOOMKill},
+	{saysThreads, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactNoThread},
+	{saysMemory, saysGuess | quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactOutOfMemory},
+	{saysDescriptors, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactNoDescriptor},
 	// A host without IPv6 says so of each name that has both kinds of address.
-	{saysPorts, aboutCall &^ saysConnectFailed, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactNoPort},
-	{saysDisk, quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactDiskFull},
-	{saysPool, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactPoolEmpty},
-	{saysIntegrity, quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, engine.FactIntegrity},
+	{saysPorts, aboutCall &^ saysConnectFailed, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactNoPort},
+	{saysDisk, quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactDiskFull},
+	{saysPool, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactPoolEmpty},
+	{saysIntegrity, quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactIntegrity},
 	// A server that recovers from panics writes them, too, and lives on; so does
 	// one that installs a handler for SIGSEGV.
-	{saysPanic, saysRecovered | saysNotStopping, plog.SeverityNumberInfo, plog.SeverityNumberFatal4, engine.FactPanic},
+	{saysPanic, saysRecovered | saysNotStopping, plog.SeverityNumberInfo, plog.SeverityNumberFatal4, report.FactPanic},
 	// "the server is shutting down" in an error is somebody else's word.
-	{saysStopping, saysNotStopping | saysNotServing | aboutCall | saysPanic, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStopping},
-	{saysStarted, saysNotStopping | aboutCall | saysStopping, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, engine.FactStarted},
+	{saysStopping, saysNotStopping | saysNotServing | aboutCall | saysPanic, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, report.FactStopping},
+	{saysStarted, saysNotStopping | aboutCall | saysStopping, plog.SeverityNumberInfo, plog.SeverityNumberWarn4, report.FactStarted},
 }
 
 // quotesAnswer: a callee's want, or what a callee found, which came with its answer.
@@ -85,7 +85,7 @@ func (r *logResource) line(lr plog.LogRecord) {
 	if says&saysOOMKill != 0 {
 		if r.identify(); r.id.name == "" { // the kernel's log, perhaps
 			if src := r.sc.x.killed(r.id.hostName, s); src != nil {
-				r.sc.out.Facts = append(r.sc.out.Facts, engine.Fact{Source: src, Kind: engine.FactOOMKill, At: at, Text: line(s)})
+				r.sc.out.Facts = append(r.sc.out.Facts, report.Fact{Source: src, Kind: report.FactOOMKill, At: at, Text: line(s)})
 			}
 			return
 		}
@@ -121,9 +121,9 @@ func (r *logResource) tell(says meaning, severity plog.SeverityNumber, at clock.
 		sc := r.sc
 		if sc.facts>>g.kind&1 == 0 {
 			sc.facts |= 1 << g.kind
-			sc.out.Facts = append(sc.out.Facts, engine.Fact{Source: sc.src, Kind: g.kind, At: at, Text: line(s)})
+			sc.out.Facts = append(sc.out.Facts, report.Fact{Source: sc.src, Kind: g.kind, At: at, Text: line(s)})
 		}
-		if g.kind == engine.FactIntegrity {
+		if g.kind == report.FactIntegrity {
 			for i := len(sc.out.Facts) - 1; i >= 0; i-- {
 				if f := &sc.out.Facts[i]; f.Kind == g.kind && f.Source == sc.src {
 					f.Value++
@@ -158,7 +158,7 @@ const firstEphemeral = 32768
 // told by both of its ends, so the callee's port must be one to listen at.
 func (sc *scratch) mentionedPeer(says meaning, at clock.Time, texts ...string) {
 	o := says.outcome()
-	if !(phase(o) || o == engine.OutcomeReset || o == engine.OutcomeTimeout || o == engine.OutcomeNoAnswer) || o == engine.OutcomeDNS {
+	if !(phase(o) || o == report.OutcomeReset || o == report.OutcomeTimeout || o == report.OutcomeNoAnswer) || o == report.OutcomeDNS {
 		return
 	}
 	for _, s := range texts {
@@ -177,7 +177,7 @@ func (sc *scratch) mentionedPeer(says meaning, at clock.Time, texts ...string) {
 				continue
 			}
 		}
-		sc.out.Calls = append(sc.out.Calls, engine.Calls{
+		sc.out.Calls = append(sc.out.Calls, report.Calls{
 			Caller: sc.src, Callee: sc.callee(&id).Callee, Outcome: o, Count: 1, First: at, Last: at, Hearsay: true,
 		})
 		return

@@ -9,7 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // sourceID is all that a resource says of who it is, as it says it. Strings are
@@ -130,12 +130,12 @@ func (id *sourceID) hash() uint64 {
 // Source returns who a resource speaks of, the same pointer for the same
 // identity while it is in use. It is nil if the resource names neither service
 // nor host. `unknown_service:java` is a service of that name like any other.
-func (x *Extractor) Source(res pcommon.Resource) *engine.Source {
+func (x *Extractor) Source(res pcommon.Resource) *report.Source {
 	id := identify(res.Attributes())
 	return x.source(&id)
 }
 
-func (x *Extractor) source(id *sourceID) *engine.Source {
+func (x *Extractor) source(id *sourceID) *report.Source {
 	if id.name == "" && id.host == "" {
 		return nil
 	}
@@ -146,7 +146,7 @@ func (x *Extractor) source(id *sourceID) *engine.Source {
 	return x.newSource(h, id)
 }
 
-func (x *Extractor) newSource(h uint64, seen *sourceID) *engine.Source {
+func (x *Extractor) newSource(h uint64, seen *sourceID) *report.Source {
 	id := *seen
 	for _, s := range []*string{
 		&id.name, &id.namespace, &id.environment, &id.cluster, &id.instance, &id.podUID, &id.container,
@@ -155,8 +155,8 @@ func (x *Extractor) newSource(h uint64, seen *sourceID) *engine.Source {
 	} {
 		*s = own(*s)
 	}
-	src := engine.Source{
-		Service:  engine.ServiceID{Name: id.name, Namespace: id.namespace, Environment: id.environment, Cluster: id.cluster},
+	src := report.Source{
+		Service:  report.ServiceID{Name: id.name, Namespace: id.namespace, Environment: id.environment, Cluster: id.cluster},
 		Instance: id.instance,
 		PodUID:   id.podUID,
 		Host:     id.host,
@@ -173,7 +173,7 @@ func (x *Extractor) newSource(h uint64, seen *sourceID) *engine.Source {
 	src.Incarnation = incarnation(&id)
 	// The cache compares with what was seen, so it keeps that; what was seen
 	// may be invalid UTF-8 and is at most maxName long.
-	stored := x.sources.put(h, *seen, engine.NewSource(src))
+	stored := x.sources.put(h, *seen, report.NewSource(src))
 	if stored.Service.Name != "" {
 		x.index(&id, stored)
 	}

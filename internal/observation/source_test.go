@@ -10,60 +10,60 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 func TestSource(t *testing.T) {
 	const uuid4, uuid5 = "6ba7b810-9dad-41d1-80b4-00c04fd430c8", "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
 	cases := map[string]struct {
 		res  attrs
-		want engine.Source // without keys
+		want report.Source // without keys
 	}{
 		"all_that_identifies": {
 			attrs{"service.name": "payment", "service.namespace": "shop", "service.instance.id": "payment-0", "service.version": "1.2",
 				"deployment.environment.name": "production", "k8s.cluster.name": "eu-1", "k8s.pod.uid": "p-1", "host.name": "pod-name",
 				"k8s.node.name": "node-1", "cloud.availability_zone": "eu-1a"},
-			engine.Source{Service: engine.ServiceID{Name: "payment", Namespace: "shop", Environment: "production", Cluster: "eu-1"},
+			report.Source{Service: report.ServiceID{Name: "payment", Namespace: "shop", Environment: "production", Cluster: "eu-1"},
 				Instance: "payment-0", PodUID: "p-1", Host: "node-1", Zone: "eu-1a", Version: "1.2"},
 		},
 		"old_environment_name": {
 			attrs{"service.name": "payment", "deployment.environment": "staging", "host.id": "h-1"},
-			engine.Source{Service: engine.ServiceID{Name: "payment", Environment: "staging"}, Host: "h-1"},
+			report.Source{Service: report.ServiceID{Name: "payment", Environment: "staging"}, Host: "h-1"},
 		},
 		"new_environment_name_wins": {
 			attrs{"service.name": "payment", "deployment.environment.name": "production", "deployment.environment": "staging"},
-			engine.Source{Service: engine.ServiceID{Name: "payment", Environment: "production"}},
+			report.Source{Service: report.ServiceID{Name: "payment", Environment: "production"}},
 		},
 		"random_uuid_is_drawn_at_each_start": {
 			attrs{"service.name": "payment", "service.instance.id": uuid4},
-			engine.Source{Service: engine.ServiceID{Name: "payment"}, Instance: uuid4, Volatile: true},
+			report.Source{Service: report.ServiceID{Name: "payment"}, Instance: uuid4, Volatile: true},
 		},
 		"uuid_computed_from_names_lasts": {
 			attrs{"service.name": "payment", "service.instance.id": uuid5},
-			engine.Source{Service: engine.ServiceID{Name: "payment"}, Instance: uuid5},
+			report.Source{Service: report.ServiceID{Name: "payment"}, Instance: uuid5},
 		},
 		"pod_uid_as_instance_is_a_slot_not_an_incarnation": {
 			attrs{"service.name": "payment", "service.instance.id": uuid4, "k8s.pod.uid": uuid4},
-			engine.Source{Service: engine.ServiceID{Name: "payment"}, PodUID: uuid4},
+			report.Source{Service: report.ServiceID{Name: "payment"}, PodUID: uuid4},
 		},
 		"number_as_instance_id": {
 			attrs{"service.name": "payment", "service.instance.id": 7},
-			engine.Source{Service: engine.ServiceID{Name: "payment"}, Instance: "7"},
+			report.Source{Service: report.ServiceID{Name: "payment"}, Instance: "7"},
 		},
 		"unknown_service_is_a_service_of_that_name": {
 			attrs{"service.name": "unknown_service:java"},
-			engine.Source{Service: engine.ServiceID{Name: "unknown_service:java"}},
+			report.Source{Service: report.ServiceID{Name: "unknown_service:java"}},
 		},
-		"host_alone_is_a_node": {attrs{"host.name": "node-1"}, engine.Source{Host: "node-1"}},
+		"host_alone_is_a_node": {attrs{"host.name": "node-1"}, report.Source{Host: "node-1"}},
 		"invalid_utf8_is_replaced": {
 			attrs{"service.name": "pay\xffment"},
-			engine.Source{Service: engine.ServiceID{Name: "pay\uFFFDment"}},
+			report.Source{Service: report.ServiceID{Name: "pay\uFFFDment"}},
 		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			got := *New(Settings{}).Source(resource(t, c.res))
-			want := *engine.NewSource(c.want)
+			want := *report.NewSource(c.want)
 			if got.Key != want.Key || got.ServiceKey != want.ServiceKey {
 				t.Errorf("keys differ")
 			}

@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // What supervisors say of those whom they start and stop: Kubernetes, by the
@@ -49,7 +49,7 @@ func (x *Extractor) state(id stateID) (value int64, known bool) {
 }
 
 // supervised is the container that a point is about, and who runs in it.
-func (r *metricResource) supervised(p pmetric.NumberDataPoint) (stateID, *engine.Source) {
+func (r *metricResource) supervised(p pmetric.NumberDataPoint) (stateID, *report.Source) {
 	id := r.id
 	if other, ok := labelled(p.Attributes()); ok {
 		id = other
@@ -90,7 +90,7 @@ func (r *metricResource) restarts(m pmetric.Metric) {
 			return
 		}
 		at := r.past(p.Timestamp())
-		r.out.Facts = append(r.out.Facts, engine.Fact{Source: src, Kind: engine.FactRestarts, Value: int64(value), At: at})
+		r.out.Facts = append(r.out.Facts, report.Fact{Source: src, Kind: report.FactRestarts, Value: int64(value), At: at})
 		reason, _ := r.attrs.Get("k8s.container.status.last_terminated_reason")
 		oom := reason.Str() == "OOMKilled"
 		if !oom {
@@ -98,8 +98,8 @@ func (r *metricResource) restarts(m pmetric.Metric) {
 			oom = last == 1
 		}
 		if known && int64(value) > before && oom {
-			r.out.Facts = append(r.out.Facts, engine.Fact{
-				Source: src, Kind: engine.FactOOMKill, At: at, Text: "Kubernetes says that its container was OOMKilled",
+			r.out.Facts = append(r.out.Facts, report.Fact{
+				Source: src, Kind: report.FactOOMKill, At: at, Text: "Kubernetes says that its container was OOMKilled",
 			})
 		}
 	})
@@ -118,8 +118,8 @@ func (r *metricResource) lastTerminated(m pmetric.Metric) {
 		}
 		before, known := r.x.changed(stateID{pod: id.pod, what: lastReason}, int64(value))
 		if known && before != 1 && value == 1 {
-			r.out.Facts = append(r.out.Facts, engine.Fact{
-				Source: src, Kind: engine.FactOOMKill, At: r.past(p.Timestamp()), Text: "Kubernetes says that its container was OOMKilled",
+			r.out.Facts = append(r.out.Facts, report.Fact{
+				Source: src, Kind: report.FactOOMKill, At: r.past(p.Timestamp()), Text: "Kubernetes says that its container was OOMKilled",
 			})
 		}
 	})
@@ -133,12 +133,12 @@ func (r *metricResource) containerStatus(m pmetric.Metric) {
 		if reason == "" {
 			reason = attribute(p, "reason")
 		}
-		var kind engine.FactKind
+		var kind report.FactKind
 		switch reason {
 		case "CrashLoopBackOff":
-			kind = engine.FactCrashLoop
+			kind = report.FactCrashLoop
 		case "OOMKilled":
-			kind = engine.FactOOMKill
+			kind = report.FactOOMKill
 		default:
 			return
 		}
@@ -150,7 +150,7 @@ func (r *metricResource) containerStatus(m pmetric.Metric) {
 		if before, _ := r.x.changed(id, int64(value)); value != 1 || before == 1 {
 			return
 		}
-		r.out.Facts = append(r.out.Facts, engine.Fact{
+		r.out.Facts = append(r.out.Facts, report.Fact{
 			Source: src, Kind: kind, At: r.past(p.Timestamp()), Text: "Kubernetes says that its container is in " + reason,
 		})
 	})
@@ -172,17 +172,17 @@ func (r *metricResource) podPhase(m pmetric.Metric) {
 		if before, _ := r.x.changed(id, 1); before == 1 {
 			return
 		}
-		r.out.Facts = append(r.out.Facts, engine.Fact{
-			Source: src, Kind: engine.FactExit, Value: 0, At: r.past(p.Timestamp()), Text: "Kubernetes says that its pod has succeeded",
+		r.out.Facts = append(r.out.Facts, report.Fact{
+			Source: src, Kind: report.FactExit, Value: 0, At: r.past(p.Timestamp()), Text: "Kubernetes says that its pod has succeeded",
 		})
 	})
 }
 
 // nodeLevels are the conditions by which a node says that it is short of something.
-var nodeLevels = map[string]engine.LevelKind{
-	"memory_pressure": engine.LevelNodeMemory, "MemoryPressure": engine.LevelNodeMemory,
-	"disk_pressure": engine.LevelNodeDisk, "DiskPressure": engine.LevelNodeDisk,
-	"pid_pressure": engine.LevelNodeThreads, "PIDPressure": engine.LevelNodeThreads,
+var nodeLevels = map[string]report.LevelKind{
+	"memory_pressure": report.LevelNodeMemory, "MemoryPressure": report.LevelNodeMemory,
+	"disk_pressure": report.LevelNodeDisk, "DiskPressure": report.LevelNodeDisk,
+	"pid_pressure": report.LevelNodeThreads, "PIDPressure": report.LevelNodeThreads,
 }
 
 // nodeCondition: 1 is true, 0 is false, −1 is that nobody has heard of the node.
@@ -206,7 +206,7 @@ func (r *metricResource) nodeCondition(m pmetric.Metric) {
 			value = -1
 		}
 		if kind, ok := nodeLevels[condition]; ok {
-			r.out.Levels = append(r.out.Levels, engine.Level{Source: r.x.node(name, r.id.cluster), Kind: kind, Share: max(value, 0), At: r.now})
+			r.out.Levels = append(r.out.Levels, report.Level{Source: r.x.node(name, r.id.cluster), Kind: kind, Share: max(value, 0), At: r.now})
 			return
 		}
 		if condition == "ready" || condition == "Ready" {
@@ -223,13 +223,13 @@ func (r *metricResource) node(attrs pcommon.Map) string {
 	return word(attrs, "node")
 }
 
-func (x *Extractor) node(name, cluster string) *engine.Source {
+func (x *Extractor) node(name, cluster string) *report.Source {
 	return x.source(&sourceID{host: name, cluster: cluster})
 }
 
 // nodeReady follows whether a node is ready. One that was taken out of service
 // before is stopped on purpose.
-func (x *Extractor) nodeReady(name, cluster string, ready bool, at clock.Time, out *engine.Batch) {
+func (x *Extractor) nodeReady(name, cluster string, ready bool, at clock.Time, out *report.Batch) {
 	state := int64(0)
 	if ready {
 		state = 1
@@ -238,9 +238,9 @@ func (x *Extractor) nodeReady(name, cluster string, ready bool, at clock.Time, o
 	if ready || known && before == 0 {
 		return
 	}
-	f := engine.Fact{Source: x.node(name, cluster), Kind: engine.FactNodeDown, At: at, Text: "Kubernetes says that node " + own(name) + " is not ready"}
+	f := report.Fact{Source: x.node(name, cluster), Kind: report.FactNodeDown, At: at, Text: "Kubernetes says that node " + own(name) + " is not ready"}
 	if x.cordoned(name, at) {
-		f.Kind, f.Text = engine.FactStopping, "node "+own(name)+" was taken out of service first"
+		f.Kind, f.Text = report.FactStopping, "node "+own(name)+" was taken out of service first"
 	}
 	out.Facts = append(out.Facts, f)
 }

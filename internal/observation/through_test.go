@@ -15,6 +15,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // scene plays what two senders tell, a service by its spans and an agent by its
@@ -35,7 +37,7 @@ func newScene(t *testing.T, app attrs) *scene {
 // agent every fifteen seconds.
 func (s *scene) run(d time.Duration, failing int, agent func(ms pmetric.MetricSlice), res attrs) {
 	for end := s.now.Add(d); s.now < end; s.now = s.now.Add(time.Second) {
-		b := &engine.Batch{Arrived: s.now}
+		b := &report.Batch{Arrived: s.now}
 		for i := range 5 {
 			status, code := unset, 200
 			if i < failing {
@@ -58,9 +60,9 @@ func (s *scene) run(d time.Duration, failing int, agent func(ms pmetric.MetricSl
 	}
 }
 
-func (s *scene) verdict() *engine.Verdict {
+func (s *scene) verdict() *verdict.Verdict {
 	for _, ev := range s.e.Events() {
-		if ev.Verdict != nil && ev.Verdict.Class != engine.ClassUnknown {
+		if ev.Verdict != nil && ev.Verdict.Class != verdict.ClassUnknown {
 			return ev.Verdict
 		}
 	}
@@ -73,26 +75,26 @@ func TestFullVolumesThroughToTheVerdict(t *testing.T) {
 	for name, c := range map[string]struct {
 		app, agent attrs
 		fill       func(share float64) func(ms pmetric.MetricSlice)
-		class      engine.Class
+		class      verdict.Class
 	}{
 		"of_its_pod": {attrs{"service.name": "payment", "host.name": "payment-7d9f-abc"}, volume, func(share float64) func(ms pmetric.MetricSlice) {
 			return func(ms pmetric.MetricSlice) {
 				gauge(t, ms, "k8s.volume.capacity", 1000, nil)
 				gauge(t, ms, "k8s.volume.available", 1000*(1-share), nil)
 			}
-		}, engine.ClassExhaustion},
+		}, verdict.ClassExhaustion},
 		"of_its_host": {attrs{"service.name": "payment", "host.name": "node-1"}, host, func(share float64) func(ms pmetric.MetricSlice) {
 			return func(ms pmetric.MetricSlice) {
 				gauge(t, ms, "system.filesystem.usage", 1000*share, attrs{"mountpoint": "/", "type": "ext4", "mode": "rw", "state": "used"})
 				gauge(t, ms, "system.filesystem.usage", 1000*(1-share), attrs{"mountpoint": "/", "type": "ext4", "mode": "rw", "state": "free"})
 			}
-		}, engine.ClassExhaustion},
+		}, verdict.ClassExhaustion},
 		"of_another_pod": {attrs{"service.name": "payment", "k8s.pod.uid": "pod-2"}, volume, func(share float64) func(ms pmetric.MetricSlice) {
 			return func(ms pmetric.MetricSlice) {
 				gauge(t, ms, "k8s.volume.capacity", 1000, nil)
 				gauge(t, ms, "k8s.volume.available", 1000*(1-share), nil)
 			}
-		}, engine.ClassByzantine}, // its failures are its own
+		}, verdict.ClassByzantine}, // its failures are its own
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, c.app)
@@ -104,7 +106,7 @@ func TestFullVolumesThroughToTheVerdict(t *testing.T) {
 			v := s.verdict()
 			require.NotNil(t, v)
 			assert.Equal(t, c.class, v.Class, v.Reason)
-			if c.class == engine.ClassExhaustion {
+			if c.class == verdict.ClassExhaustion {
 				assert.Equal(t, "disk", v.Subclass)
 			}
 			t.Log(v.Reason)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -23,13 +24,13 @@ type scratch struct {
 	x   *Extractor
 	now clock.Time
 	bl  *engine.Baselines
-	out *engine.Batch
+	out *report.Batch
 	v   view
 
-	src    *engine.Source // of the current resource
+	src    *report.Source // of the current resource
 	spans  ptrace.ResourceSpans
 	ends   spansEnd // of the current scope
-	served engine.Served
+	served report.Served
 	facts  uint32 // kinds of facts already told of the current resource
 
 	callees [memoSize]*callee
@@ -72,9 +73,9 @@ type kindMemo struct {
 
 // callSlot remembers where in the batch calls of one kind are counted.
 type callSlot struct {
-	src     *engine.Source
+	src     *report.Source
 	callee  *callee
-	outcome engine.Outcome
+	outcome report.Outcome
 	batch   uint32
 	at      int32
 }
@@ -83,7 +84,7 @@ type callSlot struct {
 // calls to be joined. now is the time on the engine's clock. It returns which
 // spans failed or are far slower than usual: their places in td, in order, not
 // counting those that Faultline itself emitted. td is only read and not kept.
-func (x *Extractor) Traces(td ptrace.Traces, now clock.Time, bl *engine.Baselines, b *engine.Batch) (odd []int32) {
+func (x *Extractor) Traces(td ptrace.Traces, now clock.Time, bl *engine.Baselines, b *report.Batch) (odd []int32) {
 	sc := x.scratch.Get().(*scratch)
 	sc.begin(x, now, bl, b)
 	resources := td.ResourceSpans()
@@ -120,7 +121,7 @@ func (x *Extractor) Traces(td ptrace.Traces, now clock.Time, bl *engine.Baseline
 
 func newScratch() *scratch { return &scratch{} }
 
-func (sc *scratch) begin(x *Extractor, now clock.Time, bl *engine.Baselines, b *engine.Batch) {
+func (sc *scratch) begin(x *Extractor, now clock.Time, bl *engine.Baselines, b *report.Batch) {
 	sc.x, sc.now, sc.bl, sc.out = x, now, bl, b
 	sc.batch++
 	sc.threshold, sc.hops, sc.samples, sc.searches = x.gate.threshold(now), 0, 0, 0
@@ -128,13 +129,13 @@ func (sc *scratch) begin(x *Extractor, now clock.Time, bl *engine.Baselines, b *
 
 func (sc *scratch) end() {
 	sc.x.gate.told(sc.hops, sc.threshold)
-	sc.bl, sc.out, sc.src, sc.served, sc.spans = nil, nil, nil, engine.Served{}, ptrace.ResourceSpans{}
+	sc.bl, sc.out, sc.src, sc.served, sc.spans = nil, nil, nil, report.Served{}, ptrace.ResourceSpans{}
 	sc.v = view{}
 }
 
-func (sc *scratch) resource(src *engine.Source) {
+func (sc *scratch) resource(src *report.Source) {
 	sc.src, sc.facts, sc.lastBlamed = src, 0, pcommon.SpanID{}
-	sc.served = engine.Served{Source: src}
+	sc.served = report.Served{Source: src}
 }
 
 // span takes in one span and says whether it failed or is anomalously slow.
@@ -142,7 +143,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	kind := span.Kind()
 	errored := span.Status().Code() == ptrace.StatusCodeError
 	client := kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer
-	outcome, failed := engine.OutcomeOK, errored
+	outcome, failed := report.OutcomeOK, errored
 	var peer *callee
 	passedOn, said := false, meaning(0)
 	if hasCodes(kind) || errored {
@@ -160,7 +161,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			if client {
 				outcome = v.aim(&id, sc.src, outcome, &t)
 			} else if failed && sc.couldNotUse(span, &t) {
-				outcome = engine.OutcomeWrongAnswer // by another
+				outcome = report.OutcomeWrongAnswer // by another
 			} else if errored {
 				sc.overhear(span, kind, &t)
 			}
@@ -170,7 +171,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		}
 		if client {
 			peer = sc.callee(&id)
-			if outcome == engine.OutcomeCanceled || outcome == engine.OutcomeReset {
+			if outcome == report.OutcomeCanceled || outcome == report.OutcomeReset {
 				_, tail := sc.kind(span, kind, peer)
 				outcome = gaveUp(span, outcome, said, tail)
 			}
@@ -182,19 +183,19 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	counted := -1
 	switch kind {
 	case ptrace.SpanKindClient, ptrace.SpanKindProducer:
-		if outcome == engine.OutcomeOK && sc.ends != atAnswer {
+		if outcome == report.OutcomeOK && sc.ends != atAnswer {
 			outcome = sc.ends.outcome(span.Name())
 		}
 		if kind == ptrace.SpanKindProducer && !failed {
 			sc.sent()
 		}
-		if !peer.none && outcome != engine.OutcomeUnset {
+		if !peer.none && outcome != report.OutcomeUnset {
 			counted = sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)
 			sc.out.Calls[counted].Took += underWay(d)
 			// Messaging is no request and response, and databases send no spans.
 			if trace <= sc.threshold && kind == ptrace.SpanKindClient && (peer.Address != "" || sc.v.rpcService != "") && sc.v.system == "" &&
-				(outcome.Answered() || lost(outcome) || outcome == engine.OutcomeOther) {
-				sc.hop(engine.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee, Lost: lost(outcome), Duration: d, At: last, Began: clock.Time(span.StartTimestamp())})
+				(outcome.Answered() || lost(outcome) || outcome == report.OutcomeOther) {
+				sc.hop(report.Hop{Span: hopKey(trace, span.SpanID()), Source: sc.src, Callee: peer.Callee, Lost: lost(outcome), Duration: d, At: last, Began: clock.Time(span.StartTimestamp())})
 			}
 		}
 	case ptrace.SpanKindConsumer:
@@ -208,7 +209,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			switch {
 			case sc.waited(span, kind):
 				sc.served.Waited++
-			case (outcome == engine.OutcomeServerError || outcome == engine.OutcomeOther) && !passedOn:
+			case (outcome == report.OutcomeServerError || outcome == report.OutcomeOther) && !passedOn:
 				sc.served.Faults++
 			}
 		} else {
@@ -222,7 +223,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		sc.served.Took += underWay(d)
 		sc.door()
 		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil && sc.src.Key != 0 {
-			sc.hop(engine.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: d, At: last, Began: clock.Time(span.StartTimestamp())})
+			sc.hop(report.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: d, At: last, Began: clock.Time(span.StartTimestamp())})
 		}
 	}
 	if failed {
@@ -237,10 +238,10 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	}
 	if sc.samples < samplesInFull || trace%sampleEvery == 0 {
 		sc.samples++
-		sc.out.Spans = append(sc.out.Spans, engine.SpanSample{Key: key, Duration: d})
+		sc.out.Spans = append(sc.out.Spans, report.SpanSample{Key: key, Duration: d})
 	}
 	if !tail.Slow(d) {
-		return outcome == engine.OutcomeOverloaded // turned away, if no failure of the server
+		return outcome == report.OutcomeOverloaded // turned away, if no failure of the server
 	}
 	if counted >= 0 {
 		sc.out.Calls[counted].Slow++
@@ -270,8 +271,8 @@ func (sc *scratch) waited(span ptrace.Span, kind ptrace.SpanKind) bool {
 const waitedLong = time.Second
 
 // lost says whether the caller gave up waiting: what it asked for may have arrived.
-func lost(o engine.Outcome) bool {
-	return o == engine.OutcomeTimeout || o == engine.OutcomeNoAnswer
+func lost(o report.Outcome) bool {
+	return o == report.OutcomeTimeout || o == report.OutcomeNoAnswer
 }
 
 // past is an event's time on the engine's scale; now if it tells none. A sender
@@ -309,7 +310,7 @@ func (sc *scratch) kind(span ptrace.Span, kind ptrace.SpanKind, peer *callee) (u
 		if peer != nil {
 			peerName = peer.peer
 		}
-		key := engine.SpanKey(service, cut(name, maxName), int32(kind), peerName)
+		key := report.SpanKey(service, cut(name, maxName), int32(kind), peerName)
 		if len(name) > maxName {
 			return key, sc.bl.Of(key) // not worth its memory
 		}
@@ -322,11 +323,11 @@ func (sc *scratch) kind(span ptrace.Span, kind ptrace.SpanKind, peer *callee) (u
 }
 
 // spanKey is the key of the kind of span, as kind has it.
-func spanKey(src *engine.Source, span ptrace.Span, peer string) uint64 {
-	return engine.SpanKey(serviceKey(src), cut(span.Name(), maxName), int32(span.Kind()), peer)
+func spanKey(src *report.Source, span ptrace.Span, peer string) uint64 {
+	return report.SpanKey(serviceKey(src), cut(span.Name(), maxName), int32(span.Kind()), peer)
 }
 
-func serviceKey(src *engine.Source) uint64 {
+func serviceKey(src *report.Source) uint64 {
 	if src == nil {
 		return 0
 	}
@@ -335,7 +336,7 @@ func serviceKey(src *engine.Source) uint64 {
 
 // call counts a call and returns where in the batch. In a batch that calls very
 // many callees some are not added up: they cost room and are not lost.
-func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last clock.Time) int {
+func (sc *scratch) call(c *callee, outcome report.Outcome, first, last clock.Time) int {
 	h := mix(c.hash, serviceKey(sc.src)+uint64(outcome))
 	if sc.src != nil {
 		h = mix(h, sc.src.Key)
@@ -360,7 +361,7 @@ func (sc *scratch) call(c *callee, outcome engine.Outcome, first, last clock.Tim
 	if free != nil {
 		*free = callSlot{src: sc.src, callee: c, outcome: outcome, batch: sc.batch, at: int32(len(sc.out.Calls))}
 	}
-	sc.out.Calls = append(sc.out.Calls, engine.Calls{
+	sc.out.Calls = append(sc.out.Calls, report.Calls{
 		Caller: sc.src, Callee: c.Callee, Outcome: outcome, Count: 1, First: first, Started: first, Last: last, Done: last,
 	})
 	return len(sc.out.Calls) - 1
@@ -380,20 +381,20 @@ func (sc *scratch) ownWant(span ptrace.Span, kind ptrace.SpanKind, t *texts) {
 	}
 	for _, want := range [...]struct {
 		says meaning
-		kind engine.FactKind
+		kind report.FactKind
 	}{
-		{saysDescriptors, engine.FactNoDescriptor},
-		{saysThreads, engine.FactNoThread},
-		{saysPool, engine.FactPoolEmpty},
-		{saysPorts, engine.FactNoPort},
-		{saysDisk, engine.FactDiskFull},
-		{saysMemory, engine.FactOutOfMemory},
+		{saysDescriptors, report.FactNoDescriptor},
+		{saysThreads, report.FactNoThread},
+		{saysPool, report.FactPoolEmpty},
+		{saysPorts, report.FactNoPort},
+		{saysDisk, report.FactDiskFull},
+		{saysMemory, report.FactOutOfMemory},
 	} {
 		if says&want.says == 0 || want.says == saysPorts && (t.says&aboutCall&^saysConnectFailed != 0 || strings.Contains(t.said, "::")) || sc.facts>>want.kind&1 != 0 {
 			continue
 		}
 		sc.facts |= 1 << want.kind
-		sc.out.Facts = append(sc.out.Facts, engine.Fact{
+		sc.out.Facts = append(sc.out.Facts, report.Fact{
 			Source: sc.src, Kind: want.kind, At: sc.past(span.EndTimestamp()), Text: line(t.said),
 		})
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestTraces_calls_are_added_up(t *testing.T) {
@@ -32,22 +34,22 @@ func TestTraces_calls_are_added_up(t *testing.T) {
 	add(checkout, 500, "10.0.0.7", -1*time.Second, -1*time.Second)
 	add(checkout, 200, "10.0.0.8", -1*time.Second, -1*time.Second)
 	add(attrs{"service.name": "cart"}, 200, "10.0.0.7", -1*time.Second, time.Hour)
-	var b engine.Batch
+	var b report.Batch
 	if odd := x.Traces(td, testNow, nil, &b); len(odd) != 1 {
 		t.Errorf("%d odd, want 1", odd)
 	}
 	type row struct {
 		caller, address string
-		outcome         engine.Outcome
+		outcome         report.Outcome
 		count           int
 		first, last     time.Duration
 		took            time.Duration // together
 	}
 	want := []row{
-		{"checkout", "10.0.0.7:8080", engine.OutcomeOK, 2, -9 * time.Second, -2 * time.Second, 8 * time.Second},
-		{"checkout", "10.0.0.7:8080", engine.OutcomeServerError, 1, -1 * time.Second, -1 * time.Second, 0},
-		{"checkout", "10.0.0.8:8080", engine.OutcomeOK, 1, -1 * time.Second, -1 * time.Second, 0},
-		{"cart", "10.0.0.7:8080", engine.OutcomeOK, 1, -1 * time.Second, 0, time.Minute}, // a clock that is ahead ends now
+		{"checkout", "10.0.0.7:8080", report.OutcomeOK, 2, -9 * time.Second, -2 * time.Second, 8 * time.Second},
+		{"checkout", "10.0.0.7:8080", report.OutcomeServerError, 1, -1 * time.Second, -1 * time.Second, 0},
+		{"checkout", "10.0.0.8:8080", report.OutcomeOK, 1, -1 * time.Second, -1 * time.Second, 0},
+		{"cart", "10.0.0.7:8080", report.OutcomeOK, 1, -1 * time.Second, 0, time.Minute}, // a clock that is ahead ends now
 	}
 	if len(b.Calls) != len(want) {
 		t.Fatalf("%d calls, want %d: %+v", len(b.Calls), len(want), b.Calls)
@@ -73,7 +75,7 @@ func TestTraces_very_many_callees_lose_no_call(t *testing.T) {
 		one, _ := spanOf(t, checkout, client, unset, "", attrs{"network.peer.address": fmt.Sprintf("10.1.%d.%d", i/250%20, i%250), "network.peer.port": 80})
 		one.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
 	}
-	var b engine.Batch
+	var b report.Batch
 	x.Traces(td, testNow, nil, &b)
 	calls := 0
 	for _, c := range b.Calls {
@@ -95,7 +97,7 @@ func TestTraces_served(t *testing.T) {
 	}
 	c := spans.AppendEmpty()
 	c.SetKind(consumer) // no answer to anybody
-	var b engine.Batch
+	var b report.Batch
 	if odd := x.Traces(td, testNow, nil, &b); len(odd) != 1 {
 		t.Errorf("%d odd", len(odd))
 	}
@@ -112,7 +114,7 @@ func TestTraces_both_ends_of_a_call_meet(t *testing.T) {
 	ss.SetTraceID(cs.TraceID())
 	ss.SetParentSpanID(cs.SpanID())
 	ss.SetSpanID(pcommon.SpanID{9})
-	var b engine.Batch
+	var b report.Batch
 	x.Traces(caller, testNow, nil, &b)
 	x.Traces(callee, testNow, nil, &b)
 	if len(b.Hops) != 2 || b.Hops[0].Span != b.Hops[1].Span || b.Hops[0].Server || !b.Hops[1].Server {
@@ -136,7 +138,7 @@ func TestTraces_ends_of_a_call_meet_where_only_the_interface_is_told(t *testing.
 	} {
 		t.Run(name, func(t *testing.T) {
 			td, _ := spanOf(t, checkout, client, unset, "", c.told)
-			var b engine.Batch
+			var b report.Batch
 			New(Settings{}).Traces(td, testNow, nil, &b)
 			if len(b.Hops) != c.hops {
 				t.Errorf("%+v", b.Hops)
@@ -155,7 +157,7 @@ func TestTraces_engine_learns_who_is_behind_an_address(t *testing.T) {
 	e := engine.New(engine.DefaultParams())
 	now := testNow
 	observe := func(tds ...ptrace.Traces) {
-		b := &engine.Batch{Arrived: now}
+		b := &report.Batch{Arrived: now}
 		for _, td := range tds {
 			x.Traces(td, now, nil, b)
 		}
@@ -164,7 +166,7 @@ func TestTraces_engine_learns_who_is_behind_an_address(t *testing.T) {
 	}
 	observe(caller, callee)
 	_, panicked := spanOf(t, checkout, client, failed, "dial tcp 10.0.0.7:8080: connect: connection refused", attrs{})
-	var v *engine.Verdict
+	var v *verdict.Verdict
 	for range 40 {
 		now = now.Add(250 * time.Millisecond)
 		td, s := spanOf(t, checkout, client, failed, "dial tcp 10.0.0.7:8080: connect: connection refused", attrs{})
@@ -183,7 +185,7 @@ func TestTraces_engine_learns_who_is_behind_an_address(t *testing.T) {
 
 func TestTraces_no_hops_of_messages_and_databases(t *testing.T) {
 	x := New(Settings{})
-	var b engine.Batch
+	var b report.Batch
 	for _, c := range []struct {
 		kind  ptrace.SpanKind
 		attrs attrs
@@ -223,7 +225,7 @@ func TestTraces_hops_are_bounded_and_chosen_by_trace(t *testing.T) {
 				a.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
 				z.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
 			}
-			var b engine.Batch
+			var b report.Batch
 			x.Traces(td, now, nil, &b)
 			now = now.Add(100 * time.Millisecond)
 			hops += len(b.Hops)
@@ -261,7 +263,7 @@ func TestTraces_samples(t *testing.T) {
 	td, _ := spanOf(t, checkout, internal, unset, "", attrs{})
 	bad, _ := spanOf(t, checkout, internal, failed, "", attrs{})
 	bad.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
-	var b engine.Batch
+	var b report.Batch
 	if odd := x.Traces(td, testNow, nil, &b); len(odd) != 1 {
 		t.Errorf("%d odd", len(odd))
 	}
@@ -270,7 +272,7 @@ func TestTraces_samples(t *testing.T) {
 		t.Errorf("%+v", b.Spans)
 	}
 	src := x.Source(resource(t, checkout))
-	if want := engine.SpanKey(src.ServiceKey, "charge", int32(internal), ""); b.Spans[0].Key != want {
+	if want := report.SpanKey(src.ServiceKey, "charge", int32(internal), ""); b.Spans[0].Key != want {
 		t.Errorf("key %x, want %x", b.Spans[0].Key, want)
 	}
 	b.Reset()
@@ -284,7 +286,7 @@ func TestTraces_own_spans_are_no_evidence(t *testing.T) {
 	x := New(Settings{})
 	td, _ := spanOf(t, checkout, client, failed, "connection refused", attrs{"server.address": "payment"})
 	td.ResourceSpans().At(0).ScopeSpans().At(0).Scope().SetName(contract.ScopePrefix + "/processor/failuremodelprocessor")
-	var b engine.Batch
+	var b report.Batch
 	if odd := x.Traces(td, testNow, nil, &b); len(odd) != 0 || !b.Empty() {
 		t.Errorf("odd %v, batch %+v", odd, b)
 	}
@@ -295,7 +297,7 @@ func TestTraces_without_a_source(t *testing.T) {
 	td, _ := spanOf(t, attrs{}, client, failed, "connection refused", attrs{"server.address": "payment", "server.port": 80})
 	s, _ := spanOf(t, attrs{}, server, unset, "", attrs{})
 	s.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
-	b := engine.Batch{Arrived: testNow}
+	b := report.Batch{Arrived: testNow}
 	if odd := x.Traces(td, testNow, nil, &b); len(odd) != 1 || len(b.Calls) != 1 || b.Calls[0].Caller != nil || len(b.Served) != 0 {
 		t.Errorf("odd %v, calls %+v", odd, b.Calls)
 	}
@@ -309,9 +311,9 @@ func TestTraces_failed_call_tells_of_the_callers_own_want(t *testing.T) {
 		one, s := spanOf(t, checkout, client, failed, "dial tcp 10.0.0.7:80: socket: too many open files", attrs{})
 		s.MoveTo(appendSpan(td, one))
 	}
-	var b engine.Batch
+	var b report.Batch
 	x.Traces(td, testNow, nil, &b)
-	if got := kinds(&b); !equalKinds(got, []engine.FactKind{engine.FactNoDescriptor}) {
+	if got := kinds(&b); !equalKinds(got, []report.FactKind{report.FactNoDescriptor}) {
 		t.Fatalf("facts %v", got)
 	}
 	if f := b.Facts[0]; f.Source.Service.Name != "checkout" || f.Text != "dial tcp 10.0.0.7:80: socket: too many open files" {
@@ -332,7 +334,7 @@ func appendSpan(td, like ptrace.Traces) ptrace.Span {
 func TestTraces_healthy_spans_cost_no_allocation(t *testing.T) {
 	x := New(Settings{})
 	td := healthyTraces(1000)
-	var b engine.Batch
+	var b report.Batch
 	now := testNow
 	x.Traces(td, now, nil, &b)
 	n := testing.AllocsPerRun(50, func() {
@@ -352,7 +354,7 @@ func TestTraces_concurrent(t *testing.T) {
 		wg.Go(func() {
 			td := healthyTraces(300)
 			for range 20 {
-				var b engine.Batch
+				var b report.Batch
 				x.Traces(td, testNow, nil, &b)
 				calls := 0
 				for _, c := range b.Calls {
@@ -380,7 +382,7 @@ func TestTraces_a_request_that_its_caller_gave_up_was_not_answered(t *testing.T)
 		"http_404":      {attrs{"http.response.status_code": 404}, 1},
 	} {
 		td, _ := spanOf(t, checkout, server, unset, "", c.attrs)
-		var b engine.Batch
+		var b report.Batch
 		New(Settings{}).Traces(td, testNow, nil, &b)
 		got := 0
 		for _, s := range b.Served {

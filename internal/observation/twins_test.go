@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // counted makes a batch with counts of one process at a time.
@@ -42,7 +42,7 @@ func TestScrapeByAVirtualAddressShowsTwins(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := New(Settings{})
-			var b engine.Batch
+			var b report.Batch
 			at := 0
 			take := func(i int) {
 				counts := map[string]float64{}
@@ -59,12 +59,12 @@ func TestScrapeByAVirtualAddressShowsTwins(t *testing.T) {
 			for i := -20; i < len(values[0]); i++ {
 				take(i)
 			}
-			kinds := map[engine.FactKind]int{}
+			kinds := map[report.FactKind]int{}
 			for _, f := range b.Facts {
 				kinds[f.Kind]++
 			}
-			assert.Equal(t, 1, kinds[engine.FactTwins], b.Facts)
-			assert.LessOrEqual(t, kinds[engine.FactBackwards], 1, "twice is proof")
+			assert.Equal(t, 1, kinds[report.FactTwins], b.Facts)
+			assert.LessOrEqual(t, kinds[report.FactBackwards], 1, "twice is proof")
 		})
 	}
 }

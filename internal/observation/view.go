@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // view is what one walk over a span's attributes gathers: the names of today's
@@ -103,7 +103,7 @@ func (v *view) read(attrs pcommon.Map) {
 
 // calleeID puts together whom the span calls. Nothing is allocated in the
 // common case: both strings are the span's own.
-func (v *view) calleeID(src *engine.Source) calleeID {
+func (v *view) calleeID(src *report.Source) calleeID {
 	id := calleeID{peer: v.peer, server: v.server, peerPort: max(v.peerPort, 0), serverPort: max(v.serverPort, 0)}
 	if id.peer == "" {
 		id.peer, id.peerPort = v.oldPeer, max(v.oldPeerPort, 0)

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 func (w *world) observers() {
 	d := w.dice
 	add := func(id string, h *host) *agent {
-		a := &agent{id: id, host: h, born: -d.span(time.Hour, 100*time.Hour), pending: &engine.Batch{}, lag: d.span(200*time.Millisecond, time.Second)}
+		a := &agent{id: id, host: h, born: -d.span(time.Hour, 100*time.Hour), pending: &report.Batch{}, lag: d.span(200*time.Millisecond, time.Second)}
 		a.life.set(0, running, w.incarnation())
 		w.agents = append(w.agents, a)
 		return a
@@ -35,17 +35,17 @@ func (w *world) observers() {
 }
 
 // source is who p says it is in one of its lives.
-func (w *world) source(p *proc, inc uint64) *engine.Source {
+func (w *world) source(p *proc, inc uint64) *report.Source {
 	if s := p.sources[inc]; s != nil && s.Version == p.version {
 		return s
 	}
-	src := engine.Source{Service: p.svc.id, Instance: p.id, Host: p.host.name, Version: p.version}
+	src := report.Source{Service: p.svc.id, Instance: p.id, Host: p.host.name, Version: p.version}
 	if w.habits.Drawn {
 		src.Instance, src.Volatile = fmt.Sprintf("%08x-1c3d-4e5f-8a9b-%012x", uint32(inc*2654435761), inc), true
 	}
 	if w.habits.Zoned {
 		src.Zone = p.host.zone.name
 	}
-	p.sources[inc] = engine.NewSource(src)
+	p.sources[inc] = report.NewSource(src)
 	return p.sources[inc]
 }

@@ -6,46 +6,46 @@ package main
 import (
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Who is called, and what the caller makes of it.
 
 // named is how the caller's telemetry names whom it called.
-func (w *world) named(u *dependency, to *proc) engine.Callee {
+func (w *world) named(u *dependency, to *proc) report.Callee {
 	name := u.on.name + ":" + itoa(u.on.port)
 	switch {
 	case u.addressing == "instance" && to != nil:
-		c := engine.Callee{Address: to.address, Direct: true}
+		c := report.Callee{Address: to.address, Direct: true}
 		if w.namesToo {
 			c.Named = name
 		}
 		return c
 	case u.addressing == "virtual":
-		return engine.Callee{Address: name}
+		return report.Callee{Address: name}
 	case u.addressing == "name" && (u.on.kind == database || u.on.kind == external):
-		return engine.Callee{Address: name, Service: u.on.name}
+		return report.Callee{Address: name, Service: u.on.name}
 	case u.addressing == "name":
-		return engine.Callee{Address: name}
+		return report.Callee{Address: name}
 	}
-	return engine.Callee{Address: name}
+	return report.Callee{Address: name}
 }
 
 // told is what the caller's library makes of it.
 func (w *world) told(p *proc, a answer) answer {
 	switch a.outcome {
-	case engine.OutcomeRefused, engine.OutcomeReset, engine.OutcomeUnreachable:
+	case report.OutcomeRefused, report.OutcomeReset, report.OutcomeUnreachable:
 		if p.svc.bare {
-			a.outcome = engine.OutcomeUnavailable
+			a.outcome = report.OutcomeUnavailable
 		}
-	case engine.OutcomeConnectTimeout:
+	case report.OutcomeConnectTimeout:
 		if p.svc.bare {
-			a.outcome = engine.OutcomeUnavailable
+			a.outcome = report.OutcomeUnavailable
 		} else if !p.svc.phases {
-			a.outcome = engine.OutcomeTimeout
+			a.outcome = report.OutcomeTimeout
 		}
-	case engine.OutcomeNoAnswer:
-		a.outcome = engine.OutcomeTimeout
+	case report.OutcomeNoAnswer:
+		a.outcome = report.OutcomeTimeout
 	}
 	return a
 }

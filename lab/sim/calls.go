@@ -6,7 +6,7 @@ package main
 import (
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // A call is followed to its end at once: what everybody will do is known in
@@ -16,11 +16,11 @@ import (
 // answer is how a call ended for its client.
 type answer struct {
 	at      time.Duration
-	outcome engine.Outcome
+	outcome report.Outcome
 }
 
 func (a answer) ok() bool {
-	return a.outcome == engine.OutcomeOK || a.outcome == engine.OutcomeClientError
+	return a.outcome == report.OutcomeOK || a.outcome == report.OutcomeClientError
 }
 
 // request lets a process serve a request from outside of the fleet.
@@ -34,9 +34,9 @@ func (w *world) request(t time.Duration, p *proc) {
 // need lets a process call what it depends on, with retries.
 func (w *world) need(t time.Duration, p *proc, u *dependency, parent uint64, depth int) answer {
 	if p.has(breakerOpen, t) > 0 {
-		a := answer{t, engine.OutcomeCircuitOpen}
+		a := answer{t, report.OutcomeCircuitOpen}
 		p.out.call(p, u, w.named(u, u.on.procs[0]), t, a, 0)
-		return answer{t, engine.OutcomeOK} // there is a fallback
+		return answer{t, report.OutcomeOK} // there is a fallback
 	}
 	b := p.breaker[u.on]
 	if w.habits.Breakers {
@@ -45,15 +45,15 @@ func (w *world) need(t time.Duration, p *proc, u *dependency, parent uint64, dep
 			p.breaker[u.on] = b
 		}
 		if t < b.until {
-			p.out.call(p, u, engine.Callee{Address: u.on.procs[0].address}, t, answer{t, engine.OutcomeCircuitOpen}, 0)
-			return answer{t, engine.OutcomeCircuitOpen}
+			p.out.call(p, u, report.Callee{Address: u.on.procs[0].address}, t, answer{t, report.OutcomeCircuitOpen}, 0)
+			return answer{t, report.OutcomeCircuitOpen}
 		}
 	}
 	var a answer
 	var avoid *proc
 	for try := 0; ; try++ {
 		a, avoid = w.attempt(t, p, u, parent, depth, avoid)
-		if a.ok() || try >= u.retries || a.outcome == engine.OutcomeServerError {
+		if a.ok() || try >= u.retries || a.outcome == report.OutcomeServerError {
 			break
 		}
 		t = a.at + w.span(20*time.Millisecond, 200*time.Millisecond)
@@ -73,25 +73,25 @@ func (w *world) need(t time.Duration, p *proc, u *dependency, parent uint64, dep
 func (w *world) attempt(t time.Duration, p *proc, u *dependency, parent uint64, depth int, avoid *proc) (answer, *proc) {
 	d := w.dice
 	if x := p.has(poolDry, t); x > 0 && d.chance(x) && u == p.svc.uses[0] {
-		a := answer{t + u.connect, engine.OutcomeOverloaded}
-		w.say(p, engine.FactPoolEmpty, a.at, "Connection is not available, request timed out after 1500ms")
+		a := answer{t + u.connect, report.OutcomeOverloaded}
+		w.say(p, report.FactPoolEmpty, a.at, "Connection is not available, request timed out after 1500ms")
 		p.out.call(p, u, w.named(u, nil), t, a, 0)
 		return a, nil
 	}
 	if x := p.has(noDescriptor, t); x > 0 && d.chance(x) {
-		a := answer{t + time.Millisecond, engine.OutcomeOther}
-		w.say(p, engine.FactNoDescriptor, a.at, "socket: too many open files")
+		a := answer{t + time.Millisecond, report.OutcomeOther}
+		w.say(p, report.FactNoDescriptor, a.at, "socket: too many open files")
 		p.out.call(p, u, w.named(u, nil), t, a, 0)
 		return a, nil
 	}
 	if p.has(hammering, t) > 0 && u == p.svc.uses[0] && d.chance(0.7) {
-		a := answer{t + 3*time.Millisecond, engine.OutcomeOverloaded} // beyond its quota
+		a := answer{t + 3*time.Millisecond, report.OutcomeOverloaded} // beyond its quota
 		p.out.call(p, u, w.named(u, u.on.procs[0]), t, a, 0)
 		return a, nil
 	}
 	to := w.choose(t, u, avoid)
 	if to == nil {
-		a := answer{t + time.Millisecond, engine.OutcomeRefused} // no endpoints
+		a := answer{t + time.Millisecond, report.OutcomeRefused} // no endpoints
 		p.out.call(p, u, w.named(u, nil), t, w.told(p, a), 0)
 		return a, nil
 	}
@@ -114,11 +114,11 @@ func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64
 	d := w.dice
 	if w.habits.Noise > 0 && d.chance(w.habits.Noise) {
 		if d.chance(0.4) {
-			return answer{t + u.timeout, engine.OutcomeTimeout}
+			return answer{t + u.timeout, report.OutcomeTimeout}
 		}
-		o := pick(d, engine.OutcomeReset, engine.OutcomeUnavailable, engine.OutcomeServerError)
-		if is := to.now(t).is; o == engine.OutcomeServerError && (is == dead || is == stopped || is == stuck || w.way(end{p.host, p}, end{to.host, to}, t).loss >= 1) {
-			o = engine.OutcomeReset // nobody is there who could answer
+		o := pick(d, report.OutcomeReset, report.OutcomeUnavailable, report.OutcomeServerError)
+		if is := to.now(t).is; o == report.OutcomeServerError && (is == dead || is == stopped || is == stuck || w.way(end{p.host, p}, end{to.host, to}, t).loss >= 1) {
+			o = report.OutcomeReset // nobody is there who could answer
 		}
 		return answer{t + d.around(5*time.Millisecond, 1), o}
 	}
@@ -136,7 +136,7 @@ func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64
 	if c.open && c.inc != ph.inc || c.open && (ph.is == dead || ph.is == deaf) && !to.host.gone(t) && net.loss < 1 {
 		c.open = false
 		if d.chance(0.25) { // not noticed before it was used
-			return answer{t + net.delay, engine.OutcomeReset}
+			return answer{t + net.delay, report.OutcomeReset}
 		}
 	}
 	if !c.open || d.chance(0.1) {
@@ -153,7 +153,7 @@ func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64
 		if c.till == 0 || give < c.till {
 			c.till = give
 		}
-		return answer{give, engine.OutcomeTimeout}
+		return answer{give, report.OutcomeTimeout}
 	}
 	there := w.packets(t, net.oneWay(net.there))
 	if there > give {
@@ -164,12 +164,12 @@ func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64
 		// It died, or will never go on.
 		c.open = false
 		if a.at > give || to.host.gone(a.at) || to.now(a.at).is != dead {
-			return answer{give, engine.OutcomeNoAnswer}
+			return answer{give, report.OutcomeNoAnswer}
 		}
-		return answer{a.at, engine.OutcomeReset}
+		return answer{a.at, report.OutcomeReset}
 	}
 	if a.at > give {
-		return answer{give, engine.OutcomeTimeout}
+		return answer{give, report.OutcomeTimeout}
 	}
 	net = w.way(end{p.host, p}, end{to.host, to}, a.at)
 	if a.at = w.packets(a.at, net.oneWay(net.back)); a.at > give {
@@ -181,28 +181,28 @@ func (w *world) exchange(t time.Duration, p, to *proc, u *dependency, key uint64
 // connect is the handshake of a new connection.
 func (w *world) connect(t time.Duration, to *proc, ph phase, net way, wait time.Duration) (answer, bool) {
 	if net.dns {
-		return answer{t + 20*time.Millisecond, engine.OutcomeDNS}, false
+		return answer{t + 20*time.Millisecond, report.OutcomeDNS}, false
 	}
 	at := w.packets(t, net)
 	if net.loss >= 1 && net.rejects {
-		return answer{t + min(wait, 400*time.Millisecond), engine.OutcomeUnreachable}, false
+		return answer{t + min(wait, 400*time.Millisecond), report.OutcomeUnreachable}, false
 	}
 	if at > t+wait {
-		return answer{t + wait, engine.OutcomeConnectTimeout}, false
+		return answer{t + wait, report.OutcomeConnectTimeout}, false
 	}
 	switch ph.is {
 	case dead, starting, deaf:
-		return answer{at, engine.OutcomeRefused}, false
+		return answer{at, report.OutcomeRefused}, false
 	case stopped, stuck:
 		since := t - to.life.at(t).from
 		if since > w.backlog {
-			return answer{t + wait, engine.OutcomeConnectTimeout}, false
+			return answer{t + wait, report.OutcomeConnectTimeout}, false
 		}
 	}
 	if net.tls {
-		return answer{at, engine.OutcomeTLS}, false
+		return answer{at, report.OutcomeTLS}, false
 	}
-	return answer{at, engine.OutcomeOK}, true
+	return answer{at, report.OutcomeOK}, true
 }
 
 // packets is when what is sent at t has crossed, with TCP's retransmissions.
@@ -227,7 +227,7 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 	d := w.dice
 	begin, ok := p.goesOn(t)
 	if !ok {
-		return answer{begin, engine.OutcomeReset}, false
+		return answer{begin, report.OutcomeReset}, false
 	}
 	s := p.svc
 	end := begin
@@ -237,10 +237,10 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 	}
 	switch {
 	case d.chance(p.has(turningAway, begin)):
-		return w.served(p, begin, begin+time.Millisecond, engine.OutcomeOverloaded, key), true
+		return w.served(p, begin, begin+time.Millisecond, report.OutcomeOverloaded, key), true
 	case d.chance(p.has(noThread, begin)):
-		w.say(p, engine.FactNoThread, begin, "unable to create native thread: possibly out of memory or process/resource limits reached")
-		return w.served(p, begin, begin+time.Millisecond, engine.OutcomeServerError, key), true
+		w.say(p, report.FactNoThread, begin, "unable to create native thread: possibly out of memory or process/resource limits reached")
+		return w.served(p, begin, begin+time.Millisecond, report.OutcomeServerError, key), true
 	}
 	work := d.around(s.median, s.sigma)
 	if x := p.has(slow, begin); x > 0 {
@@ -253,7 +253,7 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 	p.seenAt = w.time
 	wait := time.Duration(float64(p.busy) / s.capacity)
 	if wait > s.queue && s.sheds {
-		return w.served(p, begin, begin+time.Millisecond, engine.OutcomeOverloaded, key), true
+		return w.served(p, begin, begin+time.Millisecond, report.OutcomeOverloaded, key), true
 	}
 	p.work += work
 	if wait < 4*s.queue { // beyond, the kernel drops
@@ -261,13 +261,13 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 	}
 	end += wait + work
 	if x := p.has(diskFull, begin); x > 0 && d.chance(x) {
-		w.say(p, engine.FactDiskFull, begin, "write /data/journal: no space left on device")
-		return w.served(p, begin, end, engine.OutcomeServerError, key), true
+		w.say(p, report.FactDiskFull, begin, "write /data/journal: no space left on device")
+		return w.served(p, begin, end, report.OutcomeServerError, key), true
 	}
 	if d.chance(p.has(badRequest, begin)) || d.chance(0.004) {
-		return w.served(p, begin, end, engine.OutcomeClientError, key), true
+		return w.served(p, begin, end, report.OutcomeClientError, key), true
 	}
-	outcome := engine.OutcomeOK
+	outcome := report.OutcomeOK
 	for _, u := range s.uses {
 		if p.has(idling, begin) > 0 || depth > 8 || !d.chance(u.share) {
 			continue
@@ -280,27 +280,27 @@ func (w *world) serve(t time.Duration, p *proc, key uint64, depth int) (answer, 
 		if a.ok() || !u.needed {
 			continue
 		}
-		outcome = engine.OutcomeServerError
+		outcome = report.OutcomeServerError
 		if s.kind == proxy || s.translates {
-			outcome = engine.OutcomeUnavailable
+			outcome = report.OutcomeUnavailable
 		}
 		break
 	}
-	if outcome == engine.OutcomeOK {
+	if outcome == report.OutcomeOK {
 		switch {
 		case d.chance(p.has(failing, begin)):
-			outcome = engine.OutcomeServerError
+			outcome = report.OutcomeServerError
 		case d.chance(p.has(lying, begin)):
-			outcome = engine.OutcomeWrongAnswer
+			outcome = report.OutcomeWrongAnswer
 		}
 	}
 	// Does it live to send the answer?
 	if at := p.dies(begin, end); at < end {
-		return answer{at, engine.OutcomeReset}, false
+		return answer{at, report.OutcomeReset}, false
 	}
 	end, ok = p.goesOn(end)
 	if !ok {
-		return answer{end, engine.OutcomeReset}, false
+		return answer{end, report.OutcomeReset}, false
 	}
 	return w.served(p, begin, end, outcome, key), true
 }
@@ -346,10 +346,10 @@ func (p *proc) dies(begin, end time.Duration) time.Duration {
 
 // served lets the server's telemetry tell of a call, and returns the answer as
 // its client gets it.
-func (w *world) served(p *proc, begin, end time.Duration, o engine.Outcome, key uint64) answer {
+func (w *world) served(p *proc, begin, end time.Duration, o report.Outcome, key uint64) answer {
 	p.out.serve(p, begin, end, o, key)
-	if o == engine.OutcomeWrongAnswer && !p.svc.validates {
-		o = engine.OutcomeOK // nobody notices
+	if o == report.OutcomeWrongAnswer && !p.svc.validates {
+		o = report.OutcomeOK // nobody notices
 	}
 	return answer{end, o}
 }

@@ -7,17 +7,18 @@ import (
 	"math"
 	"slices"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // What spans tell of answers besides how they ended, and processes that give others
 // than their siblings.
 
 // answers adds what a server's span tells of its answer.
-func (p *proc) answers(v *engine.Served, s serveSpan) {
-	v.Asked[s.key>>40%engine.Mixes]++
+func (p *proc) answers(v *report.Served, s serveSpan) {
+	v.Asked[s.key>>40%report.Mixes]++
 	switch {
-	case s.outcome == engine.OutcomeClientError:
+	case s.outcome == report.OutcomeClientError:
 		v.Rejected++
 	case p.svc.port%3 > 0: // its library tells how large they are
 		size := 6 + 8*float64(s.key>>20%1024)/1024
@@ -49,7 +50,7 @@ func differs(all bool, kinds ...effectKind) func(w *world, i *injection) bool {
 		}
 		w.lasts(i)
 		i.end += afterwards // such a thing goes on until somebody sees it
-		if i.scenario.class != engine.ClassNone {
+		if i.scenario.class != verdict.ClassNone {
 			i.blame(p)
 		}
 		for _, q := range p.svc.procs {
@@ -68,7 +69,7 @@ func differs(all bool, kinds ...effectKind) func(w *world, i *injection) bool {
 func crowded(w *world) bool { return slices.ContainsFunc(w.all, (*service).crowded) }
 
 var conducts = []scenario{
-	{name: "conduct_does_nothing", class: engine.ClassByzantine, apart: true, can: crowded, do: differs(false, idling, hollow)},
+	{name: "conduct_does_nothing", class: verdict.ClassByzantine, apart: true, can: crowded, do: differs(false, idling, hollow)},
 	{name: "conduct_cache", apart: true, can: crowded, do: differs(false, idling)},
 	{name: "conduct_other_contents", apart: true, can: crowded, do: differs(false, hollow)},
 	{name: "conduct_switch_for_all", apart: true, can: crowded, do: differs(true, idling, hollow)},

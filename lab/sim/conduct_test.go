@@ -6,7 +6,7 @@ package main
 import (
 	"testing"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestScenariosApartChangeNoOtherEpisodes(t *testing.T) {
@@ -23,7 +23,7 @@ func TestScenariosApartChangeNoOtherEpisodes(t *testing.T) {
 func TestOneThatDoesNothingIsFoundAndNoCacheOrSwitchIs(t *testing.T) {
 	found := 0
 	for _, ep := range playAll(11, 12, catalogue("conduct_")) {
-		if ep.Class == engine.ClassByzantine {
+		if ep.Class == verdict.ClassByzantine {
 			if ep.First.Culprit && ep.First.Class == ep.Class {
 				found++
 			}

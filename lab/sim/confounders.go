@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // What looks like a failure and is none.
@@ -61,7 +61,7 @@ func quickRestart(w *world, i *injection) bool {
 	p.life.set(gone, dead, inc)
 	p.ends = append(p.ends, ending{gone, 143, false})
 	if w.habits.Exits {
-		w.tell(p, engine.FactExit, 143, gone, "container exited with status 143")
+		w.tell(p, report.FactExit, 143, gone, "container exited with status 143")
 	}
 	back := gone + w.span(500*time.Millisecond, 3*time.Second)
 	i.end = back + w.span(500*time.Millisecond, 3*time.Second)
@@ -318,9 +318,9 @@ func backlog(w *world, i *injection) bool {
 		w.agenda.plan(i.start+time.Duration(n)*time.Second, func(now time.Duration) {
 			src, u := w.source(p, p.now(now).inc), p.svc.uses[0]
 			old := wall(now - time.Hour)
-			w.arrive(now, &engine.Batch{
-				Calls:  []engine.Calls{{Caller: src, Callee: w.named(u, u.on.procs[0]), Outcome: engine.OutcomeRefused, Count: 10, First: old, Last: old.Add(time.Second)}},
-				Served: []engine.Served{{Source: src, OK: 2, Failed: 10, Faults: 10, Last: old.Add(time.Second)}},
+			w.arrive(now, &report.Batch{
+				Calls:  []report.Calls{{Caller: src, Callee: w.named(u, u.on.procs[0]), Outcome: report.OutcomeRefused, Count: 10, First: old, Last: old.Add(time.Second)}},
+				Served: []report.Served{{Source: src, OK: 2, Failed: 10, Faults: 10, Last: old.Add(time.Second)}},
 			})
 		})
 	}

@@ -8,7 +8,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 const (
@@ -21,15 +21,15 @@ const (
 
 // episode is what came of one injection.
 type episode struct {
-	Number   int          `json:"episode"`
-	Scenario string       `json:"scenario"`
-	Class    engine.Class `json:"class"` // what is right; empty for a confounder
-	Hidden   bool         `json:"hidden,omitempty"`
-	OneSided bool         `json:"one_sided,omitempty"`
-	Passes   engine.Class `json:"passes,omitempty"` // what a hidden fault may be called as well
-	What     string       `json:"what"`
-	Habits   habits       `json:"habits"`
-	Skipped  bool         `json:"skipped,omitempty"`
+	Number   int           `json:"episode"`
+	Scenario string        `json:"scenario"`
+	Class    verdict.Class `json:"class"` // what is right; empty for a confounder
+	Hidden   bool          `json:"hidden,omitempty"`
+	OneSided bool          `json:"one_sided,omitempty"`
+	Passes   verdict.Class `json:"passes,omitempty"` // what a hidden fault may be called as well
+	What     string        `json:"what"`
+	Habits   habits        `json:"habits"`
+	Skipped  bool          `json:"skipped,omitempty"`
 
 	First   says     `json:"first"`  // the first verdict with a class, or unknown
 	During  says     `json:"during"` // when the fault was taken back
@@ -51,19 +51,19 @@ type episode struct {
 
 // says is what the engine held of a fault at one time.
 type says struct {
-	Class      engine.Class `json:"class"`
-	Culprit    bool         `json:"culprit"` // it named the right one
-	Name       string       `json:"name"`
-	Confidence float64      `json:"confidence"`
-	Subclass   string       `json:"subclass,omitempty"`
+	Class      verdict.Class `json:"class"`
+	Culprit    bool          `json:"culprit"` // it named the right one
+	Name       string        `json:"name"`
+	Confidence float64       `json:"confidence"`
+	Subclass   string        `json:"subclass,omitempty"`
 }
 
 // guess is a first verdict and whether it was right: that of no class if
 // something failed there.
 type guess struct {
-	Class      engine.Class `json:"class"`
-	Confidence float64      `json:"confidence"`
-	Right      bool         `json:"right"`
+	Class      verdict.Class `json:"class"`
+	Confidence float64       `json:"confidence"`
+	Right      bool          `json:"right"`
 	terms      []float64
 }
 
@@ -105,13 +105,13 @@ func playFor(seed uint64, number int, list []scenario, quiet time.Duration, verb
 
 // story is what the engine held of one culprit over time.
 type story struct {
-	culprit engine.Culprit
+	culprit verdict.Culprit
 	events  []verdictEvent
 	level   int // 2: exactly the culprit, 1: near, 0: another
 }
 
 // classAt is the class that was held last, up to t.
-func (s *story) at(t time.Duration) (v *engine.Verdict) {
+func (s *story) at(t time.Duration) (v *verdict.Verdict) {
 	for _, e := range s.events {
 		if e.at <= t && !e.cleared {
 			v = e.verdict
@@ -131,7 +131,7 @@ func (s *story) began() time.Duration {
 
 // stories gathers what was said of each culprit from a time on.
 func (w *world) stories(from, to time.Duration) (out []*story) {
-	by := map[engine.Culprit]*story{}
+	by := map[verdict.Culprit]*story{}
 	for _, e := range w.log {
 		if e.at < from || e.at >= to {
 			continue
@@ -163,12 +163,12 @@ func (w *world) stories(from, to time.Duration) (out []*story) {
 func (w *world) judge(ep *episode) {
 	inj := w.injection
 	for _, s := range w.stories(0, inj.start) {
-		if v := s.at(inj.start); v.Class == engine.ClassUnknown {
+		if v := s.at(inj.start); v.Class == verdict.ClassUnknown {
 			ep.CleanOpen++
 		} else {
 			ep.CleanFalse = append(ep.CleanFalse, describe(v))
 		}
-		ep.guess(s, engine.ClassNone)
+		ep.guess(s, verdict.ClassNone)
 	}
 	told := w.stories(inj.start, math.MaxInt64)
 	end := inj.end + afterwards
@@ -177,7 +177,7 @@ func (w *world) judge(ep *episode) {
 		ep.guess(s, inj.scenario.class)
 		v := s.at(end)
 		switch {
-		case v.Class == engine.ClassUnknown:
+		case v.Class == verdict.ClassUnknown:
 			ep.Unknown++
 		case s == main && s.level > 0:
 		case s.level == 0 || v.Class != inj.scenario.class:
@@ -188,7 +188,7 @@ func (w *world) judge(ep *episode) {
 		return
 	}
 	ep.Exact = main.level == 2
-	hold := func(v *engine.Verdict) says {
+	hold := func(v *verdict.Verdict) says {
 		if v == nil {
 			return says{}
 		}
@@ -198,7 +198,7 @@ func (w *world) judge(ep *episode) {
 		if e.cleared {
 			continue
 		}
-		if ep.First.Class == "" || ep.First.Class == engine.ClassUnknown {
+		if ep.First.Class == "" || ep.First.Class == verdict.ClassUnknown {
 			ep.First = hold(e.verdict)
 		}
 		if main.level > 0 && e.verdict.Class == inj.scenario.class && ep.Delay < 0 {
@@ -215,7 +215,7 @@ func (w *world) judge(ep *episode) {
 func chief(told []*story, end time.Duration) (best *story) {
 	rank := func(s *story) int {
 		r := s.level * 2
-		if s.at(end).Class != engine.ClassUnknown {
+		if s.at(end).Class != verdict.ClassUnknown {
 			r++
 		}
 		return r
@@ -230,14 +230,14 @@ func chief(told []*story, end time.Duration) (best *story) {
 
 // guess notes the first class that was given to somebody, and with which
 // confidence.
-func (ep *episode) guess(s *story, right engine.Class) {
-	failed := s.level > 0 && right != engine.ClassNone
+func (ep *episode) guess(s *story, right verdict.Class) {
+	failed := s.level > 0 && right != verdict.ClassNone
 	open := false
 	for _, e := range s.events {
 		switch {
 		case e.cleared:
 			continue
-		case e.verdict.Class == engine.ClassUnknown:
+		case e.verdict.Class == verdict.ClassUnknown:
 			if !open {
 				open = true
 				ep.Open = append(ep.Open, guess{Class: e.verdict.Class, Confidence: e.verdict.Confidence, Right: failed})
@@ -254,6 +254,6 @@ func (ep *episode) guess(s *story, right engine.Class) {
 	}
 }
 
-func describe(v *engine.Verdict) string {
+func describe(v *verdict.Verdict) string {
 	return fmt.Sprintf("%s %s: %s (%.2f)", v.Culprit.Type, v.Culprit.Name, v.Class, v.Confidence)
 }

@@ -6,7 +6,8 @@ package main
 import (
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // How a byzantine process shows.
@@ -97,7 +98,7 @@ func countsBackwards(w *world, i *injection) bool {
 	if p.svc.signs && w.chance(0.5) {
 		for at := i.start; at < i.end; at += w.habits.SignEvery {
 			w.agenda.plan(at, func(now time.Duration) {
-				w.tell(p, engine.FactBackwards, 0, now, "http.server.request.count fell from 81234 to 80110")
+				w.tell(p, report.FactBackwards, 0, now, "http.server.request.count fell from 81234 to 80110")
 			})
 		}
 		return true
@@ -108,12 +109,12 @@ func countsBackwards(w *world, i *injection) bool {
 }
 
 var byzantines = []scenario{
-	{name: "known_answer", class: engine.ClassByzantine, can: func(w *world) bool { return w.habits.Probes > 0 }, do: knownAnswer},
-	{name: "two_digests", class: engine.ClassByzantine, can: func(w *world) bool {
+	{name: "known_answer", class: verdict.ClassByzantine, can: func(w *world) bool { return w.habits.Probes > 0 }, do: knownAnswer},
+	{name: "two_digests", class: verdict.ClassByzantine, can: func(w *world) bool {
 		return w.habits.Beats && w.habits.Digests && w.secondEar != nil && len(w.agents) > 1
 	}, do: twoFaced},
-	{name: "own_5xx", class: engine.ClassByzantine, do: answersBadly(failing)},
-	{name: "wrong_answers", class: engine.ClassByzantine, do: answersBadly(lying)},
-	{name: "bad_release", class: engine.ClassByzantine, do: badRelease},
-	{name: "counts_backwards", class: engine.ClassByzantine, can: func(w *world) bool { return w.habits.Beats }, do: countsBackwards},
+	{name: "own_5xx", class: verdict.ClassByzantine, do: answersBadly(failing)},
+	{name: "wrong_answers", class: verdict.ClassByzantine, do: answersBadly(lying)},
+	{name: "bad_release", class: verdict.ClassByzantine, do: badRelease},
+	{name: "counts_backwards", class: verdict.ClassByzantine, can: func(w *world) bool { return w.habits.Beats }, do: countsBackwards},
 }

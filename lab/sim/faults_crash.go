@@ -6,7 +6,8 @@ package main
 import (
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // dies kills somebody with a code and lets it come back.
@@ -20,7 +21,7 @@ func dies(code int, panics bool) func(w *world, i *injection) bool {
 		i.hidden = !w.watched(p) && !(panics && p.svc.logs)
 		i.ends = !(panics && p.svc.logs)
 		if panics {
-			w.say(p, engine.FactPanic, i.start-time.Millisecond, "panic: runtime error: invalid memory address or nil pointer dereference")
+			w.say(p, report.FactPanic, i.start-time.Millisecond, "panic: runtime error: invalid memory address or nil pointer dereference")
 		}
 		w.ends(p, i.start, code, false)
 		back := i.start + w.downFor()
@@ -43,7 +44,7 @@ func crashLoop(w *world, i *injection) bool {
 		back := at + pause
 		w.returns(p, back, back+500*time.Millisecond)
 		if n >= 2 && w.habits.Orchestra && w.habits.Exits {
-			w.tell(p, engine.FactCrashLoop, 0, at, "back-off restarting failed container")
+			w.tell(p, report.FactCrashLoop, 0, at, "back-off restarting failed container")
 		}
 		at = back + w.span(2*time.Second, 5*time.Second)
 		i.end = back + time.Second
@@ -79,8 +80,8 @@ func nodeDown(w *world, i *injection) bool {
 	if w.habits.Orchestra && w.habits.Exits {
 		at := i.start + w.span(20*time.Second, 40*time.Second)
 		w.agenda.plan(at, func(now time.Duration) {
-			src := engine.NewSource(engine.Source{Host: h.name})
-			w.ship(now, end{host: w.gateway}, nil, &engine.Batch{Facts: []engine.Fact{{Source: src, Kind: engine.FactNodeDown, At: wall(now), Text: "Node is not ready"}}}, 0)
+			src := report.NewSource(report.Source{Host: h.name})
+			w.ship(now, end{host: w.gateway}, nil, &report.Batch{Facts: []report.Fact{{Source: src, Kind: report.FactNodeDown, At: wall(now), Text: "Node is not ready"}}}, 0)
 		})
 	}
 	// A cut of the node looks the same, to those who say that it is not ready
@@ -112,16 +113,16 @@ func becomes(s state) func(w *world, i *injection) bool {
 }
 
 var crashes = []scenario{
-	{name: "kill", class: engine.ClassCrash, do: dies(137, false)},
-	{name: "panic", class: engine.ClassCrash, do: dies(2, true)},
-	{name: "segfault", class: engine.ClassCrash, do: dies(139, false)},
-	{name: "exit_1", class: engine.ClassCrash, do: dies(1, false)},
-	{name: "crash_loop", class: engine.ClassCrash, do: crashLoop},
-	{name: "node_down", class: engine.ClassCrash, do: nodeDown},
-	{name: "listener_closed", class: engine.ClassCrash, do: becomes(deaf)},
-	{name: "hang_stopped", class: engine.ClassCrash, do: becomes(stopped)},
-	{name: "deadlock", class: engine.ClassCrash, do: becomes(stuck)},
-	{name: "external_gone", class: engine.ClassCrash, can: hasExternal, do: externalGone},
+	{name: "kill", class: verdict.ClassCrash, do: dies(137, false)},
+	{name: "panic", class: verdict.ClassCrash, do: dies(2, true)},
+	{name: "segfault", class: verdict.ClassCrash, do: dies(139, false)},
+	{name: "exit_1", class: verdict.ClassCrash, do: dies(1, false)},
+	{name: "crash_loop", class: verdict.ClassCrash, do: crashLoop},
+	{name: "node_down", class: verdict.ClassCrash, do: nodeDown},
+	{name: "listener_closed", class: verdict.ClassCrash, do: becomes(deaf)},
+	{name: "hang_stopped", class: verdict.ClassCrash, do: becomes(stopped)},
+	{name: "deadlock", class: verdict.ClassCrash, do: becomes(stuck)},
+	{name: "external_gone", class: verdict.ClassCrash, can: hasExternal, do: externalGone},
 }
 
 func hasExternal(w *world) bool {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func (w *world) lasts(i *injection) {
@@ -55,7 +55,7 @@ func zoneCut(w *world, i *injection) bool {
 	w.lasts(i)
 	w.cut(i, inZone(z), outOf(z), true, w.closed())
 	i.exact = isZone(z)
-	i.near = anyOf(onHosts(z.hosts...), isLink(w.within(z), nil), nodesOf(z), func(c engine.Culprit) bool {
+	i.near = anyOf(onHosts(z.hosts...), isLink(w.within(z), nil), nodesOf(z), func(c verdict.Culprit) bool {
 		// The machine of the zone's agent stands in it and is cut off as well.
 		return slices.ContainsFunc(w.within(z), func(h *host) bool { return isNode(h)(c) })
 	})
@@ -67,9 +67,9 @@ func zoneCut(w *world, i *injection) bool {
 	return true
 }
 
-func nodesOf(z *zone) func(engine.Culprit) bool {
-	return func(c engine.Culprit) bool {
-		return c.Type == engine.CulpritNode && slices.ContainsFunc(z.hosts, func(h *host) bool { return h.name == c.Name })
+func nodesOf(z *zone) func(verdict.Culprit) bool {
+	return func(c verdict.Culprit) bool {
+		return c.Type == verdict.CulpritNode && slices.ContainsFunc(z.hosts, func(h *host) bool { return h.name == c.Name })
 	}
 }
 
@@ -274,8 +274,8 @@ func hostsOf(s *service) (out []*host) {
 	return out
 }
 
-func procsOf(s *service) func(engine.Culprit) bool {
-	var fs []func(engine.Culprit) bool
+func procsOf(s *service) func(verdict.Culprit) bool {
+	var fs []func(verdict.Culprit) bool
 	for _, p := range s.procs {
 		fs = append(fs, isProc(p))
 	}
@@ -334,17 +334,17 @@ func gatewayCut(one bool) func(w *world, i *injection) bool {
 }
 
 var partitions = []scenario{
-	{name: "zone_cut", class: engine.ClassPartition, do: zoneCut},
-	{name: "partial", class: engine.ClassPartition, do: partial(false, (*world).closed)},
-	{name: "one_way", class: engine.ClassPartition, do: partial(true, (*world).closed)},
-	{name: "node_cut", class: engine.ClassPartition, do: nodeCut},
-	{name: "port_blocked", class: engine.ClassPartition, do: portBlocked},
-	{name: "lossy_link", class: engine.ClassPartition, do: lossy},
-	{name: "slow_link", class: engine.ClassPartition, do: slowLink},
-	{name: "split_brain", class: engine.ClassPartition, can: func(w *world) bool { return w.habits.Beats && w.habits.Digests }, do: splitBrain},
-	{name: "flapping", class: engine.ClassPartition, do: flapping},
-	{name: "dns", class: engine.ClassPartition, do: nameLookup},
-	{name: "tls_expired", class: engine.ClassPartition, do: expired},
-	{name: "gateway_cut_zone", class: engine.ClassPartition, do: gatewayCut(true)},
-	{name: "gateway_cut_all", class: engine.ClassPartition, do: gatewayCut(false)},
+	{name: "zone_cut", class: verdict.ClassPartition, do: zoneCut},
+	{name: "partial", class: verdict.ClassPartition, do: partial(false, (*world).closed)},
+	{name: "one_way", class: verdict.ClassPartition, do: partial(true, (*world).closed)},
+	{name: "node_cut", class: verdict.ClassPartition, do: nodeCut},
+	{name: "port_blocked", class: verdict.ClassPartition, do: portBlocked},
+	{name: "lossy_link", class: verdict.ClassPartition, do: lossy},
+	{name: "slow_link", class: verdict.ClassPartition, do: slowLink},
+	{name: "split_brain", class: verdict.ClassPartition, can: func(w *world) bool { return w.habits.Beats && w.habits.Digests }, do: splitBrain},
+	{name: "flapping", class: verdict.ClassPartition, do: flapping},
+	{name: "dns", class: verdict.ClassPartition, do: nameLookup},
+	{name: "tls_expired", class: verdict.ClassPartition, do: expired},
+	{name: "gateway_cut_zone", class: verdict.ClassPartition, do: gatewayCut(true)},
+	{name: "gateway_cut_all", class: verdict.ClassPartition, do: gatewayCut(false)},
 }

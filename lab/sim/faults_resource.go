@@ -6,7 +6,8 @@ package main
 import (
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func (p *proc) suffers(from, to time.Duration, kind effectKind, x float64) {
@@ -32,7 +33,7 @@ func outOfMemory(leaks bool) func(w *world, i *injection) bool {
 				p.suffers(late, kill, lowMemory, w.real(0.15, 0.6))
 			}
 			if w.chance(0.4) {
-				w.say(p, engine.FactOutOfMemory, late+time.Second, "java.lang.OutOfMemoryError: Java heap space")
+				w.say(p, report.FactOutOfMemory, late+time.Second, "java.lang.OutOfMemoryError: Java heap space")
 			}
 		}
 		w.ends(p, kill, 137, true)
@@ -42,7 +43,7 @@ func outOfMemory(leaks bool) func(w *world, i *injection) bool {
 		// The kernel's word is the only difference from any other kill, unless
 		// somebody saw its memory grow.
 		i.hidden = !w.habits.Kernel && !(leaks && w.habits.Exits && (w.habits.Levels && p.svc.signs || w.examined(p)))
-		i.passes = engine.ClassCrash
+		i.passes = verdict.ClassCrash
 		return true
 	}
 }
@@ -137,8 +138,8 @@ func hammer(w *world, i *injection) bool {
 	if p == nil {
 		return false
 	}
-	i.exact = func(c engine.Culprit) bool {
-		return c.Type == engine.CulpritClient && c.Service.Name == p.svc.name
+	i.exact = func(c verdict.Culprit) bool {
+		return c.Type == verdict.CulpritClient && c.Service.Name == p.svc.name
 	}
 	i.near = procsOf(p.svc)
 	w.lasts(i)
@@ -151,16 +152,16 @@ func hammer(w *world, i *injection) bool {
 }
 
 var exhaustions = []scenario{
-	{name: "oom_kill", class: engine.ClassExhaustion, do: outOfMemory(false)},
-	{name: "memory_leak", class: engine.ClassExhaustion, do: outOfMemory(true)},
-	{name: "cpu_throttle", class: engine.ClassExhaustion, do: throttle},
-	{name: "disk_full", class: engine.ClassExhaustion, can: hasLogs, do: full(diskFull)},
-	{name: "descriptors", class: engine.ClassExhaustion, can: hasLogs, do: full(noDescriptor)},
-	{name: "threads", class: engine.ClassExhaustion, can: hasLogs, do: full(noThread)},
-	{name: "pool_drained", class: engine.ClassExhaustion, can: hasLogs, do: full(poolDry)},
-	{name: "overload", class: engine.ClassExhaustion, do: overload},
-	{name: "quota_429", class: engine.ClassExhaustion, do: quota},
-	{name: "quota_429_client", class: engine.ClassExhaustion, do: hammer},
+	{name: "oom_kill", class: verdict.ClassExhaustion, do: outOfMemory(false)},
+	{name: "memory_leak", class: verdict.ClassExhaustion, do: outOfMemory(true)},
+	{name: "cpu_throttle", class: verdict.ClassExhaustion, do: throttle},
+	{name: "disk_full", class: verdict.ClassExhaustion, can: hasLogs, do: full(diskFull)},
+	{name: "descriptors", class: verdict.ClassExhaustion, can: hasLogs, do: full(noDescriptor)},
+	{name: "threads", class: verdict.ClassExhaustion, can: hasLogs, do: full(noThread)},
+	{name: "pool_drained", class: verdict.ClassExhaustion, can: hasLogs, do: full(poolDry)},
+	{name: "overload", class: verdict.ClassExhaustion, do: overload},
+	{name: "quota_429", class: verdict.ClassExhaustion, do: quota},
+	{name: "quota_429_client", class: verdict.ClassExhaustion, do: hammer},
 }
 
 func hasLogs(w *world) bool { return w.habits.Logs }

@@ -9,7 +9,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 )
 
 // fitted are the coefficients of the engine's confidence.
@@ -33,7 +33,7 @@ func fit(done []episode) fitted {
 	for i := range done {
 		all = append(all, done[i].Guesses...)
 	}
-	f := fitted{w: make([]float64, len(engine.TermNames)), n: len(all)}
+	f := fitted{w: make([]float64, len(belief.TermNames)), n: len(all)}
 	if f.n == 0 {
 		return f
 	}
@@ -55,7 +55,7 @@ func fit(done []episode) fitted {
 			if j > 0 {
 				slope[j] -= pull * f.w[j]
 			}
-			if f.w[j] += fitRate * slope[j] / float64(f.n); j >= 1 && j <= engine.GrowingTerms {
+			if f.w[j] += fitRate * slope[j] / float64(f.n); j >= 1 && j <= belief.GrowingTerms {
 				f.w[j] = max(f.w[j], 0)
 			}
 		}
@@ -74,7 +74,7 @@ func (f *fitted) predict(terms []float64) float64 {
 // print writes them as the engine's source has them.
 func (f fitted) print(w io.Writer) {
 	fmt.Fprintf(w, "// %d verdicts, log-loss %.3f\nvar coefficients = [len(TermNames)]float64{\n", f.n, f.logLoss)
-	for j, name := range engine.TermNames {
+	for j, name := range belief.TermNames {
 		fmt.Fprintf(w, "\t%.2f,%s // %s\n", f.w[j], strings.Repeat(" ", len("-0.00")-len(fmt.Sprintf("%.2f", f.w[j]))), name)
 	}
 	fmt.Fprintln(w, "}")

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // habits are the choices that a whole fleet has in common: how it is deployed
@@ -68,7 +68,7 @@ type service struct {
 	name    string
 	kind    serviceKind
 	layer   int
-	id      engine.ServiceID
+	id      report.ServiceID
 	version string
 	procs   []*proc
 	uses    []*dependency
@@ -118,7 +118,7 @@ type proc struct {
 	off      []effect      // times for which it was taken off the balancers in advance
 	conns    map[*proc]*connection
 	breaker  map[*service]*breaker
-	sources  map[uint64]*engine.Source
+	sources  map[uint64]*report.Source
 	out      exporter
 }
 
@@ -141,7 +141,7 @@ type agent struct {
 	born    time.Duration // its uptime counts from here; before the episode
 	seq     uint64
 	targets []*target
-	pending *engine.Batch
+	pending *report.Batch
 	lies    effect // a time in which it says that everybody is down
 	lag     time.Duration
 }
@@ -285,7 +285,7 @@ func (w *world) service(name string, kind serviceKind, layer int) *service {
 	d := w.dice
 	s := &service{
 		name: name, kind: kind, layer: layer, version: "1.4.2",
-		id:     engine.ServiceID{Name: name, Environment: "prod"},
+		id:     report.ServiceID{Name: name, Environment: "prod"},
 		median: d.around(6*time.Millisecond, 0.8), sigma: d.real(0.3, 0.8),
 		capacity: float64(d.number(4, 16)), sheds: d.chance(0.5), queue: d.span(time.Second, 4*time.Second),
 		phases: d.chance(0.7), bare: d.chance(0.12), validates: d.chance(0.5), translates: d.chance(0.5), port: d.number(3000, 9999),
@@ -319,7 +319,7 @@ func (w *world) proc(s *service, h *host, i int) *proc {
 	p := &proc{
 		svc: s, host: h, id: fmt.Sprintf("%s-r%d", s.name, i), version: s.version,
 		address: fmt.Sprintf("10.%d.%d.%d:%d", len(w.all)+1, i, w.number(1, 250), s.port),
-		conns:   map[*proc]*connection{}, breaker: map[*service]*breaker{}, sources: map[uint64]*engine.Source{},
+		conns:   map[*proc]*connection{}, breaker: map[*service]*breaker{}, sources: map[uint64]*report.Source{},
 	}
 	p.life.set(0, running, w.incarnation())
 	s.procs = append(s.procs, p)

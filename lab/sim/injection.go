@@ -9,7 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // injection is what is done to the fleet in one episode, and what is right to
@@ -17,21 +18,21 @@ import (
 type injection struct {
 	scenario   *scenario
 	start, end time.Duration // end: the fault was taken back
-	exact      func(c engine.Culprit) bool
-	near       func(c engine.Culprit) bool // right, less specific or one of several
-	hidden     bool                        // nothing observable gives the class away
-	oneSided   bool                        // nobody behind the cut can report meanwhile
-	hurt       int                         // calls that it made fail
-	hurtFrom   time.Duration               // when the first of them ended,
-	hurtTill   time.Duration               // and the last
-	ends       bool                        // a process ends
-	runsOn     bool                        // its process runs on: the kernel has nothing to tell of a lock or a closed port
-	asked      int                         // requests that came to the culprit meanwhile
-	felt       bool                        // only those who ask it can feel it
-	passes     engine.Class                // what a hidden fault may be called as well: all that can be seen of it
-	byCallers  bool                        // only those who call it can see it
-	culprit    *proc                       // a process that is the only culprit
-	cuts       func(a, b *proc) bool       // the calls that a broken network touches
+	exact      func(c verdict.Culprit) bool
+	near       func(c verdict.Culprit) bool // right, less specific or one of several
+	hidden     bool                         // nothing observable gives the class away
+	oneSided   bool                         // nobody behind the cut can report meanwhile
+	hurt       int                          // calls that it made fail
+	hurtFrom   time.Duration                // when the first of them ended,
+	hurtTill   time.Duration                // and the last
+	ends       bool                         // a process ends
+	runsOn     bool                         // its process runs on: the kernel has nothing to tell of a lock or a closed port
+	asked      int                          // requests that came to the culprit meanwhile
+	felt       bool                         // only those who ask it can feel it
+	passes     verdict.Class                // what a hidden fault may be called as well: all that can be seen of it
+	byCallers  bool                         // only those who call it can see it
+	culprit    *proc                        // a process that is the only culprit
+	cuts       func(a, b *proc) bool        // the calls that a broken network touches
 	what       string
 
 	down         *host // the machine that went down
@@ -47,14 +48,14 @@ func (i *injection) hurts(begin time.Duration, told answer, p, to *proc, direct 
 	if told.at < i.start || begin >= i.end+4*time.Second {
 		return
 	}
-	if i.down != nil && to.host == i.down && told.outcome == engine.OutcomeRefused && direct {
+	if i.down != nil && to.host == i.down && told.outcome == report.OutcomeRefused && direct {
 		i.comesBackNew = true
 	}
 	switch {
 	case begin >= i.end:
 		return
 	case i.culprit == to || i.down != nil && to.host == i.down:
-	case i.cuts != nil && i.cuts(p, to) && told.outcome != engine.OutcomeUnavailable: // which says nothing of the network
+	case i.cuts != nil && i.cuts(p, to) && told.outcome != report.OutcomeUnavailable: // which says nothing of the network
 	default:
 		return
 	}
@@ -95,7 +96,7 @@ func (i *injection) settle(w *world) {
 			}
 		}
 		i.hidden = true
-	case p == nil || i.scenario.class != engine.ClassCrash && !i.byCallers:
+	case p == nil || i.scenario.class != verdict.ClassCrash && !i.byCallers:
 	case !i.byCallers && (w.habits.Exits && p.exits() || w.probed(p) || w.looked(p) && !i.runsOn):
 	default:
 		i.hidden = true
@@ -108,23 +109,23 @@ func (p *proc) exits() bool { return len(p.ends) > 0 }
 // scenario is a kind of injection.
 type scenario struct {
 	name  string
-	class engine.Class // ClassNone: a confounder
-	apart bool         // only by its name: it needs fleets such as few are
+	class verdict.Class // ClassNone: a confounder
+	apart bool          // only by its name: it needs fleets such as few are
 	can   func(w *world) bool
 	do    func(w *world, i *injection) bool // false: this fleet has nobody to whom it can happen
 }
 
-func nobody(engine.Culprit) bool { return false }
+func nobody(verdict.Culprit) bool { return false }
 
 // isProc says whether a culprit is p.
-func isProc(p *proc) func(engine.Culprit) bool {
-	return func(c engine.Culprit) bool {
+func isProc(p *proc) func(verdict.Culprit) bool {
+	return func(c verdict.Culprit) bool {
 		switch c.Type {
-		case engine.CulpritExternal:
+		case verdict.CulpritExternal:
 			return p.svc.kind != application && namesService(c.Name, p.svc) || c.Name == p.address
-		case engine.CulpritService:
+		case verdict.CulpritService:
 			return c.Service.Name == p.svc.name && len(p.svc.procs) == 1
-		case engine.CulpritInstance:
+		case verdict.CulpritInstance:
 			if c.Service.Name != p.svc.name {
 				return false
 			}
@@ -155,20 +156,20 @@ func namesService(address string, s *service) bool {
 
 // isService says whether a culprit is the service as a whole, or one of its
 // addresses of which nothing else is known.
-func isService(s *service) func(engine.Culprit) bool {
-	return func(c engine.Culprit) bool {
+func isService(s *service) func(verdict.Culprit) bool {
+	return func(c verdict.Culprit) bool {
 		switch c.Type {
-		case engine.CulpritService, engine.CulpritVersion:
+		case verdict.CulpritService, verdict.CulpritVersion:
 			return c.Service.Name == s.name
-		case engine.CulpritExternal:
+		case verdict.CulpritExternal:
 			return namesService(c.Name, s)
 		}
 		return false
 	}
 }
 
-func anyOf(fs ...func(engine.Culprit) bool) func(engine.Culprit) bool {
-	return func(c engine.Culprit) bool {
+func anyOf(fs ...func(verdict.Culprit) bool) func(verdict.Culprit) bool {
+	return func(c verdict.Culprit) bool {
 		for _, f := range fs {
 			if f(c) {
 				return true
@@ -178,17 +179,17 @@ func anyOf(fs ...func(engine.Culprit) bool) func(engine.Culprit) bool {
 	}
 }
 
-func isNode(h *host) func(engine.Culprit) bool {
-	return func(c engine.Culprit) bool { return c.Type == engine.CulpritNode && c.Name == h.name }
+func isNode(h *host) func(verdict.Culprit) bool {
+	return func(c verdict.Culprit) bool { return c.Type == verdict.CulpritNode && c.Name == h.name }
 }
 
-func isZone(z *zone) func(engine.Culprit) bool {
-	return func(c engine.Culprit) bool { return c.Type == engine.CulpritZone && c.Name == z.name }
+func isZone(z *zone) func(verdict.Culprit) bool {
+	return func(c verdict.Culprit) bool { return c.Type == verdict.CulpritZone && c.Name == z.name }
 }
 
 // onHosts says whether a culprit is a process on one of the hosts.
-func onHosts(hosts ...*host) func(engine.Culprit) bool {
-	var fs []func(engine.Culprit) bool
+func onHosts(hosts ...*host) func(verdict.Culprit) bool {
+	var fs []func(verdict.Culprit) bool
 	for _, h := range hosts {
 		for _, p := range h.procs {
 			fs = append(fs, isProc(p))
@@ -204,7 +205,7 @@ func sideOf(name string, hosts []*host) bool {
 			return true
 		}
 		for _, p := range h.procs {
-			if isProc(p)(engine.Culprit{Type: engine.CulpritInstance, Name: name, Instance: name, Service: p.svc.id}) ||
+			if isProc(p)(verdict.Culprit{Type: verdict.CulpritInstance, Name: name, Instance: name, Service: p.svc.id}) ||
 				name == p.svc.name || namesService(name, p.svc) {
 				return true
 			}
@@ -215,10 +216,10 @@ func sideOf(name string, hosts []*host) bool {
 
 // isLink says whether a culprit is the way between two groups of hosts; an
 // empty group is everywhere.
-func isLink(a, b []*host) func(engine.Culprit) bool {
-	return func(c engine.Culprit) bool {
+func isLink(a, b []*host) func(verdict.Culprit) bool {
+	return func(c verdict.Culprit) bool {
 		x, y, ok := strings.Cut(c.Name, "→")
-		if !ok || c.Type != engine.CulpritLink {
+		if !ok || c.Type != verdict.CulpritLink {
 			return false
 		}
 		in := func(name string, g []*host) bool { return len(g) == 0 || sideOf(name, g) }
@@ -265,10 +266,10 @@ func (w *world) ends(p *proc, at time.Duration, code int, oom bool) {
 	p.life.set(at, dead, p.life.at(at).inc)
 	p.ends = append(p.ends, ending{at, code, oom})
 	if w.habits.Exits {
-		w.tell(p, engine.FactExit, int64(code), at, fmt.Sprintf("container exited with status %d", code))
+		w.tell(p, report.FactExit, int64(code), at, fmt.Sprintf("container exited with status %d", code))
 	}
 	if oom && w.habits.Kernel && !w.habits.Process {
-		w.tell(p, engine.FactOOMKill, 0, at, "Memory cgroup out of memory: Killed process")
+		w.tell(p, report.FactOOMKill, 0, at, "Memory cgroup out of memory: Killed process")
 	}
 }
 
@@ -283,8 +284,8 @@ func (w *world) returns(p *proc, at, listens time.Duration) {
 	if w.habits.Exits && w.habits.Orchestra {
 		p.restarts++
 		w.agenda.plan(at, func(now time.Duration) {
-			w.tell(p, engine.FactStarted, 0, now, "Started container")
-			w.tell(p, engine.FactRestarts, int64(p.restarts), now, "")
+			w.tell(p, report.FactStarted, 0, now, "Started container")
+			w.tell(p, report.FactRestarts, int64(p.restarts), now, "")
 		})
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func main() {
@@ -83,7 +83,7 @@ func catalogue(filter string) (out []scenario) {
 				continue
 			}
 			kind := string(sc.class)
-			if sc.class == engine.ClassNone {
+			if sc.class == verdict.ClassNone {
 				kind = "confounder"
 			}
 			if filter == "" || kind == filter || strings.Contains(sc.name, filter) {

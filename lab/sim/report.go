@@ -11,13 +11,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // row is the score of one scenario, or of a class as a whole.
 type row struct {
 	name    string
-	class   engine.Class
+	class   verdict.Class
 	n       int
 	right   int // class 60 s after the end, of whomever
 	first   int // class of the first verdict
@@ -43,8 +43,8 @@ type summary struct {
 	cleanFalse  []string
 	cleanOpen   int
 	bins        [10]bin
-	open        [10]bin               // the same of those that name no class
-	said        map[engine.Class]*bin // the same by what was said
+	open        [10]bin                // the same of those that name no class
+	said        map[verdict.Class]*bin // the same by what was said
 }
 
 type bin struct {
@@ -55,9 +55,9 @@ type bin struct {
 }
 
 func summarize(done []episode) *summary {
-	s := &summary{said: map[engine.Class]*bin{}}
+	s := &summary{said: map[verdict.Class]*bin{}}
 	rows := map[string]*row{}
-	get := func(list *[]*row, name string, class engine.Class) *row {
+	get := func(list *[]*row, name string, class verdict.Class) *row {
 		if r := rows[name]; r != nil {
 			return r
 		}
@@ -83,7 +83,7 @@ func summarize(done []episode) *summary {
 		for _, g := range ep.Open {
 			s.open[binOf(g)].add(g)
 		}
-		if ep.Class == engine.ClassNone {
+		if ep.Class == verdict.ClassNone {
 			get(&s.confounders, ep.Scenario, "").confound(ep)
 			get(&s.classes, "confounders", "").confound(ep)
 			continue
@@ -138,7 +138,7 @@ func (s *summary) clean(ep *episode) {
 func (ep *episode) good() bool {
 	c := ep.Final.Class
 	if ep.Hidden {
-		return c == ep.Class || c == engine.ClassNone || c == engine.ClassUnknown || c == ep.Passes
+		return c == ep.Class || c == verdict.ClassNone || c == verdict.ClassUnknown || c == ep.Passes
 	}
 	return c == ep.Class && ep.Final.Culprit
 }
@@ -154,9 +154,9 @@ func (r *row) add(ep *episode) {
 		if ep.Exact {
 			r.exact++
 		}
-	case engine.ClassUnknown:
+	case verdict.ClassUnknown:
 		r.unknown++
-	case engine.ClassNone:
+	case verdict.ClassNone:
 		r.nothing++
 	default:
 		r.wrong[string(c)]++
@@ -165,7 +165,7 @@ func (r *row) add(ep *episode) {
 		r.first++
 	}
 	d := ep.During
-	if d.Class == ep.Class || (ep.OneSided || ep.Hidden) && (d.Class == engine.ClassUnknown || d.Class == engine.ClassNone || d.Confidence <= 0.75) {
+	if d.Class == ep.Class || (ep.OneSided || ep.Hidden) && (d.Class == verdict.ClassUnknown || d.Class == verdict.ClassNone || d.Confidence <= 0.75) {
 		r.during++
 	}
 	r.others += len(ep.Others)
@@ -181,7 +181,7 @@ func (r *row) add(ep *episode) {
 func badness(ep *episode) int {
 	b := len(ep.Others)
 	switch ep.Final.Class {
-	case engine.ClassNone, engine.ClassUnknown:
+	case verdict.ClassNone, verdict.ClassUnknown:
 	default:
 		b += 3
 	}
@@ -208,7 +208,7 @@ func (r *row) confound(ep *episode) {
 
 // score is the share of right answers; for confounders of silence.
 func (r *row) score() float64 {
-	if r.class == engine.ClassNone {
+	if r.class == verdict.ClassNone {
 		return 1 - float64(r.others)/float64(r.n)
 	}
 	if strings.HasSuffix(r.name, "(hidden)") || r.name == "hidden" {
@@ -287,7 +287,7 @@ func quantile(ds []time.Duration, q float64) string {
 func (s *summary) calibration(w io.Writer) {
 	fmt.Fprintf(w, "\n%-14s %6s %10s %8s\n", "confidence", "n", "mean", "right")
 	n, ece, brier := reliability(w, "", &s.bins)
-	for _, class := range [...]engine.Class{engine.ClassCrash, engine.ClassPartition, engine.ClassExhaustion, engine.ClassByzantine} {
+	for _, class := range [...]verdict.Class{verdict.ClassCrash, verdict.ClassPartition, verdict.ClassExhaustion, verdict.ClassByzantine} {
 		if b := s.said[class]; b != nil {
 			fmt.Fprintf(w, "%-19s %4d %10.2f %8.2f\n", class, b.n, b.sum/float64(b.n), float64(b.right)/float64(b.n))
 		}

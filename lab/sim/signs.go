@@ -6,8 +6,8 @@ package main
 import (
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // beat is a process's heartbeat timer.
@@ -44,17 +44,17 @@ func (w *world) beat(p *proc) {
 		if p.has(backwards, now) > 0 && w.chance(0.3) {
 			seq -= min(seq-1, uint64(w.number(3, 30)))
 		}
-		b := engine.Beat{Source: w.source(p, ph.inc), Interval: every, Incarnation: ph.inc, Seq: seq, SentAt: wall(now + p.host.skew(now)), Remote: p.address, Authenticated: w.habits.Signed}
+		b := report.Beat{Source: w.source(p, ph.inc), Interval: every, Incarnation: ph.inc, Seq: seq, SentAt: wall(now + p.host.skew(now)), Remote: p.address, Authenticated: w.habits.Signed}
 		switch ph.is {
 		case starting:
-			b.Status = engine.StatusStarting
+			b.Status = report.StatusStarting
 		case draining:
 			if w.habits.Announces {
-				b.Status = engine.StatusStopping
+				b.Status = report.StatusStopping
 			}
 		default:
 			if w.habits.Announces {
-				b.Status = engine.StatusReady
+				b.Status = report.StatusReady
 			}
 		}
 		if w.habits.Digests {
@@ -73,13 +73,13 @@ func (w *world) beat(p *proc) {
 }
 
 // push sends a heartbeat to the agent, or to the gateway itself.
-func (w *world) push(now time.Duration, p *proc, b engine.Beat) {
+func (w *world) push(now time.Duration, p *proc, b report.Beat) {
 	a := p.host.agent
 	if a == nil {
 		net := w.way(end{p.host, p}, end{host: w.gateway}, now)
 		if at := w.packets(now, net); at < now+3*time.Second {
 			w.agenda.plan(at, func(now time.Duration) {
-				w.arrive(now, &engine.Batch{Beats: []engine.Beat{b}})
+				w.arrive(now, &report.Batch{Beats: []report.Beat{b}})
 			})
 		}
 		return
@@ -101,7 +101,7 @@ func (w *world) push(now time.Duration, p *proc, b engine.Beat) {
 }
 
 // heard is a heartbeat's arrival at an agent, which stamps and passes it on.
-func (w *world) heard(at time.Duration, a *agent, b *engine.Beat) {
+func (w *world) heard(at time.Duration, a *agent, b *report.Beat) {
 	beat := *b
 	w.agenda.plan(at, func(now time.Duration) {
 		up, ok := a.life.awake(now)
@@ -115,9 +115,9 @@ func (w *world) heard(at time.Duration, a *agent, b *engine.Beat) {
 	})
 }
 
-func (a *agent) stamp(now time.Duration) engine.Stamp {
+func (a *agent) stamp(now time.Duration) report.Stamp {
 	a.seq++
-	return engine.Stamp{Observer: a.id, At: wall(now + a.host.skew(now)), Uptime: a.uptime(now), Seq: a.seq}
+	return report.Stamp{Observer: a.id, At: wall(now + a.host.skew(now)), Uptime: a.uptime(now), Seq: a.seq}
 }
 
 // observe is an agent's own timer: it tells that it lives and passes on what it
@@ -132,7 +132,7 @@ func (w *world) observe(a *agent) {
 			ph.is = a.host.life.at(now).is
 		}
 		if ph.is == dead {
-			a.pending = &engine.Batch{}
+			a.pending = &report.Batch{}
 			w.agenda.plan(now+every, tick)
 			return
 		}
@@ -153,8 +153,8 @@ func (w *world) observe(a *agent) {
 		due = now + every
 		w.agenda.plan(due+w.span(0, 10*time.Millisecond), tick)
 		b := a.pending
-		a.pending = &engine.Batch{}
-		b.Observers = append(b.Observers, engine.ObserverBeat{Stamp: a.stamp(now), Host: a.host.name, Interval: every, Late: late})
+		a.pending = &report.Batch{}
+		b.Observers = append(b.Observers, report.ObserverBeat{Stamp: a.stamp(now), Host: a.host.name, Interval: every, Late: late})
 		w.send(now, end{host: a.host}, b, 5*time.Minute, 0)
 	}
 	w.agenda.plan(w.span(0, every), tick)
@@ -167,7 +167,7 @@ func (w *world) sign(p *proc) {
 	tick = func(now time.Duration) {
 		if ph := p.now(now); ph.is.timersRun() {
 			src := w.source(p, ph.inc)
-			w.ship(now, end{p.host, p}, p.host.agent, &engine.Batch{Signs: []engine.Sign{{Source: src}}, Levels: w.levels(p, src, now)}, 20*time.Second)
+			w.ship(now, end{p.host, p}, p.host.agent, &report.Batch{Signs: []report.Sign{{Source: src}}, Levels: w.levels(p, src, now)}, 20*time.Second)
 		}
 		w.agenda.plan(now+w.span(every*98/100, every*102/100), tick)
 	}
@@ -175,7 +175,7 @@ func (w *world) sign(p *proc) {
 }
 
 // levels are the gauges in a process's metrics.
-func (w *world) levels(p *proc, src *engine.Source, now time.Duration) []engine.Level {
+func (w *world) levels(p *proc, src *report.Source, now time.Duration) []report.Level {
 	if !w.habits.Levels {
 		return nil
 	}
@@ -191,14 +191,14 @@ func (w *world) levels(p *proc, src *engine.Source, now time.Duration) []engine.
 	}
 	at := wall(now + p.host.skew(now))
 	memory := 0.3 + 0.7*p.filled(now)
-	return []engine.Level{
-		{Source: src, Kind: engine.LevelMemory, Share: memory, At: at},
-		{Source: src, Kind: engine.LevelCPU, Share: max(used(busyCPU, 0.2), used(throttled, 0.2)), At: at},
-		{Source: src, Kind: engine.LevelThrottled, Share: p.has(throttled, now), At: at},
-		{Source: src, Kind: engine.LevelDisk, Share: used(diskFull, 0.6), At: at},
-		{Source: src, Kind: engine.LevelDescriptors, Share: used(noDescriptor, 0.1), At: at},
-		{Source: src, Kind: engine.LevelThreads, Share: used(noThread, 0.1), At: at},
-		{Source: src, Kind: engine.LevelPool, Share: used(poolDry, 0.3), Waiting: waiting, At: at},
+	return []report.Level{
+		{Source: src, Kind: report.LevelMemory, Share: memory, At: at},
+		{Source: src, Kind: report.LevelCPU, Share: max(used(busyCPU, 0.2), used(throttled, 0.2)), At: at},
+		{Source: src, Kind: report.LevelThrottled, Share: p.has(throttled, now), At: at},
+		{Source: src, Kind: report.LevelDisk, Share: used(diskFull, 0.6), At: at},
+		{Source: src, Kind: report.LevelDescriptors, Share: used(noDescriptor, 0.1), At: at},
+		{Source: src, Kind: report.LevelThreads, Share: used(noThread, 0.1), At: at},
+		{Source: src, Kind: report.LevelPool, Share: used(poolDry, 0.3), Waiting: waiting, At: at},
 	}
 }
 
@@ -208,7 +208,7 @@ type target struct {
 	process bool
 	http    bool
 	name    string
-	source  *engine.Source
+	source  *report.Source
 	every   time.Duration
 	wait    time.Duration
 }
@@ -228,14 +228,14 @@ func (w *world) targets() {
 			t.name = "http://" + p.address + "/health"
 		}
 		if p.svc.kind == application {
-			src := engine.Source{Service: p.svc.id, Instance: p.id, Host: p.host.name}
+			src := report.Source{Service: p.svc.id, Instance: p.id, Host: p.host.name}
 			if w.habits.Drawn {
 				src.Instance = ""
 			}
 			if w.habits.Zoned {
 				src.Zone = p.host.zone.name
 			}
-			t.source = engine.NewSource(src)
+			t.source = report.NewSource(src)
 		} else {
 			t.name = p.svc.name + ":" + itoa(p.svc.port)
 		}
@@ -265,7 +265,7 @@ func (w *world) look(a *agent, t *target) {
 			}
 			b := w.probe(a.host, t, now)
 			if now >= a.lies.from && now < a.lies.to {
-				b.Outcome, b.RTT = engine.OutcomeConnectTimeout, t.wait
+				b.Outcome, b.RTT = report.OutcomeConnectTimeout, t.wait
 			}
 			w.agenda.plan(now+b.RTT, func(now time.Duration) {
 				if a.life.at(now).is != running {
@@ -282,26 +282,26 @@ func (w *world) look(a *agent, t *target) {
 		b := w.probe(w.gateway, t, now)
 		w.agenda.plan(now+b.RTT, func(now time.Duration) {
 			b.At = wall(now)
-			w.arrive(now, &engine.Batch{Probes: []engine.Probe{b}})
+			w.arrive(now, &report.Batch{Probes: []report.Probe{b}})
 		})
 	}
 	w.agenda.plan(w.span(0, t.every), tick)
 }
 
 // probe is one look at a target over the network.
-func (w *world) probe(from *host, t *target, now time.Duration) engine.Probe {
+func (w *world) probe(from *host, t *target, now time.Duration) report.Probe {
 	p := t.of
-	b := engine.Probe{Source: t.source, Target: t.name, Interval: t.every, Direct: true}
+	b := report.Probe{Source: t.source, Target: t.name, Interval: t.every, Direct: true}
 	net := w.way(end{host: from}, end{p.host, p}, now)
 	a, ok := w.connect(now, p, p.now(now), net, t.wait)
 	if ok && t.http {
 		a = w.health(a.at, p, net, now+t.wait)
 	}
 	b.Outcome, b.RTT = a.outcome, a.at-now
-	if a.outcome != engine.OutcomeOK {
+	if a.outcome != report.OutcomeOK {
 		w.shows(now)
 	}
-	if w.injected && a.outcome == engine.OutcomeRefused && w.injection.down == p.host {
+	if w.injected && a.outcome == report.OutcomeRefused && w.injection.down == p.host {
 		w.injection.comesBackNew = true
 	}
 	return b
@@ -312,27 +312,27 @@ func (w *world) probe(from *host, t *target, now time.Duration) engine.Probe {
 func (w *world) health(t time.Duration, p *proc, net way, give time.Duration) answer {
 	at := w.packets(t, net)
 	if at > give {
-		return answer{give, engine.OutcomeNoAnswer}
+		return answer{give, report.OutcomeNoAnswer}
 	}
 	begin, ok := p.goesOn(at)
 	if !ok || begin > give {
-		return answer{give, engine.OutcomeNoAnswer}
+		return answer{give, report.OutcomeNoAnswer}
 	}
 	wait := time.Duration(float64(p.busy) / p.svc.capacity)
 	if begin += wait + 2*time.Millisecond; begin > give {
-		return answer{give, engine.OutcomeNoAnswer}
+		return answer{give, report.OutcomeNoAnswer}
 	}
 	if p.has(selfTest, t) > 0 {
-		return answer{begin, engine.OutcomeWrongAnswer}
+		return answer{begin, report.OutcomeWrongAnswer}
 	}
-	return answer{begin, engine.OutcomeOK}
+	return answer{begin, report.OutcomeOK}
 }
 
 // processProbe is what the kernel says of a process.
-func (w *world) processProbe(a *agent, t *target, now time.Duration) engine.Probe {
+func (w *world) processProbe(a *agent, t *target, now time.Duration) report.Probe {
 	p := t.of
 	ph := p.now(now)
-	x := &engine.Process{
+	x := &report.Process{
 		PID: int64(ph.inc % 30000), StartTime: wall(0) - 1_000_000_000_000 + clock.Time(ph.inc*1_000_003),
 		OOMKills: -1, MemoryUsed: 300 << 20, MemoryLimit: 1 << 30, FDs: 80, FDLimit: 1024, Threads: 40, ThreadLimit: 500,
 		PressureCPU: w.real(0, 0.05), PressureMem: 0, PressureIO: w.real(0, 0.02), Throttled: w.real(0, 0.02),
@@ -340,24 +340,24 @@ func (w *world) processProbe(a *agent, t *target, now time.Duration) engine.Prob
 	if w.habits.Kernel {
 		x.OOMKills = p.kills(now)
 	}
-	b := engine.Probe{Stamp: a.stamp(now), Source: w.source(p, w.lastLife(p, now)), Target: t.name, Interval: t.every, Outcome: engine.OutcomeOK, Process: x, Direct: true}
+	b := report.Probe{Stamp: a.stamp(now), Source: w.source(p, w.lastLife(p, now)), Target: t.name, Interval: t.every, Outcome: report.OutcomeOK, Process: x, Direct: true}
 	switch ph.is {
 	case dead:
-		x.State, b.Outcome = engine.ProcessGone, engine.OutcomeDown
+		x.State, b.Outcome = report.ProcessGone, report.OutcomeDown
 		x.PID, x.StartTime = 0, 0
 		if code, ok := p.exitCode(now); ok && w.habits.Exits {
 			x.HasExitCode, x.ExitCode = true, code
 		}
 		w.shows(now)
 	case stopped:
-		x.State, b.Outcome = engine.ProcessStopped, engine.OutcomeDown
+		x.State, b.Outcome = report.ProcessStopped, report.OutcomeDown
 		if since := p.life.at(now); since.is == stopped && p.life.next(now)-since.from < 3*time.Second {
-			x.State, b.Outcome = engine.ProcessRunning, engine.OutcomeOK // a pause of its garbage collector
+			x.State, b.Outcome = report.ProcessRunning, report.OutcomeOK // a pause of its garbage collector
 		} else {
 			w.shows(now)
 		}
 	default:
-		x.State = engine.ProcessRunning
+		x.State = report.ProcessRunning
 	}
 	if v := p.has(throttled, now); v > 0 {
 		x.Throttled = v * w.real(0.9, 1.05)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 func pickScenarios(t *testing.T, names ...string) (out []scenario) {
@@ -112,13 +112,13 @@ func TestOutcomeFollowsFromTheWorld(t *testing.T) {
 		name string
 		is   state
 		cut  bool
-		want engine.Outcome
+		want report.Outcome
 	}{
-		{"dead_process_refuses", dead, false, engine.OutcomeRefused},
-		{"closed_port_refuses", deaf, false, engine.OutcomeRefused},
-		{"stopped_process_accepts_and_is_silent", stopped, false, engine.OutcomeNoAnswer},
-		{"stuck_process_accepts_and_is_silent", stuck, false, engine.OutcomeNoAnswer},
-		{"cut_does_not_even_connect", running, true, engine.OutcomeConnectTimeout},
+		{"dead_process_refuses", dead, false, report.OutcomeRefused},
+		{"closed_port_refuses", deaf, false, report.OutcomeRefused},
+		{"stopped_process_accepts_and_is_silent", stopped, false, report.OutcomeNoAnswer},
+		{"stuck_process_accepts_and_is_silent", stuck, false, report.OutcomeNoAnswer},
+		{"cut_does_not_even_connect", running, true, report.OutcomeConnectTimeout},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(11)

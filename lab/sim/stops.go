@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // stops lets a process end in order at a time: it is told, drains, and goes.
@@ -22,7 +22,7 @@ func (w *world) stops(p *proc, at time.Duration) time.Duration {
 	p.ends = append(p.ends, ending{gone, code, false})
 	w.announces(p, at)
 	if w.habits.Exits {
-		w.tell(p, engine.FactExit, int64(code), gone, fmt.Sprintf("container exited with status %d", code))
+		w.tell(p, report.FactExit, int64(code), gone, fmt.Sprintf("container exited with status %d", code))
 	}
 	return gone
 }
@@ -32,14 +32,14 @@ func (w *world) announces(p *proc, at time.Duration) {
 	if !w.habits.Announces {
 		return
 	}
-	w.say(p, engine.FactStopping, at, "received SIGTERM, shutting down")
+	w.say(p, report.FactStopping, at, "received SIGTERM, shutting down")
 	if p.svc.beats {
 		w.agenda.plan(at, func(now time.Duration) {
 			p.clock++
 			inc := p.now(now).inc
-			w.push(now, p, engine.Beat{
+			w.push(now, p, report.Beat{
 				Source: w.source(p, inc), Interval: w.habits.BeatEvery, Incarnation: inc, Seq: p.clock,
-				SentAt: wall(now + p.host.skew(now)), Status: engine.StatusStopping, Remote: p.address, Authenticated: w.habits.Signed,
+				SentAt: wall(now + p.host.skew(now)), Status: report.StatusStopping, Remote: p.address, Authenticated: w.habits.Signed,
 			})
 		})
 	}
@@ -55,7 +55,7 @@ func (w *world) replace(p *proc, at time.Duration, version string) time.Duration
 	w.agenda.plan(back, func(now time.Duration) {
 		p.version = version
 		if w.habits.Orchestra && w.habits.Exits {
-			w.tell(p, engine.FactDeploy, 0, now, "Scaled up replica set")
+			w.tell(p, report.FactDeploy, 0, now, "Scaled up replica set")
 		}
 	})
 	return ready

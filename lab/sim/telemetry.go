@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 const never = time.Duration(math.MaxInt64)
@@ -22,29 +23,29 @@ type exporter struct {
 }
 
 type callSpan struct {
-	callee     engine.Callee
-	outcome    engine.Outcome
+	callee     report.Callee
+	outcome    report.Outcome
 	begin, end time.Duration
 	key        uint64
 	on         *service
 }
 
 type serveSpan struct {
-	outcome    engine.Outcome
+	outcome    report.Outcome
 	begin, end time.Duration
 	key        uint64
 }
 
 const maxQueue = 2048 // spans, as SDKs have it
 
-func (x *exporter) call(p *proc, u *dependency, c engine.Callee, begin time.Duration, a answer, key uint64) {
+func (x *exporter) call(p *proc, u *dependency, c report.Callee, begin time.Duration, a answer, key uint64) {
 	if p.svc.kind != application || len(x.calls) >= 4*maxQueue {
 		return
 	}
 	x.calls = append(x.calls, callSpan{c, a.outcome, begin, a.at, key, u.on})
 }
 
-func (x *exporter) serve(p *proc, begin, end time.Duration, o engine.Outcome, key uint64) {
+func (x *exporter) serve(p *proc, begin, end time.Duration, o report.Outcome, key uint64) {
 	if p.svc.kind != application || len(x.serves) >= 4*maxQueue {
 		return
 	}
@@ -52,13 +53,13 @@ func (x *exporter) serve(p *proc, begin, end time.Duration, o engine.Outcome, ke
 }
 
 // batch takes out what has ended by now.
-func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duration) *engine.Batch {
-	b := &engine.Batch{}
+func (x *exporter) batch(w *world, p *proc, src *report.Source, now time.Duration) *report.Batch {
+	b := &report.Batch{}
 	skew := p.host.skew(now)
 	usual := w.engine.Baselines()
 	type group struct {
-		callee  engine.Callee
-		outcome engine.Outcome
+		callee  report.Callee
+		outcome report.Outcome
 	}
 	at := map[group]int{}
 	later := x.calls[:0]
@@ -73,7 +74,7 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 		if !known {
 			n = len(b.Calls)
 			at[g] = n
-			b.Calls = append(b.Calls, engine.Calls{Caller: src, Callee: s.callee, Outcome: s.outcome, First: wall(s.begin + skew)})
+			b.Calls = append(b.Calls, report.Calls{Caller: src, Callee: s.callee, Outcome: s.outcome, First: wall(s.begin + skew)})
 		}
 		c := &b.Calls[n]
 		c.Count++
@@ -81,12 +82,12 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 		c.First = min(c.First, wall(s.begin+skew))
 		c.Started = max(c.Started, wall(s.begin+skew))
 		c.Last = max(c.Last, wall(s.end+skew))
-		lost := s.outcome == engine.OutcomeTimeout || s.outcome == engine.OutcomeNoAnswer
+		lost := s.outcome == report.OutcomeTimeout || s.outcome == report.OutcomeNoAnswer
 		if (s.outcome.Answered() || lost) && s.key != 0 && s.on.kind != database {
-			b.Hops = append(b.Hops, engine.Hop{Span: s.key, Source: src, Callee: s.callee, Lost: lost, Duration: s.end - s.begin, At: wall(s.end + skew)})
+			b.Hops = append(b.Hops, report.Hop{Span: s.key, Source: src, Callee: s.callee, Lost: lost, Duration: s.end - s.begin, At: wall(s.end + skew)})
 		}
-		if s.outcome == engine.OutcomeOK {
-			sample := engine.SpanSample{Key: engine.SpanKey(src.ServiceKey, "call", 3, s.on.name), Duration: s.end - s.begin}
+		if s.outcome == report.OutcomeOK {
+			sample := report.SpanSample{Key: report.SpanKey(src.ServiceKey, "call", 3, s.on.name), Duration: s.end - s.begin}
 			b.Spans = append(b.Spans, sample)
 			if crawls(usual, sample) {
 				c.Slow++
@@ -98,22 +99,22 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 	}
 	x.calls = later
 	left := x.serves[:0]
-	var served engine.Served
+	var served report.Served
 	for _, s := range x.serves {
 		if s.end > now {
 			left = append(left, s)
 			continue
 		}
 		switch s.outcome {
-		case engine.OutcomeServerError:
+		case report.OutcomeServerError:
 			served.Faults++
 			served.Failed++
-		case engine.OutcomeUnavailable, engine.OutcomeOverloaded:
+		case report.OutcomeUnavailable, report.OutcomeOverloaded:
 			served.Failed++
 		default:
 			served.OK++
 			p.answers(&served, s)
-			sample := engine.SpanSample{Key: engine.SpanKey(src.ServiceKey, "serve", 2, ""), Duration: s.end - s.begin}
+			sample := report.SpanSample{Key: report.SpanKey(src.ServiceKey, "serve", 2, ""), Duration: s.end - s.begin}
 			b.Spans = append(b.Spans, sample)
 			if crawls(usual, sample) {
 				served.Slow++
@@ -122,7 +123,7 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 		served.Last = max(served.Last, wall(s.end+skew))
 		served.Took += s.end - s.begin
 		if s.key != 0 {
-			b.Hops = append(b.Hops, engine.Hop{Span: s.key, Server: true, Source: src, Duration: s.end - s.begin, At: wall(s.end + skew)})
+			b.Hops = append(b.Hops, report.Hop{Span: s.key, Server: true, Source: src, Duration: s.end - s.begin, At: wall(s.end + skew)})
 		}
 	}
 	x.serves = left
@@ -134,7 +135,7 @@ func (x *exporter) batch(w *world, p *proc, src *engine.Source, now time.Duratio
 }
 
 // crawls says whether a span took far longer than its kind usually does.
-func crawls(usual *engine.Baselines, s engine.SpanSample) bool {
+func crawls(usual *engine.Baselines, s report.SpanSample) bool {
 	tail := usual.Of(s.Key)
 	return tail != nil && s.Duration > 3*tail.P99 && s.Duration > tail.P99+30*time.Millisecond
 }
@@ -162,7 +163,7 @@ func (w *world) export(p *proc) {
 
 // ship sends a batch towards the gateway, by way of an agent if there is one.
 // A way that is closed is tried again until patience ends.
-func (w *world) ship(now time.Duration, from end, via *agent, b *engine.Batch, patience time.Duration) {
+func (w *world) ship(now time.Duration, from end, via *agent, b *report.Batch, patience time.Duration) {
 	if via == nil {
 		w.send(now, from, b, patience, 0)
 		return
@@ -187,7 +188,7 @@ func (w *world) ship(now time.Duration, from end, via *agent, b *engine.Batch, p
 }
 
 // send is the last stretch, to the gateway.
-func (w *world) send(now time.Duration, from end, b *engine.Batch, patience, waited time.Duration) {
+func (w *world) send(now time.Duration, from end, b *report.Batch, patience, waited time.Duration) {
 	net := w.way(from, end{host: w.gateway}, now)
 	at := w.packets(now, net)
 	if at > now+10*time.Second || w.gatewayLife.at(now).is == dead {
@@ -202,7 +203,7 @@ func (w *world) send(now time.Duration, from end, b *engine.Batch, patience, wai
 
 // arrive hands a batch to the engine; a gateway that sleeps takes it up when it
 // wakes.
-func (w *world) arrive(now time.Duration, b *engine.Batch) {
+func (w *world) arrive(now time.Duration, b *report.Batch) {
 	if up, ok := w.gatewayLife.awake(now); !ok {
 		return
 	} else if up > now {
@@ -236,7 +237,7 @@ func (w *world) arrive(now time.Duration, b *engine.Batch) {
 
 // say lets a process's log, or somebody who watches it, tell a fact. The same
 // line is not told more than about once a second.
-func (w *world) say(p *proc, kind engine.FactKind, at time.Duration, text string) {
+func (w *world) say(p *proc, kind report.FactKind, at time.Duration, text string) {
 	if !p.svc.logs {
 		return
 	}
@@ -250,21 +251,21 @@ func (w *world) say(p *proc, kind engine.FactKind, at time.Duration, text string
 
 type saidKey struct {
 	p    *proc
-	kind engine.FactKind
+	kind report.FactKind
 }
 
 // tell brings a fact about p to the gateway, from its host's log reader or the
 // cluster: not from the process itself.
-func (w *world) tell(p *proc, kind engine.FactKind, value int64, at time.Duration, text string) {
+func (w *world) tell(p *proc, kind report.FactKind, value int64, at time.Duration, text string) {
 	src := w.source(p, p.life.at(max(0, at-time.Millisecond)).inc)
-	w.fact(p.host, engine.Fact{Source: src, Kind: kind, Value: value, Text: text}, at)
+	w.fact(p.host, report.Fact{Source: src, Kind: kind, Value: value, Text: text}, at)
 }
 
-func (w *world) fact(h *host, f engine.Fact, at time.Duration) {
+func (w *world) fact(h *host, f report.Fact, at time.Duration) {
 	read := at + w.span(200*time.Millisecond, 2*time.Second)
 	w.agenda.plan(max(read, w.time), func(now time.Duration) {
 		f.At = wall(at + h.skew(at))
 		w.shows(at)
-		w.ship(now, end{host: h}, h.agent, &engine.Batch{Facts: []engine.Fact{f}}, 5*time.Minute)
+		w.ship(now, end{host: h}, h.agent, &report.Batch{Facts: []report.Fact{f}}, 5*time.Minute)
 	})
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // world is one episode: a fleet, what is done to it, and the engine that has
@@ -68,7 +70,7 @@ type world struct {
 type verdictEvent struct {
 	at      time.Duration
 	cleared bool
-	verdict *engine.Verdict
+	verdict *verdict.Verdict
 }
 
 func newWorld(seed uint64) *world {
@@ -206,7 +208,7 @@ func (w *world) shows(at time.Duration) {
 	}
 }
 
-func (w *world) noteArrival(now time.Duration, b *engine.Batch) {
+func (w *world) noteArrival(now time.Duration, b *report.Batch) {
 	if w.evidence == -1 {
 		w.evidence = now
 	}
@@ -216,7 +218,7 @@ func (w *world) noteArrival(now time.Duration, b *engine.Batch) {
 }
 
 // tellOf writes down what in a batch speaks of trouble, for people.
-func (w *world) tellOf(now time.Duration, b *engine.Batch) {
+func (w *world) tellOf(now time.Duration, b *report.Batch) {
 	put := func(format string, args ...any) {
 		w.seen = append(w.seen, fmt.Sprintf("%8.2f    ", now.Seconds())+fmt.Sprintf(format, args...))
 	}
@@ -231,7 +233,7 @@ func (w *world) tellOf(now time.Duration, b *engine.Batch) {
 		}
 	}
 	for i := range b.Probes {
-		if p := &b.Probes[i]; p.Outcome != engine.OutcomeOK {
+		if p := &b.Probes[i]; p.Outcome != report.OutcomeOK {
 			put("%s probed %s: %s", p.Observer, p.Target, p.Outcome)
 		}
 	}
@@ -239,7 +241,7 @@ func (w *world) tellOf(now time.Duration, b *engine.Batch) {
 		put("fact %d of %s: %d %s", b.Facts[i].Kind, b.Facts[i].Source.Name(), b.Facts[i].Value, b.Facts[i].Text)
 	}
 	for i := range b.Beats {
-		if x := &b.Beats[i]; x.Status == engine.StatusStarting || x.Status == engine.StatusStopping {
+		if x := &b.Beats[i]; x.Status == report.StatusStarting || x.Status == report.StatusStopping {
 			put("%s beats: status %d", x.Source.Name(), x.Status)
 		}
 	}

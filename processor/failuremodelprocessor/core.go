@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 	"github.com/faultline-otel/faultline/internal/observation"
 	"github.com/faultline-otel/faultline/processor/failuremodelprocessor/internal/metadata"
@@ -34,7 +34,7 @@ type core struct {
 	engine enginehost.Engine
 
 	waitingSpans, waitingBytes atomic.Int64
-	scratch                    sync.Pool // *engine.Batch, of those who only look
+	scratch                    sync.Pool // *report.Batch, of those who only look
 }
 
 func newCore(set processor.Settings, cfg *Config) (*core, error) {
@@ -47,7 +47,7 @@ func newCore(set processor.Settings, cfg *Config) (*core, error) {
 		extractor: observation.New(observation.Settings{}),
 		memory:    newMemory(cfg.TraceMemory.MaxTraces, cfg.TraceMemory.TTL),
 	}
-	c.scratch.New = func() any { return &engine.Batch{} }
+	c.scratch.New = func() any { return &report.Batch{} }
 	c.memory.forgotten = func(n int64) {
 		telemetry.ProcessorFailureModelTracesForgotten.Add(context.Background(), n)
 	}
@@ -59,7 +59,7 @@ func newCore(set processor.Settings, cfg *Config) (*core, error) {
 
 // look finds the odd spans of td without showing them to the engine.
 func (c *core) look(td ptrace.Traces, now clock.Time) []int32 {
-	b := c.scratch.Get().(*engine.Batch)
+	b := c.scratch.Get().(*report.Batch)
 	odd := c.extractor.Traces(td, now, c.engine.Baselines(), b)
 	b.Reset()
 	c.scratch.Put(b)

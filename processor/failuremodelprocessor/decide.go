@@ -7,14 +7,15 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/observation"
 )
 
 // decision is on whose account a span failed.
 type decision struct {
-	verdict *engine.Verdict // nil if nobody's that is known
+	verdict *verdict.Verdict // nil if nobody's that is known
 	role    string
 }
 
@@ -33,12 +34,12 @@ func (d decision) or(other decision) decision {
 // decide finds the verdict that a failed or late span belongs to: one above a call
 // to a culprit in its trace, such a call itself, or a span of the culprit. Blame goes
 // to the deepest: whose own call failed failed for that, whatever else is said of it.
-func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now clock.Time) decision {
+func (c *core) decide(src *report.Source, span ptrace.Span, look *observation.Span, snapshot *verdict.Snapshot, now clock.Time) decision {
 	end := clock.Time(span.EndTimestamp())
 	if !look.Failed && !look.Late {
 		return c.answer(src, span, look, snapshot, now)
 	}
-	victim := func(v *engine.Verdict) decision { return decision{v, roleOf(v, src)} }
+	victim := func(v *verdict.Verdict) decision { return decision{v, roleOf(v, src)} }
 	blames := c.memory.blames(span.TraceID())
 	var d decision
 	if look.Failed {
@@ -46,13 +47,13 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 	}
 	// hurts says whether the failure of whom the span is, or whom it calls, hurt it: one
 	// that went well it can only have made late, and only while it lasted.
-	hurts := func(v *engine.Verdict) bool {
+	hurts := func(v *verdict.Verdict) bool {
 		return look.Failed || v.Delays() && !snapshot.Spares(v, clock.Time(span.StartTimestamp()))
 	}
 	if look.Client && !d.final() {
 		outcome := look.Outcome
 		if !look.Failed {
-			outcome = engine.OutcomeTimeout // it was served, and late
+			outcome = report.OutcomeTimeout // it was served, and late
 		}
 		if v := snapshot.Blame(src, look.Callee, outcome, end); hurts(v) {
 			d = d.or(victim(v))
@@ -80,11 +81,11 @@ func (c *core) decide(src *engine.Source, span ptrace.Span, look *observation.Sp
 
 // answer finds the verdict on a span that looks well, or late, and is an answer of one
 // convicted of byzantine behaviour. Who could not use it fails above it.
-func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot, now clock.Time) decision {
+func (c *core) answer(src *report.Source, span ptrace.Span, look *observation.Span, snapshot *verdict.Snapshot, now clock.Time) decision {
 	if !snapshot.Convicts() {
 		return decision{}
 	}
-	var callee *engine.Callee
+	var callee *report.Callee
 	if look.Client {
 		callee = &look.Callee
 	} else if span.Kind() != ptrace.SpanKindServer {
@@ -102,10 +103,10 @@ func (c *core) answer(src *engine.Source, span ptrace.Span, look *observation.Sp
 }
 
 // roleOf is the part that a source plays in a verdict.
-func roleOf(v *engine.Verdict, src *engine.Source) string {
+func roleOf(v *verdict.Verdict, src *report.Source) string {
 	if src != nil && v != nil && v.Culprit.Service.Name != "" && v.Culprit.Service == src.Service &&
-		(v.Culprit.Type == engine.CulpritService || v.OfClient() || v.Culprit.Instance == src.Instance ||
-			v.Culprit.Type == engine.CulpritVersion && v.Culprit.Name == src.Version) {
+		(v.Culprit.Type == verdict.CulpritService || v.OfClient() || v.Culprit.Instance == src.Instance ||
+			v.Culprit.Type == verdict.CulpritVersion && v.Culprit.Name == src.Version) {
 		return contract.RoleCulprit
 	}
 	return contract.RoleVictim

@@ -13,37 +13,38 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // held is a verdict, and where its culprit is met.
 type held struct {
-	verdict *engine.Verdict
-	target  engine.Target
+	verdict *verdict.Verdict
+	target  verdict.Target
 }
 
 // of is a verdict of a class on an instance that is called at address.
-func of(class engine.Class, service, instance, address string) held {
-	src := engine.NewSource(engine.Source{Service: engine.ServiceID{Name: service}, Instance: instance})
+func of(class verdict.Class, service, instance, address string) held {
+	src := report.NewSource(report.Source{Service: report.ServiceID{Name: service}, Instance: instance})
 	v := verdictOf(class)
 	v.Culprit.Name, v.Culprit.Service.Name, v.Culprit.Instance = instance, service, instance
-	return held{v, engine.Target{Instance: src.Key, Service: src.ServiceKey, Addresses: []string{address}}}
+	return held{v, verdict.Target{Instance: src.Key, Service: src.ServiceKey, Addresses: []string{address}}}
 }
 
 // cut is a verdict on the ways out of a zone.
 func cut(subclass string) held {
-	v := verdictOf(engine.ClassPartition)
-	v.Subclass, v.Culprit = subclass, engine.Culprit{Type: engine.CulpritZone, Name: "zone-b"}
-	return held{v, engine.Target{Near: &engine.WaySide{Zone: "zone-b", Addresses: map[string]bool{paymentAddress: true}}}}
+	v := verdictOf(verdict.ClassPartition)
+	v.Subclass, v.Culprit = subclass, verdict.Culprit{Type: verdict.CulpritZone, Name: "zone-b"}
+	return held{v, verdict.Target{Near: &verdict.WaySide{Zone: "zone-b", Addresses: map[string]bool{paymentAddress: true}}}}
 }
 
 // link is a verdict on what lies between zone-a and another, in which payment may be,
 // or somewhere else.
 func link(far, subclass string, later time.Duration) held {
-	v := verdictOf(engine.ClassPartition)
+	v := verdictOf(verdict.ClassPartition)
 	v.Subclass, v.Decided = subclass, t0.Add(later)
-	v.Culprit = engine.Culprit{Type: engine.CulpritLink, Name: "zone-a→" + far}
-	return held{v, engine.Target{Near: &engine.WaySide{Zone: "zone-a"}, Far: &engine.WaySide{Zone: far, Addresses: map[string]bool{paymentAddress: false}}}}
+	v.Culprit = verdict.Culprit{Type: verdict.CulpritLink, Name: "zone-a→" + far}
+	return held{v, verdict.Target{Near: &verdict.WaySide{Zone: "zone-a"}, Far: &verdict.WaySide{Zone: far, Addresses: map[string]bool{paymentAddress: false}}}}
 }
 
 func fromZoneA(td ptrace.Traces) ptrace.Traces {
@@ -54,12 +55,12 @@ func fromZoneA(td ptrace.Traces) ptrace.Traces {
 // decided returns the culprits of one batch's spans, "" of those without a class.
 func decided(t *testing.T, all []held, td ptrace.Traces) map[byte]string {
 	b := newBench(t, func(c *Config) { c.Annotate.Wait = 0 })
-	var verdicts []*engine.Verdict
-	var targets []engine.Target
+	var verdicts []*verdict.Verdict
+	var targets []verdict.Target
 	for _, h := range all {
 		verdicts, targets = append(verdicts, h.verdict), append(targets, h.target)
 	}
-	b.snapshot.Store(engine.NewSnapshot(t0, verdicts, targets))
+	b.snapshot.Store(verdict.NewSnapshot(t0, verdicts, targets))
 	p, sink := b.traces(t)
 	require.NoError(t, p.ConsumeTraces(context.Background(), td))
 	culprits := map[byte]string{}
@@ -72,10 +73,10 @@ func decided(t *testing.T, all []held, td ptrace.Traces) map[byte]string {
 
 func TestOnWhomAFailureIsBlamed(t *testing.T) {
 	const server, client = ptrace.SpanKindServer, ptrace.SpanKindClient
-	payment := of(engine.ClassCrash, "payment", "payment-1", paymentAddress)
-	short := of(engine.ClassExhaustion, "payment", "payment-1", paymentAddress)
-	checkout := of(engine.ClassCrash, "checkout", "c-1", "checkout:80")
-	doubtful := of(engine.ClassUnknown, "checkout", "c-1", "checkout:80")
+	payment := of(verdict.ClassCrash, "payment", "payment-1", paymentAddress)
+	short := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	checkout := of(verdict.ClassCrash, "checkout", "c-1", "checkout:80")
+	doubtful := of(verdict.ClassUnknown, "checkout", "c-1", "checkout:80")
 	words := func(text string) spanOption {
 		return func(s ptrace.Span) { failed(s); s.Status().SetMessage(text) }
 	}
@@ -116,8 +117,8 @@ func TestOnWhomAFailureIsBlamed(t *testing.T) {
 }
 
 func TestAnswersOfAnotherReleaseAreNoneOfTheConvicted(t *testing.T) {
-	release := of(engine.ClassByzantine, "payment", "payment-1", paymentAddress)
-	release.verdict.Culprit.Type, release.verdict.Culprit.Name = engine.CulpritVersion, "2.0"
+	release := of(verdict.ClassByzantine, "payment", "payment-1", paymentAddress)
+	release.verdict.Culprit.Type, release.verdict.Culprit.Name = verdict.CulpritVersion, "2.0"
 	td := batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer))
 	td.ResourceSpans().At(0).Resource().Attributes().PutStr("service.version", "2.0")
 	addSpans(td, "payment", "payment-1", span(2, 2, 0, ptrace.SpanKindServer))
@@ -126,7 +127,7 @@ func TestAnswersOfAnotherReleaseAreNoneOfTheConvicted(t *testing.T) {
 }
 
 func TestAnswersOfWhoIsSeenToBeRightAgainAreLeftAlone(t *testing.T) {
-	right := of(engine.ClassByzantine, "payment", "payment-1", paymentAddress)
+	right := of(verdict.ClassByzantine, "payment", "payment-1", paymentAddress)
 	right.target.Right = true
 	td := batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer), span(2, 2, 0, ptrace.SpanKindServer, failed))
 	assert.Equal(t, map[byte]string{1: "", 2: "payment-1"}, decided(t, []held{right}, td), "what fails is still blamed on it")
@@ -140,7 +141,7 @@ func TestWhatIsTurnedAwayWaitsForItsVerdict(t *testing.T) {
 	require.NoError(t, p.ConsumeTraces(context.Background(), batch("payment", "payment-1",
 		span(1, 1, 0, ptrace.SpanKindServer, tooMany), span(2, 2, 0, ptrace.SpanKindServer, notFound))))
 	require.Equal(t, 1, sink.SpanCount(), "a client's own mistake does not wait")
-	b.convict(engine.ClassExhaustion)
+	b.convict(verdict.ClassExhaustion)
 	b.pass(time.Second)
 	eventually(t, "released", func() bool { return sink.SpanCount() == 2 })
 	assertRole(t, spansOf(sink.AllTraces())[1], contract.RoleCulprit)
@@ -152,7 +153,7 @@ func TestWhatIsLaterThanUsualWaitsForACallThatIsToldAfterIt(t *testing.T) {
 	}
 	b := newBench(t, nil)
 	b.learn(batch("gateway", "g-1", server(1, 100*time.Millisecond)))
-	b.convict(engine.ClassCrash)
+	b.convict(verdict.ClassCrash)
 	p, sink := b.traces(t)
 	require.NoError(t, p.ConsumeTraces(context.Background(), batch("gateway", "g-1", server(1, 130*time.Millisecond), server(2, 100*time.Millisecond))))
 	require.Equal(t, 1, sink.SpanCount(), "what took as long as ever goes at once")

@@ -20,6 +20,8 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 	"github.com/faultline-otel/faultline/internal/observation"
 	"github.com/faultline-otel/faultline/processor/failuremodelprocessor/internal/metadata"
@@ -32,7 +34,7 @@ type fakeEngine struct {
 	component.ShutdownFunc
 
 	now      atomic.Int64
-	snapshot atomic.Pointer[engine.Snapshot]
+	snapshot atomic.Pointer[verdict.Snapshot]
 	usual    atomic.Pointer[engine.Baselines]
 
 	mu          sync.Mutex // guards all below
@@ -52,16 +54,16 @@ func newFakeEngine() *fakeEngine {
 	return e
 }
 
-func (e *fakeEngine) NewBatch() *engine.Batch { return &engine.Batch{} }
+func (e *fakeEngine) NewBatch() *report.Batch { return &report.Batch{} }
 
-func (e *fakeEngine) Observe(b *engine.Batch) {
+func (e *fakeEngine) Observe(b *report.Batch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.observed += b.Len()
 }
 
 func (e *fakeEngine) Now() clock.Time              { return clock.Time(e.now.Load()) }
-func (e *fakeEngine) Snapshot() *engine.Snapshot   { return e.snapshot.Load() }
+func (e *fakeEngine) Snapshot() *verdict.Snapshot  { return e.snapshot.Load() }
 func (e *fakeEngine) Baselines() *engine.Baselines { return e.usual.Load() }
 
 func (e *fakeEngine) Subscribe(f func(enginehost.Update)) (cancel func()) {
@@ -81,7 +83,7 @@ func (e *fakeEngine) Subscribe(f func(enginehost.Update)) (cancel func()) {
 func (e *fakeEngine) learn(td ptrace.Traces) {
 	learned, x := engine.New(engine.DefaultParams()), observation.New(observation.Settings{})
 	for range 200 {
-		var b engine.Batch
+		var b report.Batch
 		x.Traces(td, e.Now(), nil, &b)
 		learned.Observe(&b)
 	}
@@ -108,31 +110,31 @@ func (e *fakeEngine) pass(d time.Duration) {
 const paymentAddress = "payment:8080"
 
 // verdictOf is one on the only instance of payment.
-func verdictOf(class engine.Class) *engine.Verdict {
+func verdictOf(class verdict.Class) *verdict.Verdict {
 	subclass := "process_exit"
-	if class == engine.ClassByzantine {
+	if class == verdict.ClassByzantine {
 		subclass = "wrong_answer"
 	}
-	return &engine.Verdict{
+	return &verdict.Verdict{
 		Class: class, Subclass: subclass, Confidence: 0.9, Incident: "i-1",
-		Culprit: engine.Culprit{Type: engine.CulpritInstance, Name: "payment-1", Service: engine.ServiceID{Name: "payment"}, Instance: "payment-1"},
+		Culprit: verdict.Culprit{Type: verdict.CulpritInstance, Name: "payment-1", Service: report.ServiceID{Name: "payment"}, Instance: "payment-1"},
 		Reason:  "exited with 137", Evidence: []string{"exit status 137"}, RuledOut: []string{"network_partition: its host answers"},
 		Since: t0, Decided: t0,
 	}
 }
 
 // convict makes class the verdict on payment-1, which is called at addresses, too.
-func (e *fakeEngine) convict(class engine.Class, addresses ...string) {
-	src := engine.NewSource(engine.Source{Service: engine.ServiceID{Name: "payment"}, Instance: "payment-1"})
-	e.snapshot.Store(engine.NewSnapshot(t0, []*engine.Verdict{verdictOf(class)},
-		[]engine.Target{{Instance: src.Key, Service: src.ServiceKey, Addresses: append(addresses, paymentAddress)}}))
+func (e *fakeEngine) convict(class verdict.Class, addresses ...string) {
+	src := report.NewSource(report.Source{Service: report.ServiceID{Name: "payment"}, Instance: "payment-1"})
+	e.snapshot.Store(verdict.NewSnapshot(t0, []*verdict.Verdict{verdictOf(class)},
+		[]verdict.Target{{Instance: src.Key, Service: src.ServiceKey, Addresses: append(addresses, paymentAddress)}}))
 }
 
 // doubt says that payment-1, who alone is called at addresses, may soon be convicted.
 func (e *fakeEngine) doubt(addresses ...string) {
-	src := engine.NewSource(engine.Source{Service: engine.ServiceID{Name: "payment"}, Instance: "payment-1"})
-	s := engine.NewSnapshot(t0, nil, nil)
-	s.Doubt(engine.Target{Instance: src.Key, Service: src.ServiceKey, Alone: addresses})
+	src := report.NewSource(report.Source{Service: report.ServiceID{Name: "payment"}, Instance: "payment-1"})
+	s := verdict.NewSnapshot(t0, nil, nil)
+	s.Doubt(verdict.Target{Instance: src.Key, Service: src.ServiceKey, Alone: addresses})
 	e.snapshot.Store(s)
 }
 

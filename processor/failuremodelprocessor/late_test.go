@@ -13,7 +13,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // roles returns the roles of a batch's spans, "" of those without a class, where spans
@@ -21,7 +22,7 @@ import (
 func roles(t *testing.T, h held, td func(time.Duration) ptrace.Traces) map[byte]string {
 	b := newBench(t, func(c *Config) { c.Annotate.Wait = 0 })
 	b.learn(td(10 * time.Millisecond))
-	b.snapshot.Store(engine.NewSnapshot(t0, []*engine.Verdict{h.verdict}, []engine.Target{h.target}))
+	b.snapshot.Store(verdict.NewSnapshot(t0, []*verdict.Verdict{h.verdict}, []verdict.Target{h.target}))
 	p, sink := b.traces(t)
 	require.NoError(t, p.ConsumeTraces(context.Background(), td(time.Second)))
 	out := map[byte]string{}
@@ -44,11 +45,11 @@ func TestWhoseFailureMakesACallLate(t *testing.T) {
 		return td
 	}
 	hurt, spared := map[byte]string{1: contract.RoleVictim, 2: contract.RoleCulprit}, map[byte]string{1: "", 2: ""}
-	dead := of(engine.ClassCrash, "payment", "payment-1", paymentAddress)
+	dead := of(verdict.ClassCrash, "payment", "payment-1", paymentAddress)
 	assert.Equal(t, spared, roles(t, dead, calls), "who is gone keeps nobody waiting who is answered")
 	dead.verdict.Subclass = "hang"
 	assert.Equal(t, hurt, roles(t, dead, calls))
-	short := of(engine.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	short := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
 	assert.Equal(t, hurt, roles(t, short, calls))
 	short.target.Calm = t0.Add(-time.Hour)
 	assert.Equal(t, spared, roles(t, short, calls), "it seems to be over")
@@ -57,14 +58,14 @@ func TestWhoseFailureMakesACallLate(t *testing.T) {
 }
 
 func TestWhatFailsIsHurtHoweverCalmItSeems(t *testing.T) {
-	short := of(engine.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	short := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
 	short.target.Calm = t0.Add(-time.Hour)
 	assert.Equal(t, map[byte]string{1: "payment-1"}, decided(t, []held{short}, batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed))))
 }
 
 func TestClientThatAsksTooMuchIsTheCulprit(t *testing.T) {
-	h := of(engine.ClassExhaustion, "payment", "payment-1", paymentAddress)
-	h.verdict.Subclass, h.verdict.Culprit = "quota", engine.Culprit{Type: engine.CulpritClient, Name: "checkout", Service: engine.ServiceID{Name: "checkout"}}
+	h := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	h.verdict.Subclass, h.verdict.Culprit = "quota", verdict.Culprit{Type: verdict.CulpritClient, Name: "checkout", Service: report.ServiceID{Name: "checkout"}}
 	assert.Equal(t, map[byte]string{1: contract.RoleCulprit, 2: contract.RoleVictim, 3: ""}, roles(t, h, func(d time.Duration) ptrace.Traces {
 		td := batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well, took(d)))
 		addSpans(td, "payment", "payment-1", span(2, 2, 0, ptrace.SpanKindServer, took(d)),
@@ -74,7 +75,7 @@ func TestClientThatAsksTooMuchIsTheCulprit(t *testing.T) {
 }
 
 func TestLatePartOfALateCallIsHurtWithIt(t *testing.T) {
-	h := of(engine.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	h := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
 	assert.Equal(t, map[byte]string{1: contract.RoleVictim, 2: contract.RoleVictim, 3: "", 4: contract.RoleVictim}, roles(t, h, func(d time.Duration) ptrace.Traces {
 		return batch("checkout", "c-1", span(1, 4, 0, ptrace.SpanKindServer, took(d)), span(1, 1, 4, ptrace.SpanKindClient, well, took(d)),
 			span(1, 2, 1, ptrace.SpanKindInternal, took(d)), span(1, 3, 4, ptrace.SpanKindInternal, took(d/2)))
@@ -83,7 +84,7 @@ func TestLatePartOfALateCallIsHurtWithIt(t *testing.T) {
 
 func TestAnswerUnderANameBehindWhichNobodyElseStandsIsTheConvicts(t *testing.T) {
 	byName := batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well))
-	liar := of(engine.ClassByzantine, "payment", "payment-1", paymentAddress)
+	liar := of(verdict.ClassByzantine, "payment", "payment-1", paymentAddress)
 	liar.verdict.Subclass = "wrong_answer"
 	assert.Equal(t, map[byte]string{1: ""}, decided(t, []held{liar}, byName), "an honest one may have given it")
 	liar.target.Alone = []string{paymentAddress}
@@ -92,7 +93,7 @@ func TestAnswerUnderANameBehindWhichNobodyElseStandsIsTheConvicts(t *testing.T) 
 }
 
 func TestLateAnswerOfAConvictIsItsAnswer(t *testing.T) {
-	liar := of(engine.ClassByzantine, "payment", "payment-1", paymentAddress)
+	liar := of(verdict.ClassByzantine, "payment", "payment-1", paymentAddress)
 	liar.verdict.Subclass, liar.target.Alone = "wrong_answer", []string{paymentAddress}
 	calls := func(d time.Duration) ptrace.Traces {
 		return batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well, took(d)))
@@ -125,7 +126,7 @@ func TestAnswerOfWhoMaySoonBeConvictedWaits(t *testing.T) {
 	addSpans(td, "checkout", "c-1", span(3, 3, 0, ptrace.SpanKindClient, well), span(4, 4, 0, ptrace.SpanKindClient, with("server.address", "ledger")))
 	require.NoError(t, p.ConsumeTraces(context.Background(), td))
 	require.Equal(t, 3, sink.SpanCount(), "answers of others, and what is none, go at once")
-	b.convict(engine.ClassByzantine)
+	b.convict(verdict.ClassByzantine)
 	b.pass(time.Second)
 	eventually(t, "released", func() bool { return sink.SpanCount() == 5 })
 	assertRole(t, spansOf(sink.AllTraces())[1], contract.RoleCulprit)

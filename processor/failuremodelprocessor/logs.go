@@ -10,8 +10,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/observation"
 )
 
@@ -94,7 +95,7 @@ func (l *logs) annotate(ld plog.Logs, now clock.Time) {
 
 // decideRecord: an error of the culprit itself, or in a trace that a culprit
 // hurt.
-func (l *logs) decideRecord(src *engine.Source, lr plog.LogRecord, snapshot *engine.Snapshot) decision {
+func (l *logs) decideRecord(src *report.Source, lr plog.LogRecord, snapshot *verdict.Snapshot) decision {
 	at := clock.Time(lr.Timestamp())
 	if at == 0 {
 		at = clock.Time(lr.ObservedTimestamp())

@@ -15,7 +15,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func (b *testBench) logs(t *testing.T) (*logs, *consumertest.LogsSink) {
@@ -64,7 +64,7 @@ func TestWhichRecordsAreTagged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, nil)
-			b.convict(engine.ClassCrash)
+			b.convict(verdict.ClassCrash)
 			tp, _ := b.traces(t)
 			require.NoError(t, tp.ConsumeTraces(context.Background(), batch("checkout", "c-1", span(1, 2, 1, ptrace.SpanKindClient, toPayment))))
 			lp, sink := b.logs(t)

@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // memory remembers in which traces a call to a culprit failed. Children end,
@@ -33,7 +33,7 @@ type blame struct {
 	start, end   pcommon.Timestamp
 	failed       bool // or else it was late, or the answer of a byzantine
 	call         bool // its client's end
-	verdict      *engine.Verdict
+	verdict      *verdict.Verdict
 }
 
 const (
@@ -55,7 +55,7 @@ func (m *memory) len() int {
 }
 
 // remember notes that a span is blamed on v's culprit.
-func (m *memory) remember(span ptrace.Span, failed bool, v *engine.Verdict, now clock.Time) {
+func (m *memory) remember(span ptrace.Span, failed bool, v *verdict.Verdict, now clock.Time) {
 	id := span.TraceID()
 	if id.IsEmpty() {
 		return
@@ -100,7 +100,7 @@ func (m *memory) turn(now clock.Time) {
 // below returns the verdict on which a failed call right below a failed span is
 // blamed: the firmest, and of these the last, since what was tried before was tried
 // again.
-func below(blames []blame, span ptrace.Span) (v *engine.Verdict) {
+func below(blames []blame, span ptrace.Span) (v *verdict.Verdict) {
 	last := pcommon.Timestamp(0)
 	for i := range blames {
 		b := &blames[i]
@@ -121,7 +121,7 @@ func below(blames []blame, span ptrace.Span) (v *engine.Verdict) {
 // A part of a blamed call, such as its attempt to connect, stands right below it. What
 // else is only late there is another's business: a call that the same caller made
 // besides.
-func around(blames []blame, span ptrace.Span, failed bool) (v *engine.Verdict) {
+func around(blames []blame, span ptrace.Span, failed bool) (v *verdict.Verdict) {
 	skew := pcommon.Timestamp(0)
 	if failed {
 		skew = enclosing
@@ -144,9 +144,9 @@ func (b *blame) within(span ptrace.Span, skew pcommon.Timestamp) bool {
 
 // servedBy returns the verdict of byzantine behaviour on the one who answered a
 // call, where that was seen at its end of it: a name may stand for several.
-func (m *memory) servedBy(call ptrace.Span) *engine.Verdict {
+func (m *memory) servedBy(call ptrace.Span) *verdict.Verdict {
 	for _, b := range m.blames(call.TraceID()) {
-		if b.parent == call.SpanID() && b.verdict.Class == engine.ClassByzantine {
+		if b.parent == call.SpanID() && b.verdict.Class == verdict.ClassByzantine {
 			return b.verdict
 		}
 	}
@@ -154,7 +154,7 @@ func (m *memory) servedBy(call ptrace.Span) *engine.Verdict {
 }
 
 // trace returns a verdict on which something in a trace is blamed, or nil.
-func (m *memory) trace(id pcommon.TraceID) *engine.Verdict {
+func (m *memory) trace(id pcommon.TraceID) *verdict.Verdict {
 	if blames := m.blames(id); len(blames) > 0 {
 		return blames[len(blames)-1].verdict
 	}

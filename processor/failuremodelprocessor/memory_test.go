@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func TestBlameGoesUpTheTraceAndNotToWhatWasDoneBesides(t *testing.T) {
@@ -26,13 +26,13 @@ func TestBlameGoesUpTheTraceAndNotToWhatWasDoneBesides(t *testing.T) {
 		return s
 	}
 	m := newMemory(8, time.Minute)
-	v := &engine.Verdict{}
+	v := &verdict.Verdict{}
 	m.remember(span(3, 2, 10, 11), true, v, 1) // a refused call …
 	m.remember(span(2, 1, 0, 40), true, v, 1)  // … of this one
 
 	for name, c := range map[string]struct {
 		span         ptrace.Span
-		failed, late *engine.Verdict
+		failed, late *verdict.Verdict
 	}{
 		"its parent":                    {span(1, 9, 0, 41), v, v},
 		"one above a span that is lost": {span(8, 0, 0, 60), v, v},
@@ -49,7 +49,7 @@ func TestNothingIsRememberedLongAfterAFailure(t *testing.T) {
 	span := ptrace.NewSpan()
 	span.SetTraceID(pcommon.TraceID{1})
 	m := newMemory(8, time.Minute)
-	m.remember(span, true, &engine.Verdict{}, t0)
+	m.remember(span, true, &verdict.Verdict{}, t0)
 	for after, empty := range []bool{false, false, true} {
 		assert.Equal(t, empty, m.empty(t0.Add(time.Duration(after)*time.Minute)), "after %d minutes", after)
 	}

@@ -11,8 +11,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/observation"
 )
 
@@ -50,7 +50,7 @@ func (m *metrics) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error 
 	return m.next.ConsumeMetrics(ctx, md)
 }
 
-func (m *metrics) annotate(md pmetric.Metrics, snapshot *engine.Snapshot, now clock.Time) {
+func (m *metrics) annotate(md pmetric.Metrics, snapshot *verdict.Snapshot, now clock.Time) {
 	for _, rm := range md.ResourceMetrics().All() {
 		v := snapshot.Verdict(m.extractor.Source(rm.Resource()), now)
 		if v == nil || !v.Holds() {

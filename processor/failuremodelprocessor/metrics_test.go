@@ -16,7 +16,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // points returns one metric of every kind with one point each.
@@ -36,7 +37,7 @@ func points(service, instance, scope string) pmetric.Metrics {
 }
 
 func TestWhichPointsAreTagged(t *testing.T) {
-	cleared := verdictOf(engine.ClassCrash)
+	cleared := verdictOf(verdict.ClassCrash)
 	cleared.Until = t0
 	for name, c := range map[string]struct {
 		metrics                  string
@@ -52,10 +53,10 @@ func TestWhichPointsAreTagged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, func(cfg *Config) { cfg.Annotate.Metrics = c.metrics })
-			b.convict(engine.ClassCrash)
+			b.convict(verdict.ClassCrash)
 			if c.cleared {
-				src := engine.NewSource(engine.Source{Service: cleared.Culprit.Service, Instance: "payment-1"})
-				b.snapshot.Store(engine.NewSnapshot(t0, []*engine.Verdict{cleared}, []engine.Target{{Instance: src.Key, Service: src.ServiceKey}}))
+				src := report.NewSource(report.Source{Service: cleared.Culprit.Service, Instance: "payment-1"})
+				b.snapshot.Store(verdict.NewSnapshot(t0, []*verdict.Verdict{cleared}, []verdict.Target{{Instance: src.Key, Service: src.ServiceKey}}))
 			}
 			sink := new(consumertest.MetricsSink)
 			p, err := b.factory.CreateMetrics(context.Background(), b.settings, b.config, sink)

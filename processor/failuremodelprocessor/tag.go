@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // tag writes a verdict onto attributes. The whole set is ours: what came in
@@ -52,7 +52,7 @@ func putStrings(attrs pcommon.Map, key string, values []string) {
 
 // warn writes the reason where Jaeger shows warnings: always a slice, whatever
 // stood there before.
-func warn(attrs pcommon.Map, v *engine.Verdict) {
+func warn(attrs pcommon.Map, v *verdict.Verdict) {
 	text := string(v.Class) + " of " + v.Culprit.Name + ": " + v.Reason
 	old, ok := attrs.Get(contract.JaegerWarnings)
 	switch {

@@ -15,7 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func sumOf(t *testing.T, m metricdata.Metrics) (sum int64) {
@@ -35,7 +35,7 @@ func convicted(t *testing.T, change func(*Config), batches ...ptrace.Traces) map
 			change(c)
 		}
 	})
-	b.convict(engine.ClassCrash)
+	b.convict(verdict.ClassCrash)
 	p, sink := b.traces(t)
 	for _, td := range batches {
 		require.NoError(t, p.ConsumeTraces(context.Background(), td))
@@ -62,7 +62,7 @@ func TestHealthyBatchPassesUntouched(t *testing.T) {
 	want := ptrace.NewTraces()
 	td.CopyTo(want)
 	b := newBench(t, nil)
-	b.convict(engine.ClassCrash)
+	b.convict(verdict.ClassCrash)
 	p, sink := b.traces(t)
 	require.NoError(t, p.ConsumeTraces(context.Background(), td))
 	require.Len(t, sink.AllTraces(), 1)
@@ -72,7 +72,7 @@ func TestHealthyBatchPassesUntouched(t *testing.T) {
 
 func TestAnswersOfTheConvictedAreTaggedThoughTheyLookWell(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Annotate.Wait = 0 })
-	b.convict(engine.ClassByzantine)
+	b.convict(verdict.ClassByzantine)
 	p, sink := b.traces(t)
 	require.NoError(t, p.ConsumeTraces(context.Background(),
 		batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer), span(1, 2, 1, ptrace.SpanKindInternal))))
@@ -85,7 +85,7 @@ func TestAnswersOfTheConvictedAreTaggedThoughTheyLookWell(t *testing.T) {
 
 func TestWhoFailsOverAnAnswerOfTheConvictedIsItsVictim(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Annotate.Wait = 0 })
-	b.convict(engine.ClassByzantine, "10.0.0.7")
+	b.convict(verdict.ClassByzantine, "10.0.0.7")
 	p, sink := b.traces(t)
 	require.NoError(t, p.ConsumeTraces(context.Background(), batch("checkout", "checkout-1",
 		span(1, 1, 0, ptrace.SpanKindServer, failed), span(1, 2, 1, ptrace.SpanKindClient, with("network.peer.address", "10.0.0.7")),
@@ -98,7 +98,7 @@ func TestWhoFailsOverAnAnswerOfTheConvictedIsItsVictim(t *testing.T) {
 
 func TestAnswerGivenUnderASharedNameIsKnownByWhoServedIt(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Annotate.Wait = 0 })
-	b.convict(engine.ClassByzantine)
+	b.convict(verdict.ClassByzantine)
 	p, sink := b.traces(t)
 	byName := with("server.address", "payments.example")
 	for _, td := range []ptrace.Traces{
@@ -223,7 +223,7 @@ func TestOwnTelemetryIsUntouched(t *testing.T) {
 	td := batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed))
 	td.ResourceSpans().At(0).ScopeSpans().At(0).Scope().SetName(contract.ScopePrefix + "/receiver/x")
 	b := newBench(t, nil)
-	b.convict(engine.ClassCrash)
+	b.convict(verdict.ClassCrash)
 	p, sink := b.traces(t)
 	require.NoError(t, p.ConsumeTraces(context.Background(), td))
 	assert.Zero(t, b.seen())
@@ -233,7 +233,7 @@ func TestOwnTelemetryIsUntouched(t *testing.T) {
 
 func TestObserveFalseTagsAndShowsTheEngineNothing(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Observe = false })
-	b.convict(engine.ClassCrash)
+	b.convict(verdict.ClassCrash)
 	p, sink := b.traces(t)
 	require.NoError(t, p.ConsumeTraces(context.Background(), batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed))))
 	assert.Zero(t, b.seen())

@@ -16,7 +16,9 @@ import (
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/observation"
 )
 
@@ -160,7 +162,7 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 // usual is, once something is known to be wrong: the call that it waited for may be
 // told after it. So is an answer of one who may soon be convicted of wrong ones, while
 // half of the room is free: what failed goes first.
-func (t *traces) waits(src *engine.Source, span ptrace.Span, look *observation.Span, snapshot *engine.Snapshot) bool {
+func (t *traces) waits(src *report.Source, span ptrace.Span, look *observation.Span, snapshot *verdict.Snapshot) bool {
 	switch {
 	case look.Failed || look.Slow || look.TurnedAway() || look.Late && !snapshot.Empty():
 		return true
@@ -174,7 +176,7 @@ func (t *traces) waits(src *engine.Source, span ptrace.Span, look *observation.S
 
 // rememberCalls first looks for calls to culprits, so that the spans above them
 // are found in the same batch, whatever its order.
-func (t *traces) rememberCalls(td ptrace.Traces, snapshot *engine.Snapshot, baselines *engine.Baselines, now clock.Time) {
+func (t *traces) rememberCalls(td ptrace.Traces, snapshot *verdict.Snapshot, baselines *engine.Baselines, now clock.Time) {
 	if snapshot.Empty() {
 		return
 	}

@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // own is a failed span of payment in a trace of its own.
@@ -56,11 +56,11 @@ func TestFailedSpanWaitsForItsVerdict(t *testing.T) {
 	assert.EqualValues(t, 1, p.waitingSpans.Load())
 	assert.Positive(t, p.waitingBytes.Load())
 
-	b.convict(engine.ClassUnknown)
+	b.convict(verdict.ClassUnknown)
 	b.settle(t, p)
 	assert.Equal(t, 1, sink.SpanCount(), "unknown may still become a class")
 
-	b.convict(engine.ClassCrash)
+	b.convict(verdict.ClassCrash)
 	b.pass(time.Second)
 	eventually(t, "released", func() bool { return sink.SpanCount() == 2 })
 	assertRole(t, spansOf(sink.AllTraces())[1], contract.RoleCulprit)
@@ -80,7 +80,7 @@ func TestSlowSpanWaitsForItsVerdict(t *testing.T) {
 	require.NoError(t, p.ConsumeTraces(context.Background(), td))
 	require.Equal(t, 3, sink.SpanCount(), "those that took as long as usual, or little more, go at once")
 
-	b.convict(engine.ClassExhaustion)
+	b.convict(verdict.ClassExhaustion)
 	b.pass(time.Second)
 	eventually(t, "the culprit's goes", func() bool { return sink.SpanCount() == 4 })
 	spans := spansOf(sink.AllTraces())
@@ -100,13 +100,13 @@ func TestSlowSpanWaitsForItsVerdict(t *testing.T) {
 }
 
 func TestWaitEnds(t *testing.T) {
-	for name, c := range map[string]struct{ class, want engine.Class }{
-		"without_verdict_as_it_came": {engine.ClassNone, engine.ClassNone},
-		"with_unknown_tagged":        {engine.ClassUnknown, engine.ClassUnknown},
+	for name, c := range map[string]struct{ class, want verdict.Class }{
+		"without_verdict_as_it_came": {verdict.ClassNone, verdict.ClassNone},
+		"with_unknown_tagged":        {verdict.ClassUnknown, verdict.ClassUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, nil)
-			if c.class != engine.ClassNone {
+			if c.class != verdict.ClassNone {
 				b.convict(c.class)
 			}
 			p, sink := b.traces(t)
@@ -117,7 +117,7 @@ func TestWaitEnds(t *testing.T) {
 			b.pass(time.Millisecond)
 			eventually(t, "released", func() bool { return sink.SpanCount() == 1 })
 			got, _ := spansOf(sink.AllTraces())[1].Attributes().Get(contract.FailureClass)
-			if c.want == engine.ClassNone {
+			if c.want == verdict.ClassNone {
 				assertRole(t, spansOf(sink.AllTraces())[1], "")
 			} else {
 				assert.EqualValues(t, c.want, got.Str())
@@ -131,7 +131,7 @@ func TestWaitingParentFindsTheCallOfALaterGuest(t *testing.T) {
 	p, sink := b.traces(t)
 	require.NoError(t, p.ConsumeTraces(context.Background(), batch("gateway", "g-1", span(1, 1, 0, ptrace.SpanKindServer, failed))))
 	require.NoError(t, p.ConsumeTraces(context.Background(), batch("checkout", "c-1", span(1, 2, 1, ptrace.SpanKindClient, toPayment))))
-	b.convict(engine.ClassCrash)
+	b.convict(verdict.ClassCrash)
 	b.pass(time.Second)
 	eventually(t, "released", func() bool { return sink.SpanCount() == 2 })
 	assertRole(t, spansOf(sink.AllTraces())[1], contract.RoleVictim)
@@ -162,7 +162,7 @@ func TestWhoWaitsInAFullRoomKeepsItsPlace(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Annotate.MaxWaiting = 1 })
 	p, sink := b.traces(t)
 	require.NoError(t, p.ConsumeTraces(context.Background(), stranger(1)))
-	b.convict(engine.ClassCrash) // of somebody else
+	b.convict(verdict.ClassCrash) // of somebody else
 	b.settle(t, p)
 	assert.Zero(t, sink.SpanCount())
 	assert.Zero(t, b.counter(t, "spans_not_waited"))
@@ -176,7 +176,7 @@ func TestShutdownLetsAllGoTagged(t *testing.T) {
 	require.NoError(t, p.ConsumeTraces(context.Background(), own(1)))
 	require.NoError(t, p.ConsumeTraces(context.Background(), stranger(2)))
 	require.Zero(t, sink.SpanCount())
-	b.convict(engine.ClassUnknown)
+	b.convict(verdict.ClassUnknown)
 	require.NoError(t, p.Shutdown(context.Background()))
 	spans := spansOf(sink.AllTraces())
 	require.Len(t, spans, 2)

@@ -10,14 +10,15 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // scopeName marks what the engine itself says, so that it is never evidence.
 const scopeName = contract.ScopePrefix + "/receiver/failuremodelreceiver"
 
 // eventLogs writes events as log records, in order.
-func (r *failureModel) eventLogs(events []engine.Event) plog.Logs {
+func (r *failureModel) eventLogs(events []verdict.Event) plog.Logs {
 	ld := plog.NewLogs()
 	rl := ld.ResourceLogs().AppendEmpty()
 	r.settings.Resource.CopyTo(rl.Resource())
@@ -31,7 +32,7 @@ func (r *failureModel) eventLogs(events []engine.Event) plog.Logs {
 	return ld
 }
 
-func putEvent(ev *engine.Event, observed pcommon.Timestamp, lr plog.LogRecord) {
+func putEvent(ev *verdict.Event, observed pcommon.Timestamp, lr plog.LogRecord) {
 	lr.SetEventName(ev.Kind)
 	lr.SetTimestamp(pcommon.Timestamp(ev.At))
 	lr.SetObservedTimestamp(observed)
@@ -60,10 +61,10 @@ func putEvent(ev *engine.Event, observed pcommon.Timestamp, lr plog.LogRecord) {
 
 // severityOf: a failure is an error; what is over, planned or about ourselves is
 // not.
-func severityOf(ev *engine.Event) plog.SeverityNumber {
+func severityOf(ev *verdict.Event) plog.SeverityNumber {
 	switch ev.Kind {
 	case contract.EventFailureDetected, contract.EventFailureRevised, contract.EventIncidentOpened, contract.EventIncidentUpdated:
-		if ev.Verdict != nil && ev.Verdict.Class == engine.ClassUnknown {
+		if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassUnknown {
 			return plog.SeverityNumberWarn
 		}
 		return plog.SeverityNumberError
@@ -73,7 +74,7 @@ func severityOf(ev *engine.Event) plog.SeverityNumber {
 	return plog.SeverityNumberInfo
 }
 
-func putVerdict(v *engine.Verdict, attrs pcommon.Map) {
+func putVerdict(v *verdict.Verdict, attrs pcommon.Map) {
 	attrs.PutStr(contract.FailureClass, string(v.Class))
 	if v.Subclass != "" {
 		attrs.PutStr(contract.FailureSubclass, v.Subclass)
@@ -85,7 +86,7 @@ func putVerdict(v *engine.Verdict, attrs pcommon.Map) {
 	putStrings(attrs, contract.FailureRuledOut, v.RuledOut)
 	attrs.PutStr(contract.FailureStartTime, v.Since.UTC().Format(time.RFC3339Nano))
 	attrs.PutInt(contract.FailureRevision, int64(v.Revision))
-	if v.Previous != engine.ClassNone {
+	if v.Previous != verdict.ClassNone {
 		attrs.PutStr(contract.FailurePreviousClass, string(v.Previous))
 	}
 	if v.Incident != "" {
@@ -93,7 +94,7 @@ func putVerdict(v *engine.Verdict, attrs pcommon.Map) {
 	}
 }
 
-func putCulprit(c engine.Culprit, attrs pcommon.Map) {
+func putCulprit(c verdict.Culprit, attrs pcommon.Map) {
 	attrs.PutStr(contract.FailureCulpritType, string(c.Type))
 	attrs.PutStr(contract.FailureCulpritName, c.Name)
 	putUnlessEmpty(attrs, contract.FailureCulpritService, c.Service.Name)
@@ -102,7 +103,7 @@ func putCulprit(c engine.Culprit, attrs pcommon.Map) {
 }
 
 // putSource writes whom the event is about.
-func putSource(s *engine.Source, attrs pcommon.Map) {
+func putSource(s *report.Source, attrs pcommon.Map) {
 	putUnlessEmpty(attrs, "service.name", s.Service.Name)
 	putUnlessEmpty(attrs, "service.namespace", s.Service.Namespace)
 	putUnlessEmpty(attrs, "service.instance.id", s.Instance)

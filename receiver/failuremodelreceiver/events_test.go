@@ -13,21 +13,22 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // TestEvents compares whole records with the contract.
 func TestEvents(t *testing.T) {
-	source := engine.NewSource(engine.Source{
-		Service:  engine.ServiceID{Name: "payment", Namespace: "shop", Environment: "prod", Cluster: "west"},
+	source := report.NewSource(report.Source{
+		Service:  report.ServiceID{Name: "payment", Namespace: "shop", Environment: "prod", Cluster: "west"},
 		Instance: "payment-1", Version: "1.4", PodUID: "pod-7", Host: "node-3",
 	})
 	revised := crashOf("payment-1")
-	revised.Revision, revised.Previous = 2, engine.ClassUnknown
+	revised.Revision, revised.Previous = 2, verdict.ClassUnknown
 	unknown := crashOf("payment-1")
-	unknown.Class, unknown.Subclass, unknown.Evidence, unknown.RuledOut, unknown.Incident = engine.ClassUnknown, "", nil, nil, ""
-	link := &engine.Incident{ID: "i-2", Opened: t0, Class: engine.ClassPartition, Reason: "cut",
-		Culprit: engine.Culprit{Type: engine.CulpritLink, Name: "zone-b→zone-c"}, Members: []string{"a", "b"}}
+	unknown.Class, unknown.Subclass, unknown.Evidence, unknown.RuledOut, unknown.Incident = verdict.ClassUnknown, "", nil, nil, ""
+	link := &verdict.Incident{ID: "i-2", Opened: t0, Class: verdict.ClassPartition, Reason: "cut",
+		Culprit: verdict.Culprit{Type: verdict.CulpritLink, Name: "zone-b→zone-c"}, Members: []string{"a", "b"}}
 	const since = "2023-11-14T22:13:20Z"
 
 	crash := map[string]any{
@@ -48,44 +49,44 @@ func TestEvents(t *testing.T) {
 		return out
 	}
 	for name, c := range map[string]struct {
-		event    engine.Event
+		event    verdict.Event
 		severity plog.SeverityNumber
 		want     map[string]any
 	}{
 		"detected_with_its_entity": {
-			engine.Event{Kind: "failure.detected", Verdict: crashOf("payment-1"), Source: source}, plog.SeverityNumberError,
+			verdict.Event{Kind: "failure.detected", Verdict: crashOf("payment-1"), Source: source}, plog.SeverityNumberError,
 			with(crash, map[string]any{
 				"service.name": "payment", "service.namespace": "shop", "service.instance.id": "payment-1", "service.version": "1.4",
 				"deployment.environment.name": "prod", "k8s.cluster.name": "west", "k8s.pod.uid": "pod-7", "host.name": "node-3",
 			})},
 		"revised_says_what_was_said_before": {
-			engine.Event{Kind: "failure.revised", Verdict: revised}, plog.SeverityNumberError,
+			verdict.Event{Kind: "failure.revised", Verdict: revised}, plog.SeverityNumberError,
 			with(crash, map[string]any{"failure.revision": int64(2), "failure.previous.class": "unknown"})},
 		"unknown_leaves_out_what_it_does_not_know": {
-			engine.Event{Kind: "failure.detected", Verdict: unknown}, plog.SeverityNumberWarn,
+			verdict.Event{Kind: "failure.detected", Verdict: unknown}, plog.SeverityNumberWarn,
 			map[string]any{
 				"failure.class": "unknown", "failure.confidence": 0.9, "failure.culprit.type": "instance", "failure.culprit.name": "payment-1",
 				"failure.culprit.service.name": "payment", "failure.culprit.service.namespace": "shop",
 				"failure.culprit.service.instance.id": "payment-1", "failure.reason": "exited with 137",
 				"failure.start_time": since, "failure.revision": int64(0),
 			}},
-		"cleared": {engine.Event{Kind: "failure.cleared", Verdict: crashOf("payment-1")}, plog.SeverityNumberInfo, crash},
+		"cleared": {verdict.Event{Kind: "failure.cleared", Verdict: crashOf("payment-1")}, plog.SeverityNumberInfo, crash},
 		"incident_opened_with_its_verdict": {
-			engine.Event{Kind: "incident.opened", Verdict: crashOf("payment-1"), Incident: &engine.Incident{ID: "i-1", Members: []string{"payment-1"}}},
+			verdict.Event{Kind: "incident.opened", Verdict: crashOf("payment-1"), Incident: &verdict.Incident{ID: "i-1", Members: []string{"payment-1"}}},
 			plog.SeverityNumberError, with(crash, map[string]any{"incident.members": []any{"payment-1"}})},
 		"incident_resolved_without_verdict": {
-			engine.Event{Kind: "incident.resolved", Incident: link}, plog.SeverityNumberInfo,
+			verdict.Event{Kind: "incident.resolved", Incident: link}, plog.SeverityNumberInfo,
 			map[string]any{
 				"incident.id": "i-2", "incident.members": []any{"a", "b"}, "failure.class": "network_partition", "failure.reason": "cut",
 				"failure.culprit.type": "link", "failure.culprit.name": "zone-b→zone-c",
 			}},
 		"planned_stop_is_no_failure": {
-			engine.Event{Kind: "planned.stop", Source: engine.NewSource(engine.Source{Service: engine.ServiceID{Name: "payment"}, Instance: "payment-1"})},
+			verdict.Event{Kind: "planned.stop", Source: report.NewSource(report.Source{Service: report.ServiceID{Name: "payment"}, Instance: "payment-1"})},
 			plog.SeverityNumberInfo, map[string]any{"service.name": "payment", "service.instance.id": "payment-1"}},
 		"observer_degraded": {
-			engine.Event{Kind: "observer.degraded", Source: engine.NewSource(engine.Source{Host: "node-1"})},
+			verdict.Event{Kind: "observer.degraded", Source: report.NewSource(report.Source{Host: "node-1"})},
 			plog.SeverityNumberWarn, map[string]any{"host.name": "node-1"}},
-		"identity_conflict": {engine.Event{Kind: "identity.conflict"}, plog.SeverityNumberWarn, map[string]any{}},
+		"identity_conflict": {verdict.Event{Kind: "identity.conflict"}, plog.SeverityNumberWarn, map[string]any{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

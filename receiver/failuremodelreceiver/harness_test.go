@@ -26,6 +26,8 @@ import (
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 	"github.com/faultline-otel/faultline/receiver/failuremodelreceiver/internal/metadata"
 	"github.com/faultline-otel/faultline/receiver/failuremodelreceiver/internal/metadatatest"
@@ -36,7 +38,7 @@ type fakeEngine struct {
 	component.StartFunc
 	component.ShutdownFunc
 
-	snapshot atomic.Pointer[engine.Snapshot]
+	snapshot atomic.Pointer[verdict.Snapshot]
 
 	mu          sync.Mutex // guards subscribers
 	subscribers map[int]func(enginehost.Update)
@@ -45,10 +47,10 @@ type fakeEngine struct {
 
 var _ enginehost.Engine = (*fakeEngine)(nil)
 
-func (*fakeEngine) NewBatch() *engine.Batch        { return &engine.Batch{} }
-func (*fakeEngine) Observe(*engine.Batch)          {}
+func (*fakeEngine) NewBatch() *report.Batch        { return &report.Batch{} }
+func (*fakeEngine) Observe(*report.Batch)          {}
 func (*fakeEngine) Now() clock.Time                { return t0 }
-func (e *fakeEngine) Snapshot() *engine.Snapshot   { return e.snapshot.Load() }
+func (e *fakeEngine) Snapshot() *verdict.Snapshot  { return e.snapshot.Load() }
 func (e *fakeEngine) Baselines() *engine.Baselines { return nil }
 
 func (e *fakeEngine) Subscribe(f func(enginehost.Update)) (cancel func()) {
@@ -65,7 +67,7 @@ func (e *fakeEngine) Subscribe(f func(enginehost.Update)) (cancel func()) {
 }
 
 // say tells everybody events.
-func (e *fakeEngine) say(events ...engine.Event) {
+func (e *fakeEngine) say(events ...verdict.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, f := range e.subscribers {
@@ -253,25 +255,25 @@ func attributes(m pcommon.Map) string {
 }
 
 // crashOf is a crash of an instance of payment.
-func crashOf(instance string) *engine.Verdict {
-	return &engine.Verdict{
-		Class: engine.ClassCrash, Subclass: "process_exit", Confidence: 0.9, Incident: "i-1",
-		Culprit: engine.Culprit{
-			Type: engine.CulpritInstance, Name: instance, Instance: instance,
-			Service: engine.ServiceID{Name: "payment", Namespace: "shop"},
+func crashOf(instance string) *verdict.Verdict {
+	return &verdict.Verdict{
+		Class: verdict.ClassCrash, Subclass: "process_exit", Confidence: 0.9, Incident: "i-1",
+		Culprit: verdict.Culprit{
+			Type: verdict.CulpritInstance, Name: instance, Instance: instance,
+			Service: report.ServiceID{Name: "payment", Namespace: "shop"},
 		},
 		Reason: "exited with 137", Evidence: []string{"exit status 137", "refused"}, RuledOut: []string{"network_partition: its host answers"},
 		Since: t0, Decided: t0,
 	}
 }
 
-func detected(body string) engine.Event {
-	return engine.Event{Kind: contract.EventFailureDetected, At: t0, Verdict: crashOf("payment-1"), Body: body}
+func detected(body string) verdict.Event {
+	return verdict.Event{Kind: contract.EventFailureDetected, At: t0, Verdict: crashOf("payment-1"), Body: body}
 }
 
 // holds is the reading of a verdict in force.
-func holds(v *engine.Verdict, detections uint64) engine.Reading {
-	return engine.Reading{
+func holds(v *verdict.Verdict, detections uint64) verdict.Reading {
+	return verdict.Reading{
 		Culprit: v.Culprit, Class: v.Class, Active: true, Confidence: v.Confidence, Suspicion: 4.5, Detections: detections, Incident: v.Incident,
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // stateMetrics writes the readings of a snapshot. The metrics are made by hand
 // and not by a generated builder, because series come and go with verdicts.
-func (r *failureModel) stateMetrics(s *engine.Snapshot) pmetric.Metrics {
+func (r *failureModel) stateMetrics(s *verdict.Snapshot) pmetric.Metrics {
 	md := pmetric.NewMetrics()
 	if s == nil || len(s.Readings) == 0 {
 		return md
@@ -33,8 +33,8 @@ func (r *failureModel) stateMetrics(s *engine.Snapshot) pmetric.Metrics {
 	detections := w.sum(contract.MetricFailureDetections, "{failure}", "Failures that were detected.", true)
 	active := w.sum(contract.MetricIncidentActive, "{incident}", "Incidents that are open.", false)
 
-	incidents := map[engine.Class]map[string]bool{}
-	suspected := map[engine.Culprit]bool{}
+	incidents := map[verdict.Class]map[string]bool{}
+	suspected := map[verdict.Culprit]bool{}
 	for i := range s.Readings {
 		rd := &s.Readings[i]
 		on := 0.0
@@ -58,7 +58,7 @@ func (r *failureModel) stateMetrics(s *engine.Snapshot) pmetric.Metrics {
 			incidents[rd.Class][rd.Incident] = true
 		}
 	}
-	for _, class := range []engine.Class{engine.ClassCrash, engine.ClassPartition, engine.ClassByzantine, engine.ClassExhaustion, engine.ClassUnknown} {
+	for _, class := range []verdict.Class{verdict.ClassCrash, verdict.ClassPartition, verdict.ClassByzantine, verdict.ClassExhaustion, verdict.ClassUnknown} {
 		if open := incidents[class]; open != nil {
 			dp := w.add(active)
 			dp.SetIntValue(int64(len(open)))
@@ -102,7 +102,7 @@ func (w *writer) add(dps pmetric.NumberDataPointSlice) pmetric.NumberDataPoint {
 
 // point adds a point with the culprit's identity, and with its class if wanted.
 // No two culprits may share a series: exporters refuse or merge the second.
-func (w *writer) point(dps pmetric.NumberDataPointSlice, rd *engine.Reading, class bool) pmetric.NumberDataPoint {
+func (w *writer) point(dps pmetric.NumberDataPointSlice, rd *verdict.Reading, class bool) pmetric.NumberDataPoint {
 	dp := w.add(dps)
 	attrs := dp.Attributes()
 	if class {
@@ -114,7 +114,7 @@ func (w *writer) point(dps pmetric.NumberDataPointSlice, rd *engine.Reading, cla
 	putUnlessEmpty(attrs, "service.instance.id", c.Instance)
 	putUnlessEmpty(attrs, "deployment.environment.name", c.Service.Environment)
 	putUnlessEmpty(attrs, "k8s.cluster.name", c.Service.Cluster)
-	if c.Instance == "" && c.Type != engine.CulpritService {
+	if c.Instance == "" && c.Type != verdict.CulpritService {
 		// Only its name tells the series of, say, an external or a version apart.
 		attrs.PutStr(contract.FailureCulpritName, c.Name)
 	}

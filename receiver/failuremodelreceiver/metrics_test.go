@@ -13,7 +13,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // TestMetrics compares names, kinds, units, attributes and values with the
@@ -23,31 +24,31 @@ func TestMetrics(t *testing.T) {
 	over := crash
 	over.Active, over.Confidence, over.Suspicion = false, 0, 0
 	other := holds(crashOf("payment-2"), 1)
-	of := func(c engine.Culprit, class engine.Class, incident string) engine.Reading {
-		return engine.Reading{Culprit: c, Class: class, Active: true, Confidence: 0.75, Detections: 1, Incident: incident}
+	of := func(c verdict.Culprit, class verdict.Class, incident string) verdict.Reading {
+		return verdict.Reading{Culprit: c, Class: class, Active: true, Confidence: 0.75, Detections: 1, Incident: incident}
 	}
-	ledger := engine.ServiceID{Name: "ledger"}
+	ledger := report.ServiceID{Name: "ledger"}
 	const p1, p2 = " service.instance.id=payment-1 service.name=payment service.namespace=shop }", " service.instance.id=payment-2 service.name=payment service.namespace=shop }"
 
 	for name, c := range map[string]struct {
-		readings []engine.Reading
+		readings []verdict.Reading
 		want     []string
 	}{
-		"an_instance_that_crashed": {[]engine.Reading{crash}, []string{
+		"an_instance_that_crashed": {[]verdict.Reading{crash}, []string{
 			"failure.state gauge [] { failure.class=crash failure.culprit.name=payment-1 failure.culprit.type=instance" + p1 + " 1",
 			"failure.confidence gauge [1] { failure.class=crash" + p1 + " 0.9",
 			"failure.suspicion gauge [{decade}] {" + p1 + " 4.5",
 			"failure.detections counter [{failure}] { failure.class=crash" + p1 + " 3i",
 			"incident.active sum [{incident}] { failure.class=crash } 1i",
 		}},
-		"after_clearing_it_says_0_and_the_count_stays": {[]engine.Reading{over}, []string{
+		"after_clearing_it_says_0_and_the_count_stays": {[]verdict.Reading{over}, []string{
 			"failure.state gauge [] { failure.class=crash failure.culprit.name=payment-1 failure.culprit.type=instance" + p1 + " 0",
 			"failure.confidence gauge [1] { failure.class=crash" + p1 + " 0",
 			"failure.suspicion gauge [{decade}] {" + p1 + " 0",
 			"failure.detections counter [{failure}] { failure.class=crash" + p1 + " 3i",
 			"incident.active sum [{incident}] { failure.class=crash } 0i",
 		}},
-		"two_culprits_of_one_incident": {[]engine.Reading{crash, other}, []string{
+		"two_culprits_of_one_incident": {[]verdict.Reading{crash, other}, []string{
 			"failure.state gauge [] { failure.class=crash failure.culprit.name=payment-1 failure.culprit.type=instance" + p1 + " 1",
 			"failure.state gauge [] { failure.class=crash failure.culprit.name=payment-2 failure.culprit.type=instance" + p2 + " 1",
 			"failure.confidence gauge [1] { failure.class=crash" + p1 + " 0.9",
@@ -59,7 +60,7 @@ func TestMetrics(t *testing.T) {
 			"incident.active sum [{incident}] { failure.class=crash } 1i",
 		}},
 		"a_link_has_no_service_but_a_name": {
-			[]engine.Reading{of(engine.Culprit{Type: engine.CulpritLink, Name: "zone-b→zone-c"}, engine.ClassPartition, "i-2")},
+			[]verdict.Reading{of(verdict.Culprit{Type: verdict.CulpritLink, Name: "zone-b→zone-c"}, verdict.ClassPartition, "i-2")},
 			[]string{
 				"failure.state gauge [] { failure.class=network_partition failure.culprit.name=zone-b→zone-c failure.culprit.type=link } 1",
 				"failure.confidence gauge [1] { failure.class=network_partition failure.culprit.name=zone-b→zone-c } 0.75",
@@ -68,7 +69,7 @@ func TestMetrics(t *testing.T) {
 				"incident.active sum [{incident}] { failure.class=network_partition } 1i",
 			}},
 		"a_service": {
-			[]engine.Reading{of(engine.Culprit{Type: engine.CulpritService, Name: "ledger", Service: ledger}, engine.ClassExhaustion, "i-2")},
+			[]verdict.Reading{of(verdict.Culprit{Type: verdict.CulpritService, Name: "ledger", Service: ledger}, verdict.ClassExhaustion, "i-2")},
 			[]string{
 				"failure.state gauge [] { failure.class=resource_exhaustion failure.culprit.name=ledger failure.culprit.type=service service.name=ledger } 1",
 				"failure.confidence gauge [1] { failure.class=resource_exhaustion service.name=ledger } 0.75",
@@ -81,7 +82,7 @@ func TestMetrics(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
 				b.start(t)
-				b.snapshot.Store(&engine.Snapshot{At: t0, Readings: c.readings})
+				b.snapshot.Store(&verdict.Snapshot{At: t0, Readings: c.readings})
 				began := time.Now()
 				time.Sleep(b.config.CollectionInterval + time.Millisecond)
 				require.Equal(t, 1, b.states.collections())
@@ -109,27 +110,27 @@ func TestMetrics(t *testing.T) {
 
 // TestNoTwoCulpritsShareASeries: exporters refuse or merge the second.
 func TestNoTwoCulpritsShareASeries(t *testing.T) {
-	payment := engine.ServiceID{Name: "payment"}
+	payment := report.ServiceID{Name: "payment"}
 	staging, west := payment, payment
 	staging.Environment, west.Cluster = "staging", "west"
-	culprits := []engine.Culprit{
-		{Type: engine.CulpritService, Name: "payment", Service: payment},
-		{Type: engine.CulpritService, Name: "payment", Service: staging},
-		{Type: engine.CulpritService, Name: "payment", Service: west},
-		{Type: engine.CulpritInstance, Name: "payment-1", Service: payment, Instance: "payment-1"},
-		{Type: engine.CulpritInstance, Name: "payment-1", Service: staging, Instance: "payment-1"},
-		{Type: engine.CulpritInstance, Name: "host-1", Service: payment},
-		{Type: engine.CulpritInstance, Name: "host-2", Service: payment},
-		{Type: engine.CulpritVersion, Name: "1.4.0", Service: payment},
-		{Type: engine.CulpritVersion, Name: "1.5.0", Service: payment},
-		{Type: engine.CulpritNode, Name: "node-1"},
-		{Type: engine.CulpritExternal, Name: "api.example.com:443"},
+	culprits := []verdict.Culprit{
+		{Type: verdict.CulpritService, Name: "payment", Service: payment},
+		{Type: verdict.CulpritService, Name: "payment", Service: staging},
+		{Type: verdict.CulpritService, Name: "payment", Service: west},
+		{Type: verdict.CulpritInstance, Name: "payment-1", Service: payment, Instance: "payment-1"},
+		{Type: verdict.CulpritInstance, Name: "payment-1", Service: staging, Instance: "payment-1"},
+		{Type: verdict.CulpritInstance, Name: "host-1", Service: payment},
+		{Type: verdict.CulpritInstance, Name: "host-2", Service: payment},
+		{Type: verdict.CulpritVersion, Name: "1.4.0", Service: payment},
+		{Type: verdict.CulpritVersion, Name: "1.5.0", Service: payment},
+		{Type: verdict.CulpritNode, Name: "node-1"},
+		{Type: verdict.CulpritExternal, Name: "api.example.com:443"},
 	}
 	b := newBench(t)
-	s := &engine.Snapshot{At: t0}
+	s := &verdict.Snapshot{At: t0}
 	for _, c := range culprits {
-		for _, class := range []engine.Class{engine.ClassCrash, engine.ClassUnknown} {
-			s.Readings = append(s.Readings, engine.Reading{Culprit: c, Class: class, Active: true, Incident: "i"})
+		for _, class := range []verdict.Class{verdict.ClassCrash, verdict.ClassUnknown} {
+			s.Readings = append(s.Readings, verdict.Reading{Culprit: c, Class: class, Active: true, Incident: "i"})
 		}
 	}
 	md := b.logs.(*failureModel).stateMetrics(s)
@@ -157,11 +158,11 @@ func TestMetricsComeAtTheIntervalAndWithEachVerdict(t *testing.T) {
 		time.Sleep(time.Minute + time.Millisecond)
 		assert.Zero(t, b.states.collections(), "nothing is sent while nothing fails")
 
-		b.snapshot.Store(&engine.Snapshot{At: t0, Readings: []engine.Reading{holds(crashOf("payment-1"), 1)}})
+		b.snapshot.Store(&verdict.Snapshot{At: t0, Readings: []verdict.Reading{holds(crashOf("payment-1"), 1)}})
 		b.say(detected("crash"))
 		synctest.Wait()
 		assert.Equal(t, 1, b.states.collections(), "a verdict is not kept waiting")
-		b.say(engine.Event{Kind: "planned.stop", At: t0, Body: "stop"})
+		b.say(verdict.Event{Kind: "planned.stop", At: t0, Body: "stop"})
 		synctest.Wait()
 		assert.Equal(t, 1, b.states.collections(), "what is no verdict changes no metric")
 		time.Sleep(3 * b.config.CollectionInterval)

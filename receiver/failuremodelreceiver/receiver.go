@@ -16,7 +16,7 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	"go.uber.org/zap"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 	"github.com/faultline-otel/faultline/receiver/failuremodelreceiver/internal/metadata"
 )
@@ -35,7 +35,7 @@ type failureModel struct {
 	wake   chan struct{}
 
 	mu      sync.Mutex // guards waiting
-	waiting []engine.Event
+	waiting []verdict.Event
 
 	startOnce, stopOnce sync.Once
 	began               time.Time

@@ -18,7 +18,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/receiver/failuremodelreceiver/internal/metadatatest"
 )
 
@@ -28,7 +28,7 @@ func TestSignalsOfOneIDShareOneReceiver(t *testing.T) {
 		assert.Same(t, b.logs, b.metrics)
 		b.start(t)
 		assert.Equal(t, 1, b.listeners(), "it hears everything once")
-		b.snapshot.Store(&engine.Snapshot{At: t0, Readings: []engine.Reading{holds(crashOf("payment-1"), 1)}})
+		b.snapshot.Store(&verdict.Snapshot{At: t0, Readings: []verdict.Reading{holds(crashOf("payment-1"), 1)}})
 		b.say(detected("crash"))
 		synctest.Wait()
 		assert.Equal(t, []string{"crash"}, b.events.bodies())
@@ -69,7 +69,7 @@ func TestOneSignalAlone(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, logs.Start(t.Context(), b.host))
 		require.NoError(t, metrics.Start(t.Context(), b.host))
-		b.snapshot.Store(&engine.Snapshot{At: t0, Readings: []engine.Reading{holds(crashOf("payment-1"), 1)}})
+		b.snapshot.Store(&verdict.Snapshot{At: t0, Readings: []verdict.Reading{holds(crashOf("payment-1"), 1)}})
 		b.say(detected("crash"))
 		time.Sleep(time.Minute)
 		assert.Len(t, events.records(), 1)
@@ -203,7 +203,7 @@ func TestRefusedPointsAreCountedAndComeAnew(t *testing.T) {
 			return nil
 		}
 		b.start(t)
-		b.snapshot.Store(&engine.Snapshot{At: t0, Readings: []engine.Reading{holds(crashOf("payment-1"), 1)}})
+		b.snapshot.Store(&verdict.Snapshot{At: t0, Readings: []verdict.Reading{holds(crashOf("payment-1"), 1)}})
 		time.Sleep(b.config.CollectionInterval + time.Millisecond)
 		metadatatest.AssertEqualReceiverFailureModelPointsRefused(t, b.telemetry, []metricdata.DataPoint[int64]{{Value: 5}}, metricdatatest.IgnoreTimestamp())
 		assert.Zero(t, b.states.collections())
@@ -228,7 +228,7 @@ func TestShutdown(t *testing.T) {
 				b.start(t)
 				b.say(detected("first"))
 				synctest.Wait()
-				b.snapshot.Store(&engine.Snapshot{At: t0, Readings: []engine.Reading{holds(crashOf("payment-1"), 1)}})
+				b.snapshot.Store(&verdict.Snapshot{At: t0, Readings: []verdict.Reading{holds(crashOf("payment-1"), 1)}})
 				b.say(detected("last"))
 				go func() { time.Sleep(time.Second); close(busy) }()
 				b.end(t)

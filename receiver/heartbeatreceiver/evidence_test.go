@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/observation"
 	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/probe"
 )
@@ -36,9 +36,9 @@ func TestEngineUnderstandsTheRecords(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 
 	x := observation.New(observation.Settings{})
-	var got engine.Batch
+	var got report.Batch
 	require.Eventually(t, func() bool {
-		got = engine.Batch{}
+		got = report.Batch{}
 		for _, ld := range g.logs.AllLogs() {
 			x.Logs(ld, clock.Time(time.Now().UnixNano()), &got)
 		}
@@ -54,7 +54,7 @@ func TestEngineUnderstandsTheRecords(t *testing.T) {
 	assert.Equal(t, 2*time.Second, b.Interval)
 	assert.EqualValues(t, 7, b.Seq)
 	assert.EqualValues(t, 5, b.Incarnation)
-	assert.Equal(t, engine.StatusStopping, b.Status)
+	assert.Equal(t, report.StatusStopping, b.Status)
 	assert.Equal(t, "b", b.BootID)
 	assert.Equal(t, "d", b.Digest)
 	assert.Equal(t, "127.0.0.1", b.Remote)
@@ -62,7 +62,7 @@ func TestEngineUnderstandsTheRecords(t *testing.T) {
 
 	b = got.Beats[1]
 	assert.Equal(t, "backup", b.Source.Service.Name)
-	assert.Equal(t, engine.StatusFailed, b.Status)
+	assert.Equal(t, report.StatusFailed, b.Status)
 	assert.True(t, b.HasExitCode)
 	assert.Equal(t, 137, b.ExitCode)
 	assert.Equal(t, 5*time.Minute, b.Grace)
@@ -70,7 +70,7 @@ func TestEngineUnderstandsTheRecords(t *testing.T) {
 
 	p := got.Probes[0]
 	assert.Equal(t, "tcp://"+dead, p.Target)
-	assert.Equal(t, engine.OutcomeRefused, p.Outcome)
+	assert.Equal(t, report.OutcomeRefused, p.Outcome)
 	assert.Equal(t, "ledger", p.Source.Service.Name)
 	assert.Equal(t, "rig", got.Observers[0].Observer)
 	assert.Equal(t, g.host, got.Observers[0].Host)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // expectation is what has to be said of a step: this class of this instance, or
@@ -83,7 +83,7 @@ func judge(want expectation, events []said, undone time.Time) string {
 			standing[s.entity] = s
 		case checked && s.class == want.class && s.instance == want.instance:
 			standing[s.entity] = s // it has learned more by the return
-		case s.class == string(engine.ClassUnknown) && !checked:
+		case s.class == string(verdict.ClassUnknown) && !checked:
 			standing[s.entity] = s
 		default:
 			return "it said " + s.accusation()

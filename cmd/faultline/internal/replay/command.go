@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/faultline-otel/faultline/cmd/faultline/internal/recording"
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // Command returns `faultline replay`.
@@ -72,9 +72,9 @@ func run(ctx context.Context, stdout, stderr io.Writer, config, labelFile, outDi
 	}
 	out := bufio.NewWriter(stdout)
 	defer out.Flush()
-	var events []engine.Event
+	var events []verdict.Event
 	w := writer{out: out, json: asJSON}
-	onEvent := func(ev engine.Event) {
+	onEvent := func(ev verdict.Event) {
 		w.event(&ev)
 		if known != nil {
 			events = append(events, ev)

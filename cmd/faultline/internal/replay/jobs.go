@@ -7,13 +7,13 @@ import (
 	"sort"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // scoreJobs holds the last verdict on each job against its label. Nothing said,
 // or `unknown`, is the answer that nothing was wrong; a verdict on somebody
 // without a label counts as false.
-func scoreJobs(jobs []job, events []engine.Event, covered time.Duration) Score {
+func scoreJobs(jobs []job, events []verdict.Event, covered time.Duration) Score {
 	s := Score{Hours: covered.Hours()}
 	label := map[string]string{}
 	there, said, right := map[string]int{}, map[string]int{}, map[string]int{}
@@ -56,7 +56,7 @@ func scoreJobs(jobs []job, events []engine.Event, covered time.Duration) Score {
 
 // jobOf is the label's name for a culprit: its instance, else its service, else
 // its own name.
-func jobOf(c engine.Culprit, label map[string]string) string {
+func jobOf(c verdict.Culprit, label map[string]string) string {
 	for _, name := range []string{c.Instance, c.Name, c.Service.Name} {
 		if _, ok := label[name]; ok && name != "" {
 			return name

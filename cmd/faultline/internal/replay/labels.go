@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // labels is what is known to have happened: faults or, if not nil, jobs.
@@ -36,7 +36,7 @@ type job struct {
 
 const classNone = "none"
 
-var classes = []string{string(engine.ClassCrash), string(engine.ClassPartition), string(engine.ClassByzantine), string(engine.ClassExhaustion)}
+var classes = []string{string(verdict.ClassCrash), string(verdict.ClassPartition), string(verdict.ClassByzantine), string(verdict.ClassExhaustion)}
 
 func readLabels(name string) (*labels, error) {
 	text, err := os.ReadFile(name)

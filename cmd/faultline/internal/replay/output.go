@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // writer prints events for people or as JSON lines. The first error stays.
@@ -33,7 +33,7 @@ type line struct {
 	Incident   string  `json:"incident"`
 }
 
-func lineOf(ev *engine.Event) line {
+func lineOf(ev *verdict.Event) line {
 	l := line{Time: ev.At.UTC().Format(time.RFC3339Nano), Event: ev.Kind, Entity: ev.Entity, Reason: ev.Body}
 	if ev.Incident != nil {
 		l.Class, l.Culprit, l.Reason, l.Incident = string(ev.Incident.Class), ev.Incident.Culprit.Name, ev.Incident.Reason, ev.Incident.ID
@@ -45,7 +45,7 @@ func lineOf(ev *engine.Event) line {
 	return l
 }
 
-func (w *writer) event(ev *engine.Event) {
+func (w *writer) event(ev *verdict.Event) {
 	if w.json {
 		w.encode(lineOf(ev))
 		return

@@ -24,8 +24,8 @@ import (
 
 	"github.com/faultline-otel/faultline/cmd/faultline/internal/recording"
 	"github.com/faultline-otel/faultline/extension/failuremodelextension"
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 	"github.com/faultline-otel/faultline/processor/failuremodelprocessor"
 )
@@ -129,7 +129,7 @@ func (p *pipeline) shutdown(ctx context.Context) error {
 
 // play runs the recordings. It returns how many lines it read and how much time
 // they cover. Into a folder out, if given, it writes what would have been sent on.
-func play(ctx context.Context, s *settings, files []string, out string, onEvent func(engine.Event), report func(error)) (read int, covered time.Duration, err error) {
+func play(ctx context.Context, s *settings, files []string, out string, onEvent func(verdict.Event), report func(error)) (read int, covered time.Duration, err error) {
 	lines, err := recording.Merge(files, report)
 	if err != nil {
 		return read, 0, err

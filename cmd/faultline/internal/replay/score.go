@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/faultline-otel/faultline/internal/engine"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // after is how long after its end a fault may still be named.
@@ -50,7 +50,7 @@ type ClassScore struct {
 // score holds verdicts against faults. A fault is found if a verdict of its class
 // stood while it lasted or came within a minute after its end; a verdict is right if
 // it stood while a fault of its class was there.
-func score(faults []fault, events []engine.Event, covered time.Duration) Score {
+func score(faults []fault, events []verdict.Event, covered time.Duration) Score {
 	s := Score{Faults: len(faults), Hours: covered.Hours()}
 	said := map[string]int{}
 	right := map[string]int{}
@@ -103,7 +103,7 @@ func scoreClass(class string, faults []fault, all []standing, said, right int) C
 	for i := range faults {
 		f := &faults[i]
 		delay := -1.0
-		var heard []engine.Event
+		var heard []verdict.Event
 		both, unknown := false, false
 		for j := range all {
 			v := &all[j]
@@ -180,9 +180,9 @@ func (c *ClassScore) rates(right, said, found, there int) {
 
 // rank is the place of the true culprit among those named, surest first; 0 if
 // it is not among them.
-func (f *fault) rank(named []engine.Event) int {
+func (f *fault) rank(named []verdict.Event) int {
 	sort.SliceStable(named, func(i, j int) bool { return named[i].Verdict.Confidence > named[j].Verdict.Confidence })
-	seen := map[engine.Culprit]bool{}
+	seen := map[verdict.Culprit]bool{}
 	rank := 0
 	for _, ev := range named {
 		if c := ev.Verdict.Culprit; !seen[c] {
@@ -198,7 +198,7 @@ func (f *fault) rank(named []engine.Event) int {
 
 // is says whether c is who the label names: the instance where both name one,
 // else the service, or whatever bears the label's name (a link, a node).
-func (f *fault) is(c engine.Culprit) bool {
+func (f *fault) is(c verdict.Culprit) bool {
 	sameService := f.Service != "" && (f.Service == c.Service.Name || strings.EqualFold(f.Service, c.Name))
 	if f.Instance != "" && (c.Instance != "" || f.Service == "") {
 		return (f.Instance == c.Instance || f.Instance == c.Name) && (sameService || f.Service == "" || c.Service.Name == "")

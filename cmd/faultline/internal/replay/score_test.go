@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 var zero = time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
@@ -23,19 +24,19 @@ func faultAt(from, to int, class, service, instance string) fault {
 }
 
 // said is a verdict on an instance of a service of that name less its last two letters.
-func said(at float64, class engine.Class, instance string, confidence float64) engine.Event {
+func said(at float64, class verdict.Class, instance string, confidence float64) verdict.Event {
 	service := instance[:len(instance)-2]
-	return engine.Event{
+	return verdict.Event{
 		Kind: contract.EventFailureDetected, Entity: instance, At: clock.Time(zero.UnixNano()).Add(time.Duration(at * float64(time.Second))),
-		Verdict: &engine.Verdict{Class: class, Confidence: confidence, Culprit: engine.Culprit{
-			Type: engine.CulpritInstance, Name: instance, Instance: instance, Service: engine.ServiceID{Name: service},
+		Verdict: &verdict.Verdict{Class: class, Confidence: confidence, Culprit: verdict.Culprit{
+			Type: verdict.CulpritInstance, Name: instance, Instance: instance, Service: report.ServiceID{Name: service},
 		}},
 	}
 }
 
 // over clears what was said of an instance.
-func over(at float64, instance string) engine.Event {
-	ev := said(at, engine.ClassCrash, instance, 1)
+func over(at float64, instance string) verdict.Event {
+	ev := said(at, verdict.ClassCrash, instance, 1)
 	ev.Kind = contract.EventFailureCleared
 	return ev
 }
@@ -60,20 +61,20 @@ func TestScoreByHand(t *testing.T) {
 		faultAt(1000, 1030, "crash", "pay", "pay-2"),
 		faultAt(2000, 2030, "network_partition", "cart", ""),
 	}
-	revised := said(2010, engine.ClassPartition, "cart-2", 0.9)
+	revised := said(2010, verdict.ClassPartition, "cart-2", 0.9)
 	revised.Kind = contract.EventFailureRevised
-	events := []engine.Event{
-		said(104, engine.ClassCrash, "cart-1", 0.8),
-		said(106, engine.ClassCrash, "pay-1", 0.75),
+	events := []verdict.Event{
+		said(104, verdict.ClassCrash, "cart-1", 0.8),
+		said(106, verdict.ClassCrash, "pay-1", 0.75),
 		over(200, "cart-1"),
 		over(200, "pay-1"),
-		said(1010, engine.ClassUnknown, "pay-2", 0.5),
+		said(1010, verdict.ClassUnknown, "pay-2", 0.5),
 		over(1200, "pay-2"),
-		said(2005, engine.ClassCrash, "cart-1", 0.7),
+		said(2005, verdict.ClassCrash, "cart-1", 0.7),
 		over(2008, "cart-1"),
 		revised,
 		over(2200, "cart-2"),
-		said(3000, engine.ClassCrash, "pay-1", 0.7),
+		said(3000, verdict.ClassCrash, "pay-1", 0.7),
 		over(3010, "pay-1"),
 		{Kind: contract.EventPlannedStop},
 	}
@@ -110,23 +111,23 @@ func TestScoreEdges(t *testing.T) {
 	t.Run("fault_may_be_named_until_a_minute_after_its_end", func(t *testing.T) {
 		f := []fault{faultAt(10, 20, "crash", "pay", "")}
 		for at, found := range map[float64]float64{5: 0, 10: 1, 80: 1, 80.1: 0} {
-			s := score(f, []engine.Event{said(at, engine.ClassCrash, "pay-1", 0.9), over(at+4, "pay-1")}, time.Hour)
+			s := score(f, []verdict.Event{said(at, verdict.ClassCrash, "pay-1", 0.9), over(at+4, "pay-1")}, time.Hour)
 			assert.InDelta(t, found, classOf(t, s, "crash").Recall, 0, at)
 			assert.Equal(t, int(1-found), s.FalseVerdicts, at)
 		}
 	})
 	t.Run("verdict_that_stands_when_the_label_begins_is_right_and_in_time", func(t *testing.T) {
-		events := []engine.Event{said(5, engine.ClassCrash, "pay-1", 0.9), over(12, "pay-1")}
+		events := []verdict.Event{said(5, verdict.ClassCrash, "pay-1", 0.9), over(12, "pay-1")}
 		s := score([]fault{faultAt(10, 20, "crash", "pay", "")}, events, time.Hour)
 		assert.InDelta(t, 0, *classOf(t, s, "crash").DelayMedian, 0)
 		assert.Equal(t, 0, s.FalseVerdicts)
 	})
 	t.Run("another_class_is_not_nothing", func(t *testing.T) {
-		s := score([]fault{faultAt(10, 20, "crash", "pay", "")}, []engine.Event{said(12, engine.ClassPartition, "pay-1", 0.9)}, time.Hour)
+		s := score([]fault{faultAt(10, 20, "crash", "pay", "")}, []verdict.Event{said(12, verdict.ClassPartition, "pay-1", 0.9)}, time.Hour)
 		assert.Equal(t, 1, classOf(t, s, "crash").OtherClass)
 	})
 	t.Run("unknown_outside_of_faults_is_counted_apart", func(t *testing.T) {
-		s := score(nil, []engine.Event{said(12, engine.ClassUnknown, "pay-1", 0.5)}, time.Hour)
+		s := score(nil, []verdict.Event{said(12, verdict.ClassUnknown, "pay-1", 0.5)}, time.Hour)
 		assert.Equal(t, [2]int{0, 1}, [2]int{s.FalseVerdicts, s.UnknownOutside})
 	})
 	t.Run("fault_that_was_not_found_has_no_delay", func(t *testing.T) {
@@ -137,38 +138,38 @@ func TestScoreEdges(t *testing.T) {
 	})
 	t.Run("delays_median_and_nearest_rank", func(t *testing.T) {
 		var faults []fault
-		var events []engine.Event
+		var events []verdict.Event
 		for i := range 20 { // delays of 1 s to 20 s
 			faults = append(faults, faultAt(i*1000, i*1000+100, "crash", "pay", ""))
-			events = append(events, said(float64(i*1000+i+1), engine.ClassCrash, "pay-1", 0.9), over(float64(i*1000+50), "pay-1"))
+			events = append(events, said(float64(i*1000+i+1), verdict.ClassCrash, "pay-1", 0.9), over(float64(i*1000+50), "pay-1"))
 		}
 		c := classOf(t, score(faults, events, time.Hour), "crash")
 		assert.InDelta(t, 10.5, *c.DelayMedian, 1e-9)
 		assert.InDelta(t, 19, *c.DelayP95, 1e-9)
 	})
 	t.Run("culprit_fourth_is_in_the_top_five_only", func(t *testing.T) {
-		var events []engine.Event
+		var events []verdict.Event
 		for i, who := range []string{"a-1", "b-1", "c-1", "pay-1"} {
-			events = append(events, said(float64(10+i), engine.ClassCrash, who, 0.9-float64(i)/10))
+			events = append(events, said(float64(10+i), verdict.ClassCrash, who, 0.9-float64(i)/10))
 		}
 		c := classOf(t, score([]fault{faultAt(10, 20, "crash", "pay", "pay-1")}, events, time.Hour), "crash")
 		assert.Equal(t, [3]float64{0, 0, 1}, [3]float64{c.Top1, c.Top3, c.Top5})
 	})
 	t.Run("label_without_culprit_is_not_ranked", func(t *testing.T) {
 		faults := []fault{faultAt(10, 20, "crash", "", ""), faultAt(500, 520, "crash", "pay", "")}
-		events := []engine.Event{said(11, engine.ClassCrash, "a-1", 0.9), over(99, "a-1"), said(501, engine.ClassCrash, "pay-1", 0.9)}
+		events := []verdict.Event{said(11, verdict.ClassCrash, "a-1", 0.9), over(99, "a-1"), said(501, verdict.ClassCrash, "pay-1", 0.9)}
 		assert.InDelta(t, 1, classOf(t, score(faults, events, time.Hour), "crash").Top1, 0)
 	})
 }
 
 func TestCulpritOfLabel(t *testing.T) {
-	pay1 := said(0, engine.ClassCrash, "pay-1", 1).Verdict.Culprit
-	service := engine.Culprit{Type: engine.CulpritService, Name: "pay", Service: engine.ServiceID{Name: "pay"}}
-	link := engine.Culprit{Type: engine.CulpritLink, Name: "zone-b→zone-c"}
+	pay1 := said(0, verdict.ClassCrash, "pay-1", 1).Verdict.Culprit
+	service := verdict.Culprit{Type: verdict.CulpritService, Name: "pay", Service: report.ServiceID{Name: "pay"}}
+	link := verdict.Culprit{Type: verdict.CulpritLink, Name: "zone-b→zone-c"}
 	for _, tt := range []struct {
 		name              string
 		service, instance string
-		culprit           engine.Culprit
+		culprit           verdict.Culprit
 		want              bool
 	}{
 		{"same_instance", "pay", "pay-1", pay1, true},
@@ -192,13 +193,13 @@ func TestCulpritOfLabel(t *testing.T) {
 
 func TestScoreJobsByHand(t *testing.T) {
 	jobs := []job{{"pay-1", "crash"}, {"cart", "network_partition"}, {"ledger-1", "crash"}, {"mail", classNone}, {"web", classNone}}
-	events := []engine.Event{
-		said(1, engine.ClassPartition, "pay-1", 0.7),
-		said(2, engine.ClassCrash, "pay-1", 0.9), // the last word counts
-		said(3, engine.ClassCrash, "cart-1", 0.9),
-		said(4, engine.ClassUnknown, "ledger-1", 0.9),
-		said(5, engine.ClassCrash, "mail-1", 0.9),
-		said(6, engine.ClassCrash, "other-1", 0.9),
+	events := []verdict.Event{
+		said(1, verdict.ClassPartition, "pay-1", 0.7),
+		said(2, verdict.ClassCrash, "pay-1", 0.9), // the last word counts
+		said(3, verdict.ClassCrash, "cart-1", 0.9),
+		said(4, verdict.ClassUnknown, "ledger-1", 0.9),
+		said(5, verdict.ClassCrash, "mail-1", 0.9),
+		said(6, verdict.ClassCrash, "other-1", 0.9),
 	}
 	s := scoreJobs(jobs, events, 4*time.Hour)
 	assert.Equal(t, 3, s.Faults)

@@ -8,19 +8,19 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
-	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // standing is a verdict and the time for which it stood: until it was cleared or
 // revised, or to the end.
 type standing struct {
-	engine.Event
+	verdict.Event
 	until clock.Time
 }
 
 // verdicts are what was said, `unknown` included, in the order in which it was.
-func verdicts(events []engine.Event) []standing {
+func verdicts(events []verdict.Event) []standing {
 	var all []standing
 	last := map[string]int{} // entity -> place of what stands of it
 	for i := range events {
@@ -41,14 +41,14 @@ func verdicts(events []engine.Event) []standing {
 }
 
 // accuses says whether ev is a verdict of one of the four classes.
-func accuses(ev *engine.Event) bool {
-	return begins(ev) && ev.Verdict.Class != engine.ClassUnknown
+func accuses(ev *verdict.Event) bool {
+	return begins(ev) && ev.Verdict.Class != verdict.ClassUnknown
 }
 
 // begins says whether from ev on a verdict stands.
-func begins(ev *engine.Event) bool {
+func begins(ev *verdict.Event) bool {
 	return (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) &&
-		ev.Verdict != nil && ev.Verdict.Class != engine.ClassNone
+		ev.Verdict != nil && ev.Verdict.Class != verdict.ClassNone
 }
 
 // during says whether a verdict stood while the fault lasted, or in the minute

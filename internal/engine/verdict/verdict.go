@@ -1,12 +1,13 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package engine
+package verdict
 
 import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Class is a failure model: the public value of failure.class.
@@ -41,9 +42,9 @@ const (
 // names.
 type Culprit struct {
 	Type     CulpritType
-	Name     string    // of the instance, service, node …; a link is "a→b"
-	Service  ServiceID // set where the culprit is a service or one of its instances
-	Instance string    // service.instance.id, set where the culprit is an instance
+	Name     string           // of the instance, service, node …; a link is "a→b"
+	Service  report.ServiceID // set where the culprit is a service or one of its instances
+	Instance string           // service.instance.id, set where the culprit is an instance
 }
 
 // Verdict is what the engine concluded about one culprit. It is immutable: a
@@ -69,9 +70,9 @@ type Verdict struct {
 // Holds says whether v is in force.
 func (v *Verdict) Holds() bool { return v.Until == 0 }
 
-// covers says whether something that ended at t, or was running then, can have
+// Covers says whether something that ended at t, or was running then, can have
 // been hurt by the failure.
-func (v *Verdict) covers(end clock.Time, before, after time.Duration) bool {
+func (v *Verdict) Covers(end clock.Time, before, after time.Duration) bool {
 	return end >= v.Since.Add(-before) && (v.Until == 0 || end <= v.Until.Add(after))
 }
 
@@ -101,19 +102,19 @@ func (v *Verdict) Or(w *Verdict) *Verdict {
 	return v
 }
 
-// explains says whether a call to the culprit that ended with o can be its
+// Explains says whether a call to the culprit that ended with o can be its
 // failure, rather than an answer to a bad request.
-func (v *Verdict) explains(o Outcome) bool {
+func (v *Verdict) Explains(o report.Outcome) bool {
 	switch o {
-	case OutcomeUnset, OutcomeOK, OutcomeClientError, OutcomeCircuitOpen, OutcomeSent:
+	case report.OutcomeUnset, report.OutcomeOK, report.OutcomeClientError, report.OutcomeCircuitOpen, report.OutcomeSent:
 		return false
-	case OutcomeServerError, OutcomeWrongAnswer:
+	case report.OutcomeServerError, report.OutcomeWrongAnswer:
 		// It answered. Who crashed or was cut off answers nobody.
 		return v.Class == ClassByzantine || v.Class == ClassExhaustion
-	case OutcomeOverloaded, OutcomeDiskFull, OutcomeMemoryFull:
+	case report.OutcomeOverloaded, report.OutcomeDiskFull, report.OutcomeMemoryFull:
 		return v.Class == ClassExhaustion
 	}
-	return v.Class != ClassByzantine || o == OutcomeUnavailable || o == OutcomeOther // no answer is never byzantine
+	return v.Class != ClassByzantine || o == report.OutcomeUnavailable || o == report.OutcomeOther // no answer is never byzantine
 }
 
 // OfClient says whether a client of the one who fails is to blame. v may be nil.
@@ -127,20 +128,20 @@ func (v *Verdict) Delays() bool {
 	return v != nil && (v.Class != ClassCrash || v.Subclass == "" || v.Subclass == "hang")
 }
 
-// taints says whether answers of the culprit that look well may be wrong all the
+// Taints says whether answers of the culprit that look well may be wrong all the
 // same: those of a byzantine may, unless it is another who speaks in its name.
-func (v *Verdict) taints() bool {
+func (v *Verdict) Taints() bool {
 	return v.Class == ClassByzantine && v.Subclass != "forged_identity"
 }
 
-// concerns says whether a verdict on an instance is one on src: of a version only
+// Concerns says whether a verdict on an instance is one on src: of a version only
 // while it runs that.
-func (v *Verdict) concerns(src *Source) bool {
+func (v *Verdict) Concerns(src *report.Source) bool {
 	return v.Culprit.Type != CulpritVersion || src.Version == "" || src.Version == v.Culprit.Name
 }
 
-// narrowsTo says whether a failure such as v may be that of a client or a version.
-func (v *Verdict) narrowsTo(t CulpritType) bool {
+// NarrowsTo says whether a failure such as v may be that of a client or a version.
+func (v *Verdict) NarrowsTo(t CulpritType) bool {
 	switch v.Subclass {
 	case "overload", "quota":
 		return t == CulpritClient
@@ -155,9 +156,9 @@ func (v *Verdict) narrowsTo(t CulpritType) bool {
 type Event struct {
 	Kind     string // a contract event name, such as "failure.detected"
 	At       clock.Time
-	Source   *Source  // the entity it speaks of, may be nil
-	Entity   string   // the entity's name for people
-	Verdict  *Verdict // of failure.* and incident.* events
+	Source   *report.Source // the entity it speaks of, may be nil
+	Entity   string         // the entity's name for people
+	Verdict  *Verdict       // of failure.* and incident.* events
 	Incident *Incident
 	Body     string // one line for a person
 }

@@ -1,12 +1,13 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package engine
+package belief
 
 import (
 	"math"
 
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // TermNames are the terms of the log-odds that a verdict is right, in order.
@@ -20,35 +21,35 @@ var TermNames = [...]string{
 // evidence for a verdict makes nobody less sure of it.
 const GrowingTerms = 4
 
-// terms are their values for a class that is the likeliest because of one cause, and
+// Terms are their values for a class that is the likeliest because of one cause, and
 // an entity of one level: logistic regression (Platt, 1999) over the belief, as the
 // belief takes its evidence for more independent than it is. proof is evidence that
 // needs no second look.
-func (b *belief) terms(c cause, level CulpritType, proof bool) []float64 {
+func (b *Posterior) Terms(c Cause, level verdict.CulpritType, proof bool) []float64 {
 	t := make([]float64, len(TermNames))
 	on := func(i int, yes bool) {
 		if yes {
 			t[i] = 1
 		}
 	}
-	p := stat.Clamp(b.class(c.class()), 0.01, 0.9975)
-	sources := b.independent(c)
+	p := stat.Clamp(b.Class(c.Class()), 0.01, 0.9975)
+	sources := b.Independent(c)
 	// A probe, or the process's own host, says so.
-	looked := b.groups[c][groupProbe] >= countsFrom || b.groups[c][groupRuntime] >= countsFrom
+	looked := b.groups[c][GroupProbe] >= countsFrom || b.groups[c][GroupRuntime] >= countsFrom
 	t[0], t[1] = 1, math.Log(p/(1-p))
 	on(2, sources >= 2)
 	on(3, sources >= 3)
 	on(4, proof)
-	on(5, c == causeHang && !looked)
-	on(6, c == causeHang && looked)
-	on(7, c == causeNotListening)
-	on(8, c == causePartition || c == causeSetup)
-	on(9, c == causeExhaustion)
-	on(10, c == causeByzantine)
-	on(11, level == CulpritService)
-	on(12, level == CulpritExternal)
-	on(13, level == CulpritLink)
-	on(14, level == CulpritNode || level == CulpritZone)
+	on(5, c == CauseHang && !looked)
+	on(6, c == CauseHang && looked)
+	on(7, c == CauseNotListening)
+	on(8, c == CausePartition || c == CauseSetup)
+	on(9, c == CauseExhaustion)
+	on(10, c == CauseByzantine)
+	on(11, level == verdict.CulpritService)
+	on(12, level == verdict.CulpritExternal)
+	on(13, level == verdict.CulpritLink)
+	on(14, level == verdict.CulpritNode || level == verdict.CulpritZone)
 	return t
 }
 
@@ -72,14 +73,14 @@ var coefficients = [len(TermNames)]float64{
 	-0.94, // node or zone
 }
 
-// confidence is the calibrated probability, 0-1, that class and culprit are
+// Confidence is the calibrated probability, 0-1, that class and culprit are
 // right. It is rounded, because more digits would feign precision, and never 1.
-func confidence(terms []float64) float64 {
+func Confidence(terms []float64) float64 {
 	x := 0.0
 	for i, t := range terms {
 		x += coefficients[i] * t
 	}
-	return min(rounded(1/(1+math.Exp(-x))), surest)
+	return min(Rounded(1/(1+math.Exp(-x))), surest)
 }
 
 const (
@@ -87,4 +88,5 @@ const (
 	surest          = 0.99 // nothing is certain
 )
 
-func rounded(x float64) float64 { return math.Round(x*confidenceSteps) / confidenceSteps }
+// Rounded is a probability as it is told: more digits would feign precision.
+func Rounded(x float64) float64 { return math.Round(x*confidenceSteps) / confidenceSteps }

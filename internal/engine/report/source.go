@@ -1,7 +1,7 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package engine
+package report
 
 // ServiceID identifies a service. Staging is not production, and two clusters
 // may run the same names.
@@ -41,21 +41,21 @@ func NewSource(s Source) *Source {
 	if s.Service.Name == "" {
 		return &s
 	}
-	s.ServiceKey = s.Service.key()
-	h := hashString(s.ServiceKey, "")
+	s.ServiceKey = s.Service.Key()
+	h := Hash(s.ServiceKey, "")
 	switch {
 	case s.Instance != "" && !s.Volatile:
-		h = hashString(hashString(h, "id"), s.Instance)
+		h = Hash(Hash(h, "id"), s.Instance)
 	case s.PodUID != "":
-		h = hashString(hashString(h, "pod"), s.PodUID)
+		h = Hash(Hash(h, "pod"), s.PodUID)
 	case s.Instance != "":
-		h = hashString(hashString(hashString(h, "drawn"), s.Host), s.Instance)
+		h = Hash(Hash(Hash(h, "drawn"), s.Host), s.Instance)
 	default:
-		h = hashString(hashString(h, "host"), s.Host)
+		h = Hash(Hash(h, "host"), s.Host)
 	}
 	s.Key = h
 	if s.Incarnation == 0 && s.Volatile {
-		s.Incarnation = hashString(fnvOffset, s.Instance)
+		s.Incarnation = Hash(HashSeed, s.Instance)
 	}
 	return &s
 }
@@ -74,27 +74,28 @@ func (s *Source) Name() string {
 	return s.Host
 }
 
-func (id ServiceID) key() uint64 {
-	h := hashString(fnvOffset, id.Name)
-	h = hashString(h, id.Namespace)
-	h = hashString(h, id.Environment)
-	return hashString(h, id.Cluster)
+// Key is the service in a number that stays the same across processes.
+func (id ServiceID) Key() uint64 {
+	h := Hash(HashSeed, id.Name)
+	h = Hash(h, id.Namespace)
+	h = Hash(h, id.Environment)
+	return Hash(h, id.Cluster)
 }
 
 // FNV-1a, 64 bit: stable across processes, because keys are stored on disk.
 const (
-	fnvOffset uint64 = 14695981039346656037
-	fnvPrime  uint64 = 1099511628211
+	HashSeed  uint64 = 14695981039346656037
+	hashPrime uint64 = 1099511628211
 )
 
-// hashString continues h over s and a separator, so that ("ab","c") and
+// Hash continues h over s and a separator, so that ("ab","c") and
 // ("a","bc") differ.
-func hashString(h uint64, s string) uint64 {
+func Hash(h uint64, s string) uint64 {
 	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * fnvPrime
+		h = (h ^ uint64(s[i])) * hashPrime
 	}
-	return (h ^ 0xff) * fnvPrime
+	return (h ^ 0xff) * hashPrime
 }
 
-// untold says whether it tells no id of its own.
-func (s *Source) untold() bool { return s.Instance == "" && s.PodUID == "" }
+// Untold says whether it tells no id of its own.
+func (s *Source) Untold() bool { return s.Instance == "" && s.PodUID == "" }

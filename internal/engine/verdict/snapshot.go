@@ -1,12 +1,13 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package engine
+package verdict
 
 import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // A verdict's time is widened when spans are matched with it: much before its
@@ -56,7 +57,7 @@ type WaySide struct {
 
 func (s *WaySide) anybody() bool { return s.Zone == "" && s.Host == "" && len(s.Instances) == 0 }
 
-func (s *WaySide) hasSource(src *Source) bool {
+func (s *WaySide) hasSource(src *report.Source) bool {
 	if src == nil {
 		return false
 	}
@@ -68,7 +69,7 @@ func (s *WaySide) hasSource(src *Source) bool {
 
 // callee says whether c may be inside the side, and whether it may be outside:
 // a name can stand for both.
-func (s *WaySide) callee(c *Callee) (inside, outside bool) {
+func (s *WaySide) callee(c *report.Callee) (inside, outside bool) {
 	for _, a := range [2]string{c.Address, c.Named} {
 		if only, ok := s.Addresses[a]; ok && a != "" {
 			return true, !only
@@ -82,7 +83,7 @@ func (s *WaySide) callee(c *Callee) (inside, outside bool) {
 
 // crosses says whether a call from src to c may have to go the way, and whether it
 // must: a name can stand for both sides.
-func (w *way) crosses(src *Source, c *Callee) (may, must bool) {
+func (w *way) crosses(src *report.Source, c *report.Callee) (may, must bool) {
 	in, out := w.near.callee(c)
 	if w.far.anybody() {
 		if w.near.hasSource(src) {
@@ -100,13 +101,13 @@ func (w *way) crosses(src *Source, c *Callee) (may, must bool) {
 // that it must have gone before one that it may have, a cut before one that loses a
 // part if it must have gone both, and of two that it may have gone the one that
 // was known first.
-func (s *Snapshot) way(src *Source, callee *Callee, end clock.Time) (best *Verdict) {
+func (s *Snapshot) way(src *report.Source, callee *report.Callee, end clock.Time) (best *Verdict) {
 	top := 0
 	for i := range s.ways {
 		w := &s.ways[i]
 		v := w.verdict
 		may, must := w.crosses(src, callee)
-		if !may || !v.covers(end, slackBefore, slackAfter) {
+		if !may || !v.Covers(end, slackBefore, slackAfter) {
 			continue
 		}
 		rank := 0
@@ -143,18 +144,18 @@ func (s *Snapshot) Empty() bool {
 // Verdict returns the verdict on the source itself, or nil: the instance, or
 // its service as a whole, is the culprit of a failure at that time. An instance
 // that works while its sibling fails gets nil.
-func (s *Snapshot) Verdict(src *Source, end clock.Time) *Verdict {
+func (s *Snapshot) Verdict(src *report.Source, end clock.Time) *Verdict {
 	if s.Empty() || src == nil {
 		return nil
 	}
 	var best *Verdict
 	for _, v := range s.instances[src.Key] {
-		if v.concerns(src) && v.covers(end, slackBefore, slackAfter) {
+		if v.Concerns(src) && v.Covers(end, slackBefore, slackAfter) {
 			best = best.Or(v)
 		}
 	}
 	for _, v := range s.services[src.ServiceKey] {
-		if v.covers(end, slackBefore, slackAfter) {
+		if v.Covers(end, slackBefore, slackAfter) {
 			best = best.Or(v)
 		}
 	}
@@ -165,7 +166,7 @@ func (s *Snapshot) Verdict(src *Source, end clock.Time) *Verdict {
 // with outcome, or nil. A cut explains more than what is said of those behind it,
 // and that more than a way on which calls are late or a part of them is lost. src may
 // be nil.
-func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end clock.Time) (best *Verdict) {
+func (s *Snapshot) Blame(src *report.Source, callee report.Callee, outcome report.Outcome, end clock.Time) (best *Verdict) {
 	if s.Empty() {
 		return nil
 	}
@@ -174,7 +175,7 @@ func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end clock.
 	}
 	best = best.Or(explaining(s.addresses[callee.Address], outcome, end))
 	best = best.Or(explaining(s.addresses[callee.Named], outcome, end))
-	if callee.nameless() {
+	if callee.Nameless() {
 		best = best.Or(explaining(s.addresses[callee.Service], outcome, end))
 	}
 	return best.Or(explaining(s.names[callee.Service], outcome, end))
@@ -183,13 +184,13 @@ func (s *Snapshot) Blame(src *Source, callee Callee, outcome Outcome, end clock.
 // Beyond returns the cut that a question of src to a server that nobody names may
 // have had to cross, or nil: src stands on one of its sides. So may the name server
 // whose answer did not come.
-func (s *Snapshot) Beyond(src *Source, end clock.Time) (best *Verdict) {
+func (s *Snapshot) Beyond(src *report.Source, end clock.Time) (best *Verdict) {
 	if s.Empty() || src == nil {
 		return nil
 	}
 	for i := range s.ways {
 		w := &s.ways[i]
-		if w.verdict.covers(end, slackBefore, slackAfter) && (w.far.anybody() || w.near.hasSource(src) || w.far.hasSource(src)) {
+		if w.verdict.Covers(end, slackBefore, slackAfter) && (w.far.anybody() || w.near.hasSource(src) || w.far.hasSource(src)) {
 			best = best.Or(w.verdict)
 		}
 	}
@@ -203,7 +204,7 @@ func (s *Snapshot) Convicts() bool { return s != nil && len(s.tainting) > 0 }
 
 // Answer returns the verdict of byzantine behaviour on the one who answered:
 // src itself where callee is nil, else the instance at callee's address.
-func (s *Snapshot) Answer(src *Source, callee *Callee, end clock.Time) *Verdict {
+func (s *Snapshot) Answer(src *report.Source, callee *report.Callee, end clock.Time) *Verdict {
 	if !s.Convicts() {
 		return nil
 	}
@@ -217,7 +218,7 @@ func (s *Snapshot) Answer(src *Source, callee *Callee, end clock.Time) *Verdict 
 		vs = s.alone[callee.Address]
 	}
 	for _, v := range vs {
-		if _, wrong := s.tainting[v]; wrong && v.covers(end, 0, 0) && (callee != nil || v.concerns(src)) {
+		if _, wrong := s.tainting[v]; wrong && v.Covers(end, 0, 0) && (callee != nil || v.Concerns(src)) {
 			return v
 		}
 	}
@@ -226,7 +227,7 @@ func (s *Snapshot) Answer(src *Source, callee *Callee, end clock.Time) *Verdict 
 
 // Doubts says whether an answer that looks well may be one of somebody who is about
 // to be convicted: of src itself where callee is nil, else of the callee.
-func (s *Snapshot) Doubts(src *Source, callee *Callee) bool {
+func (s *Snapshot) Doubts(src *report.Source, callee *report.Callee) bool {
 	if s == nil || len(s.doubted) == 0 {
 		return false
 	}
@@ -263,14 +264,14 @@ func (s *Snapshot) Spares(v *Verdict, began clock.Time) bool {
 }
 
 // silent says whether nothing, or only a part, came back.
-func silent(o Outcome) bool {
-	_, s := o.crossed(false)
-	return s > 0 || o == OutcomeReset || o == OutcomeUnavailable || o == OutcomeOther || o == OutcomeCanceled
+func silent(o report.Outcome) bool {
+	_, s := o.Crossed(false)
+	return s > 0 || o == report.OutcomeReset || o == report.OutcomeUnavailable || o == report.OutcomeOther || o == report.OutcomeCanceled
 }
 
-func explaining(vs []*Verdict, outcome Outcome, end clock.Time) (best *Verdict) {
+func explaining(vs []*Verdict, outcome report.Outcome, end clock.Time) (best *Verdict) {
 	for _, v := range vs {
-		if v.explains(outcome) && v.covers(end, slackBefore, slackAfter) {
+		if v.Explains(outcome) && v.Covers(end, slackBefore, slackAfter) {
 			best = best.Or(v)
 		}
 	}
@@ -289,7 +290,7 @@ func NewSnapshot(at clock.Time, verdicts []*Verdict, targets []Target) *Snapshot
 	}
 	for i, v := range verdicts {
 		t := targets[i]
-		if v.taints() && !t.Right {
+		if v.Taints() && !t.Right {
 			s.tainting[v] = struct{}{}
 		}
 		if t.Calm != 0 {

@@ -1,17 +1,19 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package engine
+package verdict
 
 import (
 	"fmt"
 	"testing"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // Of a thousand instances that failed, a span that names only their service looks at a
 // few, and at the verdict on all of it.
 func TestSnapshotHoldsFewVerdictsOfOneName(t *testing.T) {
-	shop := ServiceID{Name: "shop"}
+	shop := report.ServiceID{Name: "shop"}
 	var verdicts []*Verdict
 	var targets []Target
 	for i := range 1000 {
@@ -28,7 +30,7 @@ func TestSnapshotHoldsFewVerdictsOfOneName(t *testing.T) {
 		t.Errorf("%d verdicts by address, %d by service", len(s.addresses["shop:80"]), len(s.services[7]))
 	}
 	for i := range 1000 {
-		if v := s.Verdict(&Source{Key: uint64(i + 1), ServiceKey: 7}, 1e18); v == nil || v.Culprit.Name != fmt.Sprint(i) && v.Culprit.Type != CulpritService {
+		if v := s.Verdict(&report.Source{Key: uint64(i + 1), ServiceKey: 7}, 1e18); v == nil || v.Culprit.Name != fmt.Sprint(i) && v.Culprit.Type != CulpritService {
 			t.Fatalf("of instance %d: %+v", i, v)
 		}
 	}
