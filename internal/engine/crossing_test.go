@@ -117,6 +117,51 @@ func TestSlowZoneIsNoneWhoseMachinesHaveNoBreath(t *testing.T) {
 	}
 }
 
+// A link between two zones is late while the processes of one of them wait for a
+// processor.
+func TestLinkIsNotSlowWhoseMachinesHaveNoBreath(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, since float64 // share of the time that they wait
+		zone          string
+		link          bool
+	}{
+		"they wait for half of the time":                 {0.05, 0.5, "zone-b", false},
+		"those of the other zone do":                     {0.05, 0.5, "zone-a", false},
+		"those of a zone do that has nothing to do with": {0.05, 0.5, "zone-c", true},
+		"they wait a little":                             {0.05, 0.2, "zone-b", true},
+		"they always wait so":                            {0.45, 0.5, "zone-b", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			run := func(seconds int, wait float64) {
+				for range seconds {
+					b := &report.Batch{Arrived: z.now}
+					for _, i := range z.instances {
+						if i.at.zone == c.zone {
+							b.Levels = append(b.Levels, report.Level{Source: i.src, Kind: report.LevelCPUWait, Share: wait, At: z.now})
+						}
+					}
+					z.e.Observe(b)
+					z.run(time.Second)
+				}
+			}
+			run(60, c.before)
+			z.wire = func(from, to *zoned) time.Duration {
+				if betweenZones(from.at, to.at, "zone-a", "zone-b") {
+					return 120 * time.Millisecond
+				}
+				return time.Millisecond
+			}
+			run(20, c.since)
+			if !c.link {
+				z.expect(t, verdict.ClassNone)
+				return
+			}
+			z.expect(t, verdict.ClassPartition, "link zone-a→zone-b", "link zone-b→zone-a")
+		})
+	}
+}
+
 func TestOneWayCutIsNamedFromWhereToWhereNothingGets(t *testing.T) {
 	z := newZones()
 	z.run(60 * time.Second)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
-	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
@@ -154,7 +153,7 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 		if f.sure < surelyCut || f.paths < 2 || f.near.entity != nil || f.far.entity != nil || f.far.anywhere() && f.near.zone == "" {
 			continue
 		}
-		if f.far.anywhere() && (f.share < slowShares || e.outOfBreath(f.near.zone)) {
+		if f.far.anywhere() && f.share < slowShares {
 			continue
 		}
 		found = append(found, f)
@@ -163,25 +162,12 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 		return // all that goes from zone to zone is slow: that is no link's doing
 	}
 	for _, f := range found {
+		if e.outOfBreath(&f.near) || e.outOfBreath(&f.far) {
+			continue
+		}
 		f.narrow(sights)
 		e.believe(f, true)
 	}
-}
-
-// outOfBreath says whether most machines of a zone that tell have no processor to
-// spare: they get late to what comes to them.
-func (e *Engine) outOfBreath(zone string) bool {
-	short, all := 0, 0
-	for _, h := range e.hosts {
-		if h.zone != zone || h.levels == nil || h.levels[report.LevelCPU].at == 0 {
-			continue
-		}
-		all++
-		if h.levels.short(report.LevelCPU, e.now) {
-			short++
-		}
-	}
-	return 2*short > all
 }
 
 // coverAll says whether every way from one zone to another is one of those that the
