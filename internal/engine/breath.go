@@ -17,12 +17,11 @@ const (
 
 // outOfBreath says whether a side is a machine that has no processor to spare, or a
 // zone of which most have none: by what the machines tell of their processors, or by
-// what their processes tell.
-func (e *Engine) outOfBreath(s *side) bool {
+// what their processes tell, as breathing counted them.
+func (e *Engine) outOfBreath(s *side, processes map[*hostState]breath) bool {
 	if s.host == nil && s.zone == "" {
 		return false
 	}
-	processes := e.breathing()
 	var machines, waiting breath
 	for _, h := range e.hosts {
 		if s.host != nil && h != s.host || s.host == nil && h.zone != s.zone {

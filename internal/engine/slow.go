@@ -161,8 +161,12 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 	if len(found) > 1 && coverAll(found, sights) {
 		return // all that goes from zone to zone is slow: that is no link's doing
 	}
+	if len(found) == 0 {
+		return
+	}
+	processes := e.breathing()
 	for _, f := range found {
-		if e.outOfBreath(&f.near) || e.outOfBreath(&f.far) {
+		if e.outOfBreath(&f.near, processes) || e.outOfBreath(&f.far, processes) {
 			continue
 		}
 		f.narrow(sights)
