@@ -147,3 +147,21 @@ func TestDefaultsInTheDocumentationAreThose(t *testing.T) {
 		})
 	}
 }
+
+// The image and the compose file set variables that the gateway's configuration reads:
+// a name that it does not read is a port that nobody reaches.
+func TestImageSetsWhatItsConfigurationReads(t *testing.T) {
+	read := func(path ...string) string {
+		text, err := os.ReadFile(filepath.Join(append([]string{root(t), "distribution"}, path...)...))
+		require.NoError(t, err)
+		return string(text)
+	}
+	config := read("config", "gateway.yaml")
+	for _, file := range []string{"Dockerfile", "compose.yaml"} {
+		names := regexp.MustCompile(`FAULTLINE_[A-Z_]+`).FindAllString(read(file), -1)
+		require.NotEmpty(t, names)
+		for _, name := range names {
+			assert.Contains(t, config, "${env:"+name+":-", "%s sets %s", file, name)
+		}
+	}
+}
