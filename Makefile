@@ -100,6 +100,7 @@ lint: $(TOOLS)/golangci-lint ## golangci-lint
 .PHONY: vulncheck
 vulncheck: ## known vulnerabilities (needs the open network)
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+	cd distribution && $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./... # all that is in the binary, others' components included
 
 .PHONY: generate
 generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## remake the generated sources
