@@ -34,7 +34,7 @@ type failureModel struct {
 	engine    *engine.Engine
 	store     *store // nil without storage
 
-	began   time.Time // monotonic base of now
+	now     engineClock
 	queue   chan *report.Batch
 	orders  chan func()
 	pool    sync.Pool
@@ -66,7 +66,7 @@ func newExtension(set extension.Settings, cfg *Config) (*failureModel, error) {
 	x := &failureModel{
 		config: cfg, settings: set, telemetry: telemetry,
 		engine: engine.New(cfg.EngineParams()),
-		began:  time.Now(),
+		now:    engineClock{began: time.Now(), wall: time.Now},
 		queue:  make(chan *report.Batch, cfg.QueueSize),
 		orders: make(chan func()),
 		stop:   make(chan struct{}), stopped: make(chan struct{}),
@@ -189,6 +189,7 @@ func (x *failureModel) loop() {
 			now := time.Now()
 			x.lateness.Store(int64(max(now.Sub(last)-tickEvery, 0)))
 			last = now
+			x.followWall()
 			x.engine.Tick(x.Now())
 			x.publish.tick(x.Now(), x.engine.Events())
 			stats := x.engine.Stats()
@@ -279,10 +280,19 @@ func (x *failureModel) Observe(b *report.Batch) {
 	}
 }
 
-// Now is the wall clock as it was at the start, moved on by the monotonic one:
-// a clock that is set does not age anybody.
-func (x *failureModel) Now() clock.Time {
-	return clock.Time(x.began.UnixNano()).Add(time.Since(x.began))
+// Now is the time on the engine's clock.
+func (x *failureModel) Now() clock.Time { return x.now.time() }
+
+// followWall follows the wall clock, and says so: what is dated by another clock
+// than the spans is dated wrongly.
+func (x *failureModel) followWall() {
+	switch by := x.now.follow(); {
+	case by > 0:
+		x.settings.Logger.Info("this host slept, or its clock was set forward; the engine follows it", zap.Duration("by", by))
+	case by < 0:
+		x.settings.Logger.Warn("the clock of this host was set back; until it is there again, new spans seem old and failures may not be told: restart the Collector",
+			zap.Duration("by", -by))
+	}
 }
 
 // Snapshot is what holds true now.
