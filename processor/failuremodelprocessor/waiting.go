@@ -29,6 +29,8 @@ type waitingRoom struct {
 	guests []guest    // in order of arrival
 	closed bool
 
+	ctx           context.Context // of the pipeline
+	end           context.CancelFunc
 	stop, stopped chan struct{}
 	logged        atomic.Int64 // clock.Time of the latest warning
 }
@@ -42,8 +44,12 @@ type guest struct {
 	bytes   int
 }
 
+// lastWords is how long a shutdown waits for the pipeline to take those who waited.
+const lastWords = 5 * time.Second
+
 func newWaitingRoom(t *traces) *waitingRoom {
-	return &waitingRoom{traces: t, wake: make(chan clock.Time, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
+	ctx, end := context.WithCancel(context.Background())
+	return &waitingRoom{traces: t, wake: make(chan clock.Time, 1), ctx: ctx, end: end, stop: make(chan struct{}), stopped: make(chan struct{})}
 }
 
 func (r *waitingRoom) open() {
@@ -71,7 +77,8 @@ func (r *waitingRoom) open() {
 	}()
 }
 
-// close lets everybody go, tagged as far as is known.
+// close lets everybody go, tagged as far as is known. It does not wait for a pipeline
+// that hangs.
 func (r *waitingRoom) close() {
 	r.mu.Lock()
 	again := r.closed
@@ -80,6 +87,7 @@ func (r *waitingRoom) close() {
 	if again || r.cancel == nil {
 		return
 	}
+	defer time.AfterFunc(lastWords, r.end).Stop()
 	r.cancel()
 	close(r.stop)
 	<-r.stopped
@@ -179,7 +187,7 @@ func (r *waitingRoom) deliver(td ptrace.Traces, info client.Info) {
 		return
 	}
 	t := r.traces
-	err := t.next.ConsumeTraces(client.NewContext(context.Background(), info), td)
+	err := t.next.ConsumeTraces(client.NewContext(r.ctx, info), td)
 	if err == nil {
 		return
 	}

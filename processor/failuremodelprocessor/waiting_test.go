@@ -8,11 +8,13 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/client"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -186,6 +188,25 @@ func TestShutdownLetsAllGoTagged(t *testing.T) {
 	// A receiver that stops late loses nothing either.
 	require.NoError(t, p.ConsumeTraces(context.Background(), stranger(3)))
 	assert.Equal(t, 3, sink.SpanCount())
+}
+
+func TestShutdownDoesNotWaitForAPipelineThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		hangs, err := consumer.NewTraces(func(ctx context.Context, _ ptrace.Traces) error { <-ctx.Done(); return ctx.Err() })
+		require.NoError(t, err)
+		p, err := b.factory.CreateTraces(t.Context(), b.settings, b.config, hangs)
+		require.NoError(t, err)
+		b.start(t, p)
+		require.NoError(t, p.ConsumeTraces(t.Context(), stranger(1)))
+		b.pass(3 * time.Second)
+		synctest.Wait() // the first is on its way for ever
+		require.NoError(t, p.ConsumeTraces(t.Context(), stranger(2)))
+		began := time.Now()
+		require.NoError(t, p.Shutdown(t.Context()))
+		assert.Equal(t, lastWords, time.Since(began))
+		assert.EqualValues(t, 2, b.counter(t, "spans_undelivered"))
+	})
 }
 
 func TestReleaseKeepsTheClient(t *testing.T) {

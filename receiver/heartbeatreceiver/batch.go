@@ -21,6 +21,8 @@ const (
 	// merely busy. Its records say when they were seen, so late is not lost.
 	patience   = 5 * time.Second
 	firstPause = 50 * time.Millisecond
+	// lastWords is how long a shutdown waits for the pipeline to take the last records.
+	lastWords = 5 * time.Second
 )
 
 // batcher gathers records and hands them to the pipeline from one goroutine, in
@@ -40,6 +42,8 @@ type batcher struct {
 	count   int // records in current
 	full    []plog.Logs
 
+	ctx   context.Context // of the pipeline
+	end   context.CancelFunc
 	first chan struct{} // current got its first record
 	ready chan struct{} // a batch is full
 	stop  chan struct{}
@@ -47,9 +51,12 @@ type batcher struct {
 }
 
 func newBatcher(next consumer.Logs, obs *receiverhelper.ObsReport, limit int, lost func(int, error)) *batcher {
+	ctx, end := context.WithCancel(context.Background())
 	return &batcher{
 		next: next, obs: obs, max: limit, lost: lost,
 		current: newLogs(),
+		ctx:     ctx,
+		end:     end,
 		first:   make(chan struct{}, 1),
 		ready:   make(chan struct{}, 1),
 		stop:    make(chan struct{}),
@@ -139,10 +146,12 @@ func (q *batcher) run() {
 	}
 }
 
-// close hands on what is left and waits for that.
+// close hands on what is left and waits for that, but not for a pipeline that hangs.
 func (q *batcher) close() {
 	close(q.stop)
+	defer time.AfterFunc(lastWords, q.end).Stop()
 	<-q.done
+	q.end()
 }
 
 func (q *batcher) handOn() {
@@ -156,7 +165,7 @@ func (q *batcher) handOn() {
 	q.mu.Unlock()
 	for _, ld := range batches {
 		n := ld.LogRecordCount()
-		ctx := q.obs.StartLogsOp(context.Background())
+		ctx := q.obs.StartLogsOp(q.ctx)
 		err := q.consume(ctx, ld, n)
 		q.obs.EndLogsOp(ctx, "heartbeat", n, err)
 		if err != nil {

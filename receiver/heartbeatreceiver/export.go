@@ -39,7 +39,7 @@ func (r *heartbeatReceiver) exportMetrics(ctx context.Context) {
 				p.self(r.refusedTotal.Load(), r.health.value())
 			}
 			p.drop()
-			obsCtx := r.obsrep.StartMetricsOp(context.Background())
+			obsCtx := r.obsrep.StartMetricsOp(ctx) // a shutdown does not wait for them
 			n := md.DataPointCount()
 			err := r.metrics.ConsumeMetrics(obsCtx, md)
 			r.obsrep.EndMetricsOp(obsCtx, metadata.Type.String(), n, err)

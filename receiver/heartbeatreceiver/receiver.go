@@ -102,7 +102,7 @@ func (r *heartbeatReceiver) Start(ctx context.Context, host component.Host) erro
 func (r *heartbeatReceiver) start(ctx context.Context, host component.Host) error {
 	var err error
 	if r.host, err = os.Hostname(); err != nil {
-		return fmt.Errorf("the host's name is not known, so write observer: %w", err)
+		return fmt.Errorf("the host's name is not known: %w", err)
 	}
 	if r.observer = r.cfg.Observer; r.observer == "" {
 		r.observer = r.host

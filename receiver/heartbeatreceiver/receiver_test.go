@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -24,6 +25,7 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.opentelemetry.io/collector/receiver/receivertest"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -67,6 +69,28 @@ func TestShutdownHandsOnWhatIsHeld(t *testing.T) {
 	require.NoError(t, g.Shutdown(t.Context()))
 	g.beats(1)
 	require.NoError(t, g.Shutdown(t.Context()), "twice is harmless")
+}
+
+func TestShutdownDoesNotWaitForAPipelineThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs, err := consumer.NewLogs(func(ctx context.Context, _ plog.Logs) error { <-ctx.Done(); return ctx.Err() })
+		require.NoError(t, err)
+		obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{ReceiverCreateSettings: receivertest.NewNopSettings(metadata.Type)})
+		require.NoError(t, err)
+		lost := 0
+		q := newBatcher(hangs, obs, 2*batchRecords, func(n int, _ error) { lost += n })
+		go q.run()
+		for range batchRecords + 1 {
+			require.True(t, q.reserve(1))
+			q.add(func(dst plog.ResourceLogsSlice) { newRecord(dst) })
+		}
+		time.Sleep(time.Second) // the first batch is on its way for ever
+		began := time.Now()
+		q.close()
+		assert.Equal(t, lastWords, time.Since(began))
+		assert.Equal(t, batchRecords+1, lost)
+		assert.Zero(t, q.size())
+	})
 }
 
 func TestObserverBeatsItself(t *testing.T) {
