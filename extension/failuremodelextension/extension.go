@@ -42,6 +42,7 @@ type failureModel struct {
 
 	stats    atomic.Pointer[engine.Stats]
 	lateness atomic.Int64 // ns
+	dropped  atomic.Int64 // observations since the latest warning of it
 
 	stop    chan struct{}
 	stopped chan struct{}
@@ -175,6 +176,7 @@ func (x *failureModel) loop() {
 	defer tick.Stop()
 	last := time.Now()
 	saved := last
+	var warned time.Time
 	for {
 		select {
 		case <-x.stop:
@@ -194,6 +196,11 @@ func (x *failureModel) loop() {
 			x.publish.tick(x.Now(), x.engine.Events())
 			stats := x.engine.Stats()
 			x.stats.Store(&stats)
+			if n := x.dropped.Load(); n > 0 && now.Sub(warned) >= warnEvery {
+				warned = now
+				x.dropped.Add(-n)
+				x.settings.Logger.Warn("the engine does not keep up: observations were dropped, and it judges on less than there is", zap.Int64("observations", n))
+			}
 			if now.Sub(saved) >= saveEvery {
 				saved = now
 				x.saveAside()
@@ -204,6 +211,9 @@ func (x *failureModel) loop() {
 
 // saveEvery is the time between two savings of the state.
 const saveEvery = 30 * time.Second
+
+// warnEvery is the time between two warnings that observations were dropped.
+const warnEvery = time.Minute
 
 func (x *failureModel) take(b *report.Batch) {
 	x.engine.Observe(b)
@@ -275,6 +285,7 @@ func (x *failureModel) Observe(b *report.Batch) {
 		ctx := context.Background()
 		x.telemetry.ExtensionFailureModelBatchesDropped.Add(ctx, 1)
 		x.telemetry.ExtensionFailureModelObservationsDropped.Add(ctx, int64(b.Len()))
+		x.dropped.Add(int64(b.Len()))
 		b.Reset()
 		x.pool.Put(b)
 	}

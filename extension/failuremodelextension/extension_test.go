@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
+	"go.uber.org/zap"
 
 	"github.com/faultline-otel/faultline/extension/failuremodelextension/internal/metadatatest"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
@@ -51,6 +52,7 @@ func TestFullQueueDropsAndNeverBlocks(t *testing.T) {
 		got, err = r.telemetry.GetMetric("otelcol_extension_failure_model_kept")
 		require.NoError(t, err)
 		assert.Len(t, got.Data.(metricdata.Gauge[int64]).DataPoints, 13, "a gauge for each thing that is kept")
+		assert.Equal(t, 1, r.logs.FilterMessageSnippet("does not keep up").FilterField(zap.Int64("observations", 6)).Len(), "the log says so, too")
 		r.shutdown(t)
 	})
 }
