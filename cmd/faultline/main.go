@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,12 +21,22 @@ import (
 	"github.com/faultline-otel/faultline/cmd/faultline/internal/shop"
 )
 
+// version is what the go command noted at the build: the module's version, or the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	root := &cobra.Command{
 		Use:           "faultline",
 		Short:         "See, replay and explain what Faultline says about failures",
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -46,6 +46,10 @@ func TestExitStatus(t *testing.T) {
 	assert.Empty(t, stderr)
 	assert.Contains(t, stdout, "crash of payment-1")
 
+	stdout, _, exit = faultline(t, "--version")
+	assert.Zero(t, exit)
+	assert.Regexp(t, `^faultline version \S+`, stdout)
+
 	for _, args := range [][]string{
 		{"replay", "none.jsonl"},
 		{"replay"},
