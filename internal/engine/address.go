@@ -35,8 +35,8 @@ type seenBehind struct {
 }
 
 const (
-	maxBehind        = 16
-	maxAddressesEach = 8
+	maxBehind        = 16 // entities behind one address
+	maxAddressesEach = 8  // of one entity
 	// behindFor: who has not been seen behind an address for so long, while
 	// others were, is behind it no more.
 	behindFor = 10 * time.Minute

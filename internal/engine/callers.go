@@ -54,6 +54,7 @@ type callerCount struct {
 	failed  stat.Fading
 }
 
+// maxCallersNamed is how many services are told apart among those who complain of one.
 const maxCallersNamed = 8
 
 // servedStats is what an instance says of calls that it answered itself.
@@ -94,6 +95,7 @@ type edge struct {
 	run           slowRun
 }
 
+// maxCallees is how many callees are remembered of one caller.
 const maxCallees = 64
 
 func (e *Engine) called(c *report.Calls) {

@@ -56,12 +56,13 @@ const (
 )
 
 const (
+	// Siblings are compared over windows of conductWindow.
 	conductWindow  = 10 * time.Second
-	conductAnswers = 20.0 // in a window; fewer tell nothing
-	inStepFull     = 30   // windows: who is odd for longer, and hurts nobody, is so for good
-	inStepEnough   = 6    // windows in step before an odd one counts
-	oddEnough      = 3    // of the last five windows
-	oddOf          = 1<<5 - 1
+	conductAnswers = 20.0     // in a window; fewer tell nothing
+	inStepFull     = 30       // windows: who is odd for longer, and hurts nobody, is so for good
+	inStepEnough   = 6        // windows in step before an odd one counts
+	oddEnough      = 3        // of the last five windows
+	oddOf          = 1<<5 - 1 // these, a bit each
 	// shareFar is how many times more or less than usual it may be asked, among its
 	// siblings, before it is asked for other things, by others.
 	shareFar    = 2.0

@@ -242,6 +242,7 @@ func (n *entity) restartsWithin(now clock.Time, d time.Duration) int {
 // shared says whether several were lately seen to use n's identity.
 func (n *entity) shared(now clock.Time) bool { return n.twinsAt != 0 && now.Sub(n.twinsAt) < sharedFor }
 
+// sharedFor is how long an identity that two were seen to use says nothing of one process.
 const sharedFor = 10 * time.Minute
 
 // twinsShow is how long after a start an older process of the same identity is

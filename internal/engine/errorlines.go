@@ -39,7 +39,7 @@ type erring struct {
 type errorLines struct{ kinds []erring }
 
 const (
-	maxErring = 16
+	maxErring = 16 // kinds of lines of one entity
 	// newFrom is from which −log10 of a probability on a line is new, and newFull
 	// which says all.
 	newFrom = 2.0
@@ -67,6 +67,7 @@ type firstErred struct {
 	kind  uint64
 }
 
+// maxErred is how many such lines are kept to be joined with others of their request.
 const maxErred = 1024
 
 // errorLine takes in a line that says that a request failed.

@@ -149,11 +149,12 @@ func (e *Engine) stillUnreached(n *entity, s *callStats, p *episode) {
 }
 
 const (
+	// refusedFor is how long refusals must go on to say all; a restart refuses for a moment.
 	refusedFor = 2 * time.Second
 	// stillRefusedFor: who stops in order is taken out of its callers' lists
 	// sooner than this.
 	stillRefusedFor = 4 * time.Second
-	stillSure       = 12 * time.Second
+	stillSure       = 12 * time.Second // that long says all
 )
 
 func (s *callStats) text(says string, o report.Outcome, e *Engine) string {
@@ -235,6 +236,8 @@ func (p *episode) goesOn(e *Engine, n *entity) {
 }
 
 const (
+	// enoughServed is how many calls one must have answered before that it answers none says
+	// anything, and stillFor how long it must answer none to say all.
 	enoughServed = 10
 	stillFor     = 2 * time.Second
 	// muteFor is how long nobody must be answered by one that sends no spans, and

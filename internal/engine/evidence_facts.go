@@ -15,7 +15,7 @@ import (
 // What was said outright: exit statuses, kills, panics, crash loops.
 
 const (
-	maxFactsEach = 8
+	maxFactsEach = 8 // of one entity
 	// factsBefore is how long before a suspicion a fact may have been told to
 	// belong to it.
 	factsBefore = time.Minute
@@ -128,6 +128,7 @@ func (e *Engine) restartCounted(n *entity, f report.Fact) {
 	e.suspect(n)
 }
 
+// So many starts in so long are a loop: more than a deploy and its repair make.
 const (
 	crashLoopStarts = 3
 	crashLoopWithin = 10 * time.Minute

@@ -47,7 +47,7 @@ type saying struct {
 }
 
 const (
-	usualMemory = 2000.0
+	usualMemory = 2000.0 // answers that the usual share of failures remembers
 	// errorsOver is by how much the share of failures must exceed the usual.
 	errorsOver = 0.08
 	// errorsFor is how long they must go on before they convict: a bad request
@@ -424,6 +424,7 @@ type versionSeen struct {
 	first clock.Time
 }
 
+// maxVersions is how many of one service are remembered.
 const maxVersions = 8
 
 // runs notes that the service runs a version.

@@ -84,4 +84,5 @@ func (e *Engine) flow(queue string) *flow {
 	return f
 }
 
+// maxFlows is how many queues are known by spans alone.
 const maxFlows = 256

@@ -59,6 +59,8 @@ var levelRules = [report.NumLevels]struct {
 }
 
 const (
+	// What is stored fills over hours, what is spent changes within minutes: over so
+	// long is taken what is usual of either.
 	stockMemory = 6 * time.Hour
 	rateMemory  = 10 * time.Minute
 	// leastMemory is over how long a level is smoothed at least.
@@ -172,8 +174,8 @@ func (s *levelState) rose() bool {
 }
 
 const (
-	roseTo = 0.8
-	roseBy = 0.5
+	roseTo = 0.8 // of the limit
+	roseBy = 0.5 // of it more than usual
 )
 
 // news is how much a limit that is reached says, 0-1: one that was usually

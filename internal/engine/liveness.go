@@ -88,6 +88,7 @@ func (e *Engine) stream(n *entity, o *observer, kind signKind) *stream {
 	return s
 }
 
+// maxStreamsEach is how many streams of one entity are followed: one for each observer and kind of sign.
 const maxStreamsEach = 16
 
 func (e *Engine) unwatch(s *stream) {
@@ -409,4 +410,5 @@ func (e *Engine) conflict(n *entity, text string) {
 	e.emit(verdict.Event{Kind: contract.EventIdentityConflict, Source: n.src, Entity: n.name(), Body: text})
 }
 
+// conflictEvery is the least time between two events of one conflict that goes on.
 const conflictEvery = 10 * time.Minute

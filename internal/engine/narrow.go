@@ -83,8 +83,8 @@ func (f *foundCut) inVain(sights []sight) bool {
 }
 
 const (
-	vainFor   = 10 * time.Second
-	vainCalls = 10.0
+	vainFor   = 10 * time.Second // longer than machines are paused
+	vainCalls = 10.0             // without any answer
 )
 
 // onlyVain says whether nothing but waiting in vain speaks for the cut.

@@ -124,6 +124,7 @@ func (o *observer) goesOn(t time.Duration, now clock.Time) bool {
 	return lasted >= goesOnFor && t-o.backFrom >= lasted/2 && t-o.backFrom <= 2*lasted
 }
 
+// goesOnFor is how long a clock must go on from where it was set to be believed again.
 const goesOnFor = 10 * time.Second
 
 // lateness is how long a record lay somewhere before it came: what comes later than
@@ -162,6 +163,7 @@ func (o *observer) slept(d time.Duration) {
 	o.misses = min(o.misses+2, maxMisses)
 }
 
+// maxMisses is the worst local health, as of Lifeguard: such an observer is not believed.
 const maxMisses = 7
 
 // observer returns the observer with an id, new if need be; nil if there are

@@ -40,8 +40,8 @@ type clockPairs struct {
 }
 
 const (
-	maxClockPairs = 4096
-	clockWindow   = 10 * time.Second
+	maxClockPairs = 4096                   // of hosts that call each other
+	clockWindow   = 10 * time.Second       // over which the bounds of a pair are taken
 	clockCalls    = 3                      // in a window; fewer bound little
 	clockJump     = 200 * time.Millisecond // more than a clock drifts or is slewed in clockSoon
 	clockSoon     = time.Minute

@@ -49,6 +49,7 @@ type processFacts struct {
 	known    bool
 }
 
+// maxProbesEach is how many probes of one entity are followed.
 const maxProbesEach = 16
 
 func (e *Engine) probed(b *report.Probe) {
@@ -204,6 +205,7 @@ func (n *entity) starves() bool {
 	return p != nil && max(p.found[belief.EvThrottled].strength, p.found[belief.EvCPUWait].strength, p.found[belief.EvMemoryPressure].strength) >= starvesFrom
 }
 
+// starvesFrom is how strong a sign of want must be to explain that one stands still.
 const starvesFrom = 0.8
 
 // hostPort is the address that a target's URL leads to, "" if it tells none.

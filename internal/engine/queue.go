@@ -60,7 +60,7 @@ type reading struct {
 
 const (
 	maxQueues   = 1024
-	maxReadings = 8
+	maxReadings = 8  // queues that one reader is known to read
 	queueMemory = 16 // looks
 	// pileFrom times the usual, and pileOver more, is more than usual.
 	pileFrom = 2.0
@@ -78,6 +78,7 @@ const (
 	unreadAnyhow = 3 * unreadFor
 	unreadMore   = 5.0
 	readsKnown   = 5 // looks from which on it is known how it is read
+	// readersEvery is the time between two looks at who reads what.
 	readersEvery = 5 * time.Second
 )
 

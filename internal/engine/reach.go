@@ -215,6 +215,7 @@ func weighSights(sights []sight) {
 	}
 }
 
+// staleWeight is what such a sight still counts: it tells that there is a way at all.
 const staleWeight = 0.02
 
 // score is the log-likelihood over no cut at all, of a complete cut or of one

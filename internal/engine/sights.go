@@ -189,7 +189,7 @@ func (e *Engine) sight(n *entity, w *view) (s sight, ok bool) {
 }
 
 const (
-	maxSights = 20_000
+	maxSights = 20_000 // in one pass; more would take longer than a tick
 	// maxBehindName is how many sights of those behind one name are enough: what a
 	// few of its callers tell of each says the same as what all do.
 	maxBehindName = 4_000

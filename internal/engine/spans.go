@@ -60,6 +60,8 @@ func (k *spanKind) goesBefore(other *spanKind) bool {
 	return k.used < other.used
 }
 
+// evictAmong is among how many kinds the one is looked for that makes room: all would
+// take too long.
 const evictAmong = 32
 
 // publishBaselines replaces the table that readers use, if kinds came or went.

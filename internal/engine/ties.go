@@ -63,7 +63,7 @@ func (f *fallen) is(target, host string, how fall) bool {
 }
 
 const (
-	maxFallen = 32
+	maxFallen = 32 // servers that fell lately
 	// tiedFor is how long a connection counts after it was told last: agents tell of
 	// one that is well each ten seconds.
 	tiedFor = 40 * time.Second

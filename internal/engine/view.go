@@ -40,7 +40,7 @@ type view struct {
 }
 
 const (
-	maxViewsEach = 64
+	maxViewsEach = 64 // hosts from which one entity is seen
 	// viewWindow is the half-life of what a view counts.
 	viewWindow = 8 * time.Second
 	// viewFresh is how long a view says something of now at most; else

@@ -56,9 +56,9 @@ func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict
 }
 
 const (
-	maxInReason     = 3
-	maxEvidence     = 8
-	ceilingOneSided = 0.75
+	maxInReason     = 3    // lines of evidence in the reason
+	maxEvidence     = 8    // and in the list
+	ceilingOneSided = 0.75 // confidence at most, where nobody behind the cut can be heard
 )
 
 // unknownWords says what is seen, the two likeliest causes, and what would tell

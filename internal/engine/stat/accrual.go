@@ -129,7 +129,7 @@ func (a *Accrual) Deadline(p float64) time.Duration {
 }
 
 const (
-	maxSuspicion = 20.0
+	maxSuspicion = 20.0    // decades; more is no other certainty
 	maxSilence   = 1 << 10 // intervals
 )
 

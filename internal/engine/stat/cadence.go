@@ -17,8 +17,8 @@ type Cadence struct {
 }
 
 const (
-	longestCadence = 30 * time.Second
-	cadenceMemory  = 4
+	longestCadence = 30 * time.Second // a longer gap is no cadence
+	cadenceMemory  = 4                // batches that the usual time remembers
 	// OneBatch is the time within which what comes is one batch.
 	OneBatch = 100 * time.Millisecond
 )

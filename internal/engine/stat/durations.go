@@ -22,11 +22,11 @@ type Durations struct {
 }
 
 const (
-	spanBuckets = 256
+	spanBuckets = 256     // see spanLowest
 	spanLowest  = 1 << 10 // ns; 256 buckets of 1/8 octave reach 2^42 ns, over an hour
-	spanHalving = 10_000
-	spanRefresh = 256 // usual spans between two tails
-	spanEnough  = 100 // spans before there is a tail
+	spanHalving = 10_000  // spans, then the old ones count half
+	spanRefresh = 256     // usual spans between two tails
+	spanEnough  = 100     // spans before there is a tail
 	// LearnSlow is of how many that are far slower than usual one is learned, so
 	// that a failure does not become the usual within a minute, and a change
 	// for good does within the hour.
