@@ -34,11 +34,13 @@ func TestBlameGoesUpTheTraceAndNotToWhatWasDoneBesides(t *testing.T) {
 		span         ptrace.Span
 		failed, late *verdict.Verdict
 	}{
-		"its parent":                    {span(1, 9, 0, 41), v, v},
-		"one above a span that is lost": {span(8, 0, 0, 60), v, v},
-		"another call of the parent":    {span(5, 2, 12, 30), v, nil},
-		"a part of the call":            {span(6, 3, 10, 11), v, v},
-		"what came before":              {span(7, 9, 900, 950), nil, nil},
+		"its parent":                                {span(1, 9, 0, 41), v, v},
+		"one above a span that is lost":             {span(8, 0, 0, 60), v, v},
+		"another call of the parent":                {span(5, 2, 12, 30), v, nil},
+		"a part of the call":                        {span(6, 3, 10, 11), v, v},
+		"what came before":                          {span(7, 9, 900, 950), nil, nil},
+		"one above, by a clock that is 15 ms ahead": {span(10, 0, 15, 75), v, nil},
+		"one above, by a clock that is 50 ms ahead": {span(11, 0, 50, 110), nil, nil},
 	} {
 		assert.Equal(t, c.failed, around(m.blames(c.span.TraceID()), c.span, true), "%s, if it failed", name)
 		assert.Equal(t, c.late, around(m.blames(c.span.TraceID()), c.span, false), "%s, if it is only late", name)
@@ -54,4 +56,27 @@ func TestNothingIsRememberedLongAfterAFailure(t *testing.T) {
 		assert.Equal(t, empty, m.empty(t0.Add(time.Duration(after)*time.Minute)), "after %d minutes", after)
 	}
 	assert.Zero(t, m.len())
+}
+
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	span := func(trace, id byte) ptrace.Span {
+		s := ptrace.NewSpan()
+		s.SetTraceID(pcommon.TraceID{trace})
+		s.SetSpanID(pcommon.SpanID{id})
+		return s
+	}
+	m := newMemory(4, time.Minute)
+	forgotten := int64(0)
+	m.forgotten = func(n int64) { forgotten += n }
+	for trace := byte(1); trace <= 10; trace++ {
+		m.remember(span(trace, 1), true, &verdict.Verdict{}, t0)
+		assert.LessOrEqual(t, m.len(), 4)
+	}
+	assert.EqualValues(t, 6, forgotten)
+	assert.Len(t, m.blames(pcommon.TraceID{10}), 1, "the latest stay")
+
+	for id := byte(1); id <= maxBlames+8; id++ {
+		m.remember(span(10, id), true, &verdict.Verdict{}, t0)
+	}
+	assert.Len(t, m.blames(pcommon.TraceID{10}), maxBlames)
 }

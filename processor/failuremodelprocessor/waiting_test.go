@@ -70,6 +70,22 @@ func TestFailedSpanWaitsForItsVerdict(t *testing.T) {
 	assert.EqualValues(t, 1, b.counter(t, "spans_tagged"))
 }
 
+func TestWhoGoesEarlyMakesRoom(t *testing.T) {
+	b := newBench(t, nil)
+	p, sink := b.traces(t)
+	td := own(1)
+	addSpans(td, "search", "s-1", span(2, 2, 0, ptrace.SpanKindServer, failed))
+	require.NoError(t, p.ConsumeTraces(context.Background(), td))
+	require.EqualValues(t, 2, p.waitingSpans.Load())
+	before := p.waitingBytes.Load()
+	b.convict(verdict.ClassCrash)
+	b.pass(time.Second)
+	eventually(t, "the culprit's goes", func() bool { return sink.SpanCount() == 1 && p.waitingSpans.Load() == 1 })
+	eventually(t, "its bytes are free", func() bool { return p.waitingBytes.Load() == before/2 })
+	b.pass(3 * time.Second)
+	eventually(t, "empty", func() bool { return p.waitingSpans.Load() == 0 && p.waitingBytes.Load() == 0 })
+}
+
 func TestSlowSpanWaitsForItsVerdict(t *testing.T) {
 	b := newBench(t, nil)
 	server := func(id byte, d time.Duration) func(ptrace.Span) {
