@@ -6,6 +6,7 @@ package failuremodelprocessor
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
@@ -43,6 +45,13 @@ func line(service, instance string, severity plog.SeverityNumber, trace byte) pl
 	return ld
 }
 
+// untimed is a line that only says when it was seen, as log files without a time do.
+func untimed(ld plog.Logs, seen clock.Time) plog.Logs {
+	record(ld).SetTimestamp(0)
+	record(ld).SetObservedTimestamp(pcommon.Timestamp(seen))
+	return ld
+}
+
 func record(ld plog.Logs) plog.LogRecord {
 	return ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
 }
@@ -55,6 +64,8 @@ func TestWhichRecordsAreTagged(t *testing.T) {
 	}{
 		"error_of_culprit":               {line("payment", "payment-1", plog.SeverityNumberError, 0), "shop", "culprit"},
 		"fatal_of_culprit":               {line("payment", "payment-1", plog.SeverityNumberFatal, 0), "shop", "culprit"},
+		"untimed_error_of_culprit":       {untimed(line("payment", "payment-1", plog.SeverityNumberError, 0), t0), "shop", "culprit"},
+		"untimed_error_before_it_failed": {untimed(line("payment", "payment-1", plog.SeverityNumberError, 0), t0.Add(-time.Minute)), "shop", ""},
 		"warning_of_culprit":             {line("payment", "payment-1", plog.SeverityNumberWarn4, 0), "shop", ""},
 		"error_of_sibling":               {line("payment", "payment-2", plog.SeverityNumberError, 0), "shop", ""},
 		"error_in_tagged_trace":          {line("gateway", "g-1", plog.SeverityNumberError, 1), "shop", "victim"},
