@@ -12,6 +12,7 @@ import (
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
+	"github.com/faultline-otel/faultline/internal/tags"
 )
 
 // scopeName marks what the engine itself says, so that it is never evidence.
@@ -45,14 +46,14 @@ func putEvent(ev *verdict.Event, observed pcommon.Timestamp, lr plog.LogRecord) 
 	attrs.PutStr(contract.EventName, ev.Kind)
 	if ev.Incident != nil {
 		attrs.PutStr(contract.IncidentID, ev.Incident.ID)
-		putStrings(attrs, contract.IncidentMembers, ev.Incident.Members)
+		tags.PutStrings(attrs, contract.IncidentMembers, ev.Incident.Members)
 	}
 	if ev.Verdict != nil {
 		putVerdict(ev.Verdict, attrs)
 	} else if ev.Incident != nil {
 		attrs.PutStr(contract.FailureClass, string(ev.Incident.Class))
 		attrs.PutStr(contract.FailureReason, ev.Incident.Reason)
-		putCulprit(ev.Incident.Culprit, attrs)
+		tags.PutCulprit(attrs, ev.Incident.Culprit)
 	}
 	if ev.Source != nil {
 		putSource(ev.Source, attrs)
@@ -75,58 +76,22 @@ func severityOf(ev *verdict.Event) plog.SeverityNumber {
 }
 
 func putVerdict(v *verdict.Verdict, attrs pcommon.Map) {
-	attrs.PutStr(contract.FailureClass, string(v.Class))
-	if v.Subclass != "" {
-		attrs.PutStr(contract.FailureSubclass, v.Subclass)
-	}
-	attrs.PutDouble(contract.FailureConfidence, v.Confidence)
-	putCulprit(v.Culprit, attrs)
-	attrs.PutStr(contract.FailureReason, v.Reason)
-	putStrings(attrs, contract.FailureEvidence, v.Evidence)
-	putStrings(attrs, contract.FailureRuledOut, v.RuledOut)
+	tags.PutVerdict(attrs, v)
 	attrs.PutStr(contract.FailureStartTime, v.Since.UTC().Format(time.RFC3339Nano))
 	attrs.PutInt(contract.FailureRevision, int64(v.Revision))
 	if v.Previous != verdict.ClassNone {
 		attrs.PutStr(contract.FailurePreviousClass, string(v.Previous))
 	}
-	if v.Incident != "" {
-		attrs.PutStr(contract.IncidentID, v.Incident)
-	}
-}
-
-func putCulprit(c verdict.Culprit, attrs pcommon.Map) {
-	attrs.PutStr(contract.FailureCulpritType, string(c.Type))
-	attrs.PutStr(contract.FailureCulpritName, c.Name)
-	putUnlessEmpty(attrs, contract.FailureCulpritService, c.Service.Name)
-	putUnlessEmpty(attrs, contract.FailureCulpritNamespace, c.Service.Namespace)
-	putUnlessEmpty(attrs, contract.FailureCulpritInstanceID, c.Instance)
 }
 
 // putSource writes whom the event is about.
 func putSource(s *report.Source, attrs pcommon.Map) {
-	putUnlessEmpty(attrs, "service.name", s.Service.Name)
-	putUnlessEmpty(attrs, "service.namespace", s.Service.Namespace)
-	putUnlessEmpty(attrs, "service.instance.id", s.Instance)
-	putUnlessEmpty(attrs, "service.version", s.Version)
-	putUnlessEmpty(attrs, "deployment.environment.name", s.Service.Environment)
-	putUnlessEmpty(attrs, "k8s.cluster.name", s.Service.Cluster)
-	putUnlessEmpty(attrs, "k8s.pod.uid", s.PodUID)
-	putUnlessEmpty(attrs, "host.name", s.Host)
-}
-
-func putUnlessEmpty(attrs pcommon.Map, key, value string) {
-	if value != "" {
-		attrs.PutStr(key, value)
-	}
-}
-
-func putStrings(attrs pcommon.Map, key string, values []string) {
-	if len(values) == 0 {
-		return
-	}
-	s := attrs.PutEmptySlice(key)
-	s.EnsureCapacity(len(values))
-	for _, v := range values {
-		s.AppendEmpty().SetStr(v)
-	}
+	tags.PutUnlessEmpty(attrs, "service.name", s.Service.Name)
+	tags.PutUnlessEmpty(attrs, "service.namespace", s.Service.Namespace)
+	tags.PutUnlessEmpty(attrs, "service.instance.id", s.Instance)
+	tags.PutUnlessEmpty(attrs, "service.version", s.Version)
+	tags.PutUnlessEmpty(attrs, "deployment.environment.name", s.Service.Environment)
+	tags.PutUnlessEmpty(attrs, "k8s.cluster.name", s.Service.Cluster)
+	tags.PutUnlessEmpty(attrs, "k8s.pod.uid", s.PodUID)
+	tags.PutUnlessEmpty(attrs, "host.name", s.Host)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
+	"github.com/faultline-otel/faultline/internal/tags"
 )
 
 // stateMetrics writes the readings of a snapshot. The metrics are made by hand
@@ -109,11 +110,11 @@ func (w *writer) point(dps pmetric.NumberDataPointSlice, rd *verdict.Reading, cl
 		attrs.PutStr(contract.FailureClass, string(rd.Class))
 	}
 	c := &rd.Culprit
-	putUnlessEmpty(attrs, "service.name", c.Service.Name)
-	putUnlessEmpty(attrs, "service.namespace", c.Service.Namespace)
-	putUnlessEmpty(attrs, "service.instance.id", c.Instance)
-	putUnlessEmpty(attrs, "deployment.environment.name", c.Service.Environment)
-	putUnlessEmpty(attrs, "k8s.cluster.name", c.Service.Cluster)
+	tags.PutUnlessEmpty(attrs, "service.name", c.Service.Name)
+	tags.PutUnlessEmpty(attrs, "service.namespace", c.Service.Namespace)
+	tags.PutUnlessEmpty(attrs, "service.instance.id", c.Instance)
+	tags.PutUnlessEmpty(attrs, "deployment.environment.name", c.Service.Environment)
+	tags.PutUnlessEmpty(attrs, "k8s.cluster.name", c.Service.Cluster)
 	if c.Instance == "" && c.Type != verdict.CulpritService {
 		// Only its name tells the series of, say, an external or a version apart.
 		attrs.PutStr(contract.FailureCulpritName, c.Name)
