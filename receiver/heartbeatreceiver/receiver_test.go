@@ -71,25 +71,54 @@ func TestShutdownHandsOnWhatIsHeld(t *testing.T) {
 	require.NoError(t, g.Shutdown(t.Context()), "twice is harmless")
 }
 
+// bareBatcher is one before a pipeline, with no receiver. It counts what is lost.
+func bareBatcher(t *testing.T, next consumer.ConsumeLogsFunc) (q *batcher, lost *int) {
+	t.Helper()
+	logs, err := consumer.NewLogs(next)
+	require.NoError(t, err)
+	obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{ReceiverCreateSettings: receivertest.NewNopSettings(metadata.Type)})
+	require.NoError(t, err)
+	lost = new(int)
+	q = newBatcher(logs, obs, 2*batchRecords, func(n int, _ error) { *lost += n })
+	go q.run()
+	return q, lost
+}
+
+func (q *batcher) addMany(t *testing.T, n int) {
+	t.Helper()
+	require.True(t, q.reserve(n))
+	for range n {
+		q.add(func(dst plog.ResourceLogsSlice) { newRecord(dst) })
+	}
+}
+
 func TestShutdownDoesNotWaitForAPipelineThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hangs, err := consumer.NewLogs(func(ctx context.Context, _ plog.Logs) error { <-ctx.Done(); return ctx.Err() })
-		require.NoError(t, err)
-		obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{ReceiverCreateSettings: receivertest.NewNopSettings(metadata.Type)})
-		require.NoError(t, err)
-		lost := 0
-		q := newBatcher(hangs, obs, 2*batchRecords, func(n int, _ error) { lost += n })
-		go q.run()
-		for range batchRecords + 1 {
-			require.True(t, q.reserve(1))
-			q.add(func(dst plog.ResourceLogsSlice) { newRecord(dst) })
-		}
+		q, lost := bareBatcher(t, func(ctx context.Context, _ plog.Logs) error { <-ctx.Done(); return ctx.Err() })
+		q.addMany(t, batchRecords+1)
 		time.Sleep(time.Second) // the first batch is on its way for ever
 		began := time.Now()
 		q.close()
 		assert.Equal(t, lastWords, time.Since(began))
-		assert.Equal(t, batchRecords+1, lost)
+		assert.Equal(t, batchRecords+1, *lost)
 		assert.Zero(t, q.size())
+	})
+}
+
+func TestWhatIsHalfTakenIsNotOfferedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		offers := 0
+		q, lost := bareBatcher(t, func(_ context.Context, ld plog.Logs) error {
+			offers++
+			first := true
+			ld.ResourceLogs().RemoveIf(func(plog.ResourceLogs) bool { was := first; first = false; return was })
+			return errors.New("the rest I cannot take")
+		})
+		q.addMany(t, 2)
+		time.Sleep(time.Minute)
+		q.close()
+		assert.Equal(t, 1, offers, "who took the first would get it twice")
+		assert.Equal(t, 2, *lost)
 	})
 }
 
