@@ -42,7 +42,8 @@ type failureModel struct {
 
 	stats    atomic.Pointer[engine.Stats]
 	lateness atomic.Int64 // ns
-	dropped  atomic.Int64 // observations since the latest warning of it
+	dropped  drops
+	judging  bool // from Ready to NotReady; the loop's own
 
 	stop    chan struct{}
 	stopped chan struct{}
@@ -141,7 +142,10 @@ func (x *failureModel) Shutdown(ctx context.Context) error {
 
 // Ready starts judgement: all receivers run.
 func (x *failureModel) Ready() error {
-	x.order(func() { x.engine.Thaw(x.Now()) })
+	x.order(func() {
+		x.judging = true
+		x.engine.Thaw(x.Now())
+	})
 	return nil
 }
 
@@ -149,6 +153,7 @@ func (x *failureModel) Ready() error {
 // to fall silent.
 func (x *failureModel) NotReady() error {
 	x.order(func() {
+		x.judging = false
 		x.engine.Freeze()
 		x.save(context.Background())
 	})
@@ -176,7 +181,6 @@ func (x *failureModel) loop() {
 	defer tick.Stop()
 	last := time.Now()
 	saved := last
-	var warned time.Time
 	for {
 		select {
 		case <-x.stop:
@@ -192,15 +196,11 @@ func (x *failureModel) loop() {
 			x.lateness.Store(int64(max(now.Sub(last)-tickEvery, 0)))
 			last = now
 			x.followWall()
+			x.heedDrops(now)
 			x.engine.Tick(x.Now())
 			x.publish.tick(x.Now(), x.engine.Events())
 			stats := x.engine.Stats()
 			x.stats.Store(&stats)
-			if n := x.dropped.Load(); n > 0 && now.Sub(warned) >= warnEvery {
-				warned = now
-				x.dropped.Add(-n)
-				x.settings.Logger.Warn("the engine does not keep up: observations were dropped, and it judges on less than there is", zap.Int64("observations", n))
-			}
 			if now.Sub(saved) >= saveEvery {
 				saved = now
 				x.saveAside()
@@ -211,9 +211,6 @@ func (x *failureModel) loop() {
 
 // saveEvery is the time between two savings of the state.
 const saveEvery = 30 * time.Second
-
-// warnEvery is the time between two warnings that observations were dropped.
-const warnEvery = time.Minute
 
 func (x *failureModel) take(b *report.Batch) {
 	x.engine.Observe(b)
@@ -285,7 +282,7 @@ func (x *failureModel) Observe(b *report.Batch) {
 		ctx := context.Background()
 		x.telemetry.ExtensionFailureModelBatchesDropped.Add(ctx, 1)
 		x.telemetry.ExtensionFailureModelObservationsDropped.Add(ctx, int64(b.Len()))
-		x.dropped.Add(int64(b.Len()))
+		x.dropped.total.Add(int64(b.Len()))
 		b.Reset()
 		x.pool.Put(b)
 	}

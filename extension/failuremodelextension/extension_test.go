@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/faultline-otel/faultline/extension/failuremodelextension/internal/metadatatest"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 	"github.com/faultline-otel/faultline/internal/enginehost"
 )
@@ -163,4 +164,35 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	everybody.Wait()
 	r.shutdown(t)
+}
+
+// What finds the queue full is dropped, whoever it is about: heartbeats of some, while
+// their observer's own gets through.
+func TestHeartbeatsThatWereDroppedAreNobodysSilence(t *testing.T) {
+	for _, lasts := range []time.Duration{8 * time.Second, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.start(t, testHost{})
+			require.NoError(t, r.Ready())
+			s := newShop()
+			s.run(r, time.Minute)
+			for range lasts / time.Second {
+				time.Sleep(time.Second)
+				s.beats += 10
+				full, got := r.NewBatch(), r.NewBatch()
+				s.beat(full, r.Now(), s.checkout, 1)
+				s.beat(full, r.Now(), s.payment, s.incarnation)
+				r.dropped.total.Add(int64(full.Len())) // as where the queue is full
+				got.Observers = append(got.Observers, report.ObserverBeat{Stamp: s.stamp(r.Now()), Interval: time.Second, Host: "agent"})
+				r.Observe(got)
+			}
+			s.run(r, 10*time.Second)
+			assert.Empty(t, r.accused())
+
+			s.dead = true
+			s.run(r, 30*time.Second)
+			assert.Len(t, r.events("failure.detected"), 1, "judgement goes on")
+			r.shutdown(t)
+		})
+	}
 }
