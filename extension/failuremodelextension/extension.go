@@ -129,7 +129,6 @@ func (x *failureModel) Shutdown(ctx context.Context) error {
 			close(x.stop)
 			<-x.stopped
 			x.publish.close()
-			x.engine.Freeze()
 			x.save(ctx)
 			if x.store != nil {
 				err = x.store.close(ctx)
