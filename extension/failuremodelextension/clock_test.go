@@ -4,6 +4,8 @@
 package failuremodelextension
 
 import (
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componentstatus"
 
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
@@ -41,12 +44,31 @@ func TestTheWallClockIsFollowedForward(t *testing.T) {
 	})
 }
 
-func TestAClockThatIsSetBackIsWarnedOfOnce(t *testing.T) {
+// reporter is a host that hears how a component is.
+type reporter struct {
+	testHost
+	mu   sync.Mutex // guards said
+	said []componentstatus.Status
+}
+
+func (r *reporter) Report(ev *componentstatus.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.said = append(r.said, ev.Status())
+}
+
+func (r *reporter) heard() []componentstatus.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.said)
+}
+
+func TestAClockThatIsSetBackIsToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil)
+		r, host := newRig(t, nil), &reporter{}
 		var set atomic.Int64
 		r.now.wall = func() time.Time { return time.Now().Add(time.Duration(set.Load())) }
-		r.start(t, testHost{})
+		r.start(t, host)
 		require.NoError(t, r.Ready())
 		s := newShop()
 		s.run(r, 10*time.Second)
@@ -60,6 +82,10 @@ func TestAClockThatIsSetBackIsWarnedOfOnce(t *testing.T) {
 		require.Equal(t, 1, warnings.Len())
 		assert.Contains(t, warnings.All()[0].Message, "restart the Collector")
 		assert.Empty(t, r.accused())
+		assert.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError}, host.heard())
+		set.Store(0)
+		s.run(r, time.Second)
+		assert.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}, host.heard(), "it is there again")
 		r.shutdown(t)
 	})
 }

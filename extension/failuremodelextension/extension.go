@@ -5,11 +5,13 @@ package failuremodelextension
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensioncapabilities"
 	"go.uber.org/zap"
@@ -30,6 +32,7 @@ import (
 type failureModel struct {
 	config    *Config
 	settings  extension.Settings
+	host      component.Host // for status
 	telemetry *metadata.TelemetryBuilder
 	engine    *engine.Engine
 	store     *store // nil without storage
@@ -104,7 +107,7 @@ func (x *failureModel) Start(ctx context.Context, host component.Host) error {
 		x.store = store
 		x.restore(ctx)
 	}
-	x.started = true
+	x.host, x.started = host, true
 	go x.publish.run()
 	go x.loop()
 	return nil
@@ -293,14 +296,20 @@ func (x *failureModel) Now() clock.Time { return x.now.time() }
 // followWall follows the wall clock, and says so: what is dated by another clock
 // than the spans is dated wrongly.
 func (x *failureModel) followWall() {
+	wasBack := x.now.setBack
 	switch by := x.now.follow(); {
 	case by > 0:
 		x.settings.Logger.Info("this host slept, or its clock was set forward; the engine follows it", zap.Duration("by", by))
 	case by < 0:
 		x.settings.Logger.Warn("the clock of this host was set back; until it is there again, new spans seem old and failures may not be told: restart the Collector",
 			zap.Duration("by", -by))
+		componentstatus.ReportStatus(x.host, componentstatus.NewRecoverableErrorEvent(errSetBack))
+	case wasBack && !x.now.setBack:
+		componentstatus.ReportStatus(x.host, componentstatus.NewEvent(componentstatus.StatusOK))
 	}
 }
+
+var errSetBack = errors.New("the clock of this host was set back: restart the Collector")
 
 // Snapshot is what holds true now.
 func (x *failureModel) Snapshot() *verdict.Snapshot { return x.engine.Snapshot() }
