@@ -43,7 +43,7 @@ func (r *heartbeatReceiver) exportMetrics(ctx context.Context) {
 			n := md.DataPointCount()
 			err := r.metrics.ConsumeMetrics(obsCtx, md)
 			r.obsrep.EndMetricsOp(obsCtx, metadata.Type.String(), n, err)
-			if err != nil {
+			if err != nil && ctx.Err() == nil {
 				r.set.Logger.Warn("The pipeline did not take the metrics", zap.Int("points", n), zap.Error(err))
 			}
 		}
