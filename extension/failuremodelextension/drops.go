@@ -31,7 +31,7 @@ func (x *failureModel) heedDrops(now time.Time) {
 	}
 	d.heeded = total
 	if total > d.told && now.Sub(d.warned) >= warnEvery {
-		x.settings.Logger.Warn("the engine does not keep up: observations were dropped, and no silence counts meanwhile", zap.Int64("observations", total-d.told))
+		x.settings.Logger.Warn("The engine does not keep up: observations were dropped, and no silence counts meanwhile", zap.Int64("observations", total-d.told))
 		d.told, d.warned = total, now
 	}
 }

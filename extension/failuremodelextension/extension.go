@@ -97,7 +97,7 @@ func (x *failureModel) Dependencies() []component.ID {
 // Start restores the engine's state and starts it.
 func (x *failureModel) Start(ctx context.Context, host component.Host) error {
 	if x.config.Storage == nil {
-		x.settings.Logger.Warn("no storage: baselines, incarnations and open verdicts are forgotten at a reload or restart; " +
+		x.settings.Logger.Warn("No storage: baselines, incarnations and open verdicts are forgotten at a reload or restart; " +
 			"set `storage` to a storage extension, such as file_storage")
 	} else {
 		store, err := openStore(ctx, host, *x.config.Storage, x.settings.ID)
@@ -119,7 +119,7 @@ func (x *failureModel) restore(ctx context.Context) {
 		err = x.engine.Restore(state, x.Now())
 	}
 	if err != nil {
-		x.settings.Logger.Warn("the stored state cannot be used; starting with an empty one", zap.Error(err))
+		x.settings.Logger.Warn("The stored state cannot be used; starting with an empty one", zap.Error(err))
 	}
 }
 
@@ -266,7 +266,7 @@ func (x *failureModel) write(ctx context.Context, state []byte, err error) {
 		err = x.store.save(ctx, state)
 	}
 	if err != nil {
-		x.settings.Logger.Warn("the state was not saved", zap.Error(err))
+		x.settings.Logger.Warn("The state was not saved", zap.Error(err))
 	}
 }
 
@@ -299,9 +299,9 @@ func (x *failureModel) followWall() {
 	wasBack := x.now.setBack
 	switch by := x.now.follow(); {
 	case by > 0:
-		x.settings.Logger.Info("this host slept, or its clock was set forward; the engine follows it", zap.Duration("by", by))
+		x.settings.Logger.Info("This host slept, or its clock was set forward; the engine follows it", zap.Duration("by", by))
 	case by < 0:
-		x.settings.Logger.Warn("the clock of this host was set back; until it is there again, new spans seem old and failures may not be told: restart the Collector",
+		x.settings.Logger.Warn("The clock of this host was set back; until it is there again, new spans seem old and failures may not be told: restart the Collector",
 			zap.Duration("by", -by))
 		componentstatus.ReportStatus(x.host, componentstatus.NewRecoverableErrorEvent(errSetBack))
 	case wasBack && !x.now.setBack:

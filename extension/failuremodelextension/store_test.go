@@ -197,7 +197,7 @@ func TestStateThatCannotBeReadIsReportedAndLeftAside(t *testing.T) {
 				require.NoError(t, corrupt.close(t.Context()))
 
 				r.start(t, host)
-				warnings := r.logs.FilterMessageSnippet("the stored state cannot be used").All()
+				warnings := r.logs.FilterMessageSnippet("The stored state cannot be used").All()
 				require.Len(t, warnings, 1)
 				assert.NotEmpty(t, warnings[0].ContextMap()["error"])
 
@@ -225,7 +225,7 @@ func TestStorageKey(t *testing.T) {
 		assert.Empty(t, r.Dependencies())
 		r.start(t, testHost{})
 		require.Len(t, r.logs.All(), 1)
-		assert.Contains(t, r.logs.All()[0].Message, "no storage:")
+		assert.Contains(t, r.logs.All()[0].Message, "No storage:")
 		assert.Contains(t, r.logs.All()[0].Message, "set `storage` to a storage extension, such as file_storage")
 		r.shutdown(t)
 	})
@@ -247,7 +247,7 @@ func TestStorageKey(t *testing.T) {
 		r.start(t, host)
 		require.NoError(t, r.store.close(t.Context())) // pulled from under it
 		require.NoError(t, r.NotReady())
-		assert.Len(t, r.logs.FilterMessage("the state was not saved").All(), 1)
+		assert.Len(t, r.logs.FilterMessage("The state was not saved").All(), 1)
 		r.cancel()
 		_ = r.Shutdown(t.Context()) // closing twice may be an error
 		stop()

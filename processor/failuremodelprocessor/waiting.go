@@ -194,6 +194,6 @@ func (r *waitingRoom) deliver(td ptrace.Traces, info client.Info) {
 	t.telemetry.ProcessorFailureModelSpansUndelivered.Add(context.Background(), int64(spans))
 	now, last := t.engine.Now(), r.logged.Load()
 	if now.Sub(clock.Time(last)) > time.Minute && r.logged.CompareAndSwap(last, int64(now)) {
-		t.logger.Warn("spans that waited for a verdict were refused by the pipeline", zap.Int("spans", spans), zap.Error(err))
+		t.logger.Warn("Spans that waited for a verdict were refused by the pipeline", zap.Int("spans", spans), zap.Error(err))
 	}
 }

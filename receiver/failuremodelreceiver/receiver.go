@@ -172,7 +172,7 @@ func (r *failureModel) deliver(ld plog.Logs, count int) {
 		}
 		if attempt == deliveries || consumererror.IsPermanent(err) || r.ctx.Err() != nil {
 			r.telemetry.ReceiverFailureModelEventsLost.Add(context.Background(), int64(count))
-			r.settings.Logger.Warn("events were lost: the pipeline refuses them", zap.Int("events", count), zap.Error(err))
+			r.settings.Logger.Warn("Events were lost: the pipeline refuses them", zap.Int("events", count), zap.Error(err))
 			return
 		}
 		select {
