@@ -28,7 +28,7 @@ import (
 func everyPage(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "*/*/README.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "*/README.md", "*/*/README.md"} {
 		matches, err := filepath.Glob(filepath.Join(root(t), pattern))
 		require.NoError(t, err)
 		for _, path := range matches {
