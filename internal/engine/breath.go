@@ -6,14 +6,43 @@ package engine
 import "github.com/faultline-otel/faultline/internal/engine/report"
 
 // Machines that have no processor to spare get late to what comes to them, and late
-// to what they send: no way is slow for that.
+// to what they send: no way is slow for that. They are late to all alike, now and then:
+// a way that makes every call late while the others of its machines are as fast as ever
+// is slow by itself.
 
 const (
 	// breathless is the share of the time from which on a process that waits for a
 	// processor is late for it, if it waits so many times longer than usual.
 	breathless     = 0.4
 	breathlessMore = 3.0
+	// everyCall is the share of the calls on a way from which on all of them are late, and
+	// hardlyAny the one up to which those on others are not.
+	everyCall, hardlyAny = 0.8, 0.1
 )
+
+// wantOfBreath says whether a cut is slow because its side s has no processor to spare.
+func (e *Engine) wantOfBreath(f *foundCut, s *side, sights []sight, processes map[*hostState]breath) bool {
+	return e.outOfBreath(s, processes) && !f.aloneSlow(s, sights)
+}
+
+// aloneSlow says whether nearly every call across the cut is late, and hardly any on
+// the other ways into and out of its side s.
+func (f *foundCut) aloneSlow(s *side, sights []sight) bool {
+	if f.share < everyCall {
+		return false
+	}
+	ways, weight, late := 0, 0.0, 0.0
+	for i := range sights {
+		w := &sights[i]
+		if w.to == nil || f.predicts(w) || s.has(w.from, w.caller) == s.has(w.to, w.target) {
+			continue
+		}
+		ways++
+		weight += w.weight
+		late += w.weight * w.share
+	}
+	return ways >= 2 && late <= hardlyAny*weight
+}
 
 // outOfBreath says whether a side is a machine that has no processor to spare, or a
 // zone of which most have none: by what the machines tell of their processors, or by

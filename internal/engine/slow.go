@@ -166,7 +166,7 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 	}
 	processes := e.breathing()
 	for _, f := range found {
-		if e.outOfBreath(&f.near, processes) || e.outOfBreath(&f.far, processes) {
+		if e.wantOfBreath(&f, &f.near, sights, processes) || e.wantOfBreath(&f, &f.far, sights, processes) {
 			continue
 		}
 		f.narrow(sights)
