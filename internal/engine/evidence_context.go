@@ -67,7 +67,7 @@ func detectDependence(e *Engine, n *entity, p *episode) {
 		if e.now.Sub(ed.used) > e.params.LeaveFor || ed.callee.service == n.service && n.service != nil {
 			return false
 		}
-		if v := ed.callee.failing(); v != nil {
+		if v := ed.callee.failing(); v != nil && !e.getsThrough(ed, v) {
 			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which failed", v.Culprit.Name))
 			return true
 		}
@@ -80,6 +80,21 @@ func detectDependence(e *Engine, n *entity, p *episode) {
 		}
 		return false
 	})
+}
+
+// plentyAnswered is how many calls on end, all of them answered, show that they get
+// through.
+const plentyAnswered = 8
+
+// getsThrough says whether calls to a callee that is believed dead or cut off are answered
+// all the same, for this caller, as fast as ever: that is no excuse for it.
+func (e *Engine) getsThrough(ed *edge, v *verdict.Verdict) bool {
+	if v.Class == verdict.ClassByzantine || v.Class == verdict.ClassExhaustion {
+		return false // answers may be wrong, or late
+	}
+	w := e.params.CallWindow
+	onEnd := ed.ok.Value(e.now, w) * float64(min(e.now.Sub(ed.lastFail), w)) / float64(w)
+	return onEnd >= plentyAnswered && ed.run.share(e) < slowFrom
 }
 
 // hurtUntil says whether n was in trouble when somebody it calls was well again, and no
