@@ -4,6 +4,8 @@
 package score
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/faultline-otel/faultline/lab/internal/ledger"
@@ -108,11 +110,20 @@ func crosses(in *ledger.Injection, a, b end) bool {
 	}
 	for _, c := range in.Culprits { // the names of one link at several levels: what crosses it fits them all
 		one, other, _ := strings.Cut(c.Name, "→")
+		if parted(in, one) && parted(in, other) {
+			continue
+		}
 		if c.Type == "link" && !(a.named(one) && b.named(other)) && !(a.named(other) && b.named(one)) {
 			return false
 		}
 	}
 	return true
+}
+
+// parted says whether an instance is a culprit by itself: one of those whose states part
+// on two sides of a cut. The cut is between where they run, for all who do.
+func parted(in *ledger.Injection, instance string) bool {
+	return slices.ContainsFunc(in.Culprits, func(c ledger.Culprit) bool { return c.Type == "instance" && cmp.Or(c.Instance, c.Name) == instance })
 }
 
 // apart says whether one of two is at a place and the other is known to be

@@ -233,9 +233,14 @@ func TestSlowSpanIsOfTheCulpritThatIsNamed(t *testing.T) {
 		f.hurt("resource_exhaustion", ledger.Culprit{Type: "service", Name: "pricing"}))
 	got := f.hurt("byzantine", ledger.Culprit{Type: "version", Service: "pricing", Name: "1.0.2"})
 	assert.Equal(t, []hurt{slow, slow, unhurt}, []hurt{got["price"], got["price served"], got["price of old"]})
-	assert.Equal(t, map[string]hurt{"order": slow, "price": slow, "price served": slow, "price of old": slow, "price of old served": slow},
-		f.hurt("resource_exhaustion", ledger.Culprit{Type: "client", Name: "checkout"}, ledger.Culprit{Type: "service", Name: "checkout"}))
 	assert.Equal(t, map[string]hurt{"charge": slow}, f.hurt("crash", ledger.Culprit{Type: "external"}, ledger.Culprit{Type: "service", Service: "bank"}))
+	f.call("look too", "checkout-1", "cart-1", "order")
+	f.slow("turned away", "checkout-1", "order", broken)
+	f.log("turned away", "pricing", false)
+	f.calls[len(f.calls)-1].Service = "checkout"
+	assert.Equal(t, map[string]hurt{"order": slow, "price": slow, "price served": slow, "price of old": slow, "price of old served": slow, "turned away": failed},
+		f.hurt("resource_exhaustion", ledger.Culprit{Type: "client", Name: "checkout"}, ledger.Culprit{Type: "service", Name: "checkout"}),
+		"whom it asks too much is late, and not who serves it as ever")
 }
 
 func TestReaderKnowsWhereASpanWasMadeAndWhoCalled(t *testing.T) {
@@ -255,4 +260,24 @@ func TestReaderKnowsWhereASpanWasMadeAndWhoCalled(t *testing.T) {
 	assert.True(t, got[0].Client)
 	assert.Equal(t, "10.0.0.1", got[0].Address, "a name may stand for several")
 	assert.False(t, got[1].Client, "it waits for nobody")
+}
+
+func TestWhoDidNotWaitForACallIsNotLateByIt(t *testing.T) {
+	f := newTown()
+	f.slow("store", "checkout-1", "", server)
+	f.call("copy", "checkout-1", "payment-1", "store")
+	f.spans[len(f.spans)-2].Duration = 5 * time.Second // the client's end of it
+	assert.NotContains(t, f.hurt("network_partition", link("zone-a", "zone-b")), "store", "it had answered long before")
+	f.spans[len(f.spans)-2].Duration = 1100 * time.Millisecond
+	assert.Contains(t, f.hurt("network_partition", link("zone-a", "zone-b")), "store", "it gave up a little sooner than its call ended")
+}
+
+func TestCutBetweenTheHostsOfTwoWhoPartIsOneForAllOnThem(t *testing.T) {
+	f := newTown()
+	f.call("pay", "checkout-1", "payment-1", "")
+	f.call("price", "web-1", "payment-1", "")
+	culprits := []ledger.Culprit{link("node-a2", "node-b2"), link("pricing-1", "payment-1"),
+		{Type: "instance", Service: "pricing", Instance: "pricing-1"}, {Type: "instance", Service: "payment", Instance: "payment-1"}}
+	assert.Equal(t, map[string]hurt{"pay": slow}, f.hurt("network_partition", culprits...))
+	assert.Empty(t, f.hurt("network_partition", culprits[:2]...), "a port that is blocked between two")
 }

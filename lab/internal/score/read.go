@@ -306,8 +306,11 @@ func spanOf(sp ptrace.Span) Span {
 }
 
 // failedSpan: a client's own mistake is no failure, whatever status its SDK
-// sets.
+// sets. To be turned away is one, and so by gRPC, where servers set no status for it.
 func failedSpan(sp ptrace.Span) bool {
+	if v, ok := sp.Attributes().Get("rpc.grpc.status_code"); ok && v.Type() == pcommon.ValueTypeInt && v.Int() == grpcExhausted {
+		return true
+	}
 	for _, key := range []string{"http.response.status_code", "http.status_code"} {
 		if v, ok := sp.Attributes().Get(key); ok && v.Type() == pcommon.ValueTypeInt {
 			switch code := v.Int(); {
@@ -320,3 +323,6 @@ func failedSpan(sp ptrace.Span) bool {
 	}
 	return sp.Status().Code() == ptrace.StatusCodeError
 }
+
+// grpcExhausted is what HTTP calls 429.
+const grpcExhausted = 8

@@ -69,6 +69,8 @@ type Span struct {
 	Tag                        *Tag // nil if it carries no failure.class
 }
 
+func (s *Span) end() time.Time { return s.Start.Add(s.Duration) }
+
 // Place is where a span was made; what its resource does not tell is empty.
 type Place struct{ Host, Zone string }
 

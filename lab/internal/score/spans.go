@@ -44,7 +44,7 @@ const (
 // window and in a trace that has to do with its culprit, if the span failed; if
 // it was slower than the clean p99, began before the fleet had recovered and was
 // the culprit's own, crossed what was cut, or waited for one of these; or if it is
-// an answer of the convicted.
+// an answer of the convicted. Who answers wrongly, and in time, makes nobody else slow.
 //
 // A fault that was taken back hurts on: connections that have backed off, queues
 // that are full and callers that try again fail and delay what is begun then. The
@@ -60,6 +60,7 @@ type harm struct {
 	touched   map[touch]bool
 	crossed   map[touchedSpan]bool // calls through what was cut
 	waited    map[touchedSpan]bool // those calls, spans of the culprit itself, failed calls to it, and those that waited for them
+	refusers  map[refuser]bool     // who turned the client away that is to blame
 	answers   map[touchedSpan]bool // client spans of wrong answers, and those whose server is the culprit
 }
 
@@ -71,16 +72,18 @@ type touchedSpan struct {
 
 func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
 	t := treeOf(spans)
-	h := &harm{
-		tree: t, fleet: whereaboutsOf(t), p99: cleanP99(windows, spans), touched: map[touch]bool{},
-		crossed: map[touchedSpan]bool{}, waited: map[touchedSpan]bool{}, answers: map[touchedSpan]bool{},
-	}
 	recovered := recoveries(windows, calls)
+	h := &harm{
+		tree: t, fleet: whereaboutsOf(t), p99: cleanP99(windows, recovered, spans), touched: map[touch]bool{},
+		crossed: map[touchedSpan]bool{}, waited: map[touchedSpan]bool{}, answers: map[touchedSpan]bool{},
+		refusers: map[refuser]bool{},
+	}
 	for _, w := range windows {
 		if w.in.Kind == ledger.Fault && w.in.Failed == "" {
 			h.windows, h.recovered = append(h.windows, w), append(h.recovered, recovered[w.in])
 		}
 	}
+	h.learnRefusers(calls)
 	answered := map[inTrace]bool{} // calls whose server told of them
 	for i := range spans {
 		h.learn(&spans[i], answered)
@@ -89,6 +92,7 @@ func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
 	for i := range calls {
 		h.learnCall(&calls[i], front[calls[i].Callee], answered)
 	}
+	h.linger()
 	return h
 }
 
@@ -120,19 +124,19 @@ func (h *harm) learn(s *Span, answered map[inTrace]bool) {
 	served := s.Server && parent != nil && parent.Client // who takes a message off a queue lets nobody wait
 	for j := range h.windows {
 		w := &h.windows[j]
-		if served && isCut(w.in) && w.holds(parent.Start, parent.Start.Add(parent.Duration)) {
+		if served && isCut(w.in) && w.holds(parent.Start, parent.end()) {
 			answered[inTrace{parent.Trace, parent.ID}] = true
 			if crosses(w.in, h.fleet.end(parent), h.fleet.end(s)) {
 				h.cross(j, parent)
 			}
 		}
-		if !w.holds(s.Start, s.Start.Add(s.Duration)) {
+		if !w.holds(s.Start, s.end()) {
 			continue
 		}
 		if concerns(w.in, s.Service) {
 			h.touched[touch{j, s.Trace}] = true
 		}
-		if h.isCulprit(w.in, s, parent) {
+		if h.isCulprit(j, s, parent) {
 			h.waits(j, s)
 		}
 		if convicted(w.in, s) {
@@ -164,6 +168,10 @@ func (h *harm) learnCall(c *ledger.Call, behind []string, answered map[inTrace]b
 			if !answered[inTrace{trace, span}] && mayCross(w.in, h.fleet.end(s), h.fleet.callees(c.Callee, s.Address), c.OK) {
 				h.cross(j, s)
 			}
+		case w.in.Culprits != nil && w.in.Culprits[0].Type == "client":
+			if c.Service == serviceOf(w.in.Culprits[0]) && h.refusers[refuser{j, c.Callee}] {
+				h.waits(j, s)
+			}
 		case lacks || concerns(w.in, c.Callee) && (!c.OK || len(h.fleet.of[c.Callee]) == 0): // who is gone, or never traced, tells nothing itself
 			h.waits(j, s)
 		}
@@ -189,11 +197,20 @@ func id[T traceID | spanID](text string) (T, bool) {
 	return out, true
 }
 
-// waits notes that a span and all above it waited for the culprit of window j.
+// waits notes that a span, and all above it that were under way for most of the time that
+// it took, waited for the culprit of window j. A call that was made besides, and whose end
+// nobody waited for, made nobody late. A client has its answer before its server's span ends.
 func (h *harm) waits(j int, s *Span) {
-	for s != nil && !h.waited[touchedSpan{j, s.Trace, s.ID}] {
+	for call := s; s != nil && !h.waited[touchedSpan{j, s.Trace, s.ID}]; {
 		h.waited[touchedSpan{j, s.Trace, s.ID}] = true
-		s = h.tree.parent(s)
+		p := h.tree.parent(s)
+		switch {
+		case p != nil && p.Client && s.Server:
+			call = p
+		case p != nil && p.end().Before(call.Start.Add(call.Duration/2)):
+			return
+		}
+		s = p
 	}
 }
 
@@ -215,7 +232,8 @@ func (h *harm) felt(j int, s *Span) bool {
 
 // isCulprit says whether a span is of the culprit itself, at the level that the
 // account names first.
-func (h *harm) isCulprit(in *ledger.Injection, s, parent *Span) bool {
+func (h *harm) isCulprit(j int, s, parent *Span) bool {
+	in := h.windows[j].in
 	if len(in.Culprits) == 0 {
 		return true
 	}
@@ -227,8 +245,8 @@ func (h *harm) isCulprit(in *ledger.Injection, s, parent *Span) bool {
 		return s.Service == serviceOf(c)
 	case "version":
 		return s.Service == serviceOf(c) && ofRelease(c, s)
-	case "client": // its calls, at both of their ends
-		return s.Client && s.Service == serviceOf(c) || s.Server && parent != nil && parent.Client && parent.Service == serviceOf(c)
+	case "client": // its calls to those who turn it away, as they see them; learnCall knows its own end
+		return s.Server && parent != nil && parent.Client && parent.Service == serviceOf(c) && h.refusers[refuser{j, s.Service}]
 	case "link":
 		return false
 	case "zone", "node": // who is cut off works as ever
@@ -245,8 +263,8 @@ func ofRelease(c ledger.Culprit, s *Span) bool {
 // convicted says whether a span is an answer of the byzantine itself, at the
 // level that the account names first.
 func convicted(in *ledger.Injection, s *Span) bool {
-	if in.Class != "byzantine" || !s.Server || len(in.Culprits) == 0 {
-		return false
+	if in.Class != "byzantine" || in.Subclass == "forged_identity" || !s.Server || len(in.Culprits) == 0 {
+		return false // what others say in its name makes none of its answers wrong
 	}
 	c := in.Culprits[0]
 	service := serviceOf(c)
@@ -259,39 +277,17 @@ func convicted(in *ledger.Injection, s *Span) bool {
 	return c.Type != "version" || ofRelease(c, s)
 }
 
-// cleanP99 is learned where no fault and no confounder can be felt.
-func cleanP99(windows []window, spans []Span) map[operation]time.Duration {
-	all := map[operation][]time.Duration{}
-	for i := range spans {
-		s := &spans[i]
-		end := s.Start.Add(s.Duration)
-		if s.Failed || slices.ContainsFunc(windows, func(w window) bool { return w.in.Kind != ledger.Clean && w.holds(s.Start, end) }) {
-			continue
-		}
-		op := operation{s.Service, s.Operation}
-		all[op] = append(all[op], s.Duration)
-	}
-	out := map[operation]time.Duration{}
-	for op, ds := range all {
-		if len(ds) >= fewest {
-			slices.Sort(ds)
-			out[op] = rank(ds, 0.99)
-		}
-	}
-	return out
-}
-
 // by says how the fault of a window hurt a span.
 func (h *harm) by(j int, s *Span) hurt {
 	w := &h.windows[j]
-	if !w.holds(s.Start, s.Start.Add(s.Duration)) {
+	if !w.holds(s.Start, s.end()) {
 		return unhurt
 	}
 	if h.touched[touch{j, s.Trace}] {
 		if s.Failed {
 			return failed
 		}
-		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && !s.Start.After(h.recovered[j]) && h.felt(j, s) {
+		if p99, ok := h.p99[operation{s.Service, s.Operation}]; ok && s.Duration > p99 && (w.in.Class != "byzantine" || h.answers[touchedSpan{j, s.Trace, s.ID}]) && !s.Start.After(h.recovered[j]) && h.felt(j, s) {
 			return slow
 		}
 	}
@@ -327,9 +323,12 @@ func (t *tally) spans(windows []window, all []*episode, spans []Span, calls []le
 			}
 			how = max(how, by)
 			name = h.windows[j].in.Name
-			after = after || !since[j].IsZero() && !s.Start.Add(s.Duration).Before(since[j])
+			after = after || !since[j].IsZero() && !s.end().Before(since[j])
 			in := h.windows[j].in
 			right = right || s.Tag != nil && s.Tag.Class == in.Class && level(in, s.Tag.Culprit) >= 0
+		}
+		if how == unhurt && h.untold(s) {
+			continue
 		}
 		r.add(s, how, after, right)
 		if how != unhurt && after {
@@ -338,11 +337,25 @@ func (t *tally) spans(windows []window, all []*episode, spans []Span, calls []le
 	}
 }
 
+// untold says whether nobody can tell if a span that felt a fault was slow: how long
+// those of its kind take in clean time is not known.
+func (h *harm) untold(s *Span) bool {
+	if _, known := h.p99[operation{s.Service, s.Operation}]; known || s.Failed {
+		return false
+	}
+	for j := range h.windows {
+		if h.windows[j].holds(s.Start, s.end()) && h.felt(j, s) {
+			return true
+		}
+	}
+	return false
+}
+
 // ofUnmade says whether a span falls into the time of an injection that could not
 // be made as it should: nobody knows what that hurt.
 func ofUnmade(windows []window, s *Span) bool {
 	return slices.ContainsFunc(windows, func(w window) bool {
-		return w.in.Failed != "" && w.holds(s.Start, s.Start.Add(s.Duration))
+		return w.in.Failed != "" && w.holds(s.Start, s.end())
 	})
 }
 
