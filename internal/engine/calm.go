@@ -21,21 +21,42 @@ const calmAfter = 3 * time.Second
 
 // calm returns, of one who is no cut, since when nothing speaks against n any more, 0 while something does.
 func (e *Engine) calm(n *entity) clock.Time {
-	p := n.episode
-	if p == nil {
+	if n.episode == nil {
 		return 0
 	}
-	last, told := clock.Time(0), n.told()
-	for kind := range p.found {
-		if f := &p.found[kind]; f.strength > 0 && p.bad[belief.Evidence(kind).Group()] {
+	last, told := n.lastBad(), n.told()
+	if e.now.Sub(last) < calmAfter+told.Slack() {
+		return 0
+	}
+	return last
+}
+
+// lastBad is when something spoke against n last.
+func (n *entity) lastBad() clock.Time {
+	last := clock.Time(0)
+	for kind := range n.episode.found {
+		if f := &n.episode.found[kind]; f.strength > 0 && n.episode.bad[belief.Evidence(kind).Group()] {
 			last = max(last, f.at)
 		}
 	}
 	if n.calls != nil {
 		last = max(last, n.calls.lastFail)
 	}
-	if e.now.Sub(last) < calmAfter+told.Slack() {
-		return 0
-	}
 	return last
+}
+
+// spoke returns, of one who is no cut and on whom there is a verdict, when something spoke
+// for it last; of one who answers wrongly, when it did. What is seen to be well again does
+// not undo what was seen before.
+func (e *Engine) spoke(n *entity) clock.Time {
+	p := n.episode
+	switch {
+	case n.verdict == nil || p == nil:
+		return 0
+	case n.verdict.Taints():
+		p.spoke = max(p.spoke, e.lastWrong(n))
+	default:
+		p.spoke = max(p.spoke, n.lastBad())
+	}
+	return p.spoke
 }

@@ -48,6 +48,58 @@ func TestFailureIsCalmOnceNothingSpeaksForItAndNotBefore(t *testing.T) {
 	}
 }
 
+// Whether what went well belongs to a failure is told by what comes after it: while the
+// failure goes on there is soon more of it, and once it is over no more.
+func TestWhatBeganAfterTheLastEvidenceIsToldByMore(t *testing.T) {
+	for name, fails := range map[string]report.Outcome{
+		"hangs": report.OutcomeTimeout, "errs": report.OutcomeServerError, "answers a probe wrongly": report.OutcomeOK,
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			n := z.who("svc1-b0")
+			z.run(60 * time.Second)
+			z.answer = func(_, to *zoned) report.Outcome {
+				if to == n {
+					return fails
+				}
+				return report.OutcomeOK
+			}
+			known := report.Probe{Stamp: report.Stamp{Observer: "agent-zone-c", Seq: 1 << 40}, Source: n.src, Target: "http://x/answer", Interval: time.Second, Direct: true, Outcome: report.OutcomeOK}
+			if fails == report.OutcomeOK {
+				known.Outcome = report.OutcomeWrongAnswer
+			}
+			z.more = func(b *report.Batch) {
+				if (z.now/1e8)%10 == 0 {
+					known.Seq++
+					known.At, known.Uptime = z.now, time.Duration(z.now-1_800_000_000_000_000_000+1e12)
+					b.Probes = append(b.Probes, known)
+				}
+			}
+			z.run(30 * time.Second)
+			v := z.e.Snapshot().Verdict(n.src, z.now)
+			if v == nil {
+				t.Fatal("no verdict: this shows nothing")
+			}
+			if s := z.e.Snapshot(); s.Awaits(v, z.now.Add(-3*time.Second)) || !s.Awaits(v, z.now.Add(time.Second)) {
+				t.Error("what spoke in the last three seconds is not known")
+			}
+			over := z.now
+			z.answer = func(_, _ *zoned) report.Outcome { return report.OutcomeOK }
+			known.Outcome = report.OutcomeOK
+			for z.now.Sub(over) < 25*time.Second {
+				z.run(500 * time.Millisecond)
+				v := z.e.Snapshot().Verdict(n.src, over)
+				if v == nil {
+					t.Fatal("spans that come late find no verdict any more")
+				}
+				if !z.e.Snapshot().Awaits(v, over.Add(2*time.Second)) {
+					t.Fatalf("%s after the end, verdict held %v: what began after it is blamed on it", z.now.Sub(over), v.Holds())
+				}
+			}
+		})
+	}
+}
+
 func TestEventsOfOneFailureTellOneHost(t *testing.T) {
 	e := New(DefaultParams())
 	e.Tick(1e18)

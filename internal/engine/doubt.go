@@ -28,6 +28,9 @@ func (e *Engine) doubted(n *entity, p *episode) bool {
 	if n.kind != kindInstance || n.verdict != nil && n.verdict.Class != verdict.ClassUnknown {
 		return false
 	}
+	if _, differs := e.dissents(n, dissentsDoubt); differs {
+		return true
+	}
 	for kind, from := range doubtful {
 		if f := &p.found[kind]; f.now && f.strength >= from && e.now.Sub(f.at) < doubtFor {
 			return true

@@ -28,6 +28,7 @@ type episode struct {
 	dirty        bool // in Engine.pending
 	index        int  // in Engine.suspects
 	bad          [belief.NumGroups]bool
+	spoke        clock.Time // when something spoke for its verdict last, see calm.go
 	planned      bool       // told as a planned stop
 	restored     clock.Time // when it was taken up again after a restart; 0 if it was not
 	probed       bool       // restored: probes looked at the entity before

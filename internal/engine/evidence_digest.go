@@ -76,25 +76,29 @@ func (e *Engine) vote(n *entity) {
 			in.dissents = 0 // never in step: they answer for different things
 		}
 	}
-	if in.dissents >= dissentsFull {
+	if in.dissents >= dissentsDoubt {
 		e.suspect(n)
 	}
 }
 
 // dissent: its replicas agree with each other and not with it.
 func (e *Engine) dissent(n *entity, p *episode) {
-	in := &n.integrity
-	if in.dissents < dissentsFull || e.now.Sub(in.digestAt) > dissentFresh || n.service == nil {
-		return
+	if others, ok := e.dissents(n, dissentsFull); ok {
+		p.blame(belief.EvDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", n.integrity.dissents, others))
 	}
-	others := 0
+}
+
+// dissents says whether n has differed for so many beats or more from its siblings, and
+// how many these are.
+func (e *Engine) dissents(n *entity, beats int) (others int, yes bool) {
+	in := &n.integrity
+	if in.dissents < beats || e.now.Sub(in.digestAt) > dissentFresh || n.service == nil {
+		return 0, false
+	}
 	for _, m := range n.service.instances {
 		if m != n && m.integrity.digest != 0 && e.now.Sub(m.integrity.digestAt) < dissentFresh {
 			others++
 		}
 	}
-	if others < 2 || e.mayHaveParted(n) {
-		return
-	}
-	p.blame(belief.EvDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", in.dissents, others))
+	return others, others >= 2 && !e.mayHaveParted(n)
 }

@@ -56,6 +56,19 @@ func (e *Engine) othersFail(n *entity) bool {
 	return false
 }
 
+// erredAt is when a line that speaks against n was written last, 0 if none was.
+func (n *entity) erredAt() (last clock.Time) {
+	if n.errors == nil {
+		return 0
+	}
+	for i := range n.errors.kinds {
+		if k := &n.errors.kinds[i]; k.blamed {
+			last = max(last, k.last)
+		}
+	}
+	return last
+}
+
 // erred says whether a line that speaks against n came after a time.
 func (n *entity) erred(since clock.Time) bool {
 	if n.errors == nil {

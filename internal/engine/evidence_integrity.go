@@ -61,10 +61,11 @@ const (
 	// for what its instances do.
 	releaseWithin = 30 * time.Minute
 	// releaseTold is how long a version may serve before its name comes.
-	releaseTold  = 15 * time.Second
-	agreedFull   = 20
-	dissentsFull = 5
-	dissentFresh = 3 * time.Second
+	releaseTold   = 15 * time.Second
+	agreedFull    = 20
+	dissentsFull  = 5
+	dissentsDoubt = 2 // its answers may be wrong
+	dissentFresh  = 3 * time.Second
 )
 
 // answered learns how right the answers of n usually are, and notices when
@@ -385,6 +386,43 @@ func (e *Engine) stillWrong(n *entity, v *verdict.Verdict) bool {
 	}
 	s := n.calls
 	return s != nil && s.lastWrong != 0 && e.now.Sub(s.lastWrong) < rightFor+s.told.Slack()
+}
+
+// lastWrong is when an answer of n was wrong last, as far as is known. What shows less
+// often than an answer may wait for it counts as long as it stands.
+func (e *Engine) lastWrong(n *entity) clock.Time {
+	in := &n.integrity
+	last := max(n.erredAt(), in.lastError)
+	if n.conduct.convicts() {
+		return e.now
+	}
+	if in.dissents > 0 {
+		last = max(last, in.digestAt)
+	}
+	for _, ps := range n.probes {
+		switch {
+		case !e.current(ps) || ps.outcome != report.OutcomeWrongAnswer:
+		case ps.interval > rightFor:
+			return e.now
+		default:
+			last = max(last, ps.at)
+		}
+	}
+	for i := range n.facts {
+		f := &n.facts[i]
+		switch f.Kind {
+		case report.FactBackwards, report.FactEquivocated:
+			if e.now.Sub(f.At) < e.params.RecoveryCalls {
+				return e.now
+			}
+		case report.FactIntegrity:
+			last = max(last, f.At)
+		}
+	}
+	if n.calls != nil {
+		last = max(last, n.calls.lastWrong)
+	}
+	return last
 }
 
 // rightFor without a wrong answer makes the next one that looks well be taken for

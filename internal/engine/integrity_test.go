@@ -217,6 +217,39 @@ func TestAnswersAreDoubtedJustBeforeAConviction(t *testing.T) {
 	}
 }
 
+// Who leaves the step of its siblings is convicted five beats later; its answers are
+// doubted sooner, and not for one beat that was late.
+func TestAnswersOfWhoLeavesTheStepOfItsSiblingsAreDoubtedBeforeItIsConvicted(t *testing.T) {
+	for name, c := range map[string]struct {
+		lasts   time.Duration
+		doubted bool
+	}{"for good": {time.Hour, true}, "for one beat": {time.Second, false}} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			n, honest := z.who("svc1-b0"), z.who("svc1-c0")
+			began := z.now.Add(60 * time.Second)
+			z.beating = func(who *zoned, b *report.Beat) {
+				b.Digest = fmt.Sprint("state ", int64(z.now)/1e12)
+				if who == n && z.now >= began && z.now < began.Add(c.lasts) {
+					b.Digest = "mine"
+				}
+			}
+			z.run(60 * time.Second)
+			doubted := false
+			for z.now.Sub(began) < 10*time.Second && z.e.Snapshot().Verdict(n.src, z.now) == nil {
+				z.run(100 * time.Millisecond)
+				doubted = doubted || z.e.Snapshot().Doubts(n.src, nil)
+				if z.e.Snapshot().Doubts(honest.src, nil) {
+					t.Fatal("an honest sibling is doubted")
+				}
+			}
+			if convicted := z.e.Snapshot().Verdict(n.src, z.now) != nil; doubted != c.doubted || convicted != c.doubted {
+				t.Errorf("doubted %v, convicted %v", doubted, convicted)
+			}
+		})
+	}
+}
+
 func TestWhatOnlyLooksWrongConvictsNobody(t *testing.T) {
 	for name, inject := range map[string]func(z *zones){
 		"one bad request, tried again and again for a moment": func(z *zones) {

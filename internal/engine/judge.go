@@ -348,10 +348,10 @@ func worthTelling(old, v *verdict.Verdict) bool { return v.Confidence-old.Confid
 
 // clear ends a verdict.
 func (e *Engine) clear(n *entity, why string) {
-	v := *n.verdict
+	v, t := *n.verdict, e.target(n)
 	v.Until = e.now
 	n.verdict, n.heldCause, n.leading, n.since, n.cleared = nil, belief.CauseHealthy, verdict.ClassNone, 0, e.now
-	e.keepSettled(settledVerdict{entity: n, verdict: &v, target: e.target(n)})
+	e.keepSettled(settledVerdict{entity: n, verdict: &v, target: t})
 	e.changed = true
 	e.emit(verdict.Event{Kind: contract.EventFailureCleared, Source: n.described(), Entity: n.name(), Verdict: &v,
 		Body: fmt.Sprintf("%s: %s is over after %s: %s", n.name(), classWords(&v), inWords(v.Until.Sub(v.Since)), why)})

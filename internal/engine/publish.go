@@ -46,7 +46,7 @@ func (e *Engine) target(n *entity) verdict.Target {
 	if n.cut != nil {
 		return verdict.Target{Near: e.waySide(&n.cut.near), Far: e.waySide(&n.cut.far)}
 	}
-	t := verdict.Target{Addresses: append([]string(nil), n.addresses...), Alone: e.alone(n), Calm: e.calm(n)}
+	t := verdict.Target{Addresses: append([]string(nil), n.addresses...), Alone: e.alone(n), Calm: e.calm(n), Spoke: e.spoke(n)}
 	switch n.kind {
 	case kindInstance:
 		t.Instance, t.Service = n.key, n.service.key

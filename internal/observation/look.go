@@ -28,6 +28,9 @@ type Span struct {
 	// Slow: far longer than usual. Late: longer than usual at all, or turned away by
 	// the server: hurt, if somebody is known to hurt it.
 	Slow, Late bool
+	// Over is how much longer it took than 99 of 100 of its kind; 0 if it did not, or too few
+	// are known.
+	Over time.Duration
 	// Unresolved: a name server did not answer in time. Which, no span tells.
 	Unresolved bool
 }
@@ -67,7 +70,7 @@ func (x *Extractor) Look(src *report.Source, span ptrace.Span, bl *engine.Baseli
 		if s.Client {
 			s.Outcome = gaveUp(span, s.Outcome, said, tail)
 		}
-		s.Surprise = tail.Surprise(d)
+		s.Surprise, s.Over = tail.Surprise(d), tail.Over(d)
 		s.Slow, s.Late = !s.Failed && tail.Slow(d), !s.Failed && tail.Late(d)
 	}
 	s.Late = s.Late || !s.Failed && s.TurnedAway()

@@ -57,6 +57,12 @@ func newCore(set processor.Settings, cfg *Config) (*core, error) {
 	return c, nil
 }
 
+// mayWait says whether spans may wait for a verdict at all.
+func (c *core) mayWait() bool {
+	a := &c.config.Annotate
+	return a.Enabled && a.Wait > 0 && a.MaxWaiting > 0
+}
+
 // look finds the odd spans of td without showing them to the engine.
 func (c *core) look(td ptrace.Traces, now clock.Time) []int32 {
 	b := c.scratch.Get().(*report.Batch)

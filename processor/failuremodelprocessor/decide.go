@@ -4,6 +4,8 @@
 package failuremodelprocessor
 
 import (
+	"time"
+
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -17,11 +19,24 @@ import (
 type decision struct {
 	verdict *verdict.Verdict // nil if nobody's that is known
 	role    string
+	// open: the span went well, and nothing has spoken for the failure since it began.
+	// If that goes on, more will soon.
+	open bool
 }
 
-// final says whether there is nothing to wait for. `unknown` may still become a
-// class, and a better reason than a way that loses a part may be told later.
-func (d decision) final() bool { return d.verdict.Firm() }
+// found says whether there is no better verdict to look for.
+func (d decision) found() bool { return d.verdict.Firm() }
+
+// final says whether there is nothing to wait for. `unknown` may still become a class, a
+// better reason than a way that loses a part may be told later, and what is said in haste
+// be revised.
+func (d decision) final(now clock.Time) bool {
+	return d.found() && !d.open && now.Sub(d.verdict.Decided) >= settles
+}
+
+// settles is for how long a verdict may be revised by what comes at its heels: by the
+// kernel's word of what ended a process, by whose demand it was that was refused.
+const settles = time.Second
 
 // or returns the other if that explains more than d.
 func (d decision) or(other decision) decision {
@@ -39,44 +54,66 @@ func (c *core) decide(src *report.Source, span ptrace.Span, look *observation.Sp
 	if !look.Failed && !look.Late {
 		return c.answer(src, span, look, snapshot, now)
 	}
-	victim := func(v *verdict.Verdict) decision { return decision{v, roleOf(v, src)} }
+	began := clock.Time(span.StartTimestamp())
+	victim := func(v *verdict.Verdict) decision { return decision{verdict: v, role: roleOf(v, src)} }
 	blames := c.memory.blames(span.TraceID())
 	var d decision
 	if look.Failed {
 		d = victim(below(blames, span))
 	}
-	// hurts says whether the failure of whom the span is, or whom it calls, hurt it: one
-	// that went well it can only have made late, and only while it lasted.
-	hurts := func(v *verdict.Verdict) bool {
-		return look.Failed || v.Delays() && !snapshot.Spares(v, clock.Time(span.StartTimestamp()))
-	}
-	if look.Client && !d.final() {
+	if look.Client && !d.found() {
 		outcome := look.Outcome
 		if !look.Failed {
 			outcome = report.OutcomeTimeout // it was served, and late
 		}
-		if v := snapshot.Blame(src, look.Callee, outcome, end); hurts(v) {
+		if v := snapshot.Blame(src, look.Callee, outcome, end); hurts(v, look, began, snapshot) {
 			d = d.or(victim(v))
 		}
 	}
-	if !d.final() {
-		if v := snapshot.Verdict(src, end); hurts(v) && !(look.Client && v.OfClient()) {
+	if !d.found() {
+		if v := snapshot.Verdict(src, end); hurts(v, look, began, snapshot) && !(look.Client && v.OfClient()) {
 			d = d.or(victim(v))
 		}
 	}
-	if !d.final() {
-		d = d.or(victim(around(blames, span, look.Failed)))
+	d.open = d.verdict != nil && merelyLate(look) && !speaksItself(d.verdict, look) && c.mayWait() && snapshot.Awaits(d.verdict, began)
+	if !d.found() || d.open {
+		if v := around(blames, span, look); v != nil && (d.open || d.verdict.Or(v) == v) {
+			d = victim(v)
+		}
 	}
-	if look.Unresolved && !d.final() {
+	if look.Unresolved && !d.found() {
 		d = d.or(victim(snapshot.Beyond(src, end)))
 	}
 	if d.verdict == nil && !look.Failed {
 		return c.answer(src, span, look, snapshot, now)
 	}
-	if d.verdict != nil {
+	if d.verdict != nil && !d.open {
 		c.memory.remember(span, look.Failed, d.verdict, now)
 	}
 	return d
+}
+
+// merelyLate says whether a span went well, and is only later than usual.
+func merelyLate(look *observation.Span) bool { return !look.Failed && !look.TurnedAway() }
+
+// hurts says whether the failure of whom a span is, or whom it calls, hurt it. One that
+// went well it can only have made late, and only while it lasted: who is short of something
+// may have been seen to be so for the last time when he makes others wait once more. What
+// got over a cut had to be sent again, or came when all else did that had waited for it.
+func hurts(v *verdict.Verdict, look *observation.Span, began clock.Time, snapshot *verdict.Snapshot) bool {
+	switch {
+	case !merelyLate(look):
+		return true
+	case !v.Delays() || v.Blocks() && look.Over < verdict.Resends && !look.Slow:
+		return false
+	}
+	return speaksItself(v, look) || !snapshot.Spares(v, began)
+}
+
+// speaksItself says whether a span that took far longer than usual tells by itself that one
+// who is short of something still is.
+func speaksItself(v *verdict.Verdict, look *observation.Span) bool {
+	return look.Slow && v.Class == verdict.ClassExhaustion
 }
 
 // answer finds the verdict on a span that looks well, or late, and is an answer of one
@@ -92,14 +129,17 @@ func (c *core) answer(src *report.Source, span ptrace.Span, look *observation.Sp
 		return decision{}
 	}
 	v := snapshot.Answer(src, callee, clock.Time(span.EndTimestamp()))
+	open := c.mayWait() && snapshot.Awaits(v, clock.Time(span.StartTimestamp()))
 	if v == nil && look.Client {
 		v = c.memory.servedBy(span)
 	}
 	if v == nil {
 		return decision{}
 	}
-	c.memory.remember(span, false, v, now)
-	return decision{v, roleOf(v, src)}
+	if !open {
+		c.memory.remember(span, false, v, now)
+	}
+	return decision{v, roleOf(v, src), open}
 }
 
 // roleOf is the part that a source plays in a verdict.

@@ -90,11 +90,26 @@ func TestOnWhomAFailureIsBlamed(t *testing.T) {
 	above := func(option spanOption) ptrace.Traces {
 		return batch("checkout", "c-1", span(1, 1, 0, server, failed), span(1, 2, 1, client, option))
 	}
+	ports := of(verdict.ClassExhaustion, "checkout", "c-1", "10.1.0.2:8080")
+	ports.verdict.Subclass = "ports"
+	descriptors := of(verdict.ClassExhaustion, "checkout", "c-1", "10.1.0.2:8080")
+	descriptors.verdict.Subclass = "file_descriptors"
+	proxied := func(address string, status int64) ptrace.Traces {
+		return batch("web", "w-1", span(1, 1, 0, client, failed, func(s ptrace.Span) {
+			s.Attributes().PutStr("server.address", address)
+			s.Attributes().PutInt("server.port", 80)
+			s.Attributes().PutInt("http.response.status_code", status)
+		}))
+	}
 	for name, c := range map[string]struct {
 		held []held
 		td   ptrace.Traces
 		want map[byte]string
 	}{
+		"on_who_left_no_ports_to_a_proxy_beside_it":          {[]held{ports}, proxied("10.1.0.2", 503), map[byte]string{1: "c-1"}},
+		"on_no_want_of_ports_for_an_error_of_its_own":        {[]held{ports}, proxied("10.1.0.2", 500), map[byte]string{1: ""}},
+		"on_no_want_of_ports_elsewhere":                      {[]held{ports}, proxied("10.1.0.3", 503), map[byte]string{1: ""}},
+		"on_nobody_beside_it_who_is_short_of_something_else": {[]held{descriptors}, proxied("10.1.0.2", 503), map[byte]string{1: ""}},
 		"on_the_deepest": {[]held{checkout, payment}, above(toPayment), map[byte]string{1: "payment-1", 2: "payment-1"}},
 		"on_itself_where_its_calls_went_well": {[]held{checkout, payment},
 			batch("checkout", "c-1", span(1, 1, 0, server, failed), span(1, 2, 1, client, with("server.address", "payment"))),

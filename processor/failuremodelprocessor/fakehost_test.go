@@ -119,7 +119,7 @@ func verdictOf(class verdict.Class) *verdict.Verdict {
 		Class: class, Subclass: subclass, Confidence: 0.9, Incident: "i-1",
 		Culprit: verdict.Culprit{Type: verdict.CulpritInstance, Name: "payment-1", Service: report.ServiceID{Name: "payment"}, Instance: "payment-1"},
 		Reason:  "exited with 137", Evidence: []string{"exit status 137"}, RuledOut: []string{"network_partition: its host answers"},
-		Since: t0, Decided: t0,
+		Since: t0, Decided: t0.Add(-settles),
 	}
 }
 

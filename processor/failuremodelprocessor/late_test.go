@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
@@ -49,12 +50,118 @@ func TestWhoseFailureMakesACallLate(t *testing.T) {
 	assert.Equal(t, spared, roles(t, dead, calls), "who is gone keeps nobody waiting who is answered")
 	dead.verdict.Subclass = "hang"
 	assert.Equal(t, hurt, roles(t, dead, calls))
+	dead.target.Calm = t0.Add(-time.Hour)
+	assert.Equal(t, spared, roles(t, dead, calls), "it seems to be over")
+	dead.target.Calm = t0.Add(time.Hour)
+	assert.Equal(t, hurt, roles(t, dead, calls), "they began before")
 	short := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
 	assert.Equal(t, hurt, roles(t, short, calls))
 	short.target.Calm = t0.Add(-time.Hour)
-	assert.Equal(t, spared, roles(t, short, calls), "it seems to be over")
-	short.target.Calm = t0.Add(time.Hour)
-	assert.Equal(t, hurt, roles(t, short, calls), "they began before")
+	assert.Equal(t, hurt, roles(t, short, calls), "it still takes far too long")
+	short.verdict.Subclass = "oom_kill"
+	assert.Equal(t, spared, roles(t, short, calls), "who is killed is gone, too")
+	liar := of(verdict.ClassByzantine, "payment", "payment-1", paymentAddress)
+	liar.verdict.Subclass = "wrong_answer"
+	assert.Equal(t, map[byte]string{1: ""}, roles(t, liar, func(d time.Duration) ptrace.Traces {
+		return batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindClient, with("server.address", "ledger"), took(d)))
+	}), "who answers wrongly does so in time")
+}
+
+// A span that took a little longer than usual is hurt by one who is short of something,
+// as long as that is seen.
+func TestMerelyLateSpanIsSparedOnceNothingSpeaksForTheFailure(t *testing.T) {
+	short := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	calls := func(d time.Duration) ptrace.Traces {
+		return batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, took(min(d, 17*time.Millisecond))))
+	}
+	assert.Equal(t, map[byte]string{1: contract.RoleCulprit}, roles(t, short, calls))
+	short.target.Calm = t0.Add(-time.Hour)
+	assert.Equal(t, map[byte]string{1: ""}, roles(t, short, calls))
+}
+
+// What got over a cut had to be sent again; what took less longer went another way.
+func TestCallThatWentWellDuringACutIsHurtIfItWaitedForAPacketToBeSentAgain(t *testing.T) {
+	calls := func(late time.Duration) func(time.Duration) ptrace.Traces {
+		return func(d time.Duration) ptrace.Traces {
+			return batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well, took(min(d, late))))
+		}
+	}
+	assert.Equal(t, map[byte]string{1: contract.RoleVictim}, roles(t, cut("complete"), calls(300*time.Millisecond)))
+	assert.Equal(t, map[byte]string{1: ""}, roles(t, cut("complete"), calls(17*time.Millisecond)))
+	assert.Equal(t, map[byte]string{1: contract.RoleVictim}, roles(t, cut("slow_link"), calls(17*time.Millisecond)))
+}
+
+// Who waited for nothing, or not for as long as it is late, is late by something else.
+func TestLateSpanIsHurtByACallThatItWaitedFor(t *testing.T) {
+	payment := of(verdict.ClassCrash, "payment", "payment-1", paymentAddress)
+	calls := func(failed time.Duration) func(time.Duration) ptrace.Traces {
+		return func(d time.Duration) ptrace.Traces {
+			call := toPayment
+			if d < time.Second {
+				call = well
+			}
+			td := batch("checkout", "c-1", span(1, 2, 1, ptrace.SpanKindClient, call, took(min(d, failed))))
+			addSpans(td, "cart", "cart-1", span(1, 5, 9, ptrace.SpanKindServer, took(d))) // asked besides, and longer under way
+			return td
+		}
+	}
+	assert.Equal(t, contract.RoleVictim, roles(t, payment, calls(900*time.Millisecond))[5])
+	assert.Empty(t, roles(t, payment, calls(time.Millisecond))[5], "a call that is refused at once delays nobody")
+}
+
+// What began after the last that spoke for a failure waits for more of it: a late span as
+// well as an answer of one who was wrong.
+func TestWhatWentWellAfterTheLastEvidenceIsHurtOnlyIfMoreFollows(t *testing.T) {
+	late := func(d time.Duration) ptrace.Traces {
+		return batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, took(d)))
+	}
+	for class, subclass := range map[verdict.Class]string{verdict.ClassCrash: "hang", verdict.ClassByzantine: "error_response"} {
+		for name, c := range map[string]struct {
+			spoke, later clock.Time
+			want         string
+		}{
+			"before and since":  {t0.Add(-time.Hour), t0.Add(time.Hour), contract.RoleCulprit},
+			"before":            {t0.Add(-time.Hour), t0.Add(-time.Hour), ""},
+			"nobody could tell": {0, 0, contract.RoleCulprit},
+		} {
+			b := newBench(t, nil)
+			b.learn(late(10 * time.Millisecond))
+			h := of(class, "payment", "payment-1", paymentAddress)
+			h.verdict.Subclass, h.target.Spoke = subclass, c.spoke
+			b.snapshot.Store(verdict.NewSnapshot(t0, []*verdict.Verdict{h.verdict}, []verdict.Target{h.target}))
+			p, sink := b.traces(t)
+			require.NoError(t, p.ConsumeTraces(context.Background(), late(time.Second)))
+			if c.spoke != 0 {
+				require.Zero(t, sink.SpanCount(), "%s: %s", subclass, name)
+			}
+			h.target.Spoke = c.later
+			b.snapshot.Store(verdict.NewSnapshot(t0, []*verdict.Verdict{h.verdict}, []verdict.Target{h.target}))
+			if c.want == "" {
+				b.pass(3 * time.Second) // its time is up
+			} else {
+				b.pass(time.Second)
+			}
+			eventually(t, "released", func() bool { return sink.SpanCount() == 1 })
+			assertRole(t, spansOf(sink.AllTraces())[1], c.want)
+		}
+	}
+}
+
+// The kernel's word of what ended a process comes a moment after its end.
+func TestSpanWaitsUntilItsVerdictHasSettled(t *testing.T) {
+	b := newBench(t, nil)
+	hasty := of(verdict.ClassCrash, "payment", "payment-1", paymentAddress)
+	hasty.verdict.Decided = t0
+	b.snapshot.Store(verdict.NewSnapshot(t0, []*verdict.Verdict{hasty.verdict}, []verdict.Target{hasty.target}))
+	p, sink := b.traces(t)
+	require.NoError(t, p.ConsumeTraces(context.Background(), batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed))))
+	require.Zero(t, sink.SpanCount())
+	better := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	b.snapshot.Store(verdict.NewSnapshot(t0, []*verdict.Verdict{better.verdict}, []verdict.Target{better.target}))
+	b.pass(settles)
+	eventually(t, "released", func() bool { return sink.SpanCount() == 1 })
+	class, _ := spansOf(sink.AllTraces())[1].Attributes().Get(contract.FailureClass)
+	assert.Equal(t, string(verdict.ClassExhaustion), class.Str())
 }
 
 func TestWhatFailsIsHurtHoweverCalmItSeems(t *testing.T) {

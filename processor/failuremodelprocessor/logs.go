@@ -101,10 +101,10 @@ func (l *logs) decideRecord(src *report.Source, lr plog.LogRecord, snapshot *ver
 		at = clock.Time(lr.ObservedTimestamp())
 	}
 	if v := snapshot.Verdict(src, at); v != nil {
-		return decision{v, contract.RoleCulprit}
+		return decision{verdict: v, role: contract.RoleCulprit}
 	}
 	if v := l.memory.trace(lr.TraceID()); v != nil {
-		return decision{v, roleOf(v, src)}
+		return decision{verdict: v, role: roleOf(v, src)}
 	}
 	return decision{}
 }

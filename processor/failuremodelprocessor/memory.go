@@ -12,6 +12,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
+	"github.com/faultline-otel/faultline/internal/observation"
 )
 
 // memory remembers in which traces a call to a culprit failed. Children end,
@@ -121,19 +122,35 @@ func below(blames []blame, span ptrace.Span) (v *verdict.Verdict) {
 // A part of a blamed call, such as its attempt to connect, stands right below it. What
 // else is only late there is another's business: a call that the same caller made
 // besides.
-func around(blames []blame, span ptrace.Span, failed bool) (v *verdict.Verdict) {
-	skew := pcommon.Timestamp(0)
-	if failed {
-		skew = enclosing
-	}
+func around(blames []blame, span ptrace.Span, look *observation.Span) (v *verdict.Verdict) {
 	for i := range blames {
 		b := &blames[i]
-		part := (failed || b.call && span.Kind() == ptrace.SpanKindInternal) && !b.span.IsEmpty() && b.span == span.ParentSpanID()
-		if b.span == span.SpanID() || b.parent == span.SpanID() || part || b.within(span, skew) {
+		below := !b.span.IsEmpty() && b.span == span.ParentSpanID()
+		var hurt bool
+		if look.Failed {
+			hurt = below || b.parent == span.SpanID() || b.within(span, enclosing)
+		} else {
+			hurt = below && b.call && span.Kind() == ptrace.SpanKindInternal || b.delays(span, look.Over)
+		}
+		if hurt || b.span == span.SpanID() {
 			v = v.Or(b.verdict)
 		}
 	}
 	return v
+}
+
+// delays says whether a span that went well was late for b: it made that call, and waited
+// for most of it; or it may have made it, as it encloses it, and that took as long as the
+// span took too long, or nearly. A wrong answer delays nobody.
+func (b *blame) delays(span ptrace.Span, over time.Duration) bool {
+	took := b.end - b.start
+	switch {
+	case b.verdict.Class == verdict.ClassByzantine && !b.failed:
+		return false
+	case b.parent == span.SpanID():
+		return span.EndTimestamp() >= b.start+took/2
+	}
+	return b.within(span, 0) && 2*took >= pcommon.Timestamp(over)
 }
 
 // within says whether a span encloses b in time, up to a skew of clocks.

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
+	"github.com/faultline-otel/faultline/internal/observation"
 )
 
 func TestBlameGoesUpTheTraceAndNotToWhatWasDoneBesides(t *testing.T) {
@@ -42,8 +43,8 @@ func TestBlameGoesUpTheTraceAndNotToWhatWasDoneBesides(t *testing.T) {
 		"one above, by a clock that is 15 ms ahead": {span(10, 0, 15, 75), v, nil},
 		"one above, by a clock that is 50 ms ahead": {span(11, 0, 50, 110), nil, nil},
 	} {
-		assert.Equal(t, c.failed, around(m.blames(c.span.TraceID()), c.span, true), "%s, if it failed", name)
-		assert.Equal(t, c.late, around(m.blames(c.span.TraceID()), c.span, false), "%s, if it is only late", name)
+		assert.Equal(t, c.failed, around(m.blames(c.span.TraceID()), c.span, &observation.Span{Failed: true}), "%s, if it failed", name)
+		assert.Equal(t, c.late, around(m.blames(c.span.TraceID()), c.span, &observation.Span{}), "%s, if it is only late", name)
 	}
 }
 

@@ -31,7 +31,7 @@ type traces struct {
 
 func newTraces(c *core, next consumer.Traces) *traces {
 	t := &traces{member: member{core: c}, next: next}
-	if a := &c.config.Annotate; a.Enabled && a.Wait > 0 && a.MaxWaiting > 0 {
+	if c.mayWait() {
 		t.room = newWaitingRoom(t)
 	}
 	return t
@@ -103,6 +103,7 @@ const (
 	noSeat   seating = iota // none
 	freeSeat                // those for whom the room has space
 	ownSeat                 // all, because they wait already and are counted
+	timeUp                  // none: they have waited for as long as they may
 )
 
 // annotate tags the spans of td on which there is a verdict. Those for which it
@@ -134,7 +135,8 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 				}
 				look := t.extractor.Look(src, span, baselines)
 				d := t.decide(src, span, &look, snapshot, now)
-				if seats != noSeat && !d.final() && t.waits(src, span, &look, snapshot) && (seats == ownSeat || t.room.hasSpace()) {
+				mayWait := seats == freeSeat || seats == ownSeat
+				if mayWait && !d.final(now) && t.waits(src, span, &look, d, snapshot) && (seats == ownSeat || t.room.hasSpace()) {
 					if !resourceHeld {
 						heldResource, resourceHeld = held.ResourceSpans().AppendEmpty(), true
 						rs.Resource().CopyTo(heldResource.Resource())
@@ -148,6 +150,9 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 					span.MoveTo(heldScope.Spans().AppendEmpty())
 					return true
 				}
+				if seats == timeUp && d.open {
+					d = decision{} // nothing has spoken for that failure any more
+				}
 				t.write(span, &look, d)
 				return false
 			})
@@ -160,14 +165,16 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 
 // waits says whether a span is worth waiting for its verdict. What is only later than
 // usual is, once something is known to be wrong: the call that it waited for may be
-// told after it. So is an answer of one who may soon be convicted of wrong ones, while
+// told after it. So is an answer of one who is convicted of wrong ones, or may soon be, while
 // half of the room is free: what failed goes first.
-func (t *traces) waits(src *report.Source, span ptrace.Span, look *observation.Span, snapshot *verdict.Snapshot) bool {
+func (t *traces) waits(src *report.Source, span ptrace.Span, look *observation.Span, d decision, snapshot *verdict.Snapshot) bool {
 	switch {
 	case look.Failed || look.Slow || look.TurnedAway() || look.Late && !snapshot.Empty():
 		return true
 	case t.waitingSpans.Load() >= int64(t.config.Annotate.MaxWaiting/2):
 		return false
+	case d.open:
+		return true
 	case look.Client:
 		return snapshot.Doubts(src, &look.Callee)
 	}

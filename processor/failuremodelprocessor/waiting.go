@@ -149,7 +149,7 @@ func (r *waitingRoom) serve(now clock.Time) {
 	kept := guests[:0]
 	for _, g := range guests {
 		if now.Sub(g.arrived) >= t.config.Annotate.Wait {
-			t.annotate(g.td, nil, noSeat)
+			t.annotate(g.td, nil, timeUp)
 			r.leave(g.spans, g.bytes)
 			r.deliver(g.td, g.info)
 			continue

@@ -31,6 +31,14 @@ func (t *Tail) Surprise(d time.Duration) float64 {
 	return 2 + math.Log(float64(d)/float64(t.P99))/math.Max(t.Excess, minExcess)*math.Log10E
 }
 
+// Over is how much longer d is than 99 of 100, 0 if it is not.
+func (t *Tail) Over(d time.Duration) time.Duration {
+	if t == nil {
+		return 0
+	}
+	return max(d-t.P99, 0)
+}
+
 // Slow says whether d is far longer than usual for a span of this kind, so that
 // a person would call it slow. Rarity alone is not enough: a kind that always
 // takes the same time is surprised by a tenth more.

@@ -4,6 +4,8 @@
 package verdict
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
@@ -26,15 +28,17 @@ type Snapshot struct {
 	At       clock.Time
 	Readings []Reading
 
-	instances map[uint64][]*Verdict // by Source.Key: the instance is the culprit
-	services  map[uint64][]*Verdict // by ServiceKey: the service as a whole is
-	addresses map[string][]*Verdict // by address: the one who is called there is
-	names     map[string][]*Verdict // by service name, for callers that tell no address
-	tainting  map[*Verdict]struct{} // on who is seen to answer wrongly
-	ways      []way                 // cuts: whoever calls across one is its victim
+	instances map[uint64][]*Verdict     // by Source.Key: the instance is the culprit
+	services  map[uint64][]*Verdict     // by ServiceKey: the service as a whole is
+	addresses map[string][]*Verdict     // by address: the one who is called there is
+	names     map[string][]*Verdict     // by service name, for callers that tell no address
+	tainting  map[*Verdict]struct{}     // on who is seen to answer wrongly
+	ways      []way                     // cuts: whoever calls across one is its victim
+	portless  map[netip.Addr][]*Verdict // by IP: no ports are left there, for anybody
 
 	alone   map[string][]*Verdict   // by address: the only one who is called there is
 	calm    map[*Verdict]clock.Time // since when nothing speaks for it any more
+	spoke   map[*Verdict]clock.Time // when something spoke for it last
 	doubted map[uint64]struct{}     // by Source.Key: may soon be convicted of wrong answers
 	doubts  map[string]struct{}     // by address at which nobody but one of these is met
 }
@@ -164,8 +168,9 @@ func (s *Snapshot) Verdict(src *report.Source, end clock.Time) *Verdict {
 
 // Blame returns the verdict that explains best why a call of src to callee ended
 // with outcome, or nil. A cut explains more than what is said of those behind it,
-// and that more than a way on which calls are late or a part of them is lost. src may
-// be nil.
+// and that more than a way on which calls are late or a part of them is lost. Who answers
+// that it can reach nobody, and stands where no ports are left to call from, fails for
+// want of these. src may be nil.
 func (s *Snapshot) Blame(src *report.Source, callee report.Callee, outcome report.Outcome, end clock.Time) (best *Verdict) {
 	if s.Empty() {
 		return nil
@@ -178,7 +183,16 @@ func (s *Snapshot) Blame(src *report.Source, callee report.Callee, outcome repor
 	if callee.Nameless() {
 		best = best.Or(explaining(s.addresses[callee.Service], outcome, end))
 	}
+	if len(s.portless) > 0 && outcome == report.OutcomeUnavailable {
+		best = best.Or(explaining(s.portless[ipOf(callee.Address)], outcome, end))
+	}
 	return best.Or(explaining(s.names[callee.Service], outcome, end))
+}
+
+// ipOf is the IP of an address, the zero value if that names a host.
+func ipOf(address string) netip.Addr {
+	a, _ := netip.ParseAddrPort(address)
+	return a.Addr()
 }
 
 // Beyond returns the cut that a question of src to a server that nobody names may
@@ -263,6 +277,16 @@ func (s *Snapshot) Spares(v *Verdict, began clock.Time) bool {
 	return ok && began > calm
 }
 
+// Awaits says whether something that began then, and went well, began after the last that
+// spoke for v: it was hurt if more of the same follows.
+func (s *Snapshot) Awaits(v *Verdict, began clock.Time) bool {
+	if s == nil {
+		return false
+	}
+	spoke, ok := s.spoke[v]
+	return ok && began > spoke
+}
+
 // silent says whether nothing, or only a part, came back.
 func silent(o report.Outcome) bool {
 	_, s := o.Crossed(false)
@@ -286,7 +310,7 @@ func NewSnapshot(at clock.Time, verdicts []*Verdict, targets []Target) *Snapshot
 		At:        at,
 		instances: map[uint64][]*Verdict{}, services: map[uint64][]*Verdict{},
 		addresses: map[string][]*Verdict{}, names: map[string][]*Verdict{}, tainting: map[*Verdict]struct{}{},
-		alone: map[string][]*Verdict{}, calm: map[*Verdict]clock.Time{}, doubted: map[uint64]struct{}{}, doubts: map[string]struct{}{},
+		portless: map[netip.Addr][]*Verdict{}, alone: map[string][]*Verdict{}, calm: map[*Verdict]clock.Time{}, spoke: map[*Verdict]clock.Time{}, doubted: map[uint64]struct{}{}, doubts: map[string]struct{}{},
 	}
 	for i, v := range verdicts {
 		t := targets[i]
@@ -295,6 +319,9 @@ func NewSnapshot(at clock.Time, verdicts []*Verdict, targets []Target) *Snapshot
 		}
 		if t.Calm != 0 {
 			s.calm[v] = t.Calm
+		}
+		if t.Spoke != 0 {
+			s.spoke[v] = t.Spoke
 		}
 		for _, a := range t.Alone {
 			s.alone[a] = append(s.alone[a], v)
@@ -315,6 +342,9 @@ func NewSnapshot(at clock.Time, verdicts []*Verdict, targets []Target) *Snapshot
 		}
 		for _, a := range t.Addresses {
 			addTo(s.addresses, a, v, whole)
+			if ip := ipOf(a); v.Subclass == "ports" && ip.IsValid() && len(s.portless[ip]) < maxVerdictsEach && !slices.Contains(s.portless[ip], v) {
+				s.portless[ip] = append(s.portless[ip], v)
+			}
 		}
 		if n := v.Culprit.Service.Name; n != "" {
 			addTo(s.names, n, v, whole)
@@ -343,6 +373,8 @@ type Target struct {
 	Alone []string
 	// Calm is since when nothing has spoken for the failure; 0 while something does.
 	Calm clock.Time
+	// Spoke is when something spoke for the failure last; 0 if nobody can tell.
+	Spoke clock.Time
 	// Right: its answers are right again, though that is not sure enough yet to
 	// take back a verdict.
 	Right bool

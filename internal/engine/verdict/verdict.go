@@ -121,12 +121,20 @@ func (v *Verdict) Explains(o report.Outcome) bool {
 func (v *Verdict) OfClient() bool { return v != nil && v.Culprit.Type == CulpritClient }
 
 // Delays says whether a call that went well may have taken long because of the
-// failure: who is gone, or takes no connections, keeps nobody waiting for an answer.
-// One who waited for it and was then served by another has a failed call below. v may
-// be nil.
+// failure: who is gone, or takes no connections, keeps nobody waiting for an answer,
+// whatever ended it, and who answers wrongly does so in time. One who waited for it and was
+// then served by another has a failed call below. v may be nil.
 func (v *Verdict) Delays() bool {
-	return v != nil && (v.Class != ClassCrash || v.Subclass == "" || v.Subclass == "hang")
+	return v != nil && v.Class != ClassByzantine && v.Subclass != "oom_kill" && (v.Class != ClassCrash || v.Subclass == "" || v.Subclass == "hang")
 }
+
+// Resends is the least that a kernel waits before it sends again what was not
+// acknowledged (RFC 6298, and the lower bound that Linux puts in its place).
+const Resends = 200 * time.Millisecond
+
+// Blocks says whether nothing gets over what v is on, while it lasts: a call that went
+// well either took another way or waited for its packets to be sent again. v may be nil.
+func (v *Verdict) Blocks() bool { return v != nil && v.Class == ClassPartition && v.Firm() }
 
 // Taints says whether answers of the culprit that look well may be wrong all the
 // same: those of a byzantine may, unless it is another who speaks in its name.
