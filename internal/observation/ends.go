@@ -83,9 +83,10 @@ func gaveUp(span ptrace.Span, o report.Outcome, said meaning, tail *stat.Tail) r
 
 // neverAnswered says whether a server's span ended without an answer: its caller
 // gave up, or the caller's deadline, which gRPC hands on, passed at the server as
-// well. A gateway's 504 is an answer.
+// well. A gateway's 504 is an answer, and so is any other status of gRPC, though its
+// words may tell of a call that ran out of time.
 func (v *view) neverAnswered(o report.Outcome) bool {
-	return o == report.OutcomeCanceled || lost(o) && v.http < 100
+	return o == report.OutcomeCanceled || lost(o) && v.http < 100 && (v.grpc < 0 || v.grpc == grpcDeadlineExceeded)
 }
 
 // connectsLong is more than setting up a connection takes, and less than what is

@@ -372,16 +372,24 @@ func TestTraces_concurrent(t *testing.T) {
 func TestTraces_a_request_that_its_caller_gave_up_was_not_answered(t *testing.T) {
 	for name, c := range map[string]struct {
 		attrs  attrs
+		says   string
 		served int
 	}{
-		"grpc_ok":       {attrs{"rpc.grpc.status_code": 0}, 1},
-		"grpc_canceled": {attrs{"rpc.grpc.status_code": 1}, 0},
-		"grpc_deadline": {attrs{"rpc.grpc.status_code": 4}, 0},
-		"http_504":      {attrs{"http.response.status_code": 504}, 1},
-		"http_499":      {attrs{"http.response.status_code": 499}, 0},
-		"http_404":      {attrs{"http.response.status_code": 404}, 1},
+		"grpc_ok":       {attrs{"rpc.grpc.status_code": 0}, "", 1},
+		"grpc_canceled": {attrs{"rpc.grpc.status_code": 1}, "", 0},
+		"grpc_deadline": {attrs{"rpc.grpc.status_code": 4}, "", 0},
+		"grpc_unavailable_for_want_of_another": {attrs{"rpc.response.status_code": "UNAVAILABLE"},
+			`Get "http://fraud:8080/": net/http: request canceled (Client.Timeout exceeded while awaiting headers)`, 1},
+		"grpc_new_name_of_a_deadline": {attrs{"rpc.response.status_code": "DEADLINE_EXCEEDED"}, "context deadline exceeded", 0},
+		"http_504":                    {attrs{"http.response.status_code": 504}, "", 1},
+		"http_499":                    {attrs{"http.response.status_code": 499}, "", 0},
+		"http_404":                    {attrs{"http.response.status_code": 404}, "", 1},
 	} {
-		td, _ := spanOf(t, checkout, server, unset, "", c.attrs)
+		status := unset
+		if c.says != "" {
+			status = failed
+		}
+		td, _ := spanOf(t, checkout, server, status, c.says, c.attrs)
 		var b report.Batch
 		New(Settings{}).Traces(td, testNow, nil, &b)
 		got := 0
