@@ -223,6 +223,9 @@ func (e *Engine) callee(c report.Callee) *entity {
 			e.reg.touch(n, e.now)
 			return n
 		}
+		if n := e.onlyOne(e.doors.at[c.Address]); n != nil {
+			return n // nobody has told the address before, but he who is called at it
+		}
 		return e.external(c.Address)
 	case c.Service != "":
 		return e.external(c.Service)

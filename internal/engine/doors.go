@@ -12,8 +12,8 @@ import (
 
 // doors are the addresses at which instances say that they take calls. What
 // traces have taught counts for more: whoever calls an instance may give it any
-// name. So doors tell only whom the log of a proxy means, and nobody is convicted
-// by that alone.
+// name. So doors tell only whom the log of a proxy means, of which nobody is convicted
+// alone, and whom a call to an IP that nobody has been reached at.
 type doors struct {
 	at      map[string][]*entity
 	cap     int
