@@ -71,6 +71,10 @@ func detectDependence(e *Engine, n *entity, p *episode) {
 			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which failed", v.Culprit.Name))
 			return true
 		}
+		if by := e.hurtBy(ed); by != nil && by != n {
+			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, and that on %s, which failed", ed.callee.name(), by.name()))
+			return true
+		}
 		if c := ed.callee.episode; c != nil && c.failing > suspectFrom && c.onset != 0 && (p.onset == 0 || c.onset < p.onset.Add(time.Second)) {
 			p.note(belief.EvCalleeFailing, c.failing, e.now, fmt.Sprintf("it depends on %s, which was in trouble first", ed.callee.name()))
 		}
@@ -96,6 +100,34 @@ func (e *Engine) getsThrough(ed *edge, v *verdict.Verdict) bool {
 	onEnd := ed.ok.Value(e.now, w) * float64(min(e.now.Sub(ed.lastFail), w)) / float64(w)
 	return onEnd >= plentyAnswered && ed.run.share(e) < slowFrom
 }
+
+// hurtBy is who failed and makes a callee fail its caller that has not failed itself; nil
+// if nobody is known to.
+func (e *Engine) hurtBy(ed *edge) *entity {
+	if !ed.more(&ed.failed, e) {
+		return nil
+	}
+	return e.suffersFrom(ed.callee, suffersBy-1)
+}
+
+// suffersFrom is who failed and makes n fail, by way of so many others at most, of whom
+// each fails the one before; nil if nobody is known to.
+func (e *Engine) suffersFrom(n *entity, by int) (culprit *entity) {
+	n.eachCallee(func(ed *edge) bool {
+		switch {
+		case e.now.Sub(ed.used) > e.params.LeaveFor || !ed.more(&ed.failed, e):
+		case ed.callee.failing() != nil:
+			culprit = ed.callee
+		case by > 0:
+			culprit = e.suffersFrom(ed.callee, by-1)
+		}
+		return culprit != nil
+	})
+	return culprit
+}
+
+// suffersBy is over how many others a failure is followed.
+const suffersBy = 2
 
 // hurtUntil says whether n was in trouble when somebody it calls was well again, and no
 // call to n that began since has failed: what is still held against it is of that time.
