@@ -236,6 +236,9 @@ func (e *Engine) onlyAtPort(b *report.Probe) *entity {
 			several = true
 			continue // the other ports are told all the same
 		}
+		if len(named) == 0 {
+			continue // a cluster's, or an administrator's: nobody is meant by it
+		}
 		if len(named) != 1 || only != nil && only != named[0] || named[0].host != nil && named[0].host.name != b.Host {
 			several = true
 			continue

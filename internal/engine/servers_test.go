@@ -80,7 +80,8 @@ func TestTheAgentOnItsHostTellsOfAServerWithoutTelemetry(t *testing.T) {
 			d.callee.Address, d.at = "localhost:3306@app1", []string{"localhost:3306@app1"}
 			d.host = "app1"
 		},
-		"other hosts have other port": func(d *database) {},
+		"other hosts have other port":     func(d *database) {},
+		"at another port nobody calls it": func(d *database) { d.at = []string{"10.0.0.31:3306", "10.0.0.31:4444", "data1:3306"} },
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			start := func() *database {
@@ -154,6 +155,16 @@ func TestNobodyIsTakenForAServerOfAnotherHost(t *testing.T) {
 			alive.lookAt(b, "data2", "172.17.0.1:3306", "data2:3306")
 		})
 		d.nobodyAccused(false)
+	})
+	t.Run("it_is_called_by_another_name_at_another_port", func(t *testing.T) { // who of the two is meant, nobody knows
+		d := newDatabase(t)
+		d.at = []string{"10.0.0.31:3306", "10.0.0.31:6379", "data1:3306"}
+		d.pass(2*time.Minute, func(b *report.Batch) {
+			b.Calls = append(b.Calls, report.Calls{Caller: d.caller, Callee: report.Callee{Address: "cache:6379"}, Outcome: report.OutcomeOK, Count: 8, First: b.Arrived.Add(-time.Second), Started: b.Arrived.Add(-time.Second), Last: b.Arrived, Done: b.Arrived})
+		})
+		if n := d.e.external("db:3306"); n.host != nil {
+			t.Errorf("it stands on %s, where one process goes by two names", n.host.name)
+		}
 	})
 	t.Run("another_is_known_by_its_pid", func(t *testing.T) {
 		d := newDatabase(t)
