@@ -64,6 +64,7 @@ type entity struct {
 	rate      stat.Rate     // demand.go: how often it is called
 	knee      stat.Knee     // knee.go
 	reads     []*reading    // queue.go: queues that it reads
+	sending   *sending      // flow.go: nil while it sends no messages
 	seenRun   clock.Time    // facts.go: when its host's agent saw its process run
 	given     stat.Fading   // given.go: how often it said of late that what it was given does not check
 	facts     []report.Fact // facts.go: what was said outright, latest last

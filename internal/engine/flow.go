@@ -6,6 +6,7 @@ package engine
 import (
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // Where nobody tells how many messages wait in a queue, the spans of those who send
@@ -23,6 +24,9 @@ type flow struct {
 
 // sent takes in that messages were sent.
 func (e *Engine) sent(s *report.Sent) {
+	if s.Source != nil && s.Count > 0 {
+		e.sends(s)
+	}
 	if s.Queue == "" || s.Count <= 0 {
 		return
 	}
@@ -42,6 +46,25 @@ func (e *Engine) sent(s *report.Sent) {
 			q.inferred = true
 		}
 	}
+}
+
+// sending is how an instance sends messages.
+type sending struct {
+	rate stat.Rate
+	last clock.Time // event time of the latest
+}
+
+// sends takes in that an instance sent messages, whatever becomes of them.
+func (e *Engine) sends(s *report.Sent) {
+	n := e.instance(s.Source)
+	if n == nil || n.kind != kindInstance {
+		return
+	}
+	if n.sending == nil {
+		n.sending = &sending{}
+	}
+	n.sending.rate.Add(float64(s.Count), 0, e.now, n.episode == nil)
+	n.sending.last = max(n.sending.last, s.Last)
 }
 
 // flowed takes in that messages were read.

@@ -272,9 +272,7 @@ func (e *Engine) processSeen(n *entity, b *report.Probe, ps *probeState) {
 		if !n.supposed {
 			e.outOfMemory(n, p) // nobody likes that
 		}
-		if p.State == report.ProcessRunning {
-			f.pid, f.start, f.oomKills = p.PID, p.StartTime, p.OOMKills
-		}
+		f.follow(p)
 		return
 	}
 	if !f.known && len(b.Addresses) > 0 && p.PID != 0 && p.State != report.ProcessRunning {
@@ -285,8 +283,12 @@ func (e *Engine) processSeen(n *entity, b *report.Probe, ps *probeState) {
 	e.outOfMemory(n, p)
 	if p.HasExitCode && f.ended(p) && f.pid != 0 {
 		// Its successor may be heard before anybody tells how it ended.
+		at := e.now
+		if fell := e.missedFall(b.Target, n.host); fell != nil {
+			at = fell.since // it is missed later than it ends
+		}
 		if back := n.returned != 0 && n.returned >= n.announcedLast; !back || !e.tookTooLong(n, int64(p.ExitCode), e.now) {
-			e.addFact(n, report.Fact{Kind: report.FactExit, Value: int64(p.ExitCode), At: e.now})
+			e.addFact(n, report.Fact{Kind: report.FactExit, Value: int64(p.ExitCode), At: at})
 		}
 		f.pid, n.kept = 0, keptEnd{}
 	}
@@ -301,6 +303,13 @@ func (e *Engine) processSeen(n *entity, b *report.Probe, ps *probeState) {
 	f.known = true
 	if p.MemoryLimit > 0 && p.State == report.ProcessRunning {
 		e.levelOf(n, &report.Level{Kind: report.LevelMemory, Share: float64(p.MemoryUsed) / float64(p.MemoryLimit)})
+	}
+}
+
+// follow takes in which process runs, of one whom nobody misses.
+func (f *processFacts) follow(p *report.Process) {
+	if p.State == report.ProcessRunning {
+		f.pid, f.start, f.oomKills = p.PID, p.StartTime, p.OOMKills
 	}
 }
 

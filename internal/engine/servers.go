@@ -121,6 +121,7 @@ func (e *Engine) server(b *report.Probe) (n *entity, named bool) {
 	for _, a := range b.Addresses {
 		if n := e.knownAt(a); n != nil && !n.supposed && e.servers.ownAddress(a, e.now) {
 			if n.unspoken && n.calls == nil && n.episode == nil && e.unspoken(b, host) == nil {
+				n.process.follow(b.Process)
 				return nil, false // nobody misses it
 			}
 			if n.kind == kindExternal {

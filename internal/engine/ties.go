@@ -226,7 +226,7 @@ func (e *Engine) missedFall(target string, host *hostState) *fallen {
 	if i < 0 || e.ties.fallen[i].back {
 		return nil
 	}
-	if f := &e.ties.fallen[i]; e.failsFor(f) || e.idleFor(f) {
+	if f := &e.ties.fallen[i]; e.failsFor(f) || e.idleFor(f) || e.hushedFor(f) {
 		return f
 	}
 	return nil
@@ -282,6 +282,34 @@ func (e *Engine) idleFor(f *fallen) bool {
 		some = true
 	}
 	return some
+}
+
+// hushedFor says whether somebody on a host that was connected to one who fell sent or
+// read messages until then, and does no more: a bridge has nothing to pass on, and
+// nobody whose call could fail.
+func (e *Engine) hushedFor(f *fallen) bool {
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil && len(f.hosts) > 0; n = n.next {
+			if n.kind != kindInstance || n.host == nil || !f.hosts[n.host.name] || n.verdict != nil {
+				continue
+			}
+			if s := n.sending; s != nil && f.ended(&s.rate, s.last, e.now) {
+				return true
+			}
+			if slices.ContainsFunc(n.reads, func(r *reading) bool { return f.ended(&r.rate, r.last, e.now) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ended says whether what happened at a rate until last came to an end when f fell:
+// so much of it is missing that it is no chance, and no matter of what is told late.
+func (f *fallen) ended(r *stat.Rate, last, now clock.Time) bool {
+	quiet := now.Sub(last)
+	return r.Known >= stat.RateKnown && quiet >= clientQuiet && r.Usual*quiet.Seconds() >= missedSure &&
+		last >= f.since.Add(-fellBefore) && last <= f.since.Add(fellBefore)
 }
 
 // failsSince says whether n began to fail its callers when somebody fell, and nobody

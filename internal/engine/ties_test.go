@@ -34,7 +34,7 @@ func newBrokers(t *testing.T) *brokers {
 
 // pass lets time go by while so many of the caller's answers each second are good,
 // are failures, and, of these, are of its own making.
-func (c *brokers) pass(t time.Duration, ok, failed, own int) {
+func (c *brokers) pass(t time.Duration, ok, failed, own int, more ...func(b *report.Batch)) {
 	c.tell(2*time.Second, t, func(b *report.Batch) {
 		if ok+failed > 0 {
 			b.Served = append(b.Served, report.Served{Source: c.caller, OK: 2 * ok, Failed: 2 * failed, Faults: 2 * own, Coded: 2 * ok, Last: b.Arrived})
@@ -57,6 +57,9 @@ func (c *brokers) pass(t time.Duration, ok, failed, own int) {
 				b.Probes = append(b.Probes, report.Probe{Stamp: stamp, Target: "connections:" + a, Outcome: outcome, Interval: 2 * time.Second,
 					Passive: true, Host: host, Addresses: []string{a}, Direct: true})
 			}
+		}
+		for _, tell := range more {
+			tell(b)
 		}
 	})
 }
@@ -200,6 +203,98 @@ func TestFailuresAreNotOfItsOwnWhileItsServersAreRestarted(t *testing.T) {
 	c.pass(80*time.Second, 2, 4, 4)
 	if c.accused(from, 80*time.Second, verdict.ClassByzantine, "error_response", "orders-1") == nil {
 		t.Errorf("failures that go on are its own: %v", c.verdicts())
+	}
+}
+
+// sends is what a bridge on the caller's host tells: so many messages sent each second.
+func (c *brokers) sends(perSecond int) func(b *report.Batch) {
+	bridge := report.NewSource(report.Source{Service: report.ServiceID{Name: "bridge"}, Instance: "bridge-1", Host: "app1"})
+	return func(b *report.Batch) {
+		if perSecond > 0 {
+			b.Sent = append(b.Sent, report.Sent{Source: bridge, Queue: "readings", Count: 2 * perSecond, Last: b.Arrived})
+		}
+	}
+}
+
+// A bridge takes messages from one broker to another: nobody calls it, and while there
+// is nothing to take it does nothing and fails nobody.
+func TestAServerThatNoSpanNamesIsMissedByThoseWhoSendNoMore(t *testing.T) {
+	c := newBrokers(t)
+	c.pass(time.Minute, 6, 0, 0, c.sends(3))
+	fell := c.now
+	c.killed(0, 137)
+	c.pass(20*time.Second, 6, 0, 0)
+	if c.accused(fell, 14*time.Second, verdict.ClassCrash, "process_exit", "10.0.0.1:4222") == nil {
+		t.Errorf("it was not named: %s", c.dump())
+	}
+}
+
+func TestAServerThatNoSpanNamesIsNotBlamedForSilence(t *testing.T) {
+	for name, what := range map[string]func(c *brokers){
+		"if_it_ends_in_order": func(c *brokers) { c.killed(0, 143); c.pass(30*time.Second, 6, 0, 0) },
+		"while_they_go_on":    func(c *brokers) { c.killed(0, 137); c.pass(30*time.Second, 6, 0, 0, c.sends(3)) },
+		"that_began_before":   func(c *brokers) { c.pass(20*time.Second, 6, 0, 0); c.killed(0, 137); c.pass(30*time.Second, 6, 0, 0) },
+		"that_begins_later": func(c *brokers) {
+			c.killed(0, 137)
+			c.pass(20*time.Second, 6, 0, 0, c.sends(3))
+			c.pass(30*time.Second, 6, 0, 0)
+		},
+		"of_those_not_connected": func(c *brokers) {
+			c.ties["app1"] = nil
+			c.pass(2*time.Minute, 6, 0, 0, c.sends(3))
+			c.killed(0, 137)
+			c.pass(30*time.Second, 6, 0, 0)
+		},
+		"that_is_over_in_moments": func(c *brokers) {
+			c.killed(0, 137)
+			c.pass(6*time.Second, 6, 0, 0)
+			c.restarted(0)
+			c.pass(30*time.Second, 6, 0, 0, c.sends(3))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newBrokers(t)
+			c.pass(time.Minute, 6, 0, 0, c.sends(3))
+			what(c)
+			c.nobodyAccused(false)
+		})
+	}
+}
+
+func (c *brokers) restarted(i int) {
+	c.states[i] = report.Process{State: report.ProcessRunning, PID: 18, StartTime: c.now, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+}
+
+// Who is missed after a while ended when the agent saw it: what was written then is why.
+func TestWhoIsMissedLateEndedBefore(t *testing.T) {
+	c := newBrokers(t)
+	fell := c.now
+	c.pass(2*time.Second, 6, 0, 0, func(b *report.Batch) {
+		b.Facts = append(b.Facts, report.Fact{Source: report.NewSource(report.Source{Host: "s1"}), Kind: report.FactDiskFull, At: b.Arrived, Text: "No space left on device"})
+	})
+	c.killed(0, 1)
+	c.pass(14*time.Second, 6, 0, 0)
+	c.pass(10*time.Second, 3, 3, 3)
+	if c.accused(fell, 26*time.Second, verdict.ClassExhaustion, "disk", "10.0.0.1:4222") == nil {
+		t.Errorf("it was not named: %s", c.dump())
+	}
+}
+
+// That it was started anew while nobody missed it is no news when it is stopped.
+func TestAStartThatNobodyMissedIsNoReturn(t *testing.T) {
+	c := newBrokers(t)
+	c.killed(0, 137)
+	c.pass(20*time.Second, 3, 3, 3)
+	c.restarted(0)
+	c.pass(2*time.Minute, 6, 0, 0)
+	c.states[0].PID, c.states[0].StartTime = 19, c.now
+	c.pass(2*time.Minute, 6, 0, 0)
+	c.events = nil
+	fell := c.now
+	c.states[0].State = report.ProcessStopped
+	c.pass(20*time.Second, 3, 3, 3)
+	if c.accused(fell, 20*time.Second, verdict.ClassCrash, "hang", "10.0.0.1:4222") == nil {
+		t.Errorf("it was not named: %s", c.dump())
 	}
 }
 

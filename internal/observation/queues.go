@@ -135,7 +135,7 @@ func (sc *scratch) consumed(span ptrace.Span, last clock.Time) {
 
 // sent notes that a message was put into a queue. To RabbitMQ's default exchange the
 // routing key is its name.
-func (sc *scratch) sent() {
+func (sc *scratch) sent(last clock.Time) {
 	name := sc.v.destination
 	if name == "" || name == "<default>" || name == "amq.default" {
 		name = sc.v.routingKey
@@ -144,15 +144,16 @@ func (sc *scratch) sent() {
 		return
 	}
 	for i := len(sc.out.Sent) - 1; i >= max(0, len(sc.out.Sent)-consumedNear); i-- {
-		if s := &sc.out.Sent[i]; s.Queue == name {
+		if s := &sc.out.Sent[i]; s.Queue == name && s.Source == sc.src {
 			s.Count++
+			s.Last = max(s.Last, last)
 			return
 		}
 	}
 	if sc.queue != name {
 		sc.queue = own(name)
 	}
-	sc.out.Sent = append(sc.out.Sent, report.Sent{Queue: sc.queue, Count: 1})
+	sc.out.Sent = append(sc.out.Sent, report.Sent{Source: sc.src, Queue: sc.queue, Count: 1, Last: last})
 }
 
 // consumedNear is how far back a batch is searched for the same queue.

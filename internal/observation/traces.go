@@ -187,7 +187,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			outcome = sc.ends.outcome(span.Name())
 		}
 		if kind == ptrace.SpanKindProducer && !failed {
-			sc.sent()
+			sc.sent(last)
 		}
 		if !peer.none && outcome != report.OutcomeUnset {
 			counted = sc.call(peer, outcome, sc.past(span.StartTimestamp()), last)

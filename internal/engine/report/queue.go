@@ -25,6 +25,8 @@ type Consumed struct {
 
 // Sent counts messages that somebody put into a queue.
 type Sent struct {
-	Queue string
-	Count int
+	Source *Source // who did; nil if not told
+	Queue  string
+	Count  int
+	Last   clock.Time // end of the latest span
 }
