@@ -77,3 +77,52 @@ func TestAFailureElsewhereExcusesNobody(t *testing.T) {
 		t.Errorf("payments fails by itself: %v %s", c.verdicts(), c.dump())
 	}
 }
+
+// One that sends no telemetry and is slow keeps its callers waiting until they answer
+// nobody in time.
+func TestOneThatHoldsUpItsCallersIsUnknown(t *testing.T) {
+	for name, k := range map[string]struct {
+		slow, late int // of the eight calls a second to the bank, those that are slow; to fraud, those that run out of time
+		seconds    int
+		want       bool
+	}{
+		"and they answer nobody in time": {8, 6, 40, true},
+		"and they have the patience":     {8, 0, 60, false},
+		"now and then":                   {3, 6, 40, false},
+		"for a moment":                   {8, 6, 8, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChain(t)
+			c.tell(time.Second, time.Duration(k.seconds)*time.Second, func(b *report.Batch) {
+				call := func(from *proc, to report.Callee, o report.Outcome, count, slow int) {
+					b.Calls = append(b.Calls, report.Calls{Caller: from.src, Callee: to, Outcome: o, Count: count, Slow: slow, First: b.Arrived - 5e9, Last: b.Arrived, Done: b.Arrived})
+				}
+				call(c.fraud, report.Callee{Address: "bank:443"}, report.OutcomeOK, 8, k.slow)
+				call(c.payments, report.Callee{Service: "fraud"}, report.OutcomeOK, 8-k.late, 0)
+				call(c.payments, report.Callee{Service: "fraud"}, report.OutcomeTimeout, k.late, 0)
+				b.Served = append(b.Served, report.Served{Source: c.fraud.src, OK: 8, Slow: k.slow, Last: b.Arrived})
+			})
+			if k.seconds < 20 {
+				c.seconds(30, report.OutcomeOK, report.OutcomeOK, report.OutcomeOK)
+			}
+			said := false
+			for _, ev := range c.events {
+				if ev.Kind == contract.EventFailureDetected && ev.Verdict.Culprit.Name == "bank:443" {
+					said = true
+					if ev.Verdict.Class != verdict.ClassUnknown {
+						t.Errorf("said %s", ev.Body)
+					}
+				}
+			}
+			if said != k.want {
+				t.Errorf("named: %v, want %v: %v %s", said, k.want, c.verdicts(), c.dump())
+			}
+			c.seconds(60, report.OutcomeOK, report.OutcomeOK, report.OutcomeOK)
+			for _, n := range c.e.suspects {
+				if n.verdict != nil {
+					t.Errorf("%s is still %v", n.name(), n.verdict.Class)
+				}
+			}
+		})
+	}
+}

@@ -129,6 +129,7 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 	if slow {
 		p.note(belief.EvSlow, stat.Clamp(share/slowFull, least, 1), e.now, fmt.Sprintf("%.0f %% of its answers take far longer than usual", 100*share))
 		p.latest = e.now
+		e.holdsUp(n, p, share)
 		n.eachCallee(func(ed *edge) bool {
 			s, ok := ed.slow.Value(e.now, e.params.CallWindow), ed.ok.Value(e.now, e.params.CallWindow)
 			if s < 2 || s/max(ok, 1) < slowFrom/2 || ed.callee == p.starvedOf || !e.mayBeSlow(ed) {
