@@ -58,6 +58,7 @@ func (e *Engine) probed(b *report.Probe) {
 	if b.Passive {
 		e.connected(b)
 	} else if b.Process != nil {
+		b = e.withClosed(b)
 		e.looked(b)
 	}
 	switch {

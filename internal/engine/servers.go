@@ -21,9 +21,10 @@ import (
 
 // servers is what is known of where somebody takes connections.
 type servers struct {
-	at      map[string]*entity   // by ip:port, who is called by a name there; nil for several
-	ports   map[string]*portHost // by port, and by ip:port, the host that takes connections there
-	named   map[string][]*entity // by port, those who are called by a short name
+	at      map[string]*entity      // by ip:port, who is called by a name there; nil for several
+	ports   map[string]*portHost    // by port, and by ip:port, the host that takes connections there
+	named   map[string][]*entity    // by port, those who are called by a short name
+	doors   map[processKey][]tookAt // closed.go: where each process took connections of late, at most maxAddressesEach
 	cap     int
 	dropped uint64
 
@@ -48,7 +49,7 @@ const (
 )
 
 func newServers(capacity int) servers {
-	return servers{at: map[string]*entity{}, ports: map[string]*portHost{}, named: map[string][]*entity{}, cap: capacity}
+	return servers{doors: map[processKey][]tookAt{}, at: map[string]*entity{}, ports: map[string]*portHost{}, named: map[string][]*entity{}, cap: capacity}
 }
 
 // called notes that an external, which is called by its name, was found at an
@@ -287,6 +288,11 @@ func (s *servers) forgetIdle(now clock.Time) {
 	for at, p := range s.ports {
 		if now.Sub(max(p.at, p.others)) > onlyAgain {
 			delete(s.ports, at)
+		}
+	}
+	for k, took := range s.doors {
+		if !slices.ContainsFunc(took, func(t tookAt) bool { return now.Sub(t.at) <= onlyAgain }) {
+			delete(s.doors, k)
 		}
 	}
 	for a, n := range s.at {

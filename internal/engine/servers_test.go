@@ -380,3 +380,49 @@ func TestAServerByTwoNamesIsOneIncident(t *testing.T) {
 		})
 	}
 }
+
+// Who stops in order closes its port first and ends later: its agent sees one go that
+// takes connections nowhere, or elsewhere.
+func TestAServerThatClosesItsPortBeforeItEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		after  time.Duration // of closing the port
+		other  bool          // another process takes connections at the port now
+		crash  bool
+	}{
+		"in_order":                     {0, 2 * time.Second, false, false},
+		"and is killed":                {137, 2 * time.Second, false, true},
+		"long after that":              {0, 40 * time.Second, false, true},
+		"that another has opened anew": {137, 4 * time.Second, true, false},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			d := newDatabase(t)
+			d.callee = report.Callee{Address: "10.0.0.31:3306", Direct: true}
+			d.at = []string{"10.0.0.31:3306", "10.0.0.31:4444"}
+			d.pass(2 * time.Minute)
+			d.at, d.outcome = []string{"10.0.0.31:4444"}, report.OutcomeRefused
+			next := func(b *report.Batch) {
+				if c.other {
+					other := *d
+					other.process = report.Process{State: report.ProcessRunning, PID: 18, StartTime: 9, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+					other.lookAt(b, "data1", "10.0.0.31:3306")
+					b.Probes[len(b.Probes)-1].Target = "process:mysqld-new:3306"
+				}
+			}
+			if c.other {
+				d.outcome = report.OutcomeOK
+			}
+			d.pass(c.after, next)
+			d.process = report.Process{State: report.ProcessGone, PID: 17, HasExitCode: true, ExitCode: c.status, OOMKills: -1}
+			d.pass(4*time.Second, next)
+			if c.status == 0 && !c.crash { // it is restarted
+				d.process, d.outcome = report.Process{State: report.ProcessRunning, PID: 19, StartTime: 9e10, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, report.OutcomeOK
+				d.at = []string{"10.0.0.31:3306", "10.0.0.31:4444"}
+			}
+			d.pass(20*time.Second, next)
+			if crash := d.first(contract.EventFailureDetected) != nil; crash != c.crash {
+				t.Errorf("accused: %v, want %v: %v %s", crash, c.crash, d.verdicts(), d.dump())
+			}
+		})
+	}
+}
