@@ -290,8 +290,8 @@ func (e *Engine) idleFor(f *fallen) bool {
 func (e *Engine) hushedFor(f *fallen) bool {
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.head; n != nil && len(f.hosts) > 0; n = n.next {
-			if n.kind != kindInstance || n.host == nil || !f.hosts[n.host.name] || n.verdict != nil {
-				continue
+			if n.kind != kindInstance || n.host == nil || !f.hosts[n.host.name] || n.verdict != nil || n.left || n.seenDown(e) || e.hostAsleep(n) {
+				continue // or it has reasons of its own
 			}
 			if s := n.sending; s != nil && f.ended(&s.rate, s.last, e.now) {
 				return true

@@ -206,12 +206,15 @@ func TestFailuresAreNotOfItsOwnWhileItsServersAreRestarted(t *testing.T) {
 	}
 }
 
+func (*brokers) bridge() *report.Source {
+	return report.NewSource(report.Source{Service: report.ServiceID{Name: "bridge"}, Instance: "bridge-1", Host: "app1"})
+}
+
 // sends is what a bridge on the caller's host tells: so many messages sent each second.
 func (c *brokers) sends(perSecond int) func(b *report.Batch) {
-	bridge := report.NewSource(report.Source{Service: report.ServiceID{Name: "bridge"}, Instance: "bridge-1", Host: "app1"})
 	return func(b *report.Batch) {
 		if perSecond > 0 {
-			b.Sent = append(b.Sent, report.Sent{Source: bridge, Queue: "readings", Count: 2 * perSecond, Last: b.Arrived})
+			b.Sent = append(b.Sent, report.Sent{Source: c.bridge(), Queue: "readings", Count: 2 * perSecond, Last: b.Arrived})
 		}
 	}
 }
@@ -234,6 +237,13 @@ func TestAServerThatNoSpanNamesIsNotBlamedForSilence(t *testing.T) {
 		"if_it_ends_in_order": func(c *brokers) { c.killed(0, 143); c.pass(30*time.Second, 6, 0, 0) },
 		"while_they_go_on":    func(c *brokers) { c.killed(0, 137); c.pass(30*time.Second, 6, 0, 0, c.sends(3)) },
 		"that_began_before":   func(c *brokers) { c.pass(20*time.Second, 6, 0, 0); c.killed(0, 137); c.pass(30*time.Second, 6, 0, 0) },
+		"of_those_who_ended_too": func(c *brokers) {
+			c.killed(0, 137)
+			c.pass(2*time.Second, 6, 0, 0, func(b *report.Batch) {
+				b.Facts = append(b.Facts, report.Fact{Source: c.bridge(), Kind: report.FactExit, Value: 0, At: b.Arrived})
+			})
+			c.pass(30*time.Second, 6, 0, 0)
+		},
 		"that_begins_later": func(c *brokers) {
 			c.killed(0, 137)
 			c.pass(20*time.Second, 6, 0, 0, c.sends(3))
