@@ -383,7 +383,9 @@ func propose(sights []sight, here *hostState) []cut {
 			if h == nil {
 				continue
 			}
-			add(side{host: h}, side{}, priorHost)
+			if h.name != "" { // of whom nobody tells the host stands for himself
+				add(side{host: h}, side{}, priorHost)
+			}
 			if h.zone != "" {
 				add(side{zone: h.zone}, side{}, priorZone)
 				if apart {
@@ -394,7 +396,7 @@ func propose(sights []sight, here *hostState) []cut {
 		if s.from == nil {
 			continue
 		}
-		if s.to != nil {
+		if s.to != nil && s.to.name != "" && s.from.name != "" {
 			add(side{host: s.from}, side{host: s.to}, priorHostToHost)
 		}
 		if s.to != nil && s.from.zone != "" && s.to.zone != "" && s.from.zone != s.to.zone {

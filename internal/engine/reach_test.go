@@ -269,3 +269,20 @@ func TestOneOfSeveralCallersThatGetsNoAnswerIsCutOff(t *testing.T) {
 		})
 	}
 }
+
+// One that is known by a probe alone stands on a host that nobody tells: what is cut off
+// is himself, by his name.
+func TestACutIsNamedByWhoHasAName(t *testing.T) {
+	caller, target := &entity{kind: kindInstance}, &entity{kind: kindService}
+	for _, c := range propose([]sight{{from: &hostState{name: "api2"}, to: &hostState{}, caller: caller, target: target, share: 1, broken: true}}, nil) {
+		for _, s := range [...]side{c.near, c.far} {
+			if s.host != nil && s.host.name == "" {
+				t.Errorf("proposed %+v", c)
+			}
+		}
+		if c.near.host != nil && c.far.entity == target {
+			return
+		}
+	}
+	t.Error("nobody proposed that it is cut off from the host of its caller")
+}
