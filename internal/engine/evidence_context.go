@@ -71,9 +71,8 @@ func detectDependence(e *Engine, n *entity, p *episode) {
 			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which failed", v.Culprit.Name))
 			return true
 		}
-		if by := e.hurtBy(ed); by != nil && by != n {
-			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, and that on %s, which failed", ed.callee.name(), by.name()))
-			return true
+		if by, sure := e.hurtBy(ed); by != nil && by != n && (!p.found[belief.EvCalleeFailing].now || sure > p.found[belief.EvCalleeFailing].strength) {
+			p.note(belief.EvCalleeFailing, sure, e.now, fmt.Sprintf("it depends on %s, and that on %s, which fails", ed.callee.name(), by.name()))
 		}
 		if c := ed.callee.episode; c != nil && c.failing > suspectFrom && c.onset != 0 && (p.onset == 0 || c.onset < p.onset.Add(time.Second)) {
 			p.note(belief.EvCalleeFailing, c.failing, e.now, fmt.Sprintf("it depends on %s, which was in trouble first", ed.callee.name()))
@@ -101,29 +100,36 @@ func (e *Engine) getsThrough(ed *edge, v *verdict.Verdict) bool {
 	return onEnd >= plentyAnswered && ed.run.share(e) < slowFrom
 }
 
-// hurtBy is who failed and makes a callee fail its caller that has not failed itself; nil
-// if nobody is known to.
-func (e *Engine) hurtBy(ed *edge) *entity {
+// hurtBy is who failed, or is in trouble, and makes a callee fail its caller that has not
+// failed itself, and how sure that is, 0-1; nil if nobody is known to.
+func (e *Engine) hurtBy(ed *edge) (culprit *entity, sure float64) {
 	if !ed.more(&ed.failed, e) {
-		return nil
+		return nil, 0
 	}
 	return e.suffersFrom(ed.callee, suffersBy-1)
 }
 
-// suffersFrom is who failed and makes n fail, by way of so many others at most, of whom
-// each fails the one before; nil if nobody is known to.
-func (e *Engine) suffersFrom(n *entity, by int) (culprit *entity) {
+// suffersFrom is who failed, or is in trouble, and makes n fail, by way of so many others
+// at most, of whom each fails the one before; nil if nobody is known to.
+func (e *Engine) suffersFrom(n *entity, by int) (culprit *entity, sure float64) {
 	n.eachCallee(func(ed *edge) bool {
-		switch {
-		case e.now.Sub(ed.used) > e.params.LeaveFor || !ed.more(&ed.failed, e):
-		case ed.callee.failing() != nil:
-			culprit = ed.callee
-		case by > 0:
-			culprit = e.suffersFrom(ed.callee, by-1)
+		if e.now.Sub(ed.used) > e.params.LeaveFor || !ed.more(&ed.failed, e) {
+			return false
 		}
-		return culprit != nil
+		found, how := ed.callee, 0.0
+		if found.failing() != nil {
+			how = 1
+		} else if p := found.episode; p != nil && p.failing > suspectFrom {
+			how = p.failing
+		} else if by > 0 {
+			found, how = e.suffersFrom(found, by-1)
+		}
+		if how > sure {
+			culprit, sure = found, how
+		}
+		return sure == 1
 	})
-	return culprit
+	return culprit, sure
 }
 
 // suffersBy is over how many others a failure is followed.
