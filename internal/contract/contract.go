@@ -110,7 +110,7 @@ const (
 	HeartbeatGroup           = "heartbeat.group"            // string, site, feeder or cell that may fail as one
 	HeartbeatZone            = "heartbeat.zone"             // string, availability zone
 	HeartbeatAuthenticated   = "heartbeat.authenticated"    // bool, the sender proved who it is (MAC or TLS identity)
-	HeartbeatRemoteAddress   = "heartbeat.remote_address"   // string, host part of the address that it came from
+	HeartbeatRemoteAddress   = "heartbeat.remote_address"   // string, host part of the address that it came from, or of those whose connections to the target these are
 	HeartbeatObserver        = "heartbeat.observer"         // string, id of the receiver that saw it
 	HeartbeatObserverUptime  = "heartbeat.observer.uptime"  // int, ns on the observer's monotonic clock since its start
 	HeartbeatObserverSeq     = "heartbeat.observer.seq"     // int, counts this observer's records

@@ -79,7 +79,7 @@ func New(p Params) *Engine {
 		book:      newAddressBook(p.MaxAddresses, p.MaxHops),
 		doors:     doors{at: map[string][]*entity{}, cap: p.MaxAddresses},
 		servers:   newServers(p.MaxAddresses),
-		ties:      ties{at: map[tie]clock.Time{}, cap: p.MaxAddresses},
+		ties:      ties{at: map[tie]clock.Time{}, vain: map[tie]*vain{}, cap: p.MaxAddresses},
 		hosts:     map[string]*hostState{},
 		here:      &hostState{name: "the Collector"},
 		observers: map[string]*observer{},

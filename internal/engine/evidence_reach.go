@@ -105,6 +105,7 @@ func (e *Engine) lookForCuts() {
 			}
 			e.believe(f, false)
 		}
+		e.believeTold(sights)
 		e.absorb(sights)
 	}
 	e.livesOn(sights)

@@ -37,7 +37,7 @@ func (e *Engine) followCuts(all, slow []sight) {
 			c.entity.address = c.nameOf(from) + "→" + c.nameOf(to)
 			e.mark(c.entity)
 		}
-		open := n > 0 && bad/n < silentFrom || n == 0 && spoke && !mute
+		open := (n > 0 && bad/n < silentFrom || n == 0 && spoke && !mute) && !c.toldAcross(sights)
 		if c.near.entity == nil && c.far.entity == nil && !c.slow && n >= callsFull && bad/n >= oneWayShare {
 			c.at = e.now // whatever else may explain it: nothing has got through since
 		}

@@ -55,6 +55,10 @@ const maxProbesEach = 16
 func (e *Engine) probed(b *report.Probe) {
 	n := e.instance(b.Source)
 	o, named := e.observer(b.Observer), false
+	if b.From != "" {
+		e.unheardBy(o, b)
+		return
+	}
 	if b.Passive {
 		e.connected(b)
 	} else if b.Process != nil {
@@ -72,6 +76,9 @@ func (e *Engine) probed(b *report.Probe) {
 		n = e.callee(report.Callee{Address: b.Target})
 	}
 	if n == nil || o == nil {
+		if o != nil && b.Passive {
+			e.unnamed(o, b)
+		}
 		return
 	}
 	if n.kind == kindInstance && n.src.Instance == "" && n.src.Host == "" {

@@ -27,6 +27,7 @@ type sight struct {
 	named   *entity    // the service that the caller named, where target is one behind its name
 	broken  bool       // some could not even connect
 	unacked bool       // a kernel tells that nothing is acknowledged
+	told    bool       // agents at both ends tell of it meanwhile: neither is cut off from all
 	looked  bool       // of what is not acknowledged: an agent on its machine looks at the target
 	late    bool       // something came back, and took long: what comes to the target may wait at its door
 	share   float64    // of what got no reply, 0-1
@@ -79,6 +80,9 @@ const (
 // predicts says whether the cut silences a sight. A reply has to come back, so
 // the direction does not matter.
 func (c *cut) predicts(s *sight) bool {
+	if s.told && c.far.anywhere() {
+		return false
+	}
 	if c.near.door {
 		return s.target == c.near.entity
 	}

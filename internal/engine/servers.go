@@ -22,7 +22,7 @@ import (
 // servers is what is known of where somebody takes connections.
 type servers struct {
 	at      map[string]*entity      // by ip:port, who is called by a name there; nil for several
-	ports   map[string]*portHost    // by port, and by ip:port, the host that takes connections there
+	ports   map[string]*portHost    // by port, by ip:port and by IP, the host that takes connections there
 	named   map[string][]*entity    // by port, those who are called by a short name
 	doors   map[processKey][]tookAt // closed.go: where each process took connections of late, at most maxAddressesEach
 	cap     int
@@ -227,6 +227,7 @@ func (e *Engine) onlyAtPort(b *report.Probe) *entity {
 				p.started = q.StartTime
 			}
 		}
+		e.servers.told(at.Addr().String(), b.Host, e.now)
 		port := strconv.Itoa(int(at.Port()))
 		named := e.servers.named[port]
 		if !e.servers.told(port, b.Host, e.now).only(e.now) {
@@ -305,6 +306,14 @@ func (s *servers) forgetIdle(now clock.Time) {
 // only says whether no other host takes connections there, as far as is known.
 func (p *portHost) only(now clock.Time) bool {
 	return p != nil && now.Sub(p.since) >= onlyAfter && (p.others == 0 || now.Sub(p.others) > onlyAgain)
+}
+
+// hostAt is the host that alone takes connections at an IP, "" if nobody tells.
+func (s *servers) hostAt(ip string, now clock.Time) string {
+	if p := s.ports[ip]; p != nil && s.ownAddress(ip, now) {
+		return p.host
+	}
+	return ""
 }
 
 // ownAddress says whether no two hosts have told of an address: bridges to

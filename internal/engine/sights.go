@@ -47,7 +47,7 @@ func (e *Engine) sights() []sight {
 	}
 	out = replace(out, e.hushed())
 	e.passOn(out)
-	out = append(out, unanswered(e.signSights(), out)...)
+	out = e.unnamedSights(append(out, unanswered(e.signSights(), out)...))
 	return byOrigin(out)
 }
 

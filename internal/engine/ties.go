@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -27,9 +28,14 @@ type tie struct {
 	host, address string
 }
 
+func (k tie) compare(other tie) int {
+	return cmp.Or(strings.Compare(k.host, other.host), strings.Compare(k.address, other.address))
+}
+
 // ties is what agents tell of who is connected to whom.
 type ties struct {
 	at      map[tie]clock.Time // when it was told last
+	vain    map[tie]*vain      // unnamed.go: at most cap
 	fallen  []fallen           // oldest first, at most maxFallen
 	cap     int
 	dropped uint64
@@ -322,15 +328,31 @@ func (e *Engine) failsSince(n *entity, f *fallen) bool {
 		since >= f.since.Add(-fellBefore) && since <= f.since.Add(fellsWithin) && !e.calleesFailed(n, since.Add(-n.told().Slack()))
 }
 
+// ofItsCluster says whether one who fell is a server such as n, on another machine.
+func (e *Engine) ofItsCluster(n *entity, f *fallen) bool {
+	return f.host != n.host.name && slices.ContainsFunc(append(slices.Clip(n.addresses), n.address), func(a string) bool {
+		p := e.servers.ports[a]
+		return p != nil && p.host == n.host.name && p.target == f.target
+	})
+}
+
 // detectTies: one that it is connected to, though no span says so, fell when its
 // failures began.
 func detectTies(e *Engine, n *entity, p *episode) {
-	if n.kind != kindInstance && n.kind != kindExternal || n.integrity.errorsSince == 0 {
+	if n.kind != kindInstance && n.kind != kindExternal {
 		return
 	}
-	f := e.fellFor(n, n.integrity.errorsSince)
-	if f == nil { // who waits for an answer waits at first, and fails by itself later
-		f = e.fellFor(n, n.served.failsFrom)
+	var f *fallen
+	if n.integrity.errorsSince != 0 {
+		f = e.fellFor(n, n.integrity.errorsSince)
+		if f == nil { // who waits for an answer waits at first, and fails by itself later
+			f = e.fellFor(n, n.served.failsFrom)
+		}
+	}
+	if s := n.calls; f == nil && n.kind == kindExternal && s != nil && s.failing(e) {
+		if f = e.fellFor(n, s.firstFail); f != nil && !e.ofItsCluster(n, f) {
+			f = nil
+		}
 	}
 	if f == nil {
 		return

@@ -73,6 +73,7 @@ func (p *pulse) peer(who *sourceID, target string) bool {
 		return false
 	}
 	p.probe.Passive, p.probe.Direct, p.probe.Host, p.probe.Addresses = true, true, own(who.host), []string{address}
+	p.probe.From = p.beat.Remote
 	if p.probe.Outcome == report.OutcomeTimeout {
 		p.probe.Outcome = report.OutcomeConnectTimeout // it is of those that are being opened
 	}

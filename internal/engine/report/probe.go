@@ -29,6 +29,9 @@ type Probe struct {
 	// host:port.
 	Host      string
 	Addresses []string
+	// From is the IP of the machine whose connections to a server on Host those of Passive
+	// are; empty of those that were opened on Host.
+	From string
 	// Client: the agent looks by itself at a process that takes no connections, and
 	// keeps one that it opened.
 	Client bool

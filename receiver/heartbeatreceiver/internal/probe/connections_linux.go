@@ -51,6 +51,10 @@ const (
 	silence      = 1500 * time.Millisecond // sending again three times takes 1.4 s at least
 	silenceOfSYN = 1300 * time.Millisecond // the second goes out after 1 s
 
+	// holesFrom is how many connections must be stuck with large packets, while small ones
+	// get through, before it is the way that does not let them pass.
+	holesFrom = 2
+
 	// longIdle: who translates addresses forgets a connection that is idle for longer.
 	longIdle = 2 * time.Minute
 	// recent is how old a packet may be that shows that the way is open: a bit more
@@ -85,6 +89,11 @@ func (c *Connections) Look() []Peer {
 	for _, p := range c.choose(group(all)) {
 		if result, interval := p.result(), c.due(p); interval > 0 {
 			seen = append(seen, Peer{Target: "connections:" + p.at.String(), Interval: interval, Result: result})
+		}
+	}
+	for _, p := range holesTo(all) {
+		if len(seen) < c.limit {
+			seen = append(seen, Peer{Target: "connections:" + p.at.String(), Interval: c.interval, Result: p.result()})
 		}
 	}
 	// Of whom nothing was told for that long is told as one that is new.
@@ -144,6 +153,10 @@ type peer struct {
 	stands      bool          // there is a connection that is not stuck
 	heard       time.Duration // how long ago such a one got a packet
 	lost, syns  tally         // those that are stuck, standing or opening, and that no packet on another speaks against
+	// Those that are stuck though packets come on others: with a large packet, and else.
+	holes tally
+	small int
+	from  netip.Addr // whose connections to at these are; of those that were opened here none
 }
 
 type tally struct {
@@ -211,6 +224,11 @@ func (s *tcpSocket) unsure() bool { return s.fresh || s.acked-s.waited > longIdl
 // translator of addresses on the way that forgot it.
 func (p *peer) misses(s *tcpSocket) {
 	if p.heard <= max(recent, s.waited) {
+		if s.large && !s.unsure() {
+			p.holes.add(s.waited)
+		} else {
+			p.small++
+		}
 		return
 	}
 	switch {
@@ -222,12 +240,61 @@ func (p *peer) misses(s *tcpSocket) {
 }
 
 // silent says whether something that was sent there got no answer.
-func (p *peer) silent() bool { return p.lost.n+p.syns.n > 0 }
+func (p *peer) silent() bool { return p.lost.n+p.syns.n > 0 || p.hasHole() }
+
+// hasHole says whether what is small gets through and what is large does not: something
+// on the way has no room for it, and does not say so, or what says so is dropped.
+func (p *peer) hasHole() bool { return p.holes.n >= holesFrom && p.small == 0 }
+
+// holesTo are the servers here whose large answers do not get through to one machine,
+// whose small packets come.
+func holesTo(all []tcpSocket) (peers []*peer) {
+	type way struct {
+		at   netip.AddrPort
+		from netip.Addr
+	}
+	listens := map[uint16]bool{}
+	for i := range all {
+		if all[i].state == stateListen {
+			listens[all[i].localPort] = true
+		}
+	}
+	heard, small := map[netip.Addr]time.Duration{}, map[netip.Addr]int{}
+	ways := map[way]*peer{}
+	for i := range all {
+		s := &all[i]
+		from := s.remote.Addr()
+		switch {
+		case s.state == stateListen || s.state == stateSynSent:
+		case !s.stuck():
+			if at, known := heard[from]; !known || s.heard < at {
+				heard[from] = s.heard
+			}
+		case !listens[s.localPort]:
+		case !s.large || s.acked-s.waited > longIdle:
+			small[from]++
+		default:
+			w := way{netip.AddrPortFrom(s.local, s.localPort), from}
+			if ways[w] == nil {
+				ways[w] = &peer{at: w.at, from: from}
+				peers = append(peers, ways[w])
+			}
+			ways[w].holes.add(s.waited)
+		}
+	}
+	return slices.DeleteFunc(peers, func(p *peer) bool {
+		at, known := heard[p.from]
+		p.small = small[p.from]
+		return !known || at > max(recent, p.holes.waited) || !p.hasHole()
+	})
+}
 
 // outcome is empty if nothing can be said: an idle connection stands in a cut, too.
 func (p *peer) outcome() string {
 	switch {
 	case p.lost.n > 0:
+		return contract.OutcomeUnacknowledged
+	case p.hasHole():
 		return contract.OutcomeUnacknowledged
 	case p.syns.n > 0:
 		return contract.OutcomeTimeout
@@ -240,6 +307,11 @@ func (p *peer) outcome() string {
 func (p *peer) result() Result {
 	r := Result{Outcome: p.outcome()}
 	switch {
+	case p.lost.n == 0 && p.hasHole() && p.from.IsValid():
+		r.From = p.from.String()
+		r.Message = fmt.Sprintf("%d connections of %s to it get no acknowledgement of large packets for %.1f s, and small ones get through", p.holes.n, p.from, p.holes.waited.Seconds())
+	case p.lost.n == 0 && p.hasHole():
+		r.Message = fmt.Sprintf("%d connections to it get no acknowledgement of large packets for %.1f s, and small ones get through", p.holes.n, p.holes.waited.Seconds())
 	case p.lost.n == 1:
 		r.Message = fmt.Sprintf("1 connection to it gets no acknowledgement for %.1f s", p.lost.waited.Seconds())
 	case p.lost.n > 0:

@@ -177,6 +177,48 @@ func TestWhatConnectionsTellOfTheirPeer(t *testing.T) {
 	}
 }
 
+// large is one of whose packets the first is a large one, to a server at our own address.
+func large(s tcpSocket) tcpSocket {
+	s.large, s.local = true, netip.MustParseAddr("10.0.0.1")
+	return s
+}
+
+// Something on the way has no room for large packets, and does not say so.
+func TestWhatIsLargeIsLostWhileWhatIsSmallGetsThrough(t *testing.T) {
+	listens := tcpSocket{localPort: 8080, state: stateListen}
+	stuck := large(unanswered(aPeer, 4, 4200*ms))
+	small := unanswered(aPeer, 4, 4200*ms)
+	client := func(s tcpSocket) tcpSocket { s.remote = netip.MustParseAddrPort("10.0.0.2:50001"); return at(8080, s) }
+	const hole = aTarget + " unacknowledged: 2 connections to it get no acknowledgement of large packets for 4.2 s, and small ones get through"
+	const answers = "connections:10.0.0.1:8080 unacknowledged: 2 connections of 10.0.0.2 to it get no acknowledgement of large packets for 4.2 s, and small ones get through"
+	for name, tt := range map[string]struct {
+		all  []tcpSocket
+		want string
+	}{
+		"requests":                {[]tcpSocket{stuck, stuck, socketTo(aPeer, 300*ms)}, hole},
+		"one_may_be_its_own":      {[]tcpSocket{stuck, socketTo(aPeer, 300*ms)}, aTarget + " ok"},
+		"small_ones_are_lost_too": {[]tcpSocket{stuck, stuck, small, socketTo(aPeer, 300*ms)}, aTarget + " ok"},
+		"the_server_had_no_room":  {[]tcpSocket{stuck, fresh(stuck), socketTo(aPeer, 300*ms)}, aTarget + " ok"},
+		"nothing_gets_through":    {[]tcpSocket{stuck, stuck}, aTarget + " unacknowledged: 2 connections to it get no acknowledgement for 4.2 s"},
+		"answers":                 {[]tcpSocket{listens, client(stuck), client(stuck), client(socketTo(aPeer, 300*ms))}, answers},
+		"first_answers":           {[]tcpSocket{listens, client(fresh(stuck)), client(fresh(stuck)), client(socketTo(aPeer, 300*ms))}, answers},
+		"one_answer":              {[]tcpSocket{listens, client(stuck), client(socketTo(aPeer, 300*ms))}, ""},
+		"small_answers_too":       {[]tcpSocket{listens, client(stuck), client(stuck), client(small), client(socketTo(aPeer, 300*ms))}, ""},
+		"the_client_is_gone":      {[]tcpSocket{listens, client(stuck), client(stuck)}, ""},
+		"it_was_heard_long_ago":   {[]tcpSocket{listens, client(stuck), client(stuck), client(socketTo(aPeer, minute))}, ""},
+		"somebody_forgot_it":      {[]tcpSocket{listens, client(stuck), client(idle(stuck, 10*time.Minute)), client(socketTo(aPeer, 300*ms))}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeTable(t, 64)
+			var want []string
+			if tt.want != "" {
+				want = []string{tt.want}
+			}
+			assert.Equal(t, want, f.lookAt(tt.all...))
+		})
+	}
+}
+
 func TestPeersOfIPv6AreNamedByTheirAddress(t *testing.T) {
 	f := newFakeTable(t, 64)
 	assert.Equal(t, []string{"connections:[2001:db8::2]:80 ok"}, f.lookAt(socketTo("[2001:db8::2]:80", 0)))

@@ -241,3 +241,28 @@ func TestCutIsToldFromHang(t *testing.T) {
 		require.NoError(t, server.Process.Signal(syscall.SIGCONT))
 	})
 }
+
+// room sets how large the packets may be that the far side takes: what is larger is
+// lost without a word.
+func (w *way) room(bytes int) {
+	w.t.Helper()
+	w.ip("-n", w.near, "link", "set", "way0", "gso_max_segs", "1") // what is cut up later is let through
+	w.ip("-n", w.far, "link", "set", "way0", "mtu", fmt.Sprint(bytes))
+}
+
+func TestLossOfWhatIsLargeIsTold(t *testing.T) {
+	w := newWay(t)
+	w.server(9001)
+	w.talk(9001, 1)
+	l := w.looker(100 * time.Millisecond)
+	target := "connections:" + w.farIP + ":9001"
+	l.within(5*time.Second, target, contract.OutcomeOK)
+	w.talk(9001, 1400)
+	w.talk(9001, 1400)
+	l.within(5*time.Second, target, contract.OutcomeOK)
+	w.room(1100)
+	l.within(8*time.Second, target, contract.OutcomeUnacknowledged)
+	assert.Contains(t, l.look()[target].Result.Message, "2 connections to it get no acknowledgement of large packets")
+	w.room(1500)
+	l.within(15*time.Second, target, contract.OutcomeOK)
+}

@@ -29,6 +29,9 @@ type Result struct {
 	// Service is what the process was told to call itself in its telemetry; empty if
 	// it was not, or was not looked for.
 	Service string
+	// From is the address of those whose connections to a server here these are; empty
+	// of connections that were opened here.
+	From string
 	// Client: the process takes no connections, and keeps one that it opened.
 	Client bool
 }
@@ -78,6 +81,9 @@ func (r Result) PutTo(attrs pcommon.Map) {
 	}
 	if r.Digest != "" {
 		attrs.PutStr(contract.HeartbeatDigest, r.Digest)
+	}
+	if r.From != "" {
+		attrs.PutStr(contract.HeartbeatRemoteAddress, r.From)
 	}
 	if r.Client {
 		attrs.PutBool(contract.HeartbeatClient, true)

@@ -24,6 +24,9 @@ type tcpSocket struct {
 	retransmits uint8 // in a row, without an answer that got anything further
 	unacked     uint32
 	fresh       bool // nothing that it sent was ever acknowledged but that it opens
+	// large: what waits to be acknowledged fills a packet; local is then our own address.
+	large bool
+	local netip.Addr
 	// waited is for how long what it sent has been without an answer, at least.
 	waited time.Duration
 	// acked is how long ago an acknowledgement came, heard that or data.
@@ -203,10 +206,25 @@ func parseConnection(b []byte) (c tcpSocket, ok bool) {
 		return c, false
 	}
 	c.putInfo(info, untilRetransmit(b))
+	if c.large = fills(b, info); c.large {
+		c.local = from
+	}
 	if b[rowTimer] == timerProbe {
 		c.putProbes(info)
 	}
 	return c, true
+}
+
+// largePacket is what a packet holds, bytes, that may be too large for some way: tunnels
+// let less through than a cable, but none as little as that.
+const largePacket = 1000
+
+// fills says whether what a row's socket has not been acknowledged fills a packet.
+func fills(row, info []byte) bool {
+	const written, segment, unacked = 60, 16, 24
+	native := binary.NativeEndian
+	waits, most := native.Uint32(row[written:]), native.Uint32(info[segment:])
+	return native.Uint32(info[unacked:]) > 0 && most > largePacket && waits >= largePacket
 }
 
 // What the kernel waits for, in a row.

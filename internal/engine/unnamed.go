@@ -1,0 +1,138 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
+
+// Members of a cluster talk to each other, and many clients to their servers, and no
+// span says so. Where the kernel of one machine tells that nothing which it sends to
+// the other is acknowledged, and an agent there sees the process that took those
+// connections all the while, both ends live and the way between is cut.
+
+// vain is a time in which nothing is acknowledged of what a host sends to an address of
+// whom nobody is known.
+type vain struct {
+	since, at clock.Time    // when it was told first and last
+	lives     clock.Time    // when agents at both ends were first heard of since
+	interval  time.Duration // between two looks
+}
+
+// vainBeyond is how much longer than it took to hear of the other end nothing must be
+// acknowledged: a kernel waits twice as long each time before it sends again, and
+// to a machine that was paused it may be late for that.
+const vainBeyond = 3 * time.Second
+
+// unnamed takes in how connections fare from a host to an address of whom nobody is
+// known.
+func (e *Engine) unnamed(o *observer, b *report.Probe) {
+	h := e.host(b.Host)
+	if h == nil || !e.ofNow(o, b) {
+		return
+	}
+	h.observer = o
+	for _, a := range b.Addresses {
+		e.vainly(tie{b.Host, a}, b)
+	}
+}
+
+// unheardBy takes in that a machine does not acknowledge what a server sends it: the way
+// is the one on which it is connected to that.
+func (e *Engine) unheardBy(o *observer, b *report.Probe) {
+	if o == nil || b.Outcome != report.OutcomeUnacknowledged || !e.ofNow(o, b) {
+		return
+	}
+	if from := e.servers.hostAt(b.From, e.now); from != "" {
+		for _, a := range b.Addresses {
+			e.vainly(tie{from, a}, b)
+		}
+	}
+}
+
+// ofNow says whether what an observer tells is of now.
+func (e *Engine) ofNow(o *observer, b *report.Probe) bool {
+	e.place(o, &b.Stamp)
+	return o.lateness(&b.Stamp, e.now) <= lateFrom && !o.justWoke()
+}
+
+func (e *Engine) vainly(k tie, b *report.Probe) {
+	v := e.ties.vain[k]
+	switch {
+	case b.Outcome != report.OutcomeUnacknowledged:
+		delete(e.ties.vain, k)
+		return
+	case v == nil && len(e.ties.vain) >= e.ties.cap:
+		e.ties.dropped++
+		return
+	case v == nil:
+		v = &vain{since: e.now}
+		e.ties.vain[k] = v
+	}
+	v.at, v.interval = e.now, b.Interval
+	if p, h := e.standsAt(k), e.host(k.host); v.lives == 0 && p != nil && p.at > v.since && h.livesAfter(v.since) {
+		v.lives = e.now
+	}
+	e.cutSuspected = true
+}
+
+// standsAt is the process of another host that takes the connections of a tie, if the
+// agent there tells of it and no other host has that address; else nil.
+func (e *Engine) standsAt(k tie) *portHost {
+	p := e.servers.ports[k.address]
+	if p == nil || p.target == "" || p.host == k.host || !e.servers.ownAddress(k.address, e.now) {
+		return nil
+	}
+	return p
+}
+
+// unnamedSights are the ways on which nothing is acknowledged though both ends live.
+func (e *Engine) unnamedSights(out []sight) []sight {
+	for _, k := range slices.SortedFunc(maps.Keys(e.ties.vain), tie.compare) {
+		v := e.ties.vain[k]
+		if e.now.Sub(v.at) > shortView+3*v.interval {
+			delete(e.ties.vain, k)
+			continue
+		}
+		p := e.standsAt(k)
+		if p == nil || v.lives == 0 || v.at.Sub(v.lives) < v.lives.Sub(v.since)+vainBeyond || e.now.Sub(p.at) > shortView+3*v.interval {
+			continue
+		}
+		from := e.host(k.host)
+		if o := from.observer; o != nil && !o.credible(e.now) {
+			continue
+		}
+		out = append(out, sight{from: from, to: e.host(p.host), broken: true, unacked: true, told: true, share: 1, calls: callsFull, weight: callsFull / 2,
+			since: v.since, good: v.since, bad: v.at, tried: v.at})
+	}
+	return out
+}
+
+// believeTold believes in the links on which something is not acknowledged though both
+// ends live, where nothing wider explains it: that much goes well there all the same,
+// such as all that is small, does not speak against it.
+func (e *Engine) believeTold(sights []sight) {
+	for i := range sights {
+		s := &sights[i]
+		if !s.told || slices.ContainsFunc(e.cuts, func(c *cutState) bool { return !c.slow && c.at == e.now && c.predicts(s) }) {
+			continue
+		}
+		f := foundCut{cut: cut{near: side{host: s.from}, far: side{host: s.to}}, score: linkScoreFull, sure: 1, froms: 1}
+		f.take(sights)
+		f.share = 1
+		if !e.absorbed(&f, sights) {
+			e.believe(f, false)
+		}
+	}
+}
+
+// toldAcross says whether something is told not to be acknowledged across the cut.
+func (c *cutState) toldAcross(sights []sight) bool {
+	return !c.slow && slices.ContainsFunc(sights, func(s sight) bool { return s.told && c.predicts(&s) })
+}
