@@ -268,6 +268,8 @@ var wordings = []wording{
 	{"quota exceeded", saysOverloaded, anywhere},
 	{"quotaexceeded", saysOverloaded, anywhere},
 	{"too many connections", saysOverloaded, anywhere},
+	{"too many open connections", saysOverloaded, anywhere},    // memcached, MongoDB
+	{"maximum connections exceeded", saysOverloaded, anywhere}, // NATS
 	{"too many clients", saysOverloaded, anywhere},
 	{"connection slots are reserved", saysOverloaded, anywhere},
 	{"reset reason: overflow", saysOverloaded, anywhere},
