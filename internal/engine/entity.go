@@ -65,6 +65,7 @@ type entity struct {
 	knee      stat.Knee     // knee.go
 	reads     []*reading    // queue.go: queues that it reads
 	sending   *sending      // flow.go: nil while it sends no messages
+	starts    clock.Time    // when its process last started, as far as was seen
 	seenRun   clock.Time    // facts.go: when its host's agent saw its process run
 	given     stat.Fading   // given.go: how often it said of late that what it was given does not check
 	facts     []report.Fact // facts.go: what was said outright, latest last

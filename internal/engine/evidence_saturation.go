@@ -59,6 +59,7 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 	}
 	for kind := range report.NumLevels {
 		switch {
+		case n.levels != nil && e.startTakes(n, kind, &n.levels[kind]):
 		case n.levels.short(kind, e.now):
 			strength := 1.0
 			if kind == report.LevelPool && e.poolStands(n, n.levels[kind].at) {
@@ -68,6 +69,9 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 		case n.host != nil && n.host.levels.short(kind, e.now) && levelRules[kind].ofHost:
 			if kind == report.LevelRunQueue && !n.host.levels.short(report.LevelCPU, e.now) {
 				continue // they wait for disks, or not any more
+			}
+			if e.startTakes(n, kind, &n.host.levels[kind]) {
+				continue
 			}
 			p.short(e, kind, &n.host.levels[kind], "its host's", hostShort)
 		}
@@ -193,8 +197,8 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 // time to fail. It keeps them, then.
 // Later than that they are lost, or nobody waits: the pool is short by itself.
 func (e *Engine) poolStands(n *entity, at clock.Time) bool {
-	if at > n.stoodFrom && at <= n.stood {
-		return true
+	if at > n.stoodFrom && at <= n.stood.Add(min(n.stood.Sub(n.stoodFrom), poolPatience)) {
+		return true // who has waited meanwhile gives up yet, or takes what is free again
 	}
 	all, latest := true, clock.Time(0)
 	fails := n.eachCallee(func(ed *edge) bool {

@@ -175,7 +175,7 @@ func (f *fleet) call(c, p *proc) {
 	id, end := f.hopID, start.Add(took)
 	callee, server := report.Callee{Address: p.addr, Direct: p.state != "unlisted"}, p.src
 	deliver := func(b *report.Batch) {
-		b.Calls = append(b.Calls, report.Calls{Caller: c.src, Callee: callee, Outcome: outcome, Count: 1, First: start, Last: end})
+		b.Calls = append(b.Calls, report.Calls{Caller: c.src, Callee: callee, Outcome: outcome, Count: 1, First: start, Last: end, Done: end})
 		if outcome == report.OutcomeOK && !p.mute {
 			b.Hops = append(b.Hops, report.Hop{Span: id, Source: c.src, Callee: callee}, report.Hop{Span: id, Server: true, Source: server})
 			b.Served = append(b.Served, report.Served{Source: server, OK: 1, Last: end})

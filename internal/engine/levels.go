@@ -22,6 +22,7 @@ type levelState struct {
 	at      clock.Time
 	every   time.Duration // between the last two that were told
 	stands  time.Duration // how long it stands by itself; 0 if it is told again and again
+	full    clock.Time    // since when it is told to be at its limit, on end; 0 if it is not
 
 	usual float64       // 0-1, share that it usually has while nothing is wrong
 	known time.Duration // over which that was learned
@@ -143,6 +144,12 @@ func (s *levelState) set(l *report.Level, now clock.Time, since time.Duration, l
 		}
 	}
 	s.share, s.waiting, s.at, s.stands = l.Share, l.Waiting, now, l.Stands
+	switch full := s.share >= levelRules[l.Kind].from || l.Kind == report.LevelCPU && s.rose(); {
+	case !full:
+		s.full = 0
+	case s.full == 0:
+		s.full = now
+	}
 }
 
 // short says whether what was told last still stands and is at its limit.

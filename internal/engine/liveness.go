@@ -394,6 +394,8 @@ func (e *Engine) begin(n *entity, token uint64) {
 		e.conflict(n, "two processes use the identity "+n.name()+" of "+n.src.Service.Name+" in turn: give each its own service.instance.id")
 	}
 	if fresh {
+		n.starts = e.now
+		n.host.startsAt(e.now)
 		n.integrity.agreed, n.integrity.dissents = 0, 0 // it begins anew
 	}
 	if fresh && (n.announced != 0 || n.left) && n.verdict == nil && (n.episode == nil || n.episode.planned) {

@@ -94,3 +94,39 @@ func TestWhoHoldsAPool(t *testing.T) {
 		})
 	}
 }
+
+// Those who waited for a connection while the callee hung give up yet when it goes on.
+func TestAPoolIsNotShortWhenTheHangOfItsCalleeEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		stands, waits int // s, for how long it hangs, and for how long after that calls wait in vain
+		short         bool
+	}{
+		"for_as_long_as_it_hung":          {6, 5, false},
+		"for_as_long_as_drivers_may_wait": {20, 9, false},
+		"for_much_longer":                 {6, 30, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.run(time.Minute)
+			s.ledger.state = "frozen"
+			for i := range c.stands + c.waits {
+				if i == c.stands {
+					s.ledger.state = "up"
+				}
+				if i >= 3 {
+					s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: s.payment1.src, Kind: report.FactPoolEmpty, At: s.now, Text: "timed out waiting for a connection from the pool"}},
+						Served: []report.Served{{Source: s.payment1.src, Failed: 12, Last: s.now}}})
+				}
+				s.run(time.Second)
+			}
+			s.run(time.Minute)
+			short := false
+			for _, ev := range s.events {
+				short = short || ev.Verdict != nil && ev.Verdict.Subclass == "connection_pool"
+			}
+			if short != c.short {
+				t.Errorf("short: %v, said %v", short, s.verdicts())
+			}
+		})
+	}
+}

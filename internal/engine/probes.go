@@ -92,6 +92,9 @@ func (e *Engine) probed(b *report.Probe) {
 	news := ps.starts == o.starts && at > ps.seenAt
 	ps.seq, ps.seenAt, ps.starts = b.Seq, at, o.starts
 	ok := b.Outcome == report.OutcomeOK
+	if b.Passive && b.Host != "" {
+		e.unnamed(o, b)
+	}
 	if late := o.lateness(&b.Stamp, e.now); late > lateFrom {
 		if b.Process != nil && news {
 			e.lookedMeanwhile(n, b, late)
@@ -110,6 +113,11 @@ func (e *Engine) probed(b *report.Probe) {
 		ps.run++
 	} else {
 		ps.run, ps.first = 1, e.now
+	}
+	if n.unspoken && b.Process != nil && ps.run == 1 {
+		if f := e.missedFall(b.Target, n.host); f != nil {
+			ps.first = min(ps.first, f.since) // it was seen before it was missed
+		}
 	}
 	ps.outcome, ps.at, ps.direct, ps.message, ps.process = b.Outcome, e.now, b.Direct, b.Message, b.Process
 	ps.passive, ps.client, ps.named = b.Passive, b.Client, named
@@ -304,6 +312,8 @@ func (e *Engine) processSeen(n *entity, b *report.Probe, ps *probeState) {
 		if f.known && f.start != 0 && p.StartTime != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start)) && !n.heardAs(b.Observer) {
 			n.episodeOf(e).note(belief.EvReturnNew, 1, e.now, "a new process took its place")
 			e.mark(n)
+			n.starts = e.now
+			n.host.startsAt(e.now)
 			e.startedAnew(n.host, n.name(), n.name()+" came back as a new process")
 		}
 		f.pid, f.start = p.PID, p.StartTime

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
 // mayStillStart says whether nothing but probes speaks against one who is new, is
@@ -33,6 +35,31 @@ func (e *Engine) mayStillStart(n *entity, p *episode) bool {
 	}
 	return true
 }
+
+// startsAt notes that a process on a host starts.
+func (h *hostState) startsAt(now clock.Time) {
+	if h != nil {
+		h.starts = now
+	}
+}
+
+// startTakes says whether a processor is short for what a process needs to start, on n's
+// machine, or, of what n alone may use, itself: it began no sooner, and passes by itself.
+func (e *Engine) startTakes(n *entity, kind report.LevelKind, s *levelState) bool {
+	since := clock.Time(0)
+	switch kind {
+	case report.LevelCPU, report.LevelCPUWait, report.LevelRunQueue:
+		if n.host != nil {
+			since = n.host.starts
+		}
+	case report.LevelThrottled:
+		since = n.starts
+	}
+	return since != 0 && e.now.Sub(since) < startingFor && s.full > since.Add(-startSeen)
+}
+
+// startSeen is by how much a start may be told later than what it takes.
+const startSeen = 5 * time.Second
 
 // kubeletTarget begins the target of what a kubelet says of its probes.
 const kubeletTarget = "kubelet:"

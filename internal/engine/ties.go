@@ -48,6 +48,7 @@ type fallen struct {
 	how          fall
 	addresses    []string
 	since, at    clock.Time // when it was told first and last
+	stands       bool       // it is stopped
 	back         bool
 	hosts        map[string]bool // those that depend on it
 }
@@ -85,6 +86,9 @@ const (
 	// failures of one who is hurt.
 	fellFails = 0.2
 	fellLeast = 2.0
+	// Of one that is seen to be stopped it need not be clear yet that these are many.
+	stopFails = 0.05
+	stopLeast = 4.0
 )
 
 // connected notes that connections from a host to an address are open, or wait.
@@ -125,6 +129,7 @@ func (e *Engine) looked(b *report.Probe) {
 	f := fallen{target: b.Target, host: b.Host, addresses: b.Addresses, since: e.now, at: e.now}
 	switch q.State {
 	case report.ProcessStopped:
+		f.stands = true
 	case report.ProcessGone, report.ProcessZombie:
 		if !q.HasExitCode || cleanExit(int64(q.ExitCode)) {
 			f.how = fallOrderly
@@ -323,8 +328,11 @@ func (f *fallen) ended(r *stat.Rate, last, now clock.Time) bool {
 func (e *Engine) failsSince(n *entity, f *fallen) bool {
 	w := e.params.CallWindow
 	failed := n.served.failed.Value(e.now, w)
-	since := n.served.failsFrom
-	return failed >= fellLeast && failed/(failed+n.served.ok.Value(e.now, w)) >= fellFails &&
+	since, share, least := n.served.failsFrom, fellFails, fellLeast
+	if f.stands {
+		share, least = stopFails, stopLeast
+	}
+	return failed >= least && failed/(failed+n.served.ok.Value(e.now, w)) >= share &&
 		since >= f.since.Add(-fellBefore) && since <= f.since.Add(fellsWithin) && !e.calleesFailed(n, since.Add(-n.told().Slack()))
 }
 

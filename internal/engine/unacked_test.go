@@ -20,6 +20,7 @@ type wired struct {
 	acked report.Outcome
 	calls bool // they end
 	hears bool // the database's agent is heard
+	large int  // calls each time that get no answer
 }
 
 func newWired(t *testing.T) *wired {
@@ -35,6 +36,10 @@ func (w *wired) pass(d time.Duration) {
 		}
 		if w.calls {
 			w.call(b)
+		}
+		if w.large > 0 {
+			first := b.Arrived.Add(-2 * time.Second)
+			b.Calls = append(b.Calls, report.Calls{Caller: w.caller, Callee: w.callee, Outcome: report.OutcomeTimeout, Count: w.large, First: first, Started: first, Last: b.Arrived, Done: first})
 		}
 		b.Served = append(b.Served, report.Served{Source: w.caller, OK: 4, Coded: 4, Last: b.Arrived})
 		stamp := w.stamp()

@@ -23,6 +23,7 @@ type vain struct {
 	since, at clock.Time    // when it was told first and last
 	lives     clock.Time    // when agents at both ends were first heard of since
 	interval  time.Duration // between two looks
+	flipped   bool          // the other end's kernel tells it
 }
 
 // vainBeyond is how much longer than it took to hear of the other end nothing must be
@@ -30,8 +31,8 @@ type vain struct {
 // to a machine that was paused it may be late for that.
 const vainBeyond = 3 * time.Second
 
-// unnamed takes in how connections fare from a host to an address of whom nobody is
-// known.
+// unnamed takes in how connections fare from a host to an address. Of those who are known
+// to be there their callers tell more, but for what is lost of all that is answered.
 func (e *Engine) unnamed(o *observer, b *report.Probe) {
 	h := e.host(b.Host)
 	if h == nil || !e.ofNow(o, b) {
@@ -39,7 +40,7 @@ func (e *Engine) unnamed(o *observer, b *report.Probe) {
 	}
 	h.observer = o
 	for _, a := range b.Addresses {
-		e.vainly(tie{b.Host, a}, b)
+		e.vainly(tie{b.Host, a}, b, false)
 	}
 }
 
@@ -51,7 +52,7 @@ func (e *Engine) unheardBy(o *observer, b *report.Probe) {
 	}
 	if from := e.servers.hostAt(b.From, e.now); from != "" {
 		for _, a := range b.Addresses {
-			e.vainly(tie{from, a}, b)
+			e.vainly(tie{from, a}, b, true)
 		}
 	}
 }
@@ -62,11 +63,13 @@ func (e *Engine) ofNow(o *observer, b *report.Probe) bool {
 	return o.lateness(&b.Stamp, e.now) <= lateFrom && !o.justWoke()
 }
 
-func (e *Engine) vainly(k tie, b *report.Probe) {
+func (e *Engine) vainly(k tie, b *report.Probe, flipped bool) {
 	v := e.ties.vain[k]
 	switch {
 	case b.Outcome != report.OutcomeUnacknowledged:
-		delete(e.ties.vain, k)
+		if v != nil && v.flipped == flipped {
+			delete(e.ties.vain, k)
+		}
 		return
 	case v == nil && len(e.ties.vain) >= e.ties.cap:
 		e.ties.dropped++
@@ -75,7 +78,7 @@ func (e *Engine) vainly(k tie, b *report.Probe) {
 		v = &vain{since: e.now}
 		e.ties.vain[k] = v
 	}
-	v.at, v.interval = e.now, b.Interval
+	v.at, v.interval, v.flipped = e.now, b.Interval, flipped
 	if p, h := e.standsAt(k), e.host(k.host); v.lives == 0 && p != nil && p.at > v.since && h.livesAfter(v.since) {
 		v.lives = e.now
 	}
@@ -105,6 +108,9 @@ func (e *Engine) unnamedSights(out []sight) []sight {
 			continue
 		}
 		from := e.host(k.host)
+		if n := e.knownAt(k.address); n != nil && !v.flipped && !n.answersFrom(from, v.since) {
+			continue // those who call it tell
+		}
 		if o := from.observer; o != nil && !o.credible(e.now) {
 			continue
 		}
@@ -112,6 +118,11 @@ func (e *Engine) unnamedSights(out []sight) []sight {
 			since: v.since, good: v.since, bad: v.at, tried: v.at})
 	}
 	return out
+}
+
+// answersFrom says whether n has answered calls from a host that ended after t.
+func (n *entity) answersFrom(h *hostState, t clock.Time) bool {
+	return slices.ContainsFunc(n.views, func(w *view) bool { return w.from == h && w.caller != nil && w.lastGood > t })
 }
 
 // believeTold believes in the links on which something is not acknowledged though both

@@ -149,3 +149,79 @@ func TestAMemberHangsThoughTheOthersAreReached(t *testing.T) {
 	c.pass(40*time.Second, 0, 6, 0)
 	c.accused(from, 30*time.Second, verdict.ClassCrash, "hang", "10.0.0.1:4222")
 }
+
+// A broker that no span names stands still for a few seconds: who writes to it fails.
+func TestAServerThatNoSpanNamesIsToldToHangWhileItDoes(t *testing.T) {
+	c := newBrokers(t)
+	from := c.now
+	c.states[0].State = report.ProcessStopped
+	c.pass(6*time.Second, 3, 3, 0)
+	c.states[0].State = report.ProcessRunning
+	c.accused(from, 6*time.Second, verdict.ClassCrash, "hang", "10.0.0.1:4222")
+	c.pass(time.Minute, 6, 0, 0)
+	if got := c.verdicts(); len(got) != 2 {
+		t.Errorf("said %v", got)
+	}
+}
+
+func TestAServerThatStandsStillForAMomentDoesNotHang(t *testing.T) {
+	c := newBrokers(t)
+	c.states[0].State = report.ProcessStopped
+	c.pass(2*time.Second, 1, 3, 0)
+	c.states[0].State = report.ProcessRunning
+	c.pass(time.Minute, 6, 0, 0)
+	c.nobodyAccused(false)
+}
+
+// A standby takes over from a database: who ended it in order has not failed, who killed
+// it has, though its callers are served elsewhere within seconds.
+func TestADatabaseWhoseStandbyTakesOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		fails  bool
+	}{"it_was_asked_to_end": {143, false}, "it_ended_by_itself": {0, false}, "it_was_killed": {137, true}, "it_failed": {1, true}} {
+		t.Run(name, func(t *testing.T) {
+			d := newDatabase(t)
+			d.callee = report.Callee{Address: "10.0.0.31:3306", Direct: true}
+			d.pass(2 * time.Minute)
+			at := d.now
+			d.process, d.outcome = report.Process{State: report.ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: c.status, OOMKills: -1}, report.OutcomeRefused
+			d.pass(6 * time.Second)
+			d.callee, d.outcome = report.Callee{Address: "10.0.0.32:3306", Direct: true}, report.OutcomeOK
+			d.pass(time.Minute)
+			if !c.fails {
+				d.nobodyAccused(false)
+				return
+			}
+			d.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", "10.0.0.31:3306")
+		})
+	}
+}
+
+// Of a server whom spans name, its callers' kernel tells what is lost of all that is
+// answered.
+func TestAWayOnWhichLargeRequestsAreLostIsCut(t *testing.T) {
+	for name, lasts := range map[string]time.Duration{"for_long": 24 * time.Second, "for_a_moment": 4 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			w := newWired(t)
+			from := w.now
+			w.acked = report.OutcomeUnacknowledged
+			for range lasts / (2 * time.Second) {
+				w.large = 3
+				w.pass(2 * time.Second)
+			}
+			w.acked, w.large = report.OutcomeOK, 0
+			w.pass(time.Minute)
+			if lasts < 10*time.Second {
+				w.nobodyAccused(false)
+				return
+			}
+			w.accused(from, 16*time.Second, verdict.ClassPartition, "partial", "app1→data1")
+			for _, said := range w.verdicts() {
+				if !strings.Contains(said, "network_partition") && !strings.Contains(said, "unknown") {
+					t.Errorf("said %s", said)
+				}
+			}
+		})
+	}
+}

@@ -31,6 +31,7 @@ type Connections struct {
 	sockets  []tcpSocket // of the look before, for its room
 	look     int
 	states   map[netip.AddrPort]peerState // of those that were told of lately
+	heard    map[netip.Addr]int           // for how many looks on end packets have come from a machine
 	told     struct{ full, more, unread bool }
 }
 
@@ -85,6 +86,7 @@ func (c *Connections) Look() []Peer {
 		})
 	}
 	c.sockets = all
+	c.hear(all)
 	var seen []Peer
 	for _, p := range c.choose(group(all)) {
 		if result, interval := p.result(), c.due(p); interval > 0 {
@@ -103,6 +105,22 @@ func (c *Connections) Look() []Peer {
 		}
 	}
 	return seen
+}
+
+// hear follows from whom packets come, and takes for too large only what was sent again
+// since they do: after a cut a connection may wait for long before it tries again.
+func (c *Connections) hear(all []tcpSocket) {
+	heard := map[netip.Addr]int{}
+	for i := range all {
+		if s := &all[i]; s.state != stateListen && s.state != stateSynSent && !s.stuck() && s.heard <= recent {
+			heard[s.remote.Addr()] = c.heard[s.remote.Addr()] + 1
+		}
+	}
+	c.heard = heard
+	for i := range all {
+		s := &all[i]
+		s.large = s.large && s.sent <= time.Duration(heard[s.remote.Addr()]-1)*c.interval
+	}
 }
 
 // due notes that p is told of, and returns for how long that holds; 0 if it is

@@ -219,6 +219,19 @@ func TestWhatIsLargeIsLostWhileWhatIsSmallGetsThrough(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsToBeSentAgainAfterACutIsNotTooLarge(t *testing.T) {
+	f := newFakeTable(t, 64)
+	stuck := large(unanswered(aPeer, 6, 20*time.Second))
+	stuck.sent = 5 * time.Second
+	good := socketTo(aPeer, 300*ms)
+	assert.Equal(t, []string{aTarget + " ok"}, f.lookAt(stuck, stuck, good), "it may get through when it is sent again")
+	assert.Empty(t, f.lookAt(stuck, stuck, good))
+	stuck.sent = 3 * time.Second
+	assert.Len(t, f.lookAt(stuck, stuck, good), 1, "it was, and did not")
+	f.lookAt(stuck, stuck)
+	assert.Equal(t, []string{aTarget + " ok"}, f.lookAt(stuck, stuck, good), "nothing came in between")
+}
+
 func TestPeersOfIPv6AreNamedByTheirAddress(t *testing.T) {
 	f := newFakeTable(t, 64)
 	assert.Equal(t, []string{"connections:[2001:db8::2]:80 ok"}, f.lookAt(socketTo("[2001:db8::2]:80", 0)))

@@ -27,6 +27,7 @@ type tcpSocket struct {
 	// large: what waits to be acknowledged fills a packet; local is then our own address.
 	large bool
 	local netip.Addr
+	sent  time.Duration // how long ago something was sent, or sent again; of a large one
 	// waited is for how long what it sent has been without an answer, at least.
 	waited time.Duration
 	// acked is how long ago an acknowledgement came, heard that or data.
@@ -207,7 +208,8 @@ func parseConnection(b []byte) (c tcpSocket, ok bool) {
 	}
 	c.putInfo(info, untilRetransmit(b))
 	if c.large = fills(b, info); c.large {
-		c.local = from
+		const sent = 44
+		c.local, c.sent = from, time.Duration(binary.NativeEndian.Uint32(info[sent:]))*time.Millisecond
 	}
 	if b[rowTimer] == timerProbe {
 		c.putProbes(info)

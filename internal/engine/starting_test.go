@@ -1,0 +1,96 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
+)
+
+// A runtime that starts compiles, and takes all of its machine for a while.
+func TestWhatAStartTakesOfAProcessorIsNoShortage(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after time.Duration // for how long the machine is busy before and after somebody starts on it
+		started       bool
+		short         bool
+	}{
+		"for_a_while_after_it":     {0, 20 * time.Second, true, false},
+		"for_much_longer":          {0, 80 * time.Second, true, true},
+		"it_was_busy_before":       {20 * time.Second, 20 * time.Second, true, true},
+		"nobody_has_started_there": {0, 25 * time.Second, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(60 * time.Second)
+			const host = "zone-a-h0"
+			one, busy := z.instances[0], c.before > 0
+			z.late = func(to *zoned) bool { return busy && to.at.name == host }
+			z.more = func(b *report.Batch) {
+				cpu, queue := 0.2, 0.0
+				if busy {
+					cpu, queue = 1, 0.8
+				}
+				if (z.now/1e8)%20 == 0 {
+					b.Levels = append(b.Levels, report.Level{Source: &report.Source{Host: host}, Kind: report.LevelCPU, Share: cpu, At: z.now},
+						report.Level{Source: &report.Source{Host: host}, Kind: report.LevelRunQueue, Share: queue, At: z.now})
+				}
+			}
+			z.run(20*time.Second + c.before)
+			if c.started {
+				one.inc, one.seq = one.inc+100, 0
+			}
+			z.run(2 * time.Second)
+			busy = true
+			z.run(c.after)
+			busy = false
+			z.run(30 * time.Second)
+			short := false
+			for _, ev := range z.events {
+				short = short || ev.Verdict != nil && ev.Verdict.Class == verdict.ClassExhaustion
+			}
+			if short != c.short {
+				t.Errorf("short: %v", short)
+				z.dump(t)
+			}
+		})
+	}
+}
+
+// Only what a start may take for a while is let pass, and only of the one that starts,
+// or of its machine.
+func TestWhatAStartTakes(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind      report.LevelKind
+		own, host time.Duration // how long ago it, and somebody on its machine, started; 0 never
+		full      time.Duration // since when that is short
+		takes     bool
+	}{
+		"the_machine's":                 {kind: report.LevelCPU, host: 10 * time.Second, full: 8 * time.Second, takes: true},
+		"told_a_bit_before":             {kind: report.LevelRunQueue, host: 10 * time.Second, full: 14 * time.Second, takes: true},
+		"told_before":                   {kind: report.LevelRunQueue, host: 10 * time.Second, full: 16 * time.Second},
+		"for_long":                      {kind: report.LevelCPUWait, host: 31 * time.Second, full: 20 * time.Second},
+		"nobody_started":                {kind: report.LevelCPU, full: 8 * time.Second},
+		"its_quota":                     {kind: report.LevelThrottled, own: 10 * time.Second, full: 8 * time.Second, takes: true},
+		"its_quota_and_another_started": {kind: report.LevelThrottled, host: 10 * time.Second, full: 8 * time.Second},
+		"memory":                        {kind: report.LevelMemory, own: 10 * time.Second, host: 10 * time.Second, full: 8 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := New(DefaultParams())
+			e.now = fellAt
+			n := &entity{host: &hostState{name: "a"}}
+			if c.own != 0 {
+				n.starts = e.now.Add(-c.own)
+			}
+			if c.host != 0 {
+				n.host.startsAt(e.now.Add(-c.host))
+			}
+			if takes := e.startTakes(n, c.kind, &levelState{full: e.now.Add(-c.full)}); takes != c.takes {
+				t.Errorf("a start takes it: %v", takes)
+			}
+		})
+	}
+}
