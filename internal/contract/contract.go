@@ -119,6 +119,7 @@ const (
 	HeartbeatTarget          = "heartbeat.target"           // string, the endpoint or process that was probed
 	HeartbeatOutcome         = "heartbeat.outcome"          // string, see Outcome*
 	HeartbeatRTT             = "heartbeat.rtt"              // double, s
+	HeartbeatLoss            = "heartbeat.loss"             // double, 0-1, share of the packets sent there that get lost, if many do
 	HeartbeatMessage         = "heartbeat.message"          // string, one line: error text of a probe, or the ping's body
 	HeartbeatGrace           = "heartbeat.grace"            // double, s of lateness that the user allows a scheduled check
 	HeartbeatDue             = "heartbeat.due"              // int, Unix ns when the next beat of a scheduled check is due

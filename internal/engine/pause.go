@@ -104,7 +104,7 @@ func (e *Engine) livesOn(sights []sight) {
 		for i := range sights {
 			s := &sights[i]
 			good := s.good
-			if s.caller == nil && s.target == nil && !s.unacked {
+			if s.caller == nil && s.target == nil && !s.told {
 				good = s.from.spanEnd // most that comes from there does not tell when it was sent
 				if o := s.from.observer; o != nil && !o.justWoke() && o.absence.lasted == 0 {
 					good = min(max(good, o.lived), c.tried) // it beats without a break

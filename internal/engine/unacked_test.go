@@ -17,10 +17,11 @@ import (
 // whether what is sent to the database is acknowledged.
 type wired struct {
 	*database
-	acked report.Outcome
-	calls bool // they end
-	hears bool // the database's agent is heard
-	large int  // calls each time that get no answer
+	acked   report.Outcome
+	calls   bool    // they end
+	hears   bool    // the database's agent is heard
+	packets float64 // share that is lost
+	large   int     // calls each time that get no answer
 }
 
 func newWired(t *testing.T) *wired {
@@ -48,7 +49,7 @@ func (w *wired) pass(d time.Duration) {
 		stamp.Seq++
 		w.obsSeq++
 		b.Probes = append(b.Probes, report.Probe{Stamp: stamp, Target: "connections:10.0.0.31:3306", Outcome: w.acked, Interval: 2 * time.Second,
-			Passive: true, Host: "app1", Addresses: []string{"10.0.0.31:3306"}, Direct: true})
+			Passive: true, Host: "app1", Addresses: []string{"10.0.0.31:3306"}, Direct: true, Loss: w.packets})
 	})
 }
 

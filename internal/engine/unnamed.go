@@ -24,6 +24,7 @@ type vain struct {
 	lives     clock.Time    // when agents at both ends were first heard of since
 	interval  time.Duration // between two looks
 	flipped   bool          // the other end's kernel tells it
+	share     float64       // of what is sent, 0-1, that is lost
 }
 
 // vainBeyond is how much longer than it took to hear of the other end nothing must be
@@ -47,7 +48,7 @@ func (e *Engine) unnamed(o *observer, b *report.Probe) {
 // unheardBy takes in that a machine does not acknowledge what a server sends it: the way
 // is the one on which it is connected to that.
 func (e *Engine) unheardBy(o *observer, b *report.Probe) {
-	if o == nil || b.Outcome != report.OutcomeUnacknowledged || !e.ofNow(o, b) {
+	if o == nil || !e.ofNow(o, b) {
 		return
 	}
 	if from := e.servers.hostAt(b.From, e.now); from != "" {
@@ -64,10 +65,14 @@ func (e *Engine) ofNow(o *observer, b *report.Probe) bool {
 }
 
 func (e *Engine) vainly(k tie, b *report.Probe, flipped bool) {
+	share := b.Loss
+	if b.Outcome == report.OutcomeUnacknowledged {
+		share = 1
+	}
 	v := e.ties.vain[k]
 	switch {
-	case b.Outcome != report.OutcomeUnacknowledged:
-		if v != nil && v.flipped == flipped {
+	case share == 0:
+		if v != nil && v.flipped == flipped && v.share == 1 {
 			delete(e.ties.vain, k)
 		}
 		return
@@ -78,7 +83,7 @@ func (e *Engine) vainly(k tie, b *report.Probe, flipped bool) {
 		v = &vain{since: e.now}
 		e.ties.vain[k] = v
 	}
-	v.at, v.interval, v.flipped = e.now, b.Interval, flipped
+	v.at, v.interval, v.flipped, v.share = e.now, b.Interval, flipped, share
 	if p, h := e.standsAt(k), e.host(k.host); v.lives == 0 && p != nil && p.at > v.since && h.livesAfter(v.since) {
 		v.lives = e.now
 	}
@@ -114,10 +119,21 @@ func (e *Engine) unnamedSights(out []sight) []sight {
 		if o := from.observer; o != nil && !o.credible(e.now) {
 			continue
 		}
-		out = append(out, sight{from: from, to: e.host(p.host), broken: true, unacked: true, told: true, share: 1, calls: callsFull, weight: callsFull / 2,
+		to := e.host(p.host)
+		if v.share < 1 && e.breathless(from, to) {
+			continue
+		}
+		out = append(out, sight{from: from, to: to, broken: v.share == 1, unacked: v.share == 1, told: true, share: v.share, calls: callsFull, weight: callsFull / 2,
 			since: v.since, good: v.since, bad: v.at, tried: v.at})
 	}
 	return out
+}
+
+// breathless says whether one of two machines has no processor to spare: it loses what
+// it does not get to.
+func (e *Engine) breathless(a, b *hostState) bool {
+	processes := e.breathing()
+	return e.outOfBreath(&side{host: a}, processes) || e.outOfBreath(&side{host: b}, processes)
 }
 
 // answersFrom says whether n has answered calls from a host that ended after t.
@@ -136,7 +152,7 @@ func (e *Engine) believeTold(sights []sight) {
 		}
 		f := foundCut{cut: cut{near: side{host: s.from}, far: side{host: s.to}}, score: linkScoreFull, sure: 1, froms: 1}
 		f.take(sights)
-		f.share = 1
+		f.share, f.lossy = s.share, s.share < 1
 		if !e.absorbed(&f, sights) {
 			e.believe(f, false)
 		}

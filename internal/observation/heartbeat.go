@@ -234,6 +234,8 @@ func (p *pulse) attribute(k string, v pcommon.Value, now clock.Time) {
 		p.service = p.word(v)
 	case contract.HeartbeatRTT:
 		p.probe.RTT = p.seconds(v)
+	case contract.HeartbeatLoss:
+		p.probe.Loss = max(p.share(v), 0)
 	case contract.HeartbeatMessage:
 		p.probe.Message = line(v.Str())
 

@@ -32,6 +32,9 @@ type Probe struct {
 	// From is the IP of the machine whose connections to a server on Host those of Passive
 	// are; empty of those that were opened on Host.
 	From string
+	// Loss is the share, 0-1, of what is sent on those connections that gets lost; 0 if it
+	// is little.
+	Loss float64
 	// Client: the agent looks by itself at a process that takes no connections, and
 	// keeps one that it opened.
 	Client bool

@@ -32,6 +32,7 @@ type Connections struct {
 	look     int
 	states   map[netip.AddrPort]peerState // of those that were told of lately
 	heard    map[netip.Addr]int           // for how many looks on end packets have come from a machine
+	losses   losses
 	told     struct{ full, more, unread bool }
 }
 
@@ -88,16 +89,17 @@ func (c *Connections) Look() []Peer {
 	c.sockets = all
 	c.hear(all)
 	var seen []Peer
-	for _, p := range c.choose(group(all)) {
+	peers := c.choose(group(all))
+	for _, p := range peers {
 		if result, interval := p.result(), c.due(p); interval > 0 {
 			seen = append(seen, Peer{Target: "connections:" + p.at.String(), Interval: interval, Result: result})
 		}
 	}
 	for _, p := range holesTo(all) {
-		if len(seen) < c.limit {
-			seen = append(seen, Peer{Target: "connections:" + p.at.String(), Interval: c.interval, Result: p.result()})
-		}
+		seen = append(seen, Peer{Target: "connections:" + p.at.String(), Interval: c.interval, Result: p.result()})
 	}
+	seen = append(seen, c.lossesTo(all, peers)...)
+	seen = seen[:min(len(seen), 2*c.limit)]
 	// Of whom nothing was told for that long is told as one that is new.
 	for at, s := range c.states {
 		if c.look-s.look >= okEvery {
@@ -190,12 +192,7 @@ func (t *tally) add(waited time.Duration) {
 // group brings together the connections to each peer, without those that were
 // opened from there.
 func group(all []tcpSocket) []*peer {
-	listens := map[uint16]bool{}
-	for i := range all {
-		if all[i].state == stateListen {
-			listens[all[i].localPort] = true
-		}
-	}
+	listens := openPorts(all)
 	byAddress := map[netip.AddrPort]*peer{}
 	var peers []*peer
 	var stuck []*tcpSocket
@@ -271,12 +268,7 @@ func holesTo(all []tcpSocket) (peers []*peer) {
 		at   netip.AddrPort
 		from netip.Addr
 	}
-	listens := map[uint16]bool{}
-	for i := range all {
-		if all[i].state == stateListen {
-			listens[all[i].localPort] = true
-		}
-	}
+	listens := openPorts(all)
 	heard, small := map[netip.Addr]time.Duration{}, map[netip.Addr]int{}
 	ways := map[way]*peer{}
 	for i := range all {

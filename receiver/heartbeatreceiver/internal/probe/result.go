@@ -32,6 +32,8 @@ type Result struct {
 	// From is the address of those whose connections to a server here these are; empty
 	// of connections that were opened here.
 	From string
+	// Loss is the share, 0-1, of what is sent there that gets lost; 0 if that is little.
+	Loss float64
 	// Client: the process takes no connections, and keeps one that it opened.
 	Client bool
 }
@@ -81,6 +83,9 @@ func (r Result) PutTo(attrs pcommon.Map) {
 	}
 	if r.Digest != "" {
 		attrs.PutStr(contract.HeartbeatDigest, r.Digest)
+	}
+	if r.Loss > 0 {
+		attrs.PutDouble(contract.HeartbeatLoss, r.Loss)
 	}
 	if r.From != "" {
 		attrs.PutStr(contract.HeartbeatRemoteAddress, r.From)

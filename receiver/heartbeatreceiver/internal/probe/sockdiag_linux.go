@@ -24,10 +24,10 @@ type tcpSocket struct {
 	retransmits uint8 // in a row, without an answer that got anything further
 	unacked     uint32
 	fresh       bool // nothing that it sent was ever acknowledged but that it opens
-	// large: what waits to be acknowledged fills a packet; local is then our own address.
-	large bool
-	local netip.Addr
-	sent  time.Duration // how long ago something was sent, or sent again; of a large one
+	large       bool // what waits to be acknowledged fills a packet
+	local       netip.Addr
+	traffic     traffic       // all 0 where the kernel does not tell what came twice
+	sent        time.Duration // how long ago something was sent, or sent again; of a large one
 	// waited is for how long what it sent has been without an answer, at least.
 	waited time.Duration
 	// acked is how long ago an acknowledgement came, heard that or data.
@@ -206,10 +206,11 @@ func parseConnection(b []byte) (c tcpSocket, ok bool) {
 	if len(info) < minInfo {
 		return c, false
 	}
+	c.local = from
 	c.putInfo(info, untilRetransmit(b))
 	if c.large = fills(b, info); c.large {
 		const sent = 44
-		c.local, c.sent = from, time.Duration(binary.NativeEndian.Uint32(info[sent:]))*time.Millisecond
+		c.sent = time.Duration(binary.NativeEndian.Uint32(info[sent:])) * time.Millisecond
 	}
 	if b[rowTimer] == timerProbe {
 		c.putProbes(info)
@@ -255,6 +256,10 @@ func (c *tcpSocket) putInfo(info []byte, untilNext time.Duration) {
 	c.unacked = native.Uint32(info[unacked:])
 	rto := time.Duration(native.Uint32(info[timeout:])) * time.Microsecond
 	c.waited = waited(rto, untilNext, c.retransmits, info[backoff])
+	const again, packets, twice = 100, 156, 216
+	if len(info) >= twice+4 {
+		c.traffic = traffic{native.Uint32(info[packets:]), native.Uint32(info[again:]), native.Uint32(info[twice:])}
+	}
 	if c.state == stateSynSent {
 		c.acked, c.heard = never, never // the kernel has no times for these yet
 		return

@@ -98,12 +98,12 @@ func TestSocketsOfARealKernel(t *testing.T) {
 		{localPort: 8080, state: stateListen},
 		{
 			remote: netip.MustParseAddrPort("192.0.2.2:9001"), localPort: 33492, state: stateEstablished,
-			retransmits: 3, unacked: 1,
+			retransmits: 3, unacked: 1, local: netip.MustParseAddr("192.0.2.1"), traffic: traffic{sent: 16, again: 4},
 			waited: 2124 * time.Millisecond, acked: 2224 * time.Millisecond, heard: 2224 * time.Millisecond,
 		},
 	}, parseAll(t, golden(t, "sockdiag-ipv4.hex"), unix.AF_INET))
 	assert.Equal(t, []tcpSocket{{
-		remote: netip.MustParseAddrPort("[2001:db8::77]:443"), localPort: 40882, state: stateSynSent,
+		remote: netip.MustParseAddrPort("[2001:db8::77]:443"), localPort: 40882, state: stateSynSent, local: netip.MustParseAddr("2001:db8::1"),
 		retransmits: 2, unacked: 1, waited: 2192 * time.Millisecond, acked: never, heard: never,
 	}}, parseAll(t, golden(t, "sockdiag-ipv6.hex"), unix.AF_INET6))
 }
@@ -114,7 +114,7 @@ func TestSocketsOfAnAnswer(t *testing.T) {
 		timer: 1, expires: 1500, retransmits: 3, backoff: 3, rto: 1_600_000, unacked: 2, lastData: 700, lastAck: 9000, infoLength: 252,
 	}
 	parsed := tcpSocket{
-		remote: netip.MustParseAddrPort("10.0.0.2:80"), localPort: 40000, state: stateEstablished, retransmits: 3, unacked: 2,
+		remote: netip.MustParseAddrPort("10.0.0.2:80"), localPort: 40000, local: netip.MustParseAddr("10.0.0.1"), state: stateEstablished, retransmits: 3, unacked: 2,
 		waited: 1500 * time.Millisecond, acked: 9 * time.Second, heard: 700 * time.Millisecond,
 	}
 	for name, tt := range map[string]struct {
@@ -124,7 +124,9 @@ func TestSocketsOfAnAnswer(t *testing.T) {
 		"ipv4": {func(*row) {}, func(*tcpSocket) {}},
 		"ipv6": {func(r *row) {
 			r.family, r.local, r.remote = unix.AF_INET6, "[2001:db8::1]:40000", "[2001:db8::2]:80"
-		}, func(s *tcpSocket) { s.remote = netip.MustParseAddrPort("[2001:db8::2]:80") }},
+		}, func(s *tcpSocket) {
+			s.remote, s.local = netip.MustParseAddrPort("[2001:db8::2]:80"), netip.MustParseAddr("2001:db8::1")
+		}},
 		"ipv4_in_ipv6_clothes": {func(r *row) {
 			r.family, r.local, r.remote = unix.AF_INET6, "[::ffff:10.0.0.1]:40000", "[::ffff:10.0.0.2]:80"
 		}, func(*tcpSocket) {}},
