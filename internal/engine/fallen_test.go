@@ -314,3 +314,88 @@ func TestWhoseFailuresAreForWantOfOneWhoFell(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoIsOfACluster(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(e *Engine, n *entity, f *fallen)
+		is     bool
+	}{
+		"the_same_server_elsewhere": {func(*Engine, *entity, *fallen) {}, true},
+		"known_by_another_address": {func(_ *Engine, n *entity, _ *fallen) {
+			n.address, n.addresses = "db:1", []string{"10.0.0.9:9", "10.0.0.2:1"}
+		}, true},
+		"not_itself":                {func(_ *Engine, _ *entity, f *fallen) { f.host = "s2" }, false},
+		"not_another_server":        {func(_ *Engine, _ *entity, f *fallen) { f.target = "process:y:1" }, false},
+		"not_at_anothers_address":   {func(e *Engine, _ *entity, _ *fallen) { e.servers.ports["10.0.0.2:1"].host = "s3" }, false},
+		"not_who_is_nowhere_looked": {func(_ *Engine, n *entity, _ *fallen) { n.address = "db:1" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, f := tied(), fell()
+			n := &entity{kind: kindExternal, address: "10.0.0.2:1", host: &hostState{name: "s2"}}
+			c.change(e, n, &f)
+			if is := e.ofItsCluster(n, &f); is != c.is {
+				t.Errorf("it is: %v", is)
+			}
+		})
+	}
+}
+
+func TestWhoStandsWhere(t *testing.T) {
+	e := tied()
+	e.servers.ports["10.0.0.2"] = &portHost{host: "s2", at: e.now}
+	e.servers.ports["172.17.0.1"] = &portHost{host: "s2", at: e.now, others: e.now}
+	for ip, want := range map[string]string{"10.0.0.2": "s2", "172.17.0.1": "", "10.0.0.9": ""} {
+		if got := e.servers.hostAt(ip, e.now); got != want {
+			t.Errorf("%s is %q", ip, got)
+		}
+	}
+	p := e.servers.ports["10.0.0.2:1"]
+	if e.standsAt(tie{"app1", "10.0.0.2:1"}) != p || e.standsAt(tie{"s2", "10.0.0.2:1"}) != nil || e.standsAt(tie{"app1", "10.0.0.3:1"}) != nil {
+		t.Error("a server stands elsewhere than where its agent tells")
+	}
+	p.others = e.now
+	if e.standsAt(tie{"app1", "10.0.0.2:1"}) != nil {
+		t.Error("it stands at an address that two hosts have")
+	}
+	if p.others, p.target = 0, ""; e.standsAt(tie{"app1", "10.0.0.2:1"}) != nil {
+		t.Error("nobody tells of a process there")
+	}
+}
+
+// What an agent tells late says nothing of now, and what nobody tells any more is over.
+func TestWhatIsToldOfAWayIsOfNow(t *testing.T) {
+	c := newBrokers(t)
+	k := tie{"app1", "10.0.0.1:4222"}
+	tell := func(o report.Outcome, loss float64, from string) {
+		stamp := c.stamp()
+		stamp.Observer = "app1"
+		c.e.probed(&report.Probe{Stamp: stamp, Target: "connections:" + k.address, Outcome: o, Interval: 2 * time.Second, Passive: true, Host: "app1",
+			Addresses: []string{k.address}, Loss: loss, From: from})
+	}
+	tell(report.OutcomeUnacknowledged, 0, "")
+	if c.e.ties.vain[k] == nil {
+		t.Fatal("it is not followed")
+	}
+	tell(report.OutcomeOK, 0, "")
+	if c.e.ties.vain[k] != nil {
+		t.Error("it goes on though all is acknowledged")
+	}
+	tell(report.OutcomeOK, 0.4, "")
+	tell(report.OutcomeOK, 0, "")
+	if v := c.e.ties.vain[k]; v == nil || v.share != 0.4 {
+		t.Error("a loss ends though it is told seldom that something gets through")
+	}
+	c.e.now = c.e.now.Add(9 * time.Second)
+	if c.e.unnamedSights(nil); len(c.e.ties.vain) != 0 {
+		t.Error("what nobody tells any more is kept")
+	}
+	tell(report.OutcomeUnacknowledged, 0, "10.0.0.99")
+	if len(c.e.ties.vain) != 0 {
+		t.Error("of a machine of which nobody tells something is followed")
+	}
+	c.e.ties.cap = 0
+	dropped := c.e.ties.dropped
+	if tell(report.OutcomeUnacknowledged, 0, ""); len(c.e.ties.vain) != 0 || c.e.ties.dropped == dropped {
+		t.Error("it is not bounded")
+	}
+}

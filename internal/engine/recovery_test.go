@@ -154,6 +154,42 @@ func TestConnectionsThatWaitToSendAgainKeepNoCut(t *testing.T) {
 	}
 }
 
+func TestWhenProbesAreAnsweredAgain(t *testing.T) {
+	const passive = "connections:10.0.0.31:3306"
+	for name, c := range map[string]struct {
+		probes []probeState
+		again  bool
+	}{
+		"nobody_probes":                 {nil, true},
+		"once_may_be_chance":            {[]probeState{{outcome: report.OutcomeOK, run: 1}}, false},
+		"twice":                         {[]probeState{{outcome: report.OutcomeOK, run: 2}}, true},
+		"a_kernel_tells_it_once":        {[]probeState{{target: passive, passive: true, outcome: report.OutcomeOK, run: 1}}, true},
+		"a_kernel_tells_that_it_is_not": {[]probeState{{target: passive, passive: true, outcome: report.OutcomeUnacknowledged, run: 3}}, false},
+		"it_fails":                      {[]probeState{{outcome: report.OutcomeRefused, run: 5}}, false},
+		"one_of_two_fails":              {[]probeState{{outcome: report.OutcomeOK, run: 9}, {outcome: report.OutcomeTimeout, run: 1}}, false},
+		"one_of_two_was_answered_once":  {[]probeState{{outcome: report.OutcomeOK, run: 9}, {outcome: report.OutcomeOK, run: 1}}, false},
+		"who_fails_looks_no_more":       {[]probeState{{outcome: report.OutcomeRefused, run: 5, at: 1}, {outcome: report.OutcomeOK, run: 2}}, true},
+		"connections_wait_to_send_again": {[]probeState{{target: passive, passive: true, outcome: report.OutcomeUnacknowledged, run: 3, first: 1},
+			{target: "tcp://10.0.0.31:3306", outcome: report.OutcomeOK, run: 2, first: 2}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := New(DefaultParams())
+			e.now = clock.Time(time.Hour)
+			o, n := &observer{}, &entity{}
+			for _, ps := range c.probes {
+				ps.observer, ps.interval = o, 2*time.Second
+				if ps.at == 0 {
+					ps.at = e.now
+				}
+				n.probes = append(n.probes, &ps)
+			}
+			if again := e.probesAgain(n); again != c.again {
+				t.Errorf("answered again: %v", again)
+			}
+		})
+	}
+}
+
 func TestHowACalleeWasExcusesItsCallersForThatTime(t *testing.T) {
 	e := New(DefaultParams())
 	e.Tick(100e9)

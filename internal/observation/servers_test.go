@@ -131,6 +131,15 @@ func TestWhatTheKernelTellsOfConnectionsIsNoProbe(t *testing.T) {
 	assert.True(t, p.Direct)
 	assert.Equal(t, []string{"[fd00::31]:3306"}, told("connections:[fd00::31]:3306", "ok").Addresses)
 
+	b := seen(t, New(Settings{}), attrs{"host.name": "data1"}, attrs{
+		contract.HeartbeatObserver: "data1", contract.HeartbeatTarget: "connections:10.0.0.31:3306", contract.HeartbeatOutcome: "ok",
+		contract.HeartbeatRemoteAddress: "10.0.0.11", contract.HeartbeatLoss: 0.4})
+	require.Len(t, b.Probes, 1)
+	assert.Equal(t, "10.0.0.11", b.Probes[0].From)
+	assert.InDelta(t, 0.4, b.Probes[0].Loss, 1e-9)
+	assert.Zero(t, p.Loss)
+	assert.Empty(t, p.From)
+
 	probe := told("tcp://10.0.0.31:3306", "timeout")
 	assert.Equal(t, report.OutcomeTimeout, probe.Outcome, "a target that the user named")
 	assert.False(t, probe.Passive)
