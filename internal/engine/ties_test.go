@@ -21,6 +21,7 @@ type brokers struct {
 	ties   map[string][]string
 	silent string // where nothing is acknowledged
 	deaf   map[tie]bool
+	anew   bool   // and connections there are opened anew, in vain
 	calls  bool   // the caller's calls to the first of them are told
 	unseen string // a host whose agent is silent
 	more   func(b *report.Batch)
@@ -70,6 +71,9 @@ func (c *brokers) pass(t time.Duration, ok, failed, own int, more ...func(b *rep
 				outcome := report.OutcomeOK
 				if a == c.silent || c.deaf[tie{host, a}] {
 					outcome = report.OutcomeUnacknowledged
+					if c.anew {
+						outcome = report.OutcomeConnectTimeout
+					}
 				}
 				b.Probes = append(b.Probes, report.Probe{Stamp: stamp, Target: "connections:" + a, Outcome: outcome, Interval: 2 * time.Second,
 					Passive: true, Host: host, Addresses: []string{a}, Direct: true})

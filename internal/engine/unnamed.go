@@ -65,11 +65,16 @@ func (e *Engine) ofNow(o *observer, b *report.Probe) bool {
 }
 
 func (e *Engine) vainly(k tie, b *report.Probe, flipped bool) {
-	share := b.Loss
-	if b.Outcome == report.OutcomeUnacknowledged {
+	share, v := b.Loss, e.ties.vain[k]
+	switch b.Outcome {
+	case report.OutcomeUnacknowledged:
 		share = 1
+	case report.OutcomeConnectTimeout:
+		if v == nil || v.share < 1 {
+			return // one that hangs takes no new ones either
+		}
+		share = 1 // who waits for an answer gives up, and begins anew in vain
 	}
-	v := e.ties.vain[k]
 	switch {
 	case share == 0:
 		if v != nil && v.flipped == flipped && v.share == 1 {

@@ -64,6 +64,30 @@ func TestAWayThatNoSpanNamesIsCut(t *testing.T) {
 	}
 }
 
+// Who hears nothing for some seconds closes the connection and opens another, in vain.
+func TestAWayIsCutThoughConnectionsAreOpenedAnew(t *testing.T) {
+	for name, first := range map[string]time.Duration{"after_a_moment": 4 * time.Second, "at_once_as_to_one_that_hangs": 0} {
+		t.Run(name, func(t *testing.T) {
+			c := newBrokers(t)
+			c.ties["app1"] = []string{"10.0.0.1:4222"}
+			c.deaf = map[tie]bool{{"app1", "10.0.0.1:4222"}: true}
+			from := c.now
+			c.pass(first, 0, 6, 2)
+			c.anew = true
+			c.pass(20*time.Second, 0, 6, 2)
+			if first == 0 {
+				for _, ev := range c.events {
+					if ev.Verdict != nil && ev.Verdict.Culprit.Type == verdict.CulpritLink {
+						t.Errorf("said %s", ev.Body)
+					}
+				}
+				return
+			}
+			c.accused(from, 14*time.Second, verdict.ClassPartition, "partial", "app1→s1")
+		})
+	}
+}
+
 func TestNoWayIsCutBecauseNothingIsAcknowledged(t *testing.T) {
 	deaf := map[tie]bool{{"app1", "10.0.0.1:4222"}: true}
 	for name, what := range map[string]func(c *brokers){
