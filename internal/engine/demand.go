@@ -334,6 +334,29 @@ func (e *Engine) pusher(n *entity) *service {
 	return who
 }
 
+// turnsOneAway says whether one service alone is turned away while others are answered:
+// what it is allowed is its own, and it may have asked for more than that.
+func (e *Engine) turnsOneAway(n *entity) bool {
+	var one *service
+	served := false
+	for _, ed := range n.calledBy {
+		s, w := ed.caller.service, e.params.CallWindow
+		switch {
+		case s == nil:
+		case ed.full.Value(e.now, w) < 1:
+			served = served || ed.ok.Value(e.now, w) >= servedBeside && s != one
+		case one != nil && s != one:
+			return false
+		default:
+			one = s
+		}
+	}
+	return one != nil && served
+}
+
+// servedBeside is the number of calls of others that are answered lately.
+const servedBeside = 2.0
+
 // pushes says whether the instances of a service together ask more of n than
 // they used to, beyond what they try again, and are turned away.
 func (e *Engine) pushes(n *entity, s *service) bool {

@@ -53,3 +53,56 @@ func TestWhoAsksMoreAfterItWasTurnedAwayIsNotToBlame(t *testing.T) {
 		})
 	}
 }
+
+// Who exceeds what it alone is allowed is named at once, and not first who turns it away.
+func TestWhoAloneIsTurnedAwayIsGivenTheTimeToBeCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		asks, others int // calls a second of the one that is turned away, and those of another that are turned away
+		client       bool
+		within       time.Duration
+	}{
+		"it_asks_for_more":     {24, 0, true, 12 * time.Second},
+		"it_asks_as_ever":      {6, 0, false, 26 * time.Second},
+		"all_are_turned_away":  {6, 4, false, 9 * time.Second},
+		"all_are_and_it_asks_": {24, 4, true, 12 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDatabase(t)
+			other := report.NewSource(report.Source{Service: report.ServiceID{Name: "billing"}, Instance: "billing-1", Host: "app2"})
+			second := func(asks, full, others int) {
+				d.tell(time.Second, time.Second, func(b *report.Batch) {
+					first := b.Arrived.Add(-time.Second)
+					call := func(who *report.Source, o report.Outcome, count int) {
+						if count > 0 {
+							b.Calls = append(b.Calls, report.Calls{Caller: who, Callee: d.callee, Outcome: o, Count: count, First: first, Started: first, Last: b.Arrived, Done: first})
+						}
+					}
+					call(d.caller, report.OutcomeOK, asks-full)
+					call(d.caller, report.OutcomeOverloaded, full)
+					call(other, report.OutcomeOK, 6-others)
+					call(other, report.OutcomeOverloaded, others)
+				})
+			}
+			for range 120 {
+				second(6, 0, 0)
+			}
+			from := d.now
+			for range 30 {
+				second(c.asks, c.asks*3/4, c.others)
+			}
+			for i := range d.events {
+				ev := &d.events[i]
+				if ev.Verdict == nil || ev.Verdict.Class == verdict.ClassUnknown {
+					continue
+				}
+				client := ev.Verdict.Culprit.Type == verdict.CulpritClient
+				if client != c.client && (c.others == 0 || !c.client) || ev.At.Sub(from) > c.within {
+					t.Errorf("first said after %v: %s of %v", ev.At.Sub(from), ev.Body, ev.Verdict.Culprit)
+				}
+				t.Logf("after %v: %s of %v", ev.At.Sub(from), ev.Body, ev.Verdict.Culprit)
+				return
+			}
+			t.Errorf("nothing said: %s", d.dump())
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
@@ -54,6 +55,9 @@ func (e *Engine) wait(n *entity, p *episode, class verdict.Class) time.Duration 
 		}
 		return refusedWait // a switch to a standby takes moments
 	case class == verdict.ClassExhaustion && p.found[belief.EvCallersOverloaded].strength > 0:
+		if e.turnsOneAway(n) && e.pusher(n) == nil {
+			return stat.RateSpan + n.told().Slack() // how often that one asks is not counted yet
+		}
 		return overloadedWait
 	case class == verdict.ClassPartition:
 		return reachWait // what is cut may turn out to be more
