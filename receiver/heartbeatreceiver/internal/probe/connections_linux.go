@@ -239,10 +239,11 @@ func (s *tcpSocket) unsure() bool { return s.fresh || s.acked-s.waited > longIdl
 // translator of addresses on the way that forgot it.
 func (p *peer) misses(s *tcpSocket) {
 	if p.heard <= max(recent, s.waited) {
-		if s.large && !s.unsure() {
-			p.holes.add(s.waited)
-		} else {
+		switch {
+		case !s.large:
 			p.small++
+		case !s.unsure():
+			p.holes.add(s.waited)
 		}
 		return
 	}
@@ -281,9 +282,9 @@ func holesTo(all []tcpSocket) (peers []*peer) {
 				heard[from] = s.heard
 			}
 		case !listens[s.localPort]:
-		case !s.large || s.acked-s.waited > longIdle:
+		case !s.large:
 			small[from]++
-		default:
+		case s.acked-s.waited <= longIdle:
 			w := way{netip.AddrPortFrom(s.local, s.localPort), from}
 			if ways[w] == nil {
 				ways[w] = &peer{at: w.at, from: from}

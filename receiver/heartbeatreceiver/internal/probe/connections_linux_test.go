@@ -199,6 +199,7 @@ func TestWhatIsLargeIsLostWhileWhatIsSmallGetsThrough(t *testing.T) {
 		"one_may_be_its_own":      {[]tcpSocket{stuck, socketTo(aPeer, 300*ms)}, aTarget + " ok"},
 		"small_ones_are_lost_too": {[]tcpSocket{stuck, stuck, small, socketTo(aPeer, 300*ms)}, aTarget + " ok"},
 		"the_server_had_no_room":  {[]tcpSocket{stuck, fresh(stuck), socketTo(aPeer, 300*ms)}, aTarget + " ok"},
+		"and_on_new_connections":  {[]tcpSocket{stuck, stuck, fresh(stuck), socketTo(aPeer, 300*ms)}, hole},
 		"nothing_gets_through":    {[]tcpSocket{stuck, stuck}, aTarget + " unacknowledged: 2 connections to it get no acknowledgement for 4.2 s"},
 		"answers":                 {[]tcpSocket{listens, client(stuck), client(stuck), client(socketTo(aPeer, 300*ms))}, answers},
 		"first_answers":           {[]tcpSocket{listens, client(fresh(stuck)), client(fresh(stuck)), client(socketTo(aPeer, 300*ms))}, answers},
