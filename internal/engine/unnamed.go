@@ -15,10 +15,11 @@ import (
 // Members of a cluster talk to each other, and many clients to their servers, and no
 // span says so. Where the kernel of one machine tells that nothing which it sends to
 // the other is acknowledged, and an agent there sees the process that took those
-// connections all the while, both ends live and the way between is cut.
+// connections all the while, both ends live and the way between is cut, or loses what is
+// large, or a part of all.
 
-// vain is a time in which nothing is acknowledged of what a host sends to an address of
-// whom nobody is known.
+// vain is a time in which nothing, or only a part, is acknowledged of what a host sends
+// to an address.
 type vain struct {
 	since, at clock.Time    // when it was told first and last
 	lives     clock.Time    // when agents at both ends were first heard of since
