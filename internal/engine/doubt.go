@@ -28,7 +28,7 @@ func (e *Engine) doubted(n *entity, p *episode) bool {
 	if n.kind != kindInstance || n.verdict != nil && n.verdict.Class != verdict.ClassUnknown {
 		return false
 	}
-	if _, differs := e.dissents(n, dissentsDoubt); differs {
+	if n.vouching.dissents > 0 && n.vouches(e.now) {
 		return true
 	}
 	for kind, from := range doubtful {

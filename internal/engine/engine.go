@@ -41,8 +41,9 @@ type Engine struct {
 	self         *observer  // the engine's own process
 	roomMade     clock.Time // observer.go: when room for observers was last looked for
 	watched      []*stream
-	fleet        stat.Accrual // gaps of all heartbeats, in intervals
-	longGaps     []longGap    // outages.go: of which it is not known yet whether the fleet learns
+	fleet        stat.Accrual    // gaps of all heartbeats, in intervals
+	longGaps     []longGap       // outages.go: of which it is not known yet whether the fleet learns
+	intervals    []time.Duration // ballot.go: room to sort
 	lone         loneGap
 
 	few       siblings  // siblings.go: of the one who asked last

@@ -58,6 +58,7 @@ type entity struct {
 	views     []*view       // view.go: how it is seen from each host
 	viewers   []*entity     // view.go: callers of views, in the same order
 	integrity integrity     // evidence_integrity.go
+	vouching  vouching      // evidence_digest.go
 	errors    *errorLines   // errorlines.go: nil while it wrote none
 	conduct   *conduct      // conduct.go: nil while it has no siblings
 	levels    *levels       // levels.go: nil while nobody told
@@ -165,6 +166,7 @@ type service struct {
 	slow           bool       // demand.go: of many, whether most were slow
 	slowAt         clock.Time // demand.go: when that was found out
 	counted        *siblings  // siblings.go: nil while they are few
+	ballot         *ballot    // ballot.go: nil while none of them tells a digest
 	well           clock.Time // judge.go: when an instance of it was last seen to be well again
 }
 

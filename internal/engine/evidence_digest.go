@@ -5,100 +5,89 @@ package engine
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
-// vouch takes in the digest of a heartbeat: of the state or the answer that its
-// sender vouches for.
-func (e *Engine) vouch(n *entity, b *report.Beat) {
+// vouching is what is remembered of the digests in an entity's heartbeats: of the
+// state or the answer that it vouches for.
+type vouching struct {
+	word      *word      // latest; nil: none
+	at        clock.Time // when it was said last
+	token     uint64     // incarnation and count of the beat that bore it
+	seq       uint64
+	changedAt clock.Time // when it last changed
+
+	// ballot.go
+	words      int        // said in the period that is under way
+	lone       bool       // no other has said any of those, as far as it was told
+	version    string     // for which the rest holds
+	agreed     int        // periods in which it said what a sibling said, at most agreedFull
+	agreedAt   clock.Time // the latest of them
+	siblingAt  clock.Time // when a sibling last said what it said then
+	dissents   int        // periods in a row in which they agreed and it did not
+	against    int        // siblings that agreed in the latest of them
+	usualLone  int        // periods for which it was alone before they followed, usually
+	stoodStill bool       // they have said the same since before it was alone
+}
+
+// vouch takes in the digest of a heartbeat from o.
+func (e *Engine) vouch(n *entity, o *observer, b *report.Beat) {
 	if b.Digest == "" || n.service == nil {
 		return
 	}
-	in := &n.integrity
-	h, from := report.Hash(report.HashSeed, b.Digest), report.Hash(report.HashSeed, b.Remote)
-	if b.Seq != 0 {
-		for i := range in.said {
-			s := &in.said[i]
-			if s.seq != b.Seq || s.token != b.Incarnation || s.digest == h || s.seq == 0 {
-				continue
-			}
-			text := fmt.Sprintf("two digests for its beat %d", b.Seq)
-			if s.signed && b.Authenticated && b.Incarnation != 0 && s.from == from {
-				e.addFact(n, report.Fact{Kind: report.FactEquivocated, At: e.now, Text: "it signed " + text})
-			} else {
-				e.conflict(n, text+" came in the name of "+n.name()+": two processes may use one identity")
-			}
-		}
-		in.said[in.next%len(in.said)] = saying{b.Incarnation, b.Seq, h, from, b.Authenticated}
-		in.next++
-	}
-	if b.Incarnation == in.digestToken && b.Seq < in.digestSeq {
+	h := report.Hash(report.HashSeed, b.Digest)
+	e.contradicts(n, b, h)
+	v := &n.vouching
+	if b.Incarnation == v.token && b.Seq < v.seq {
 		return // overtaken by a newer one on another way
 	}
-	if h != in.digest {
-		in.changedAt = e.now
+	if o.ownBeat && e.now.Sub(o.lived) > lateWord {
+		return // it lay somewhere: what others say now is newer
 	}
-	in.digest, in.digestAt, in.digestToken, in.digestSeq = h, e.now, b.Incarnation, b.Seq
-	if e.now.Sub(in.votedAt) >= b.Interval/2 { // what lay somewhere and comes in a bunch is one word
-		in.votedAt = e.now
-		e.vote(n)
+	e.compareDigests(n.service, b.Interval)
+	if v.word == nil || v.word.digest != h {
+		v.heard(n)
+		v.word, v.changedAt = n.service.ballot.word(h, e.now), e.now
 	}
+	v.word.say(n, e.now)
+	v.at, v.token, v.seq = e.now, b.Incarnation, b.Seq
+	v.words++
 }
 
-// vote compares n's digest with those of its siblings. Two that differ disagree
-// and nobody knows who is right; among more, the one who is alone is.
-func (e *Engine) vote(n *entity) {
-	in := &n.integrity
-	same, other, voters := 0, map[uint64]int{}, 0
-	for _, m := range n.service.instances {
-		if m == n || m.integrity.digest == 0 || e.now.Sub(m.integrity.digestAt) > dissentFresh {
+// lateWord is by how much longer than usual an observer's word may take.
+const lateWord = 5 * time.Second
+
+// contradicts notes two digests under one count of one process.
+func (e *Engine) contradicts(n *entity, b *report.Beat, h uint64) {
+	in, from := &n.integrity, report.Hash(report.HashSeed, b.Remote)
+	if b.Seq == 0 {
+		return
+	}
+	for i := range in.said {
+		s := &in.said[i]
+		if s.seq != b.Seq || s.token != b.Incarnation || s.digest == h || s.seq == 0 {
 			continue
 		}
-		voters++
-		if m.integrity.digest == in.digest {
-			same++
+		text := fmt.Sprintf("two digests for its beat %d", b.Seq)
+		if s.signed && b.Authenticated && b.Incarnation != 0 && s.from == from {
+			e.addFact(n, report.Fact{Kind: report.FactEquivocated, At: e.now, Text: "it signed " + text})
 		} else {
-			other[m.integrity.digest]++
+			e.conflict(n, text+" came in the name of "+n.name()+": two processes may use one identity")
 		}
 	}
-	most := 0
-	for _, c := range other {
-		most = max(most, c)
-	}
-	switch {
-	case voters == 0:
-	case same >= most && same > 0:
-		in.agreed, in.dissents = min(in.agreed+1, agreedFull), 0
-	case same == 0 && most == voters:
-		if in.dissents++; in.agreed < agreedFull {
-			in.dissents = 0 // never in step: they answer for different things
-		}
-	}
-	if in.dissents >= dissentsDoubt {
-		e.suspect(n)
-	}
+	in.said[in.next%len(in.said)] = saying{b.Incarnation, b.Seq, h, from, b.Authenticated}
+	in.next++
 }
 
 // dissent: its replicas agree with each other and not with it.
 func (e *Engine) dissent(n *entity, p *episode) {
-	if others, ok := e.dissents(n, dissentsFull); ok {
-		p.blame(belief.EvDissent, 1, e.now, fmt.Sprintf("its digest has differed for %d beats from the one on which its %d siblings agree", n.integrity.dissents, others))
+	v := &n.vouching
+	if !v.convicts(e.now) || !n.vouches(e.now) || e.mayHaveParted(n) {
+		return
 	}
-}
-
-// dissents says whether n has differed for so many beats or more from its siblings, and
-// how many these are.
-func (e *Engine) dissents(n *entity, beats int) (others int, yes bool) {
-	in := &n.integrity
-	if in.dissents < beats || e.now.Sub(in.digestAt) > dissentFresh || n.service == nil {
-		return 0, false
-	}
-	for _, m := range n.service.instances {
-		if m != n && m.integrity.digest != 0 && e.now.Sub(m.integrity.digestAt) < dissentFresh {
-			others++
-		}
-	}
-	return others, others >= 2 && !e.mayHaveParted(n)
+	p.blame(belief.EvDissent, 1, e.now, fmt.Sprintf("its digest has differed for %s from the one on which %d siblings agree", inWords(e.now.Sub(v.agreedAt)), v.against))
 }

@@ -27,14 +27,6 @@ type integrity struct {
 	lastError   clock.Time // when it last answered with a failure
 	said        [8]saying
 	next        int
-	digest      uint64 // latest, of its heartbeats
-	digestAt    clock.Time
-	digestToken uint64 // incarnation and count of the beat that bore it
-	digestSeq   uint64
-	votedAt     clock.Time // when it was last compared
-	changedAt   clock.Time // when it last changed
-	agreed      int        // beats in which its digest was that of its siblings, at most agreedFull
-	dissents    int        // beats in a row in which they agreed and it did not
 }
 
 // saying is one word: the digest that was given with a count. Only one process,
@@ -61,11 +53,7 @@ const (
 	// for what its instances do.
 	releaseWithin = 30 * time.Minute
 	// releaseTold is how long a version may serve before its name comes.
-	releaseTold   = 15 * time.Second
-	agreedFull    = 20
-	dissentsFull  = 5
-	dissentsDoubt = 2 // its answers may be wrong
-	dissentFresh  = 3 * time.Second
+	releaseTold = 15 * time.Second
 )
 
 // answered learns how right the answers of n usually are, and notices when
@@ -339,7 +327,7 @@ func (e *Engine) twins(n *entity, text string) {
 
 // rightAgain says whether answers have been right for long enough.
 func (e *Engine) rightAgain(n *entity) bool {
-	if !e.probesAgain(n) || n.integrity.errorsSince != 0 || n.integrity.dissents > 0 || !n.errsNoMore(e) {
+	if !e.probesAgain(n) || n.integrity.errorsSince != 0 || n.vouching.dissents > 0 || !n.errsNoMore(e) {
 		return false
 	}
 	for i := range n.facts {
@@ -363,7 +351,7 @@ func (e *Engine) stillWrong(n *entity, v *verdict.Verdict) bool {
 	}
 	in := &n.integrity
 	slack := n.told().Slack()
-	if in.dissents > 0 || n.conduct.convicts() || n.erred(e.now.Add(-rightFor-slack)) || in.errorsSince != 0 && e.now.Sub(in.lastError) < rightFor+slack {
+	if n.vouching.dissents > 0 || n.conduct.convicts() || n.erred(e.now.Add(-rightFor-slack)) || in.errorsSince != 0 && e.now.Sub(in.lastError) < rightFor+slack {
 		return true
 	}
 	for _, ps := range n.probes {
@@ -396,8 +384,8 @@ func (e *Engine) lastWrong(n *entity) clock.Time {
 	if n.conduct.convicts() {
 		return e.now
 	}
-	if in.dissents > 0 {
-		last = max(last, in.digestAt)
+	if v := &n.vouching; v.dissents > 0 {
+		last = max(last, v.at)
 	}
 	for _, ps := range n.probes {
 		switch {

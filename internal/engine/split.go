@@ -67,7 +67,7 @@ func (e *Engine) lookForSplits(c *cutState) {
 func (e *Engine) parted(c *cutState, s *service) bool {
 	var near, far uint64 // the digest on each side
 	for _, n := range s.instances {
-		in := &n.integrity
+		v := &n.vouching
 		mine := &near
 		switch {
 		case !n.vouches(e.now):
@@ -78,27 +78,29 @@ func (e *Engine) parted(c *cutState, s *service) bool {
 		default:
 			continue // a third place
 		}
-		if in.agreed < agreedFull || in.changedAt < c.began.Add(-splitBefore) || *mine != 0 && *mine != in.digest {
+		if v.agreed < agreedFull || v.changedAt < c.began.Add(-splitBefore) || *mine != 0 && *mine != v.word.digest {
 			return false
 		}
-		*mine = in.digest
+		*mine = v.word.digest
 	}
 	return near != 0 && far != 0 && near != far
 }
 
 // vouches says whether the digest in n's latest heartbeat still stands.
 func (n *entity) vouches(now clock.Time) bool {
-	fresh := dissentFresh
+	fresh := vouchedLeast
 	for _, s := range n.streams {
 		if s.kind == signBeat {
 			fresh = max(fresh, time.Duration(vouchedFor*float64(s.gaps.Interval)))
 		}
 	}
-	return n.integrity.digest != 0 && now.Sub(n.integrity.digestAt) < fresh
+	return n.vouching.word != nil && now.Sub(n.vouching.at) < fresh
 }
 
-// vouchedFor is the number of beats for which a digest stands.
-const vouchedFor = 2.5
+const (
+	vouchedFor   = 2.5             // beats for which a digest stands, …
+	vouchedLeast = 3 * time.Second // … at least
+)
 
 // splitOf says whether the state of s has parted and not been brought together.
 func (e *Engine) splitOf(s *service) bool {
@@ -113,7 +115,7 @@ func (e *Engine) mayHaveParted(n *entity) bool {
 		return true
 	}
 	for _, c := range e.cuts {
-		if !c.slow && e.now.Sub(c.at) <= cutStands+dissentFresh && slices.ContainsFunc(n.service.instances, c.touches) {
+		if !c.slow && e.now.Sub(c.at) <= cutStands+vouchedLeast && slices.ContainsFunc(n.service.instances, c.touches) {
 			return true
 		}
 	}
@@ -158,9 +160,10 @@ func (e *Engine) reconcile() {
 		x := &e.splits[i]
 		digest, agree, voters := uint64(0), true, 0
 		for _, n := range x.service.instances {
-			if in := &n.integrity; n.vouches(e.now) {
-				agree = agree && (voters == 0 || in.digest == digest)
-				digest = in.digest
+			if n.vouches(e.now) {
+				d := n.vouching.word.digest
+				agree = agree && (voters == 0 || d == digest)
+				digest = d
 				voters++
 			}
 		}
