@@ -136,7 +136,7 @@ func (e *Engine) beat(b *report.Beat) {
 		n.bootID = b.BootID
 	}
 	e.clock(s, b)
-	e.vouch(n, b)
+	e.vouch(n, o, b)
 	if own {
 		e.status(n, s, b)
 	}
@@ -297,10 +297,13 @@ func (s *stream) deadline(e *Engine) {
 	if interval == 0 {
 		return
 	}
+	share := float64(interval) / float64(e.params.MistakeRecurrence) / float64(max(len(e.watched), 1)) / mistakeMargin
 	if s.gaps.Learned() < uint32(e.params.ColdGaps) {
 		s.due = time.Duration(e.params.ColdSilence * float64(interval))
+		if !s.declared { // how regular it is shows in what it has done
+			s.due = max(s.due, s.gaps.Deadline(share))
+		}
 	} else {
-		share := float64(interval) / float64(e.params.MistakeRecurrence) / float64(max(len(e.watched), 1)) / mistakeMargin
 		s.due = max(s.gaps.Deadline(share), time.Duration(e.params.MinSilence*float64(interval)))
 		if s.kind == signBeat && e.fleet.Learned() >= fleetEnough {
 			// What the fleet has shown, one sender may do, though it has not
@@ -396,7 +399,7 @@ func (e *Engine) begin(n *entity, token uint64) {
 	if fresh {
 		n.starts = e.now
 		n.host.startsAt(e.now)
-		n.integrity.agreed, n.integrity.dissents = 0, 0 // it begins anew
+		n.vouching.agreed, n.vouching.dissents = 0, 0 // it begins anew
 	}
 	if fresh && (n.announced != 0 || n.left) && n.verdict == nil && (n.episode == nil || n.episode.planned) {
 		e.comeBack(n)

@@ -8,6 +8,12 @@ import "time"
 // look compares a silence with its deadline. What was computed some dozens of signs ago
 // may be of another time, so it is computed anew as the silence grows, ever more rarely.
 func (e *Engine) look(s *stream, silence time.Duration) {
+	if s.dueAt != 0 { // it said itself when it would come
+		if e.now > s.dueAt.Add(s.grace) {
+			e.missed(s)
+		}
+		return
+	}
 	if silence > time.Duration(e.params.MinSilence*float64(s.gaps.Interval)) && silence >= 2*s.asked {
 		s.asked = silence
 		s.deadline(e)

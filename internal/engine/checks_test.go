@@ -1,0 +1,108 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
+
+// pings lets p ping a check that is due each hour, and skips one or comes late.
+func (f *fleet) pings(p *proc, hours int, says func(hour int) (after time.Duration, status report.Status)) {
+	const hour, grace = time.Hour, 10 * time.Minute
+	for h := range hours {
+		after, status := says(h)
+		if after > 0 {
+			f.run(after)
+			f.e.Observe(&report.Batch{Arrived: f.now, Beats: []report.Beat{{Stamp: f.stamp(), Source: p.src, Interval: hour, Status: status,
+				Due: f.began.Add(time.Duration(h+1) * hour), Grace: grace}}})
+		}
+		f.run(hour - after)
+	}
+}
+
+func TestCheckThatIsNotPingedIsMissedWhenItsGraceIsOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		skipped bool
+		late    time.Duration
+		missed  bool
+	}{
+		"in time":            {false, 30 * time.Second, false},
+		"late, within grace": {false, 9 * time.Minute, false},
+		"not at all":         {true, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			p := f.add("backup", "backup")
+			p.beats, p.interval = false, time.Hour
+			f.pings(p, 5, func(hour int) (time.Duration, report.Status) {
+				switch {
+				case hour != 3:
+					return 30 * time.Second, report.StatusReady
+				case c.skipped:
+					return 0, report.StatusUnset
+				}
+				return c.late, report.StatusReady
+			})
+			ev := f.first(contract.EventFailureDetected)
+			if (ev != nil) != c.missed {
+				t.Fatalf("said %v", f.verdicts())
+			}
+			if ev == nil {
+				return
+			}
+			if due := f.began.Add(3*time.Hour + 10*time.Minute); ev.At < due || ev.At > due.Add(time.Minute) {
+				t.Errorf("missed at %v", ev.At.Sub(f.began))
+			}
+			if f.first(contract.EventFailureCleared) == nil {
+				t.Error("not well after the next ping")
+			}
+			f.nobodyAccused(true)
+		})
+	}
+}
+
+// Who declares no interval is judged by how regular it has been, from the first.
+func TestSenderWithoutARhythmIsNotMissed(t *testing.T) {
+	f := newFleet(t)
+	var procs []*proc
+	for range 40 {
+		p := f.add("meter", "m-"+string(rune('a'+len(procs)/26))+string(rune('a'+len(procs)%26)))
+		p.beats, p.interval = false, time.Hour
+		procs = append(procs, p)
+	}
+	next := make([]time.Duration, len(procs))
+	for f.now.Sub(f.began) < time.Hour {
+		f.run(time.Second)
+		b := &report.Batch{Arrived: f.now}
+		for i, p := range procs {
+			if at := f.now.Sub(f.began); at >= next[i] {
+				next[i] = at + time.Duration(f.rand.ExpFloat64()*float64(20*time.Second))
+				b.Beats = append(b.Beats, report.Beat{Stamp: f.stamp(), Source: p.src})
+			}
+		}
+		f.e.Observe(b)
+	}
+	f.nobodyAccused(false)
+}
+
+func TestRegularSenderThatDeclaresNothingIsMissedSoon(t *testing.T) {
+	f := newFleet(t)
+	p, other := f.add("meter", "m-1"), f.add("meter", "m-2")
+	p.beats, other.beats, p.interval, other.interval = false, false, time.Hour, time.Hour
+	for i := range 120 {
+		f.run(10 * time.Second)
+		for _, q := range []*proc{p, other} {
+			if q == other || i < 12 {
+				f.e.Observe(&report.Batch{Arrived: f.now, Beats: []report.Beat{{Stamp: f.stamp(), Source: q.src}}})
+			}
+		}
+	}
+	if ev := f.first(contract.EventFailureDetected); ev == nil || ev.At.Sub(f.began) > 5*time.Minute {
+		t.Errorf("said %v", f.verdicts())
+	}
+}
