@@ -42,6 +42,8 @@ var apart = map[[2]belief.Cause][]tells{
 	{belief.CausePlanned, belief.CauseNotListening}:   {tellsFarewell, tellsBeats},
 	{belief.CausePlanned, belief.CausePartition}:      {tellsBeyond, tellsFarewell, tellsProbe},
 	{belief.CausePlanned, belief.CauseExhaustion}:     {tellsExit, tellsFarewell},
+	{belief.CausePlanned, belief.CauseSetup}:          {tellsBeats, tellsFarewell, tellsBeyond},
+	{belief.CauseVictim, belief.CauseSetup}:           {tellsBeats, tellsCalls},
 	{belief.CauseDead, belief.CausePartition}:         {tellsProbe, tellsProcess, tellsBeyond, tellsExit},
 	{belief.CauseDead, belief.CauseExhaustion}:        {tellsExit, tellsLevels},
 	{belief.CauseDead, belief.CauseVictim}:            {tellsProbe, tellsProcess},

@@ -428,7 +428,8 @@ func detectProbes(e *Engine, n *entity, p *episode) {
 		if p.found[r.kind].now && p.found[r.kind].strength >= strength*health {
 			continue
 		}
-		if lasted := ps.at.Sub(ps.first); ps.run >= stillRuns && lasted >= stillRefusedFor {
+		own := outcome == report.OutcomeTLS || outcome == report.OutcomeDNS // of this observer, if others are content
+		if lasted := ps.at.Sub(ps.first); ps.run >= stillRuns && lasted >= stillRefusedFor && (!own || !e.fineElsewhere(n, ps)) {
 			p.note(belief.EvProbeStill, health, e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 		}
 		p.blame(r.kind, strength*health, e.now, text)

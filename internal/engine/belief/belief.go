@@ -166,8 +166,9 @@ func (b *Posterior) ClassOf(c Cause) float64 {
 // failure of the entity included.
 func (b *Posterior) Candidates() (first, second Cause) {
 	first, second = CauseHealthy, CauseHealthy
-	for c := CausePlanned; c < CauseObserver; c++ {
+	for c := CausePlanned; c < NumCauses; c++ {
 		switch {
+		case c == CauseObserver:
 		case first == CauseHealthy || b.P[c] > b.P[first]:
 			if first != CauseHealthy && first.Class() != c.Class() {
 				second = first

@@ -282,7 +282,7 @@ var weights = [NumEvidence]row{
 	EvStillUnavailable: {GroupOwn, 0, false, dB{pl: 1, de: 7, ha: 4, nl: 6, pa: 5, ex: 2}},
 	EvStillUnreached:   {GroupOwn, 0, false, dB{pl: -4, de: 7, ha: -4, nl: -4, pa: 9, ex: -2, su: -4}},
 	EvMissed:           {GroupOwn, 0, false, dB{pl: 1, de: 10, ha: 3, nl: 8, pa: 9, ex: 3}},
-	EvProbeStill:       {GroupOwn, 0, false, dB{pl: 2, de: 5, ha: 6, nl: 5, pa: 4, ex: 2}},
+	EvProbeStill:       {GroupOwn, 0, false, dB{pl: 2, de: 5, ha: 6, nl: 5, pa: 4, ex: 2, su: 5}},
 	EvNoProgress:       {GroupOwn, 0, false, dB{de: 5, ha: 10, nl: 3, pa: 2, ex: -3, vi: -8, su: 3}},
 	EvCalleeFailing:    {GroupChange, 0, false, dB{de: -4, ha: -12, nl: -4, pa: -2, ex: -8, by: -4, vi: 14, su: -2}},
 
