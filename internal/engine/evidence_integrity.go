@@ -362,7 +362,7 @@ func (e *Engine) stillWrong(n *entity, v *verdict.Verdict) bool {
 	for i := range n.facts {
 		f := &n.facts[i]
 		switch quiet := e.now.Sub(f.At); f.Kind {
-		case report.FactBackwards, report.FactEquivocated: // shows once a scrape, or a beat
+		case report.FactBackwards, report.FactEquivocated, report.FactForged: // shows once a scrape, or a beat
 			if quiet < e.params.RecoveryCalls {
 				return true
 			}

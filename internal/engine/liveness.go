@@ -49,6 +49,7 @@ type stream struct {
 	broken  clock.Time // engine time at which the latest break in its rhythm ended
 	token   uint64     // incarnation at the latest sign
 	seq     uint64     // sender's own count at the latest sign
+	sent    clock.Time // when that was sent by its sender's clock, 0 if not told
 	replays replays    // replay.go
 	came    uint64     // replay.go: which of the latest 64 counts did, the newest lowest
 	voice   voice      // ownword.go
@@ -132,6 +133,7 @@ func (e *Engine) beat(b *report.Beat) {
 	e.caughtUp(s, b, token)
 	e.sign(s, at, token, b.Seq)
 	s.voice.hear(b, e.now)
+	s.sent = b.SentAt
 	if b.BootID != "" {
 		n.bootID = b.BootID
 	}

@@ -86,6 +86,10 @@ func (e *Engine) repeated(s *stream, b *report.Beat) bool {
 	}
 	r.seq, r.last = b.Seq, e.now
 	if r.rising >= rolledBack && behind >= replayedBehind {
+		if b.Authenticated && b.SentAt != 0 && b.SentAt <= s.sent {
+			e.conflict(s.entity, fmt.Sprintf("signed beats of %s that had been sent before come again, and none that is newer: they are no sign of life", s.entity.name()))
+			return true // recorded: one who was set back signs the time of now
+		}
 		*r = replays{}
 		s.seq, s.came = b.Seq, 1
 		s.entity.integrity.said = [8]saying{} // it says the same counts anew

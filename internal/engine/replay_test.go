@@ -28,7 +28,10 @@ func TestReplayedBeats(t *testing.T) {
 		s.run(time.Minute)
 		at := s.now
 		s.again(s.ledger, 10, true, 10*time.Second)
-		s.accused(at, 5*time.Second, verdict.ClassByzantine, "forged_identity", "ledger-1")
+		v := s.accused(at, 5*time.Second, verdict.ClassByzantine, "forged_identity", "ledger-1")
+		if got := s.e.Snapshot().Answer(s.ledger.src, nil, s.now); got == nil || got.Class != v.Class {
+			t.Error("what is answered in a forged name is not tagged")
+		}
 		s.run(30 * time.Second)
 		if s.first(contract.EventFailureCleared) == nil {
 			t.Error("it is held half a minute after the last")
@@ -79,8 +82,28 @@ func TestReplayedBeats(t *testing.T) {
 		s.again(s.ledger, 10, true, 20*time.Second)
 		s.accused(at, 10*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
 	})
+	t.Run("recorded_ones_do_not_keep_the_dead_alive", func(t *testing.T) {
+		s := newShop(t)
+		s.signed = true
+		s.run(time.Minute)
+		at, seq, from := s.now, s.ledger.seq-40, s.now.Add(-40*time.Second)
+		s.ledger.state = "dead"
+		for i := range 20 {
+			s.e.Observe(&report.Batch{Arrived: s.now, Beats: []report.Beat{{Stamp: s.stamp(), Source: s.ledger.src, Interval: time.Second,
+				Incarnation: s.ledger.incarnation, Seq: seq + uint64(i), SentAt: from.Add(time.Duration(i) * time.Second), Authenticated: true}}})
+			s.run(time.Second)
+		}
+		s.accused(at, 10*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
+		if s.first(contract.EventIdentityConflict) == nil {
+			t.Error("nobody was told")
+		}
+	})
 	t.Run("set_back_to_a_snapshot", func(t *testing.T) {
 		s := newShop(t)
+		s.run(time.Minute)
+		s.ledger.seq -= 40
+		s.run(2 * time.Minute)
+		s.signed = true
 		s.run(time.Minute)
 		s.ledger.seq -= 40
 		s.run(2 * time.Minute)

@@ -137,10 +137,8 @@ const Resends = 200 * time.Millisecond
 func (v *Verdict) Blocks() bool { return v != nil && v.Class == ClassPartition && v.Firm() }
 
 // Taints says whether answers of the culprit that look well may be wrong all the
-// same: those of a byzantine may, unless it is another who speaks in its name.
-func (v *Verdict) Taints() bool {
-	return v.Class == ClassByzantine && v.Subclass != "forged_identity"
-}
+// same: those of a byzantine may, and so may what is answered in a name that is forged.
+func (v *Verdict) Taints() bool { return v.Class == ClassByzantine }
 
 // Concerns says whether a verdict on an instance is one on src: of a version only
 // while it runs that.
