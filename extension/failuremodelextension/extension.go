@@ -245,16 +245,19 @@ func (x *failureModel) save(ctx context.Context) {
 	x.write(ctx, state, err)
 }
 
-// saveAside has the state written while the engine goes on: a disk may stall for
-// long. While the one before is still being written there is none.
+// saveAside has the state encoded and written while the engine goes on: that of many
+// takes a while, and a disk may stall for long. While the one before is still being written there is none.
 func (x *failureModel) saveAside() {
 	if x.store == nil {
 		return
 	}
 	select {
 	case x.store.busy <- struct{}{}:
-		state, err := x.engine.Save()
-		go x.write(context.Background(), state, err)
+		encode := x.engine.Capture()
+		go func() {
+			state, err := encode()
+			x.write(context.Background(), state, err)
+		}()
 	default:
 	}
 }

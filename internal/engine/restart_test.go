@@ -251,3 +251,25 @@ func TestStartsOfLongAgoAreNoLoopAfterARestart(t *testing.T) {
 		})
 	}
 }
+
+// What is captured may be encoded while the engine goes on.
+func TestCapturedStateDoesNotChangeAnyMore(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.ledger.state = "dead"
+	s.run(20 * time.Second)
+	encode := s.e.Capture()
+	want, err := s.e.Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.ledger.restart()
+	s.run(10 * time.Minute)
+	got, err := encode()
+	if err != nil || string(got) != string(want) {
+		t.Errorf("another state than when it was captured; %v", err)
+	}
+	if later, _ := s.e.Save(); string(later) == string(want) {
+		t.Error("nothing happened meanwhile")
+	}
+}

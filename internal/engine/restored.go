@@ -107,7 +107,9 @@ func (e *Engine) storeFailures() storedFailures {
 		st.Others = append(st.Others, o)
 	}
 	for _, inc := range e.incidents {
-		st.Incidents = append(st.Incidents, storedIncident{inc.Incident, inc.last})
+		kept := inc.Incident
+		kept.Members = slices.Clone(kept.Members)
+		st.Incidents = append(st.Incidents, storedIncident{kept, inc.last})
 	}
 	return st
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // stateVersion is raised when the stored form changes in a way that an older
@@ -49,14 +50,19 @@ type (
 		Seq      uint64         `json:"seq,omitempty"`
 		Seen     uint32         `json:"seen"`
 		Kept     uint32         `json:"kept,omitempty"`
-		Gaps     map[int]uint32 `json:"gaps,omitempty"`
+		Gaps     map[int]uint32 `json:"gaps,omitempty"` // of gaps, when it is encoded
+		gaps     stat.Accrual
 	}
 )
 
 // Save returns the engine's state for Restore: who is known, how regular they
 // are, at which addresses they are called, and which verdicts are in force.
-func (e *Engine) Save() ([]byte, error) {
-	st := storedState{Version: stateVersion, Saved: e.now}
+func (e *Engine) Save() ([]byte, error) { return e.Capture()() }
+
+// Capture takes a copy of what Save returns. To encode it takes longer, so that may be
+// done beside the engine: encode shares nothing with it.
+func (e *Engine) Capture() (encode func() ([]byte, error)) {
+	st := storedState{Version: stateVersion, Saved: e.now, Instances: make([]storedInstance, 0, len(e.reg.byKey))}
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.tail; n != nil; n = n.prev {
 			if n.kind == kindInstance && n.alive {
@@ -65,12 +71,20 @@ func (e *Engine) Save() ([]byte, error) {
 		}
 	}
 	st.storedFailures = e.storeFailures()
-	return json.Marshal(&st)
+	return func() ([]byte, error) {
+		for i := range st.Instances {
+			streams := st.Instances[i].Streams
+			for k := range streams {
+				streams[k].Gaps = streams[k].gaps.Store()
+			}
+		}
+		return json.Marshal(&st)
+	}
 }
 
 func (n *entity) store() storedInstance {
 	in := storedInstance{
-		Source: *n.src, Born: n.born, Touched: n.touched, Left: n.left, Addresses: n.addresses,
+		Source: *n.src, Born: n.born, Touched: n.touched, Left: n.left, Addresses: slices.Clone(n.addresses),
 		Announced: n.announced, LastAnnounce: n.announcedLast, storedEpisode: n.storeEpisode(),
 	}
 	for _, inc := range n.incarnations {
@@ -78,10 +92,11 @@ func (n *entity) store() storedInstance {
 			in.Incarnations, in.Began = append(in.Incarnations, inc.token), append(in.Began, inc.first)
 		}
 	}
+	in.Streams = slices.Grow(in.Streams, len(n.streams))
 	for _, s := range n.streams {
 		t := storedStream{
 			Observer: s.observer.id, Kind: uint8(s.kind), Interval: s.gaps.Interval, Declared: s.declared,
-			Token: s.token, Seq: s.seq, Seen: s.seen, Kept: s.kept, Gaps: s.gaps.Store(),
+			Token: s.token, Seq: s.seq, Seen: s.seen, Kept: s.kept, gaps: s.gaps,
 		}
 		in.Streams = append(in.Streams, t)
 	}
