@@ -23,6 +23,7 @@ type replays struct {
 	rising  int // of them, those on end that counted on
 	seq     uint64
 	last    clock.Time // engine time of the latest
+	down    int        // that came at its rhythm, each with a lower count than the one before
 	falls   int        // of a sender that does not tell its start: times that it counted back, lately
 }
 
@@ -36,7 +37,7 @@ const (
 	// rolledBack beats below the newest that count on mean that the sender was set
 	// back.
 	rolledBack = 3
-	// oneFalls is how often within replayedWithin one who does not tell its start
+	// oneFalls is how often within that time one who does not tell its start
 	// may begin to count anew: more are several.
 	oneFalls = 5
 )
@@ -64,10 +65,10 @@ func (e *Engine) repeated(s *stream, b *report.Beat) bool {
 			r.between += between
 			e.replayed(s, b)
 		}
-		r.since, r.rising = 0, 0
+		r.since, r.rising, r.down = 0, 0, 0
 		return false
 	}
-	if e.now.Sub(r.last) > replayedWithin {
+	if e.now.Sub(r.last) > s.replayedWithin() {
 		*r = replays{}
 	}
 	behind := s.seq - b.Seq
@@ -84,7 +85,17 @@ func (e *Engine) repeated(s *stream, b *report.Beat) bool {
 	} else {
 		r.rising = 0
 	}
+	if e.now.Sub(r.last) >= s.gaps.Interval/2 && b.Seq < r.seq {
+		r.down++
+	} else {
+		r.down = 0
+	}
 	r.seq, r.last = b.Seq, e.now
+	if r.down >= rolledBack && !b.Authenticated {
+		e.conflict(s.entity, fmt.Sprintf("the heartbeats of %s count backwards", s.entity.name()))
+		s.seq, s.came = b.Seq, 1
+		return false // whatever it counts, it beats
+	}
 	if r.rising >= rolledBack && behind >= replayedBehind {
 		if b.Authenticated && b.SentAt != 0 && b.SentAt <= s.sent {
 			e.conflict(s.entity, fmt.Sprintf("signed beats of %s that had been sent before come again, and none that is newer: they are no sign of life", s.entity.name()))
@@ -98,10 +109,15 @@ func (e *Engine) repeated(s *stream, b *report.Beat) bool {
 	return true
 }
 
+// replayedWithin is how long one that came again is remembered: longer of who beats rarely.
+func (s *stream) replayedWithin() time.Duration {
+	return max(replayedWithin, 4*s.gaps.Interval)
+}
+
 // fell follows how often a sender that does not tell its start counts back.
 func (e *Engine) fell(s *stream, b *report.Beat, falls int, last clock.Time) {
 	r := &s.replays
-	if e.now.Sub(last) <= replayedWithin {
+	if e.now.Sub(last) <= s.replayedWithin() {
 		r.falls, r.last = falls, last
 	}
 	if b.Seq+replayedBehind > s.seq {

@@ -98,6 +98,33 @@ func TestReplayedBeats(t *testing.T) {
 			t.Error("nobody was told")
 		}
 	})
+	t.Run("of_one_who_beats_rarely_and_is_set_back", func(t *testing.T) {
+		f := newFleet(t)
+		p := f.add("meter", "m-1")
+		f.add("meter", "m-2")
+		p.interval = time.Minute
+		f.run(30 * time.Minute)
+		p.seq -= 20
+		f.run(30 * time.Minute)
+		f.nobodyAccused(false)
+	})
+	t.Run("count_backwards", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		s.ledger.seq += 1000
+		for range 300 {
+			s.ledger.seq -= 2 // each beat adds one
+			s.run(time.Second)
+		}
+		s.nobodyAccused(false)
+		if s.first(contract.EventIdentityConflict) == nil {
+			t.Error("nobody was told")
+		}
+		at := s.now
+		s.ledger.state = "dead"
+		s.run(20 * time.Second)
+		s.accused(at, 10*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
+	})
 	t.Run("set_back_to_a_snapshot", func(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)
