@@ -106,3 +106,18 @@ func TestRegularSenderThatDeclaresNothingIsMissedSoon(t *testing.T) {
 		t.Errorf("said %v", f.verdicts())
 	}
 }
+
+// What was kept and is sent at once is no rhythm.
+func TestSenderWhoseBeatsComeInBunchesIsNotMissed(t *testing.T) {
+	f := newFleet(t)
+	p := f.add("meter", "m-1")
+	p.beats, p.interval = false, time.Hour
+	for range 20 {
+		for range 8 {
+			f.run(step)
+			f.e.Observe(&report.Batch{Arrived: f.now, Beats: []report.Beat{{Stamp: f.stamp(), Source: p.src}}})
+		}
+		f.run(2 * time.Minute)
+	}
+	f.nobodyAccused(false)
+}

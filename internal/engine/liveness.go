@@ -250,8 +250,11 @@ func (s *stream) first(e *Engine, at time.Duration, token, seq uint64) {
 
 // estimate learns the interval of a sender that declares none from its first
 // gaps: the longest but one, so that a burst at the start does not pass for the
-// rhythm.
+// rhythm. Nor does what waited somewhere and comes at once, unless it goes on like that.
 func (s *stream) estimate(gap time.Duration) {
+	if gap < shortestExport && s.seen < deadlineEvery {
+		return
+	}
 	if gap > s.longest[0] {
 		s.longest[0], gap = gap, s.longest[0]
 	}
