@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func (f *fleet) pings(p *proc, hours int, says func(hour int) (after time.Durati
 		if after > 0 {
 			f.run(after)
 			f.e.Observe(&report.Batch{Arrived: f.now, Beats: []report.Beat{{Stamp: f.stamp(), Source: p.src, Interval: hour, Status: status,
-				Due: f.began.Add(time.Duration(h+1) * hour), Grace: grace}}})
+				Due: f.began.Add((f.now.Sub(f.began)/hour + 1) * hour), Grace: grace}}})
 		}
 		f.run(hour - after)
 	}
@@ -58,12 +59,30 @@ func TestCheckThatIsNotPingedIsMissedWhenItsGraceIsOver(t *testing.T) {
 			if due := f.began.Add(3*time.Hour + 10*time.Minute); ev.At < due || ev.At > due.Add(time.Minute) {
 				t.Errorf("missed at %v", ev.At.Sub(f.began))
 			}
-			if f.first(contract.EventFailureCleared) == nil {
-				t.Error("not well after the next ping")
+			if v := ev.Verdict; v.Confidence < 0.7 || !strings.Contains(v.Reason, "after it was due") {
+				t.Errorf("%.2f: %s", v.Confidence, v.Reason)
+			}
+			if next, ev := f.began.Add(4*time.Hour), f.first(contract.EventFailureCleared); ev == nil || ev.At < next || ev.At > next.Add(5*time.Minute) {
+				t.Errorf("not well at the next ping: %v", f.verdicts())
 			}
 			f.nobodyAccused(true)
 		})
 	}
+}
+
+// A ping that comes while its observer sleeps, or is cut off, is lost.
+func TestCheckWhoseObserverDidNotSeeItIsNotMissed(t *testing.T) {
+	f := newFleet(t)
+	p := f.add("backup", "backup")
+	p.beats, p.interval = false, time.Hour
+	intime := func(int) (time.Duration, report.Status) { return 30 * time.Second, report.StatusReady }
+	f.pings(p, 3, intime)
+	f.asleep = true
+	f.run(20 * time.Minute)
+	f.asleep = false
+	f.run(40 * time.Minute)
+	f.pings(p, 2, intime)
+	f.nobodyAccused(false)
 }
 
 // Who declares no interval is judged by how regular it has been, from the first.

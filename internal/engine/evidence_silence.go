@@ -55,6 +55,9 @@ func detectSilence(e *Engine, n *entity, p *episode) {
 	}
 	if strongest > 0 {
 		text := fmt.Sprintf("no heartbeat for %s (usual %s)", inWords(worst.silence()), inWords(worst.gaps.Interval))
+		if worst.dueAt != 0 {
+			text = fmt.Sprintf("it has not come, %s after it was due", inWords(e.now.Sub(worst.dueAt)))
+		}
 		if total > 1 {
 			text += fmt.Sprintf(" at %d of %d observers", silent, total)
 		}
@@ -69,6 +72,9 @@ func detectSilence(e *Engine, n *entity, p *episode) {
 
 // fresh says whether the sign came within its usual time.
 func (s *stream) fresh() bool {
+	if s.dueAt != 0 {
+		return !s.overdue
+	}
 	return s.gaps.Interval > 0 && s.observer.awake()-s.real < time.Duration(freshWithin*float64(s.gaps.Interval))
 }
 

@@ -342,7 +342,7 @@ func (s *stream) strength(e *Engine) float64 {
 	silence := s.silence()
 	if s.dueAt != 0 {
 		// A scheduled check is silent by design until it is due.
-		if e.now <= s.dueAt.Add(s.grace) {
+		if !s.pastDue(e) {
 			return 0
 		}
 		return 1

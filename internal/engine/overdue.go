@@ -8,8 +8,8 @@ import "time"
 // look compares a silence with its deadline. What was computed some dozens of signs ago
 // may be of another time, so it is computed anew as the silence grows, ever more rarely.
 func (e *Engine) look(s *stream, silence time.Duration) {
-	if s.dueAt != 0 { // it said itself when it would come
-		if e.now > s.dueAt.Add(s.grace) {
+	if s.dueAt != 0 {
+		if s.pastDue(e) {
 			e.missed(s)
 		}
 		return
@@ -35,4 +35,19 @@ func (e *Engine) missed(s *stream) {
 	}
 	s.overdue, s.since = true, e.now
 	e.suspect(n)
+}
+
+// pastDue says whether s, of which is known when it should come, has not, by the clock
+// of its observer. What came while that slept is lost, and is not sent again before the
+// next time.
+func (s *stream) pastDue(e *Engine) bool {
+	o, now := s.observer, s.observer.wall
+	if o == e.self {
+		now = e.now
+	}
+	if now <= s.dueAt.Add(s.grace) {
+		return false
+	}
+	slept := o.wokeAt > 0 && now.Add(o.wokeAt-o.awake()) > s.dueAt.Add(-s.grace)
+	return !slept || now > s.dueAt.Add(s.grace+s.gaps.Interval)
 }

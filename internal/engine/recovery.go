@@ -128,7 +128,8 @@ const (
 	settleFor = time.Second
 )
 
-// beatsAgain: the sender is back for RecoveryBeats intervals.
+// beatsAgain: the sender is back for RecoveryBeats intervals, or has come again for which a
+// time is due.
 func (e *Engine) beatsAgain(n *entity, p *episode) bool {
 	for _, s := range n.streams {
 		if s.gaps.Interval == 0 {
@@ -140,7 +141,7 @@ func (e *Engine) beatsAgain(n *entity, p *episode) bool {
 			}
 			return false
 		}
-		if s.kind == signBeat && p.backAt != 0 && e.now.Sub(p.backAt) < time.Duration(e.params.RecoveryBeats*float64(s.gaps.Interval)) {
+		if s.kind == signBeat && s.dueAt == 0 && p.backAt != 0 && e.now.Sub(p.backAt) < time.Duration(e.params.RecoveryBeats*float64(s.gaps.Interval)) {
 			return false
 		}
 	}
