@@ -10,6 +10,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // pings lets p ping a check that is due each hour, and skips one or comes late.
@@ -67,6 +68,22 @@ func TestCheckThatIsNotPingedIsMissedWhenItsGraceIsOver(t *testing.T) {
 			}
 			f.nobodyAccused(true)
 		})
+	}
+}
+
+func TestCheckThatFailedIsWellWhenItGoesWell(t *testing.T) {
+	f := newFleet(t)
+	p := f.add("backup", "backup")
+	p.beats, p.interval = false, time.Hour
+	f.pings(p, 6, func(hour int) (time.Duration, report.Status) {
+		if hour == 3 {
+			return 30 * time.Second, report.StatusFailed
+		}
+		return 30 * time.Second, report.StatusReady
+	})
+	f.accused(f.began.Add(3*time.Hour), time.Minute, verdict.ClassCrash, "process_exit", "backup")
+	if next, ev := f.began.Add(4*time.Hour), f.first(contract.EventFailureCleared); ev == nil || ev.At < next || ev.At > next.Add(5*time.Minute) {
+		t.Errorf("not well at the next ping: %v", f.verdicts())
 	}
 }
 

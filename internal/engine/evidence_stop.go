@@ -24,6 +24,9 @@ func (e *Engine) status(n *entity, s *stream, b *report.Beat) {
 			e.comeBack(n) // now it does
 		}
 	}
+	if failed := b.Status == report.StatusFailed || b.HasExitCode && b.ExitCode != 0; failed || b.Status == report.StatusReady {
+		s.failed = failed
+	}
 	switch b.Status {
 	case report.StatusUnset, report.StatusDegraded:
 		if e.now.Sub(n.announced) > leavingTime {

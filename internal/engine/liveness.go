@@ -56,6 +56,7 @@ type stream struct {
 	clock   clockState
 	dueAt   clock.Time // of a scheduled check
 	grace   time.Duration
+	failed  bool // its latest word of how it went is that it failed
 	overdue bool
 	since   clock.Time // engine time at which it became overdue
 	gone    bool       // overdue, and by its own fault: see checkObservers

@@ -15,6 +15,11 @@ import (
 // over says whether the failure is seen to be over: everything that was bad is
 // good again, for long enough to count.
 func (e *Engine) over(n *entity, p *episode) bool {
+	for _, s := range n.streams {
+		if s.dueAt != 0 && s.failed {
+			return false // a job that failed is well when it goes well
+		}
+	}
 	if e.now.Sub(p.latest) >= e.params.LeaveFor {
 		return true
 	}
