@@ -45,7 +45,7 @@ func (e *Engine) vouch(n *entity, o *observer, b *report.Beat) {
 	if b.Incarnation == v.token && b.Seq < v.seq {
 		return // overtaken by a newer one on another way
 	}
-	if o.ownBeat && e.now.Sub(o.lived) > lateWord {
+	if o.ownBeat && e.now.Sub(o.lived) > o.interval+lateWord {
 		return // it lay somewhere: what others say now is newer
 	}
 	e.compareDigests(n.service, b.Interval)
