@@ -30,6 +30,7 @@ type ballot struct {
 type word struct {
 	digest uint64
 	at     clock.Time // when it was said first
+	by     uint64     // key of who said it then
 	last   [2]sayer   // the two who said it last, the later one first
 }
 
@@ -66,17 +67,18 @@ const (
 	// followedWithin is how long one may be ahead of the rest who stand still: writes take
 	// their time to reach everybody.
 	followedWithin = 10 * time.Second
+	mostAhead      = 20 // periods, of what is learned of that
 	// newVoters is the share of those against one who may have started since it last
 	// agreed: more are a roll-out, and what they vouch for may have another form.
 	newVoters = 0.2
 )
 
-// word returns the record of a digest.
-func (b *ballot) word(digest uint64, now clock.Time) *word {
+// word returns the record of a digest that n says.
+func (b *ballot) word(digest uint64, n *entity, now clock.Time) *word {
 	if w := b.said[digest]; w != nil {
 		return w
 	}
-	w := &word{digest: digest, at: now}
+	w := &word{digest: digest, at: now, by: n.key}
 	if len(b.order) < maxWords {
 		b.order = append(b.order, digest)
 	} else {
@@ -124,7 +126,7 @@ func (e *Engine) compareDigests(s *service, interval time.Duration) {
 		}
 		switch top := most[v.version]; {
 		case !v.lone || top.votes > 1 && v.word.digest == top.word.digest:
-			v.follows(e.now)
+			v.follows(n, e.now)
 		case n.tellsItsStart() && v.agreed == agreedFull && top.votes >= 2 &&
 			(top.votes == voters[v.version]-1 || 3*top.votes > 2*voters[v.version]):
 			e.dissents(n, top)
@@ -191,10 +193,11 @@ func (e *Engine) usualInterval(s *service) time.Duration {
 	return all[len(all)/2]
 }
 
-// follows notes that n said in a period what a sibling says or said.
-func (v *vouching) follows(now clock.Time) {
-	if v.dissents > 0 {
-		v.usualLone = max(v.dissents, v.usualLone-1)
+// follows notes that n said in a period what a sibling says or said. If that was n's word
+// first, it was ahead of them; else it was put right.
+func (v *vouching) follows(n *entity, now clock.Time) {
+	if v.dissents > 0 && v.word.by == n.key {
+		v.usualLone = min(max(v.dissents, v.usualLone-1), mostAhead)
 	}
 	v.agreed, v.agreedAt, v.dissents = min(v.agreed+1, agreedFull), now, 0
 }

@@ -129,6 +129,26 @@ func TestDigestOfOneReplicaThatIsWrong(t *testing.T) {
 	}
 }
 
+func TestReplicaThatWasPutRightIsToldWhenItIsWrongAgain(t *testing.T) {
+	r := newReplicas(3, time.Second)
+	r.digest = func(i int, at time.Duration) string {
+		state := fmt.Sprint("state ", at/time.Minute)
+		if wrong := at > time.Minute && at < 6*time.Minute || at > 10*time.Minute; i == 1 && wrong {
+			return "mine " + state
+		}
+		return state
+	}
+	r.run(10 * time.Minute)
+	if len(r.said()) != 1 {
+		t.Fatalf("said %v", r.said())
+	}
+	r.events = nil
+	r.run(30 * time.Second)
+	if said := r.said(); said["s-1"] != "byzantine wrong_answer" {
+		t.Errorf("said %v", said)
+	}
+}
+
 // Replicas beat at different times, and get a change at different times.
 func TestDigestsThatDifferForAReasonAccuseNobody(t *testing.T) {
 	for name, c := range map[string]struct {

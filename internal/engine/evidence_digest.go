@@ -51,7 +51,7 @@ func (e *Engine) vouch(n *entity, o *observer, b *report.Beat) {
 	e.compareDigests(n.service, b.Interval)
 	if v.word == nil || v.word.digest != h {
 		v.heard(n)
-		v.word, v.changedAt = n.service.ballot.word(h, e.now), e.now
+		v.word, v.changedAt = n.service.ballot.word(h, n, e.now), e.now
 	}
 	v.word.say(n, e.now)
 	v.at, v.token, v.seq = e.now, b.Incarnation, b.Seq
