@@ -213,17 +213,30 @@ func (e *Engine) dissents(n *entity, top majority) {
 	}
 	v.stoodStill = v.stoodStill && top.word.at <= v.agreedAt
 	v.against = top.votes
-	v.dissents++
-	e.suspect(n) // its answers are doubtful from the first
+	if v.dissents++; v.convicts(e.now) || v.soonConvicts(e.now) {
+		e.suspect(n)
+	}
 }
 
 // convicts says whether n has dissented for long enough: longer than it usually takes
 // the others to follow.
-func (v *vouching) convicts(now clock.Time) bool {
-	if v.dissents < dissentsFull+2*v.usualLone {
+func (v *vouching) convicts(now clock.Time) bool { return v.dissented(0, now, 0) }
+
+// soonConvicts says whether it would if n went on for one more period, or a moment: what
+// it answers meanwhile can wait for that.
+func (v *vouching) soonConvicts(now clock.Time) bool {
+	return !v.convicts(now) && v.dissented(1, now, doubtAhead)
+}
+
+// doubtAhead is how long before a conviction answers are doubtful: about as long as spans
+// wait.
+const doubtAhead = 3 * time.Second
+
+func (v *vouching) dissented(fewer int, now clock.Time, sooner time.Duration) bool {
+	if v.dissents < dissentsFull+2*v.usualLone-fewer {
 		return false
 	}
-	return !v.stoodStill || now.Sub(v.agreedAt) >= followedWithin
+	return !v.stoodStill || now.Sub(v.agreedAt) >= followedWithin-sooner
 }
 
 // startedSince counts siblings of n that started after a time.

@@ -28,7 +28,7 @@ func (e *Engine) doubted(n *entity, p *episode) bool {
 	if n.kind != kindInstance || n.verdict != nil && n.verdict.Class != verdict.ClassUnknown {
 		return false
 	}
-	if n.vouching.dissents > 0 && n.vouches(e.now) {
+	if n.vouching.soonConvicts(e.now) && n.vouches(e.now) {
 		return true
 	}
 	for kind, from := range doubtful {

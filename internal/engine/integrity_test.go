@@ -217,8 +217,8 @@ func TestAnswersAreDoubtedJustBeforeAConviction(t *testing.T) {
 	}
 }
 
-// Who leaves the step of its siblings is convicted five beats later; its answers are
-// doubted sooner, and not for one beat that was late.
+// Who leaves the step of its siblings is convicted some beats later; its answers are
+// doubted shortly before, and not for one beat that was late.
 func TestAnswersOfWhoLeavesTheStepOfItsSiblingsAreDoubtedBeforeItIsConvicted(t *testing.T) {
 	for name, c := range map[string]struct {
 		lasts   time.Duration
@@ -236,15 +236,21 @@ func TestAnswersOfWhoLeavesTheStepOfItsSiblingsAreDoubtedBeforeItIsConvicted(t *
 			}
 			z.run(60 * time.Second)
 			doubted := false
-			for z.now.Sub(began) < 10*time.Second && z.e.Snapshot().Verdict(n.src, z.now) == nil {
+			since := z.now
+			for z.now.Sub(began) < 20*time.Second && z.e.Snapshot().Verdict(n.src, z.now) == nil {
 				z.run(100 * time.Millisecond)
-				doubted = doubted || z.e.Snapshot().Doubts(n.src, nil)
+				if z.e.Snapshot().Doubts(n.src, nil) && !doubted {
+					doubted, since = true, z.now
+				}
 				if z.e.Snapshot().Doubts(honest.src, nil) {
 					t.Fatal("an honest sibling is doubted")
 				}
 			}
 			if convicted := z.e.Snapshot().Verdict(n.src, z.now) != nil; doubted != c.doubted || convicted != c.doubted {
 				t.Errorf("doubted %v, convicted %v", doubted, convicted)
+			}
+			if doubted && z.now.Sub(since) > 5*time.Second {
+				t.Errorf("doubted for %s before it is convicted", z.now.Sub(since))
 			}
 		})
 	}

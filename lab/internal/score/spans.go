@@ -263,7 +263,7 @@ func ofRelease(c ledger.Culprit, s *Span) bool {
 // convicted says whether a span is an answer of the byzantine itself, at the
 // level that the account names first.
 func convicted(in *ledger.Injection, s *Span) bool {
-	if in.Class != "byzantine" || in.Subclass == "forged_identity" || !s.Server || len(in.Culprits) == 0 {
+	if in.Class != "byzantine" || !s.Server || len(in.Culprits) == 0 {
 		return false // what others say in its name makes none of its answers wrong
 	}
 	c := in.Culprits[0]

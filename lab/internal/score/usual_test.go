@@ -54,14 +54,6 @@ func TestTagOnASpanOfWhoseKindTooFewAreKnownIsNeitherRightNorWrong(t *testing.T)
 	assert.Equal(t, []int{1, 0}, []int{s.Tagged, s.TaggedHurt}, "but for one that has nothing to do with the fault")
 }
 
-func TestAnswersOfOneInWhoseNameAnotherSpeaksAreRight(t *testing.T) {
-	in := kill(0, 30)
-	in.Class, in.Subclass = "byzantine", "forged_identity"
-	spans := payments(10, 1, time.Millisecond)
-	spans[0].Server = true
-	assert.Zero(t, Judge([]ledger.Injection{in}, []Verdict{said1(5, "detected", "byzantine", 0.9, pay1)}, spans, nil).Spans.Hurt)
-}
-
 func TestWhoIsTurnedAwayByGRPCFailedAsByHTTP(t *testing.T) {
 	for key, codes := range map[string]map[int64]bool{"rpc.grpc.status_code": {8: true, 5: false}, "http.response.status_code": {429: true, 404: false}} {
 		for code, want := range codes {
