@@ -129,11 +129,12 @@ func (e *Engine) oneSided(c *cutState, p *episode) bool {
 	return !e.heardAfter(&c.near, c.began.Add(insideFrom)) || !e.heardAfter(&c.far, c.began.Add(insideFrom))
 }
 
-// heardAfter says whether anybody on a side is known to have lived after t.
+// heardAfter says whether anybody on a side is known to have lived after t. One that tells
+// nothing itself, such as a database, has if it answered a call.
 func (e *Engine) heardAfter(s *side, t clock.Time) bool {
 	switch {
 	case s.entity != nil:
-		return s.entity.host != nil && s.entity.host.livesAfter(t)
+		return s.entity.calls != nil && s.entity.calls.okEnd > t || s.entity.host != nil && s.entity.host.livesAfter(t)
 	case s.host != nil:
 		return s.host.livesAfter(t)
 	}

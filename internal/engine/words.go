@@ -21,14 +21,15 @@ func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict
 		v.Since = p.began
 	}
 	if class == verdict.ClassUnknown {
-		v.Confidence = belief.Rounded(min(b.Failure()/(b.Failure()+b.P[belief.CauseHealthy]+1e-9), ceilingOneSided))
+		v.Terms = belief.Open.Values(b, e.caseOf(n, p, v, c))
+		v.Confidence = belief.Open.Confidence(v.Terms)
 		e.unknownWords(n, p, b, v)
 		return v
 	}
 	v.Subclass = subclass(p, c)
 	v.Belief = b.Class(class)
-	v.Terms = b.Terms(c, v.Culprit.Type, p.proof())
-	v.Confidence = belief.Confidence(v.Terms)
+	v.Terms = belief.Named.Values(b, e.caseOf(n, p, v, c))
+	v.Confidence = belief.Named.Confidence(v.Terms)
 	if n.cut != nil {
 		switch class {
 		case verdict.ClassPartition:
@@ -53,6 +54,18 @@ func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict
 		}
 	}
 	return v
+}
+
+// caseOf is what the confidence of a verdict is made from besides the belief.
+func (e *Engine) caseOf(n *entity, p *episode, v *verdict.Verdict, c belief.Cause) *belief.Case {
+	k := &belief.Case{Cause: c, Level: v.Culprit.Type, Proof: p.proof(), Short: p.limits(), Silent: p.silent(), Asked: n.cut != nil && n.cut.found.asked,
+		Uncalled: n.kind == kindInstance && n.served.total == 0 && len(n.calledBy) == 0}
+	for _, c := range e.cuts {
+		if c != n.cut && (c.stands(e.now) || c.heals(e.now)) {
+			k.OtherCuts++
+		}
+	}
+	return k
 }
 
 const (

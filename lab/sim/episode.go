@@ -64,7 +64,7 @@ type guess struct {
 	Class      verdict.Class `json:"class"`
 	Confidence float64       `json:"confidence"`
 	Right      bool          `json:"right"`
-	terms      []float64
+	Terms      []float64     `json:"terms"`
 }
 
 // play runs one episode. Equal seeds give equal episodes.
@@ -240,14 +240,14 @@ func (ep *episode) guess(s *story, right verdict.Class) {
 		case e.verdict.Class == verdict.ClassUnknown:
 			if !open {
 				open = true
-				ep.Open = append(ep.Open, guess{Class: e.verdict.Class, Confidence: e.verdict.Confidence, Right: failed})
+				ep.Open = append(ep.Open, guess{Class: e.verdict.Class, Confidence: e.verdict.Confidence, Terms: e.verdict.Terms, Right: failed})
 			}
 			continue
 		case ep.Hidden && s.level > 0:
 			return // no evidence could make it right
 		}
 		ep.Guesses = append(ep.Guesses, guess{
-			Class: e.verdict.Class, Confidence: e.verdict.Confidence, terms: e.verdict.Terms,
+			Class: e.verdict.Class, Confidence: e.verdict.Confidence, Terms: e.verdict.Terms,
 			Right: failed && e.verdict.Class == right,
 		})
 		return

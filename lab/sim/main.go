@@ -35,7 +35,8 @@ func main() {
 	trace := flag.Bool("trace", false, "print also what the engine was told of trouble in the replayed episode")
 	asJSON := flag.Bool("json", false, "print every episode as a line of JSON and the table to standard error")
 	hours := flag.Int("hours", 0, "instead of faults, this many hours of healthy fleets")
-	calibrate := flag.Bool("calibrate", false, "fit the engine's confidence to how often its verdicts were right, and print the coefficients")
+	calibrating := flag.Bool("calibrate", false, "fit the engine's confidence to how often its verdicts were right, and print the weights")
+	checking := flag.Bool("check-calibration", false, "print only how sure verdicts were and how many were right, and fail where that is far apart")
 	workers := flag.Int("workers", runtime.GOMAXPROCS(0), "episodes at a time")
 	flag.Parse()
 
@@ -55,8 +56,17 @@ func main() {
 		return
 	}
 	done := run(*episodes, *workers, func(n int) episode { return play(*seed, n, list, false, false) })
-	if *calibrate {
-		fit(done).print(os.Stdout)
+	switch {
+	case *calibrating:
+		calibrate(os.Stdout, done)
+		return
+	case *checking:
+		s := summarize(done)
+		s.claims.print(os.Stdout)
+		if far := s.claims.far(); len(far) > 0 {
+			fmt.Println(strings.Join(far, "\n"))
+			os.Exit(1)
+		}
 		return
 	}
 	table := os.Stdout

@@ -6,7 +6,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
 	"sort"
 	"strings"
 	"time"
@@ -42,20 +41,11 @@ type summary struct {
 	cleanTime   time.Duration
 	cleanFalse  []string
 	cleanOpen   int
-	bins        [10]bin
-	open        [10]bin                // the same of those that name no class
-	said        map[verdict.Class]*bin // the same by what was said
-}
-
-type bin struct {
-	n     int
-	sum   float64
-	right int
-	brier float64
+	claims      claims
 }
 
 func summarize(done []episode) *summary {
-	s := &summary{said: map[verdict.Class]*bin{}}
+	s := &summary{claims: claims{bySaid: map[verdict.Class]*bin{}}}
 	rows := map[string]*row{}
 	get := func(list *[]*row, name string, class verdict.Class) *row {
 		if r := rows[name]; r != nil {
@@ -73,16 +63,7 @@ func summarize(done []episode) *summary {
 			continue
 		}
 		s.clean(ep)
-		for _, g := range ep.Guesses {
-			s.bins[binOf(g)].add(g)
-			if s.said[g.Class] == nil {
-				s.said[g.Class] = &bin{}
-			}
-			s.said[g.Class].add(g)
-		}
-		for _, g := range ep.Open {
-			s.open[binOf(g)].add(g)
-		}
+		s.claims.add(ep)
 		if ep.Class == verdict.ClassNone {
 			get(&s.confounders, ep.Scenario, "").confound(ep)
 			get(&s.classes, "confounders", "").confound(ep)
@@ -110,20 +91,6 @@ func summarize(done []episode) *summary {
 	order(s.scenarios)
 	order(s.confounders)
 	return s
-}
-
-// binOf is the tenth that a confidence lies in.
-func binOf(g guess) int { return min(int(g.Confidence*10+1e-9), 9) }
-
-func (b *bin) add(g guess) {
-	b.n++
-	b.sum += g.Confidence
-	hit := 0.0
-	if g.Right {
-		b.right++
-		hit = 1
-	}
-	b.brier += (g.Confidence - hit) * (g.Confidence - hit)
 }
 
 func (s *summary) clean(ep *episode) {
@@ -243,7 +210,7 @@ func (s *summary) print(w io.Writer, seed uint64) {
 	for _, f := range s.cleanFalse[:min(3, len(s.cleanFalse))] {
 		fmt.Fprintf(w, "  %s\n", f)
 	}
-	s.calibration(w)
+	s.claims.print(w)
 	s.worst(w, seed)
 }
 
@@ -281,36 +248,6 @@ func quantile(ds []time.Duration, q float64) string {
 	}
 	sort.Slice(ds, func(i, j int) bool { return ds[i] < ds[j] })
 	return fmt.Sprintf("%.1f", ds[int(q*float64(len(ds)-1))].Seconds())
-}
-
-// calibration compares how sure the first verdicts were with how many were right.
-func (s *summary) calibration(w io.Writer) {
-	fmt.Fprintf(w, "\n%-14s %6s %10s %8s\n", "confidence", "n", "mean", "right")
-	n, ece, brier := reliability(w, "", &s.bins)
-	for _, class := range [...]verdict.Class{verdict.ClassCrash, verdict.ClassPartition, verdict.ClassExhaustion, verdict.ClassByzantine} {
-		if b := s.said[class]; b != nil {
-			fmt.Fprintf(w, "%-19s %4d %10.2f %8.2f\n", class, b.n, b.sum/float64(b.n), float64(b.right)/float64(b.n))
-		}
-	}
-	fmt.Fprintf(w, "expected calibration error %.3f, Brier score %.3f, %d verdicts\n", ece, brier, n)
-	// What `unknown` states is how likely it is that something failed there at all.
-	n, ece, brier = reliability(w, "unknown ", &s.open)
-	fmt.Fprintf(w, "of `unknown`, that something failed there: expected calibration error %.3f, Brier score %.3f, %d verdicts\n", ece, brier, n)
-}
-
-// reliability prints how many of the verdicts of each bin were right.
-func reliability(w io.Writer, what string, bins *[10]bin) (n int, ece, brier float64) {
-	for i, b := range bins {
-		if b.n == 0 {
-			continue
-		}
-		mean, right := b.sum/float64(b.n), float64(b.right)/float64(b.n)
-		fmt.Fprintf(w, "%s%.1f – %.1f %*d %10.2f %8.2f\n", what, float64(i)/10, float64(i+1)/10, 9-len(what), b.n, mean, right)
-		n += b.n
-		ece += math.Abs(mean-right) * float64(b.n)
-		brier += b.brier
-	}
-	return n, ece / float64(max(n, 1)), brier / float64(max(n, 1))
 }
 
 // worst shows where to look first.

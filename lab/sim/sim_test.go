@@ -6,10 +6,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"testing"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 func pickScenarios(t *testing.T, names ...string) (out []scenario) {
@@ -154,5 +157,62 @@ func TestTableIsPrinted(t *testing.T) {
 		if !bytes.Contains(out.Bytes(), []byte(want)) {
 			t.Errorf("the table lacks %q:\n%s", want, out.String())
 		}
+	}
+}
+
+func TestConfidenceIsHeldAgainstWhatCameTrue(t *testing.T) {
+	those := func(says float64, n, right int, open bool) *claims {
+		c := &claims{bySaid: map[verdict.Class]*bin{}}
+		ep := episode{}
+		for i := range n {
+			g := guess{Confidence: says, Right: i < right, Terms: make([]float64, len(belief.Named))}
+			if open {
+				ep.Open = append(ep.Open, g)
+			} else {
+				ep.Guesses = append(ep.Guesses, g)
+			}
+		}
+		c.add(&ep)
+		return c
+	}
+	for name, c := range map[string]struct {
+		claims *claims
+		far    int
+	}{
+		"as often as they say":            {those(0.8, 1000, 790, false), 0},
+		"more rarely":                     {those(0.8, 1000, 600, false), 4}, // of the tenth and on average, of those with a class and of all
+		"the same of those without class": {those(0.8, 1000, 600, true), 4},
+		"too few to tell":                 {those(0.8, 200, 20, false), 0},
+		"what is less likely than not":    {those(0.3, 1000, 330, false), 0},
+	} {
+		if far := c.claims.far(); len(far) != c.far {
+			t.Errorf("%s: %q", name, far)
+		}
+	}
+}
+
+func TestFitFindsWhatVerdictsDependOn(t *testing.T) {
+	var done []episode
+	for i := range 1000 {
+		terms := make([]float64, len(belief.Named))
+		right := i%10 != 0 // nine of ten
+		if terms[0] = 1; i%2 == 0 {
+			terms[5], right = 1, i%4 == 0 // a half
+		}
+		done = append(done, episode{Number: i, Guesses: []guess{{Right: right, Terms: terms}}})
+	}
+	f := fit(belief.Named, done, func(ep *episode) []guess { return ep.Guesses })
+	doubtful := make([]float64, len(belief.Named))
+	doubtful[0], doubtful[5] = 1, 1
+	if p := f.predict(doubtful); math.Abs(p-0.5) > 0.03 {
+		t.Errorf("%.2f of those come true, not a half", p)
+	}
+	for i := range f.w {
+		if i != 0 && i != 5 && f.w[i] != 0 {
+			t.Errorf("%s has %.2f, and no verdict tells of it", belief.Named[i].Name, f.w[i])
+		}
+	}
+	if _, ece, _ := f.unseen.total(); ece > 0.05 {
+		t.Errorf("of those left out it is off by %.3f", ece)
 	}
 }

@@ -16,6 +16,7 @@ type Posterior struct {
 	score  dB              // log-odds against an arbitrary zero
 	Added  [NumEvidence]dB // what each finding contributed, before caps
 	groups [NumCauses][NumGroups]float64
+	found  *Strengths
 }
 
 // Strengths is how strong each kind of evidence is, 0-1.
@@ -25,7 +26,7 @@ type Strengths [NumEvidence]float64
 // of the rest, clipped to the group's cap, because members of a group err
 // together; over groups as independent.
 func Weigh(found *Strengths, held Cause, temperature float64) Posterior {
-	var b Posterior
+	b := Posterior{found: found}
 	var strongest, rest [NumCauses][NumGroups][2]float64 // [0] for, [1] against
 	for kind, v := range found {
 		if v == 0 {

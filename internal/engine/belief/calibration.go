@@ -10,77 +10,65 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
-// TermNames are the terms of the log-odds that a verdict is right, in order.
-var TermNames = [...]string{
-	"always", "log-odds of the belief", "two sources or more", "three sources or more", "proof",
-	"hang", "hang that was looked at", "closed port", "partition", "exhaustion", "byzantine",
-	"service", "external", "link", "node or zone",
+// Case is what a verdict says, and how it came about as far as the belief does not tell.
+type Case struct {
+	Cause Cause // the likeliest of its class; of `unknown` it does not matter
+	Level verdict.CulpritType
+	Proof bool // there is evidence that needs no second look
+	Short bool // what it is short of is known
+	// OtherCuts is how many other cuts stand, or healed a moment ago: it is hard to tell
+	// then which way or place it is, and who is just behind it.
+	OtherCuts int
+	Silent    bool // it is not heard itself
+	Asked     bool // it is a cut, and somebody asked across it in vain
+	Uncalled  bool // an instance that nobody is known to call
 }
 
-// GrowingTerms is how many of them, after the first, must not speak against: more
-// evidence for a verdict makes nobody less sure of it.
-const GrowingTerms = 4
+// Scale says how often verdicts come true: logistic regression (Platt, 1999) over a few
+// terms, as the belief takes its evidence for more independent than it is.
+type Scale []Term
 
-// Terms are their values for a class that is the likeliest because of one cause, and
-// an entity of one level: logistic regression (Platt, 1999) over the belief, as the
-// belief takes its evidence for more independent than it is. proof is evidence that
-// needs no second look.
-func (b *Posterior) Terms(c Cause, level verdict.CulpritType, proof bool) []float64 {
-	t := make([]float64, len(TermNames))
-	on := func(i int, yes bool) {
-		if yes {
-			t[i] = 1
-		}
+// Term is a part of the log-odds that a verdict comes true.
+type Term struct {
+	Name   string
+	Weight float64 // nats
+	Side   Side
+	value  func(b *Posterior, c *Case) float64
+}
+
+// Side bounds a weight to what makes sense, whatever the fit says.
+type Side [2]float64
+
+var (
+	either  = Side{-9, 9}
+	grows   = Side{0, 9}  // more evidence makes nobody less sure
+	shrinks = Side{-9, 0} // nor does a reason for doubt make anybody surer
+	// What no lab thought of comes on top of what it tells: 0.95 to begin with, at most.
+	modest = Side{-9, 3}
+	// The simulated lab breaks nobody whom nobody calls, and lets many such sleep.
+	shrinksSome = Side{-1.5, 0}
+)
+
+// Bound keeps a weight on its side.
+func (t *Term) Bound(weight float64) float64 { return stat.Clamp(weight, t.Side[0], t.Side[1]) }
+
+// Values are those of the terms for one verdict.
+func (s Scale) Values(b *Posterior, c *Case) []float64 {
+	values := make([]float64, len(s))
+	for i := range s {
+		values[i] = s[i].value(b, c)
 	}
-	p := stat.Clamp(b.Class(c.Class()), 0.01, 0.9975)
-	sources := b.Independent(c)
-	// A probe, or the process's own host, says so.
-	looked := b.groups[c][GroupProbe] >= countsFrom || b.groups[c][GroupRuntime] >= countsFrom
-	t[0], t[1] = 1, math.Log(p/(1-p))
-	on(2, sources >= 2)
-	on(3, sources >= 3)
-	on(4, proof)
-	on(5, c == CauseHang && !looked)
-	on(6, c == CauseHang && looked)
-	on(7, c == CauseNotListening)
-	on(8, c == CausePartition || c == CauseSetup)
-	on(9, c == CauseExhaustion)
-	on(10, c == CauseByzantine)
-	on(11, level == verdict.CulpritService)
-	on(12, level == verdict.CulpritExternal)
-	on(13, level == verdict.CulpritLink)
-	on(14, level == verdict.CulpritNode || level == verdict.CulpritZone)
-	return t
+	return values
 }
 
-// coefficients are fitted on the simulated lab by `make calibrate`, which prints
-// them; docs/accuracy.md says how they hold on other faults and on real ones.
-var coefficients = [len(TermNames)]float64{
-	2.55,  // always
-	0.00,  // log-odds of the belief
-	0.00,  // two sources or more
-	0.00,  // three sources or more
-	0.34,  // proof
-	-2.11, // hang
-	-0.10, // hang that was looked at
-	-0.22, // closed port
-	0.58,  // partition
-	-0.43, // exhaustion
-	0.53,  // byzantine
-	-0.84, // service
-	-0.68, // external
-	-0.21, // link
-	-0.94, // node or zone
-}
-
-// Confidence is the calibrated probability, 0-1, that class and culprit are
-// right. It is rounded, because more digits would feign precision, and never 1.
-func Confidence(terms []float64) float64 {
+// Confidence is the calibrated probability, 0-1, of what has these values. It is
+// rounded, because more digits would feign precision, and never 1.
+func (s Scale) Confidence(values []float64) float64 {
 	x := 0.0
-	for i, t := range terms {
-		x += coefficients[i] * t
+	for i, v := range values {
+		x += s[i].Weight * v
 	}
-	return min(Rounded(1/(1+math.Exp(-x))), surest)
+	return min(math.Round(confidenceSteps/(1+math.Exp(-x)))/confidenceSteps, surest)
 }
 
 const (
@@ -88,5 +76,67 @@ const (
 	surest          = 0.99 // nothing is certain
 )
 
-// Rounded is a probability as it is told: more digits would feign precision.
-func Rounded(x float64) float64 { return math.Round(x*confidenceSteps) / confidenceSteps }
+// Named is the scale of verdicts that name a class: that class and culprit are right.
+// `make calibrate` fits the weights of both scales on the simulated lab and prints them;
+// docs/accuracy.md says how they hold on other faults and on real ones.
+var Named = Scale{
+	{"always", 3.00, modest, always},
+	{"proof", 0.97, grows, when(func(_ *Posterior, c *Case) bool { return c.Proof })},
+	{"exhaustion", -0.81, either, when(func(_ *Posterior, c *Case) bool { return c.Cause == CauseExhaustion })},
+	{"it is known what is short", 2.63, grows, when(func(_ *Posterior, c *Case) bool { return c.Cause == CauseExhaustion && c.Short })},
+	// The one who turns them away may be full, or they have used up what is due to them.
+	{"some are turned away, others served", -0.99, shrinks, func(b *Posterior, _ *Case) float64 {
+		if b.found[EvCallersOverloaded] == 0 {
+			return 0
+		}
+		return b.found[EvCallersSucceed]
+	}},
+	{"hang that nobody looked at", -0.96, shrinks, when(func(b *Posterior, c *Case) bool {
+		return c.Cause == CauseHang && b.groups[c.Cause][GroupProbe] < countsFrom && b.groups[c.Cause][GroupRuntime] < countsFrom
+	})},
+	{"hang beside a cut", -2.77, shrinks, when(func(_ *Posterior, c *Case) bool { return c.Cause == CauseHang && c.OtherCuts > 0 })},
+	// By the kernel for want of memory, perhaps, which is told in a moment.
+	{"killed, and no more is known", -3.26, shrinks, when(func(b *Posterior, c *Case) bool {
+		return c.Cause == CauseDead && b.found[EvExitKilled] > 0 && b.Independent(c.Cause) < 2
+	})},
+	{"place that is told by how it came back", -0.73, shrinks, when(func(b *Posterior, c *Case) bool {
+		return c.wide() && b.groups[c.Cause][GroupReturn] >= countsFrom
+	})},
+	{"other cuts", -0.53, shrinks, when(func(_ *Posterior, c *Case) bool { return c.OtherCuts > 0 })},
+}
+
+// Open is the scale of `unknown`: that something failed there.
+var Open = Scale{
+	{"always", -0.07, either, always},
+	{"log-odds that it is not well", 0.39, grows, func(b *Posterior, _ *Case) float64 { return logOdds(1 - b.P[CauseHealthy]) }},
+	{"it is silent itself", 0.64, grows, when(func(_ *Posterior, c *Case) bool { return c.Silent })},
+	{"cut across which somebody asked in vain", 1.68, grows, when(func(_ *Posterior, c *Case) bool { return c.Asked })},
+	{"connections are refused", 2.17, grows, func(b *Posterior, _ *Case) float64 { return b.found[EvCallersRefused] }},
+	{"its host lives", -1.51, either, func(b *Posterior, _ *Case) float64 { return b.found[EvHostAlive] }},
+	{"instance that nobody calls", -1.50, shrinksSome, when(func(_ *Posterior, c *Case) bool { return c.Uncalled })},
+	{"service", -1.04, either, when(func(_ *Posterior, c *Case) bool { return c.Level == verdict.CulpritService })},
+	{"other cuts, each time twice as many", -0.36, shrinks, func(_ *Posterior, c *Case) float64 { return math.Log2(1 + float64(c.OtherCuts)) }},
+}
+
+// wide says whether it is not one who fails but a place, or the way between two.
+func (c *Case) wide() bool {
+	return c.Level == verdict.CulpritNode || c.Level == verdict.CulpritZone || c.Level == verdict.CulpritLink
+}
+
+func always(*Posterior, *Case) float64 { return 1 }
+
+// when is a term that is there or not.
+func when(is func(b *Posterior, c *Case) bool) func(*Posterior, *Case) float64 {
+	return func(b *Posterior, c *Case) float64 {
+		if is(b, c) {
+			return 1
+		}
+		return 0
+	}
+}
+
+// logOdds of a probability. Beyond 0.99 the belief only repeats itself.
+func logOdds(p float64) float64 {
+	p = stat.Clamp(p, 0.01, 0.99)
+	return math.Log(p / (1 - p))
+}
