@@ -50,8 +50,13 @@ sim: ## the simulated lab: thousands of faults and confounders in virtual time (
 	$(GO) run ./lab/sim $(SIM)
 
 .PHONY: calibrate
-calibrate: ## fit failure.confidence on the simulated lab, and print the coefficients for internal/engine/belief/calibration.go
+calibrate: ## fit failure.confidence on the simulated lab, and print the weights for internal/engine/belief/calibration.go
 	$(GO) run ./lab/sim --seed 1 --episodes 3000 --calibrate
+
+CALIBRATION ?= --seed 2 --episodes 9000
+.PHONY: calibration-check
+calibration-check: ## say how sure verdicts are and how many come true, on episodes that no weight was fitted on (half an hour of one processor)
+	$(GO) run ./lab/sim $(CALIBRATION) --check-calibration
 
 LAB ?=
 LAB_OUT ?= .cache/lab-runs/full
