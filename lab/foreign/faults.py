@@ -229,7 +229,7 @@ def quota(f, name, share):
 fault("cpu_quota_billing", "resource_exhaustion/cpu", app("billing", "app2"), "billing may use 2 % of a processor",
       lambda f: quota(f, "billing", 0.02), lambda f: quota(f, "billing", 0), hold=35)
 fault("pool_drained_billing", "resource_exhaustion/connection_pool", app("billing", "app2"), "slow reports hold all of billing's connections to MariaDB",
-      lambda f: f.load(rate=18, report=0.3), lambda f: f.load(rate=15))
+      lambda f: f.load(1.2, report=0.3), lambda f: f.load())
 fault("rate_limited", "resource_exhaustion/quota", [{"type": "client"}] + [{"type": "external", "name": "edge:80"}], "nginx turns away more than 3 requests a second",
       lambda f: f.upstreams("web1", "web2", limit=3, reload=True), lambda f: f.upstreams("web1", "web2", reload=True), hidden=True)
 
@@ -259,9 +259,9 @@ confounder("rolling_restart_web", "each replica is taken out of nginx, ended by 
 confounder("restart_postgres", "pg_ctl restart -m fast", lambda f: restarted(f, "postgres", signal.SIGINT))
 confounder("restart_redis", "Redis is ended by SIGTERM and started again", lambda f: restarted(f, "redis"))
 confounder("restart_orders", "orders is ended by SIGTERM and started again", lambda f: restarted(f, "orders"))
-confounder("traffic_spike", "twice the usual traffic, and it is served", lambda f: f.load(rate=30), lambda f: f.load(rate=15))
-confounder("slow_report", "a report that takes long, now and then", lambda f: f.load(rate=15, report=0.02), lambda f: f.load(rate=15))
-confounder("wrong_password", "a client with wrong credentials is turned away (401)", lambda f: f.load(rate=18, unauthorized=0.3), lambda f: f.load(rate=15))
+confounder("traffic_spike", "twice the usual traffic, and it is served", lambda f: f.load(2), lambda f: f.load())
+confounder("slow_report", "a report that takes long, now and then", lambda f: f.load(report=0.02), lambda f: f.load())
+confounder("wrong_password", "a client with wrong credentials is turned away (401)", lambda f: f.load(1.2, unauthorized=0.3), lambda f: f.load())
 
 
 def psql(f, host, *argv):

@@ -72,8 +72,8 @@ class Host:
         self.names()
         self.sh("mount", "--bind", self.state / "hosts", "/etc/hosts")
 
-    def names(self, *missing):
-        lines = [f"127.0.0.1 localhost {self.name}"] + [f"{address(h)} {n}" for n, h in NAMES.items() if n not in missing]
+    def names(self, *missing, **moved):
+        lines = [f"127.0.0.1 localhost {self.name}"] + [f"{address(h)} {n}" for n, h in (NAMES | moved).items() if n not in missing]
         (self.state / "hosts").write_text("\n".join(lines) + "\n")  # in place: it is mounted
 
     def argv(self, argv):
@@ -162,7 +162,8 @@ class Server:
 
 
 class Fleet:
-    def __init__(self, folder):
+    def __init__(self, folder, rate=15):
+        self.rate = rate
         self.dir = pathlib.Path(folder).resolve()
         shutil.rmtree(self.dir, ignore_errors=True)
         (self.dir / "part").mkdir(parents=True)
@@ -178,7 +179,7 @@ class Fleet:
         self.collectors()
         self.databases()
         self.applications()
-        self.load(rate=15)
+        self.load()
         self.add("out", "load", [TOOLS / "py/bin/python", HERE / "apps/load.py", self.dir / "rate.json", self.dir / "customers.jsonl"]).start()
 
     def add(self, host, name, argv, **kwargs):
@@ -188,8 +189,9 @@ class Fleet:
     def __getitem__(self, name):
         return self.servers[name]
 
-    def load(self, **told):
-        (self.dir / "rate.json").write_text(json.dumps({"rate": 15} | told))
+    def load(self, times=1, **told):
+        """So many times the usual traffic, with what some customers ask for beside it."""
+        (self.dir / "rate.json").write_text(json.dumps({"rate": self.rate * times} | told))
 
     def url(self, host, port, path="/healthz"):
         def ready():
@@ -233,7 +235,8 @@ class Fleet:
         for line in ("CREATE ROLE shop LOGIN PASSWORD 'shop'", "CREATE DATABASE shop OWNER shop"):
             self.sql(line)
         self.sql("CREATE TABLE orders (id bigserial PRIMARY KEY, item int, note text, at timestamptz DEFAULT now(), shipped timestamptz);"
-                 "ALTER TABLE orders OWNER TO shop", database="shop")
+                 "ALTER TABLE orders OWNER TO shop; CREATE TABLE archive AS SELECT g AS id, repeat('x', 200) AS note FROM generate_series(1, 50000) g;"
+                 "CREATE TABLE ledger (id bigserial PRIMARY KEY, amount bigint); INSERT INTO ledger (amount) VALUES (1); ALTER TABLE ledger OWNER TO shop", database="shop")
         self.add("data1", "redis", ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir", data1.state],
                  ready=lambda: "PONG" in self.redis("PING")).start()
 
@@ -296,12 +299,9 @@ class Fleet:
     def applications(self):
         python, otel = self.python, self.otel
         run = self.dir / "run"
-        run.mkdir()
-        for host in ("web1", "web2"):
-            prices = run / f"prices-{host}.json"
-            prices.write_text('{"each": 5}')
-            web = self.add(host, host, python + [HERE / "apps/web.py"], env=otel("web") | {"WEB_PRICES": prices}, ready=self.url(host, 8000), cgroup=True)
-            web.release = lambda version, web=web: web.env.update(otel("web", version) | {"WEB_RELEASE": version})
+        (run / "flags").mkdir(parents=True)
+        self.web("web1", "web1")
+        self.web("web2", "web2")
         self.add("app1", "orders", ["node", "--require", "@opentelemetry/auto-instrumentations-node/register", HERE / "apps/orders.js"], cgroup=True,
                  env=otel("orders") | {"NODE_PATH": TOOLS / "node/node_modules", "PGSSLROOTCERT": self.dir / "ca.pem", "ORDERS_CACHE": run / "orders-cache"}, ready=self.url("app1", 3000))
         self.add("app1", "worker", python + [HERE / "apps/worker.py"], env=otel("worker") | {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": self.dir / "ca.pem"})
@@ -315,6 +315,22 @@ class Fleet:
         self.upstreams("web1", "web2")
         self.add("edge", "nginx", ["nginx", "-p", self.hosts["edge"].state, "-c", self.hosts["edge"].state / "nginx.conf", "-g", "daemon off;"],
                  ready=self.url("edge", 80)).start()
+
+    def web(self, host, name):
+        run = self.dir / "run"
+        prices = run / f"prices-{name}.json"
+        prices.write_text('{"each": 5}')
+        web = self.add(host, name, self.python + [HERE / "apps/web.py"], env=self.otel("web") | {"WEB_PRICES": prices, "SHOP_FLAGS": run / "flags"},
+                       ready=self.url(host, 8000), cgroup=True)
+        web.release = lambda version, web=web: web.env.update(self.otel("web", version) | {"WEB_RELEASE": version})
+        return web
+
+    def flag(self, name, on):
+        flag = self.dir / "run/flags" / name
+        if on:
+            flag.touch()
+        else:
+            flag.unlink(missing_ok=True)
 
     def upstreams(self, *hosts, limit=1000, reload=False):
         text = (HERE / "conf/nginx.conf").read_text().replace("LOGS", str(self.hosts["edge"].logs)).replace("LIMIT", str(limit))

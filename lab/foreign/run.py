@@ -15,8 +15,11 @@ import subprocess
 import sys
 import time
 
+import changes  # noqa: F401  pylint: disable=unused-import  # each adds its kinds
+import chores  # noqa: F401  pylint: disable=unused-import
 import faults
 import fleet
+import habits  # noqa: F401  pylint: disable=unused-import
 
 LEVELS = {"failure.detected", "failure.revised", "failure.cleared"}
 
@@ -75,7 +78,8 @@ def words(event, start):
 def main():
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--out", default=".cache/foreign/run")
-    flags.add_argument("--only", default="", help="kinds, with commas between")
+    flags.add_argument("--only", default="", help="kinds, with commas between; `faults` or `confounders` for all of them")
+    flags.add_argument("--rate", type=float, default=15, help="customers' requests a second")
     flags.add_argument("--hold", type=float, default=25, help="seconds that a fault lasts")
     flags.add_argument("--tail", type=float, default=40, help="seconds to wait at most for a verdict to go")
     flags.add_argument("--clean", type=float, default=60, help="seconds of peace at the beginning")
@@ -90,14 +94,14 @@ def main():
         print("the foreign fleet is skipped; missing: " + ", ".join(absent))
         return 0
     wanted = [w for w in o.only.split(",") if w]
-    unknown = set(wanted) - {k.name for k in faults.ALL}
+    unknown = set(wanted) - {k.name for k in faults.ALL} - {"faults", "confounders"}
     if unknown:
         flags.error(f"unknown: {', '.join(sorted(unknown))}; --list shows what there is")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    f = fleet.Fleet(o.out)
+    f = fleet.Fleet(o.out, o.rate)
     try:
         f.start()
-        run(f, o, [k for k in faults.ALL if not wanted or k.name in wanted])
+        run(f, o, [k for k in faults.ALL if not wanted or {k.name, k.kind + "s"} & set(wanted)])
     finally:
         f.close()
     subprocess.run([fleet.ROOT / "bin/lab", "score", o.out], check=False)

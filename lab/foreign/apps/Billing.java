@@ -43,6 +43,15 @@ public class Billing {
       return query("SELECT total FROM invoices WHERE id = ?", exchange.getRequestURI().getQuery().hashCode() & 63);
     });
     serve(server, "/report", exchange -> query("SELECT SUM(total) + SLEEP(4) FROM invoices WHERE id < ?", 2));
+    serve(server, "/export", exchange -> {
+      String last = "";
+      for (int page = 0; page < 20; page++) {
+        last = query("SELECT SUM(total) + SLEEP(0.3) FROM invoices WHERE id < ?", 2);
+      }
+      return last;
+    });
+    serve(server, "/advice", exchange -> query("SELECT SLEEP(? / 100) FROM invoices WHERE id = 1",
+        (exchange.getRequestURI().getQuery().hashCode() & 127) + 20));
     server.start();
   }
 

@@ -48,6 +48,44 @@ app.post('/orders/:item', async (request, response, next) => {
     next(error)
   }
 })
+app.post('/reserve/:item', (request, response) => {
+  const item = Number(request.params.item)
+  if (item % 3 === 0) return response.status(422).json({ error: 'no size given' })
+  if (item % 3 === 1) return response.status(409).json({ error: 'taken already' })
+  response.json({ reserved: item })
+})
+// Two at once cannot both be in the books: one of them begins anew.
+app.post('/transfer/:item', async (request, response, next) => {
+  for (let left = 8; ; left--) {
+    const client = await pool.connect()
+    try {
+      await client.query('BEGIN ISOLATION LEVEL SERIALIZABLE')
+      const { rows } = await client.query('SELECT sum(amount) FROM ledger')
+      await client.query('INSERT INTO ledger (amount) VALUES ($1)', [Number(rows[0].sum) % 100 + 1])
+      await client.query('SELECT pg_sleep(0.05)')
+      await client.query('COMMIT')
+      return response.json({ moved: true })
+    } catch (error) {
+      await client.query('ROLLBACK').catch(() => {})
+      if (error.code !== '40001' || left === 0) return next(error)
+    } finally {
+      client.release()
+    }
+  }
+})
+app.get('/similar/:item', async (request, response, next) => {
+  try {
+    const { rows } = await pool.query('SELECT max(id) AS last, pg_sleep(0.4) FROM orders WHERE item = $1', [Number(request.params.item)])
+    response.json({ similar: rows[0].last })
+  } catch (error) {
+    next(error)
+  }
+})
+app.put('/upload', (request, response) => {
+  let size = 0
+  request.on('data', part => { size += part.length })
+  request.on('end', () => response.json({ size }))
+})
 // eslint-disable-next-line no-unused-vars
 app.use((error, request, response, next) => {
   console.error(`${request.method} ${request.path}: ${error.message}`)

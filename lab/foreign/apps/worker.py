@@ -22,6 +22,10 @@ def connected():
 
 
 def ship(channel, method, _properties, body):
+    if not body.isdigit():
+        log.error("message %d is no order: rejected", method.delivery_tag)
+        channel.basic_reject(method.delivery_tag, requeue=False)
+        return
     with connected().cursor() as cursor:
         cursor.execute("UPDATE orders SET shipped = now() WHERE id = %s", (int(body),))
     channel.basic_ack(method.delivery_tag)
