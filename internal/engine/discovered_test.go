@@ -253,3 +253,43 @@ func TestAPoolOfConnectionsToOneThatIsSeenToBeStoppedIsNotTooSmall(t *testing.T)
 		}
 	}
 }
+
+// TestALogOnItsHostTellsThatAServerStops: a broker that is restarted takes ten seconds to
+// be back, and its log, of which nobody says whose it is, told that it would stop.
+func TestALogOnItsHostTellsThatAServerStops(t *testing.T) {
+	for name, c := range map[string]struct {
+		host    string
+		before  time.Duration
+		exit    int
+		away    time.Duration
+		accused bool
+	}{
+		"it stops":                    {"data1", 2 * time.Second, -1, 14 * time.Second, false},
+		"it was written elsewhere":    {"data9", 2 * time.Second, -1, 14 * time.Second, true},
+		"it was written long before":  {"data1", time.Minute, -1, 14 * time.Second, true},
+		"it was killed all the same":  {"data1", 2 * time.Second, 137, 14 * time.Second, true},
+		"somebody else's, it goes on": {"data1", 2 * time.Second, -1, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDatabase(t)
+			d.callee = report.Callee{Address: "10.0.0.31:3306", Direct: true}
+			d.pass(2 * time.Minute)
+			d.tell(c.before, c.before, func(b *report.Batch) {
+				d.look(b)
+				d.call(b)
+				b.Facts = append(b.Facts, report.Fact{Source: report.NewSource(report.Source{Host: c.host}), Kind: report.FactStopping, At: b.Arrived, Text: "SIGTERM received - shutting down", Said: true})
+			})
+			if c.away > 0 {
+				d.process, d.outcome = report.Process{State: report.ProcessGone, PID: 17, StartTime: 5, HasExitCode: c.exit > 0, ExitCode: max(c.exit, 0), OOMKills: -1}, report.OutcomeRefused
+				d.pass(c.away)
+			}
+			d.process, d.outcome = report.Process{State: report.ProcessRunning, PID: 18, StartTime: 9, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}, report.OutcomeOK
+			d.pass(30 * time.Second)
+			if c.accused {
+				d.accused(d.began, 10*time.Minute, verdict.ClassCrash, "process_exit", "10.0.0.31:3306")
+				return
+			}
+			d.nobodyAccused(true)
+		})
+	}
+}

@@ -43,6 +43,20 @@ func (e *Engine) hostWrote(f report.Fact) {
 	}
 }
 
+// hostStops keeps the last line of a log on a host in which somebody says that he stops
+// in order, and not who he is.
+func (e *Engine) hostStops(f report.Fact) {
+	if h := e.host(f.Source.Host); h != nil && e.now.Sub(f.At) <= staleFact && f.At >= h.stops.At {
+		h.stops = f
+	}
+}
+
+// stopsByTheLog says whether n began to fail right after somebody on its host had written
+// that he stops in order. Who goes on is not meant; the word expires as any other does.
+func (e *Engine) stopsByTheLog(n *entity, onset clock.Time) bool {
+	return n.host != nil && n.host.stops.At != 0 && soonAfter(onset, n.host.stops.At) && e.now.Sub(n.host.stops.At) < e.params.AnnouncedFor
+}
+
 // hostsWords notes that n ended by itself right after somebody on its host had written
 // that a limit refused it. Who goes on is not meant, nor is who was ended.
 func (p *episode) hostsWords(n *entity) {

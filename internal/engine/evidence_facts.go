@@ -39,6 +39,10 @@ func (e *Engine) fact(f *report.Fact) {
 		e.hostWrote(*f)
 		return
 	}
+	if f.Kind == report.FactStopping && f.Said {
+		e.hostStops(*f)
+		return
+	}
 	// About a node: it concerns all that run there.
 	for _, n := range e.onHost(f.Source.Host) {
 		e.addFact(n, *f)

@@ -172,6 +172,8 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	case p.proven():
 	case n.announced != 0 && e.excused(n, onset):
 		p.note(belief.EvAnnounced, 1, e.now, fmt.Sprintf("it said that it would stop, %s ago", inWords(e.now.Sub(n.announced))))
+	case !p.violent() && e.stopsByTheLog(n, onset):
+		p.note(belief.EvAnnounced, 1, e.now, "on its host somebody wrote: "+n.host.stops.Text)
 	case n.service != nil && n.service.announcedStops >= 2:
 		p.note(belief.EvNotAnnounced, 1, e.now, "it did not announce a stop, as "+n.service.id.Name+" usually does")
 	case n.saysHowItIs && p.silent():

@@ -32,6 +32,7 @@ type hostState struct {
 	stepped clock.Time  // pairclocks.go: when its clock was last told to have stepped
 	wrote   report.Fact // evidence_ending.go: the last line there of a want, of nobody known
 	starts  clock.Time  // when a process on it last started
+	stops   report.Fact // evidence_ending.go: the last line there of a stop in order, of nobody known
 	resumed clock.Time  // when somebody on it went on after a break in its heartbeats
 	worked  [2]struct { // the same by event times of their calls
 		entity *entity

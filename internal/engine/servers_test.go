@@ -76,6 +76,9 @@ func TestTheAgentOnItsHostTellsOfAServerWithoutTelemetry(t *testing.T) {
 			d.callee = report.Callee{Address: "10.0.0.31:3306", Direct: true, Named: "db.shop.example:3306"}
 		},
 		"called by a name": func(*database) {},
+		"has a port that nobody calls, too": func(d *database) { // for its cluster
+			d.at = []string{"10.0.0.31:25672", "data1:25672", "10.0.0.31:3306", "data1:3306"}
+		},
 		"called on the same host": func(d *database) {
 			d.callee.Address, d.at = "localhost:3306@app1", []string{"localhost:3306@app1"}
 			d.host = "app1"

@@ -136,7 +136,7 @@ func TestLogs_answers_that_do_not_check_are_counted(t *testing.T) {
 	}
 }
 
-func TestLogs_want_of_a_server_without_a_service_is_told_of_its_host(t *testing.T) {
+func TestLogs_want_and_stop_of_a_server_without_a_service_are_told_of_its_host(t *testing.T) {
 	for name, c := range map[string]struct {
 		host, body string
 		want       []report.FactKind
@@ -145,6 +145,13 @@ func TestLogs_want_of_a_server_without_a_service_is_told_of_its_host(t *testing.
 		"nobody_knows_the_host":  {"", "java.io.IOException: No space left on device", nil},
 		"what_a_callee_answered": {"data1", "ledger answered 502 Bad Gateway: no space left on device", nil},
 		"a_panic":                {"data1", "panic: runtime error: index out of range", nil},
+		"stop_of_a_broker":       {"data1", "2026-01-02 07:01:34.575326+00:00 [notice] <0.61.0> SIGTERM received - shutting down", []report.FactKind{report.FactStopping}},
+		"stop_of_postgres":       {"data1", "2026-01-02 06:55:14.847 UTC [1] LOG:  received fast shutdown request", []report.FactKind{report.FactStopping}},
+		"stop_of_mariadb":        {"data1", "2026-01-02  6:59:45 0 [Note] mariadbd (initiated by: unknown): Normal shutdown", []report.FactKind{report.FactStopping}},
+		"stop_of_redis":          {"data1", "1:M 02 Jan 2026 07:01:34.575 # User requested shutdown...", []report.FactKind{report.FactStopping}},
+		"stop_for_an_error":      {"data1", "ERROR Shutting down broker because all log dirs have failed", nil},
+		"stop_of_connections":    {"data1", "shutting down idle connections", nil},
+		"stop_of_a_callee":       {"data1", "FATAL:  the database system is shutting down", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := attrs{}
@@ -158,6 +165,9 @@ func TestLogs_want_of_a_server_without_a_service_is_told_of_its_host(t *testing.
 			}
 			if len(b.Facts) > 0 && (b.Facts[0].Source.Service.Name != "" || b.Facts[0].Source.Host != c.host) {
 				t.Errorf("of %+v, want the host", b.Facts[0].Source)
+			}
+			if len(b.Facts) > 0 && !b.Facts[0].Said {
+				t.Error("as if it were known whose word it is")
 			}
 		})
 	}

@@ -121,7 +121,7 @@ func (r *logResource) tell(says meaning, severity plog.SeverityNumber, at clock.
 		sc := r.sc
 		if sc.facts>>g.kind&1 == 0 {
 			sc.facts |= 1 << g.kind
-			sc.out.Facts = append(sc.out.Facts, report.Fact{Source: sc.src, Kind: g.kind, At: at, Text: line(s)})
+			sc.out.Facts = append(sc.out.Facts, report.Fact{Source: sc.src, Kind: g.kind, At: at, Text: line(s), Said: sc.src.Service.Name == ""})
 		}
 		if g.kind == report.FactIntegrity {
 			for i := len(sc.out.Facts) - 1; i >= 0; i-- {
@@ -135,10 +135,13 @@ func (r *logResource) tell(says meaning, severity plog.SeverityNumber, at clock.
 	}
 }
 
-// unnamed adds what a line tells of the want of somebody on its host who gives no
-// service: a server without telemetry, whose log is read.
+// unnamed adds what a line tells of the want, or of the orderly end, of somebody on its
+// host who gives no service: a server without telemetry, whose log is read.
 func (r *logResource) unnamed(says meaning, severity plog.SeverityNumber, at clock.Time, s string) {
-	if says &= saysDisk | saysMemory | saysGuess | quotesAnswer; says&(saysDisk|saysMemory) == 0 {
+	if says&saysStopping != 0 && (says&saysPanic != 0 || complains(s)) {
+		says &^= saysStopping
+	}
+	if says &= saysDisk | saysMemory | saysGuess | quotesAnswer | saysStopping | saysNotStopping | saysNotServing | aboutCall; says&(saysDisk|saysMemory|saysStopping) == 0 {
 		return
 	}
 	if r.identify(); r.id.hostName == "" {
@@ -147,6 +150,18 @@ func (r *logResource) unnamed(says meaning, severity plog.SeverityNumber, at clo
 	r.sc.src = r.sc.x.source(&sourceID{host: r.id.hostName, cluster: r.id.cluster})
 	r.tell(says, severity, at, s)
 	r.sc.src = nil
+}
+
+// complains says whether a line without a severity tells of an error: who shuts down
+// because of one does not end in order.
+func complains(s string) bool {
+	s = strings.ToLower(s[:min(len(s), ordinaryText)])
+	for _, word := range [...]string{"error", "fatal", "panic", "crit", "exception", "fail", "cannot", "can't", "could not", "unable", "corrupt", "because", "abort"} {
+		if strings.Contains(s, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // firstEphemeral is the lowest port that systems hand out to callers: an error

@@ -485,6 +485,9 @@ var wordings = []wording{
 	{"stopping server", saysStopping, anywhere},
 	{"stopping service", saysStopping, wholeWord},
 	{"closing org.springframework", saysStopping, anywhere},
+	{"shutdown request", saysStopping, anywhere}, // PostgreSQL: smart, fast
+	{"requested shutdown", saysStopping, anywhere},
+	{"): normal shutdown", saysStopping, anywhere}, // MySQL, MariaDB
 	{"handler", saysNotStopping, wholeWord},
 	{"waiting for sig", saysNotStopping, anywhere},
 	{"listening for sig", saysNotStopping, anywhere},
