@@ -134,6 +134,10 @@ confounder("sampling_changed", "web keeps one trace in ten from now on",
            lambda f: renewed(f, OTEL_TRACES_SAMPLER="parentbased_always_on"), hold=40)
 confounder("agent_upgraded", "the agents of two hosts are ended by SIGTERM and started again, one after the other",
            lambda f: [(restarted(f, name), time.sleep(4)) for name in ("otelcol-app1", "otelcol-data1")])
+AGENTS = ("edge", "web1", "web2", "app1", "app2", "data1", "data2")
+confounder("agents_upgraded_at_once", "all agents are ended by SIGTERM, and started again",
+           lambda f: ([f[f"otelcol-{host}"].stop() for host in AGENTS], [f[f"otelcol-{host}"].start() for host in AGENTS]))
+confounder("gateway_killed", "the gateway is killed and started again", lambda f: (f["otelcol-ops"].kill(), f["otelcol-ops"].start()), hold=30)
 confounder("gateway_restarted", "the gateway is ended by SIGTERM and started again", lambda f: (restarted(f, "otelcol-ops"), time.sleep(15)), hold=30)
 
 

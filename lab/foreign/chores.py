@@ -130,6 +130,33 @@ def poisoned(f):
 confounder("poison_messages", "a dozen messages are rejected to the dead letters", poisoned)
 
 
+def enqueued(f):
+    f.hosts["app1"].sh(f.python[1], "-c", "import pika\nc = pika.BlockingConnection(pika.ConnectionParameters('rabbitmq', credentials=pika.PlainCredentials('shop', 'shop'))).channel()\n"
+                       "for n in range(5000):\n    c.basic_publish('', 'ship', b'%d' % n)")
+
+
+confounder("batch_enqueued", "a batch puts 5000 messages into the queue at once, and they are worked off", enqueued)
+confounder("worker_parked", "the consumer is ended by SIGTERM for a minute, and messages wait", lambda f: f["worker"].stop(), lambda f: f["worker"].start(), hold=60)
+
+
+# Maintenance: away for a while, and callers feel it.
+
+def away(name, number, what, seconds=12):
+    def inject(f):
+        f[name].stop(number)
+        time.sleep(seconds)
+        f[name].start()
+    confounder(f"maintenance_{name}", f"{what}, and started again {seconds} s later", inject)
+
+
+away("postgres", signal.SIGINT, "PostgreSQL is ended by pg_ctl stop -m fast")
+away("redis", signal.SIGTERM, "Redis is ended by SIGTERM")
+away("mariadb", signal.SIGTERM, "MariaDB is ended by SIGTERM")
+away("orders", signal.SIGTERM, "orders is ended by SIGTERM")
+confounder("stopped_undrained", "a replica is ended by SIGTERM while nginx still sends it calls, which it then sends to the other",
+           lambda f: f["web2"].stop(), lambda f: f["web2"].start(), hold=40)
+
+
 # Hosts.
 
 confounder("package_update", "a package is unpacked at nice 19, with all of a processor that others leave",

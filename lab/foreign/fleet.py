@@ -236,7 +236,8 @@ class Fleet:
             self.sql(line)
         self.sql("CREATE TABLE orders (id bigserial PRIMARY KEY, item int, note text, at timestamptz DEFAULT now(), shipped timestamptz);"
                  "ALTER TABLE orders OWNER TO shop; CREATE TABLE archive AS SELECT g AS id, repeat('x', 200) AS note FROM generate_series(1, 50000) g;"
-                 "CREATE TABLE ledger (id bigserial PRIMARY KEY, amount bigint); INSERT INTO ledger (amount) VALUES (1); ALTER TABLE ledger OWNER TO shop", database="shop")
+                 "CREATE TABLE ledger (id bigserial PRIMARY KEY, amount bigint); INSERT INTO ledger (amount) VALUES (1); ALTER TABLE ledger OWNER TO shop;"
+                 "CREATE TABLE members (name text PRIMARY KEY); ALTER TABLE members OWNER TO shop", database="shop")
         self.add("data1", "redis", ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir", data1.state],
                  ready=lambda: "PONG" in self.redis("PING")).start()
 
@@ -245,7 +246,8 @@ class Fleet:
         init = data2.state / "init.sql"
         init.write_text("CREATE DATABASE IF NOT EXISTS shop;\nCREATE USER IF NOT EXISTS shop@'%' IDENTIFIED BY 'shop';\nGRANT ALL ON shop.* TO shop@'%';\n"
                         "CREATE TABLE IF NOT EXISTS shop.invoices (id INT PRIMARY KEY, total INT);\n"
-                        "INSERT IGNORE INTO shop.invoices VALUES " + ",".join(f"({i},{i * 10})" for i in range(64)) + ";\n")
+                        "INSERT IGNORE INTO shop.invoices VALUES " + ",".join(f"({i},{i * 10})" for i in range(64)) + ";\n"
+                        "CREATE TABLE IF NOT EXISTS shop.balances (id INT PRIMARY KEY, total INT);\nINSERT IGNORE INTO shop.balances VALUES (0,0),(1,0);\n")
         self.add("data2", "mariadb", ["mariadbd", "--no-defaults", "--user=mysql", f"--datadir={maria}", "--bind-address=0.0.0.0", "--skip-name-resolve",
                                       f"--socket={maria}/maria.sock", f"--init-file={init}", "--innodb-buffer-pool-size=32M"],
                  ready=lambda: "1" in self.mariadb("SELECT 1")).start()
@@ -267,9 +269,10 @@ class Fleet:
         for name, ending in (("server.key", "key"), ("server.crt", "pem")):
             self.hosts["data1"].sh("install", "-o", "postgres", "-m", "600", f"{made}.{ending}", data / name)
 
-    def job(self, host):
+    def job(self, host, *does):
         """A job that comes and goes."""
-        server = Server(self.hosts[host], "nightly", self.python + [HERE / "apps/job.py"], env=self.otel("nightly"))
+        env = {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": self.dir / "ca.pem"}
+        server = Server(self.hosts[host], "nightly", self.python + [HERE / "apps/job.py", *does], env=self.otel("nightly") | env)
         server.start()
         server.process.wait(60)
 

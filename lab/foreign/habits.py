@@ -19,6 +19,8 @@ asked("long_polling", "requests that wait 15 s for news, and mostly get none", w
 asked("nightly_export", "an export that takes 6 s by design", export=0.03, hold=30)
 asked("optional_advice", "a call with a deadline of 1 s that callers can do without, and often do", advice=0.2)
 asked("retried_transfers", "transactions that are in each other's way: some begin anew, all succeed", transfer=0.15)
+asked("deadlocks", "transactions that deadlock in MariaDB: one begins anew, all succeed", settle=0.2)
+asked("duplicates", "most of those who join are members already: 409, for an error of the database", join=0.4)
 asked("new_endpoint", "a new page, which is slower than the others", similar=0.25)
 asked("load_test", "five times the usual traffic, and it is served", times=5)
 asked("idle_night", "nobody comes any more", times=0, hold=60)
@@ -30,4 +32,5 @@ def flagged(name, flag, what, **kwargs):
 
 
 flagged("feature_flag", "discounts", "a feature makes one page three times slower, and nobody minds")
+confounder("job_with_a_typo", "an instrumented job asks PostgreSQL for a table that is not there", lambda f: f.job("web1", "typo"))
 flagged("breaker_opened", "breaker", "a circuit breaker is opened for a test: billing is not asked, customers get a fallback")

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
+import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Executors;
@@ -52,6 +53,7 @@ public class Billing {
     });
     serve(server, "/advice", exchange -> query("SELECT SLEEP(? / 100) FROM invoices WHERE id = 1",
         (exchange.getRequestURI().getQuery().hashCode() & 127) + 20));
+    serve(server, "/settle", exchange -> settle(exchange.getRequestURI().getQuery().hashCode()));
     server.start();
   }
 
@@ -60,6 +62,27 @@ public class Billing {
       statement.setInt(1, argument);
       try (ResultSet rows = statement.executeQuery()) {
         return rows.next() ? "total " + rows.getString(1) : "none";
+      }
+    }
+  }
+
+  /** Two rows in any order: whoever is in another's way begins anew. */
+  static String settle(int number) throws Exception {
+    for (int left = 5;; left--) {
+      try (var connection = pool.getConnection()) {
+        connection.setAutoCommit(false);
+        try (var statement = connection.createStatement()) {
+          statement.executeUpdate("UPDATE balances SET total = total + 1 WHERE id = " + (number & 1));
+          Thread.sleep(40);
+          statement.executeUpdate("UPDATE balances SET total = total - 1 WHERE id = " + (1 - (number & 1)));
+          connection.commit();
+          return "settled";
+        } catch (SQLException e) {
+          connection.rollback();
+          if (e.getErrorCode() != 1213 || left == 0) {
+            throw e;
+          }
+        }
       }
     }
   }

@@ -14,7 +14,7 @@ ASKED = {
     "report": ("GET", "/api/report"), "export": ("GET", "/api/export"), "stream": ("GET", "/api/stream"), "wait": ("GET", "/api/wait"),
     "reserve": ("POST", "/api/reserve/{item}"), "transfer": ("POST", "/api/transfer/{item}"), "similar": ("GET", "/api/similar/{item}"),
     "scan": ("GET", "/wp-admin/{item}.php"), "wrong_method": ("DELETE", "/api/cart/{item}"), "advice": ("GET", "/api/advice/{item}"),
-    "upload": ("PUT", "/api/upload"),
+    "join": ("POST", "/api/join/{item}"), "settle": ("POST", "/api/settle/{item}"), "upload": ("PUT", "/api/upload"),
 }
 RATE, CALLS = sys.argv[1], open(sys.argv[2], "a", encoding="utf-8", buffering=1)  # pylint: disable=consider-using-with
 

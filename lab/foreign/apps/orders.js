@@ -81,6 +81,15 @@ app.get('/similar/:item', async (request, response, next) => {
     next(error)
   }
 })
+app.post('/members/:name', async (request, response, next) => {
+  try {
+    await pool.query('INSERT INTO members (name) VALUES ($1)', [request.params.name])
+    response.status(201).json({ welcome: request.params.name })
+  } catch (error) {
+    if (error.code !== '23505') return next(error)
+    response.status(409).json({ error: 'is a member already' })
+  }
+})
 app.put('/upload', (request, response) => {
   let size = 0
   request.on('data', part => { size += part.length })

@@ -92,6 +92,18 @@ def reserve(item):
     return answer.content, answer.status_code
 
 
+@app.post("/api/join/<int:item>")
+def join(item):
+    answer = session.post(f"http://orders:3000/members/m{item}", timeout=4)
+    return answer.content, answer.status_code
+
+
+@app.post("/api/settle/<int:item>")
+def settle(item):
+    answer = session.post(f"http://billing:8080/settle?number={item}", timeout=6)
+    return answer.content, 200 if answer.ok else 502
+
+
 @app.post("/api/transfer/<int:item>")
 def transfer(item):
     answer = session.post(f"http://orders:3000/transfer/{item}", timeout=8)
