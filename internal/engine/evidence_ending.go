@@ -51,10 +51,11 @@ func (e *Engine) hostStops(f report.Fact) {
 	}
 }
 
-// stopsByTheLog says whether n began to fail right after somebody on its host had written
-// that he stops in order. Who goes on is not meant; the word expires as any other does.
+// stopsByTheLog says whether n, which has no telemetry that would say so, began to fail
+// right after somebody on its host had written that he stops in order. Who goes on is not
+// meant; the word expires as any other does.
 func (e *Engine) stopsByTheLog(n *entity, onset clock.Time) bool {
-	return n.host != nil && n.host.stops.At != 0 && soonAfter(onset, n.host.stops.At) && e.now.Sub(n.host.stops.At) < e.params.AnnouncedFor
+	return n.kind == kindExternal && n.host != nil && n.host.stops.At != 0 && soonAfter(onset, n.host.stops.At) && e.now.Sub(n.host.stops.At) < e.params.AnnouncedFor
 }
 
 // hostsWords notes that n ended by itself right after somebody on its host had written

@@ -173,6 +173,14 @@ func TestLogs_want_and_stop_of_a_server_without_a_service_are_told_of_its_host(t
 	}
 }
 
+func TestLogs_stop_of_a_pod_is_not_its_nodes(t *testing.T) {
+	var b report.Batch
+	New(Settings{}).Logs(logOf(t, attrs{"host.name": "node-1", "k8s.pod.uid": "ab-17"}, noSeverity, "SIGTERM received - shutting down", nil), testNow, &b)
+	if len(b.Facts) != 0 {
+		t.Errorf("%+v", b.Facts)
+	}
+}
+
 func TestLogs_severity_by_name(t *testing.T) {
 	for name, want := range map[string]int{"ERROR": 1, "Warning": 1, "crit": 1, "INFO": 0, "debug": 0, "": 1, "???": 1} {
 		ld := logOf(t, attrs{"service.name": "payment"}, noSeverity, "no space left on device", nil)

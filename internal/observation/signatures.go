@@ -147,6 +147,9 @@ func (r *logResource) unnamed(says meaning, severity plog.SeverityNumber, at clo
 	if r.identify(); r.id.hostName == "" {
 		return
 	}
+	if says&saysStopping != 0 && (r.id.podUID != "" || r.id.podName != "") {
+		return // pods of one node come and go all day
+	}
 	r.sc.src = r.sc.x.source(&sourceID{host: r.id.hostName, cluster: r.id.cluster})
 	r.tell(says, severity, at, s)
 	r.sc.src = nil
