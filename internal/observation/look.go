@@ -46,7 +46,7 @@ func (x *Extractor) Look(src *report.Source, span ptrace.Span, bl *engine.Baseli
 	kind := span.Kind()
 	errored := span.Status().Code() == ptrace.StatusCodeError
 	s := Span{Client: kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer, Outcome: report.OutcomeOK}
-	peer, said := "", meaning(0)
+	peer, shape, said := "", uint64(0), meaning(0)
 	if hasCodes(kind) || errored {
 		v.read(span.Attributes())
 		id := v.calleeID(src)
@@ -62,11 +62,11 @@ func (x *Extractor) Look(src *report.Source, span ptrace.Span, bl *engine.Baseli
 		}
 		if s.Client {
 			c := x.callee(id.sum(), &id)
-			s.Callee, peer = c.Callee, c.peer
+			s.Callee, peer, shape = c.Callee, c.peer, shapeOf(v.statement)
 		}
 	}
 	if d, ok := duration(span); ok {
-		tail := bl.Of(spanKey(src, span, peer))
+		tail := bl.Of(spanKey(src, span, peer, shape))
 		if s.Client {
 			s.Outcome = gaveUp(span, s.Outcome, said, tail)
 		}

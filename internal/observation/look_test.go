@@ -243,7 +243,7 @@ func TestLook_slow(t *testing.T) {
 	x := New(Settings{})
 	src := x.Source(resource(t, checkout))
 	td, span := spanOf(t, checkout, internal, unset, "", attrs{})
-	bl := baselines(t, spanKey(src, span, ""))
+	bl := baselines(t, spanKey(src, span, "", 0))
 	for name, c := range map[string]struct {
 		took       time.Duration
 		late, slow bool

@@ -173,7 +173,7 @@ func TestTraces_given_up_after_long_is_a_timeout(t *testing.T) {
 	x := New(Settings{})
 	td, span := spanOf(t, checkout, client, unset, "", attrs{"http.request.method": "GET", "server.address": "payment"})
 	src := x.Source(resource(t, checkout))
-	bl := baselines(t, spanKey(src, span, "payment"))
+	bl := baselines(t, spanKey(src, span, "payment", 0))
 	for d, want := range map[time.Duration]report.Outcome{10 * time.Millisecond: report.OutcomeCanceled, 2 * time.Second: report.OutcomeTimeout} {
 		span.SetEndTimestamp(span.StartTimestamp() + pcommon.Timestamp(d))
 		var b report.Batch
@@ -206,7 +206,7 @@ func TestTraces_broken_after_long_is_no_answer(t *testing.T) {
 			td, span := spanOf(t, checkout, client, failed, c.message, attrs{"db.system": "postgresql", "server.address": "db"})
 			span.SetName(c.span)
 			src := x.Source(resource(t, checkout))
-			bl := baselines(t, spanKey(src, span, "db:5432"))
+			bl := baselines(t, spanKey(src, span, "db:5432", 0))
 			span.SetEndTimestamp(span.StartTimestamp() + pcommon.Timestamp(c.took))
 			var b report.Batch
 			x.Traces(td, testNow.Add(10*time.Second), bl, &b)
@@ -224,7 +224,7 @@ func TestTraces_broken_after_long_is_no_answer(t *testing.T) {
 func TestTraces_failures_after_long_are_none_of_ones_own(t *testing.T) {
 	x := New(Settings{})
 	td, span := spanOf(t, checkout, server, failed, "", attrs{"http.response.status_code": 500})
-	bl := baselines(t, spanKey(x.Source(resource(t, checkout)), span, ""))
+	bl := baselines(t, spanKey(x.Source(resource(t, checkout)), span, "", 0))
 	for took, want := range map[time.Duration][2]int{10 * time.Millisecond: {1, 0}, 2 * time.Second: {0, 1}} {
 		span.SetEndTimestamp(span.StartTimestamp() + pcommon.Timestamp(took))
 		var b report.Batch

@@ -35,6 +35,7 @@ type scratch struct {
 
 	callees [memoSize]*callee
 	kinds   [memoSize]kindMemo
+	shapes  [memoSize]shapeMemo
 	batch   uint32 // counts batches, to tell what is of this one
 
 	calls     [callSlots]callSlot
@@ -65,6 +66,7 @@ type kindMemo struct {
 	name    string
 	peer    *callee
 	service uint64
+	shape   uint64
 	kind    ptrace.SpanKind
 	batch   uint32
 	key     uint64
@@ -299,22 +301,23 @@ func (sc *scratch) callee(id *calleeID) *callee {
 func (sc *scratch) kind(span ptrace.Span, kind ptrace.SpanKind, peer *callee) (uint64, *stat.Tail) {
 	name := span.Name()
 	service := serviceKey(sc.src)
-	h := mix(service, uint64(kind))
+	h, shape := mix(service, uint64(kind)), uint64(0)
 	if peer != nil {
-		h ^= peer.hash
+		shape = sc.shape(sc.v.statement)
+		h ^= peer.hash ^ shape
 	}
 	h = mixString(h, name)
 	m := &sc.kinds[h%memoSize]
-	if m.service != service || m.kind != kind || m.peer != peer || m.name != name || m.batch == 0 {
+	if m.service != service || m.kind != kind || m.peer != peer || m.name != name || m.shape != shape || m.batch == 0 {
 		peerName := ""
 		if peer != nil {
 			peerName = peer.peer
 		}
-		key := report.SpanKey(service, cut(name, maxName), int32(kind), peerName)
+		key := keyOfStatement(report.SpanKey(service, cut(name, maxName), int32(kind), peerName), shape)
 		if len(name) > maxName {
 			return key, sc.bl.Of(key) // not worth its memory
 		}
-		*m = kindMemo{name: name, peer: peer, service: service, kind: kind, key: key}
+		*m = kindMemo{name: name, peer: peer, service: service, shape: shape, kind: kind, key: key}
 	}
 	if m.batch != sc.batch {
 		m.tail, m.batch = sc.bl.Of(m.key), sc.batch
@@ -323,8 +326,8 @@ func (sc *scratch) kind(span ptrace.Span, kind ptrace.SpanKind, peer *callee) (u
 }
 
 // spanKey is the key of the kind of span, as kind has it.
-func spanKey(src *report.Source, span ptrace.Span, peer string) uint64 {
-	return report.SpanKey(serviceKey(src), cut(span.Name(), maxName), int32(span.Kind()), peer)
+func spanKey(src *report.Source, span ptrace.Span, peer string, shape uint64) uint64 {
+	return keyOfStatement(report.SpanKey(serviceKey(src), cut(span.Name(), maxName), int32(span.Kind()), peer), shape)
 }
 
 func serviceKey(src *report.Source) uint64 {

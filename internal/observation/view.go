@@ -28,6 +28,7 @@ type view struct {
 	url, oldURL, oldHost                       string
 	peerService, rpcService, system            string
 	database, destination, routingKey          string
+	statement                                  string // of a database
 }
 
 func (v *view) read(attrs pcommon.Map) {
@@ -91,6 +92,8 @@ func (v *view) read(attrs pcommon.Map) {
 			v.rpcService = clip(val.Str())
 		case "db.system", "db.system.name", "messaging.system":
 			v.system = clip(val.Str())
+		case "db.query.text", "db.statement":
+			v.statement = val.Str()
 		case "db.namespace", "db.name":
 			v.database = clip(val.Str())
 		case "messaging.destination.name", "messaging.destination":
