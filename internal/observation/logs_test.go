@@ -149,6 +149,7 @@ func TestLogs_want_and_stop_of_a_server_without_a_service_are_told_of_its_host(t
 		"stop_of_postgres":       {"data1", "2026-01-02 06:55:14.847 UTC [1] LOG:  received fast shutdown request", []report.FactKind{report.FactStopping}},
 		"stop_of_mariadb":        {"data1", "2026-01-02  6:59:45 0 [Note] mariadbd (initiated by: unknown): Normal shutdown", []report.FactKind{report.FactStopping}},
 		"stop_of_redis":          {"data1", "1:M 02 Jan 2026 07:01:34.575 # User requested shutdown...", []report.FactKind{report.FactStopping}},
+		"stop_of_elasticsearch":  {"data1", "[2026-01-02T07:09:11,691][INFO ][o.e.n.Node               ] [data1] stopping ...", []report.FactKind{report.FactStopping}},
 		"stop_for_an_error":      {"data1", "ERROR Shutting down broker because all log dirs have failed", nil},
 		"stop_of_connections":    {"data1", "shutting down idle connections", nil},
 		"stop_of_a_callee":       {"data1", "FATAL:  the database system is shutting down", nil},

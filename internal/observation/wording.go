@@ -483,6 +483,7 @@ var wordings = []wording{
 	{"gracefully stop", saysStopping, anywhere},
 	{"stopping gracefully", saysStopping, anywhere},
 	{"stopping server", saysStopping, anywhere},
+	{"] stopping ...", saysStopping, anywhere}, // Elasticsearch, OpenSearch
 	{"stopping service", saysStopping, wholeWord},
 	{"closing org.springframework", saysStopping, anywhere},
 	{"shutdown request", saysStopping, anywhere}, // PostgreSQL: smart, fast
