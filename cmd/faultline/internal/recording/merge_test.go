@@ -109,3 +109,25 @@ func TestMergeReportsBadLines(t *testing.T) {
 	_, err = Merge([]string{name, name + ".none"}, nil)
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
+
+// TestMergeOfAClockThatStepped: one host's clock is a minute ahead, and the time of all
+// others is what counts; where recording paused, or others come late, it is not.
+func TestMergeOfAClockThatStepped(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lines, want []int
+		reports     int
+	}{
+		"is_not_believed":                 {[]int{1, 2, 62, 3, 4}, []int{1, 2, -1, 3, 4}, 1},
+		"again_and_again":                 {[]int{1, 62, 2, 3, 64, 4, 5}, []int{1, -1, 2, 3, -1, 4, 5}, 2},
+		"recording_that_paused":           {[]int{1, 2, 62, 63, 64}, []int{1, 2, 62, 63, 64}, 0},
+		"its_last_line":                   {[]int{1, 2, 62}, []int{1, 2, 62}, 0},
+		"late_lines_say_nothing_of_it":    {[]int{100, 160, 40, 41, 42, 161}, []int{100, 160, 40, 41, 42, 161}, 0},
+		"exports_that_are_a_minute_apart": {[]int{0, 60, 120, 180}, []int{0, 60, 120, 180}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, reports := merge(t, tt.lines)
+			assert.Equal(t, tt.want, got)
+			assert.Len(t, reports, tt.reports)
+		})
+	}
+}

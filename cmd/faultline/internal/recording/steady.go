@@ -11,10 +11,12 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
-// A sender's clock may stand years ahead, and virtual time never goes back: one
-// such span would make all that follows late. So a leap must be borne out by the
-// lines after it, as it is where recording paused.
+// A sender's clock may stand ahead, by a minute or by years, and virtual time never goes
+// back: one such span would make all that follows late, and observers silent. So a step
+// is believed only if the lines after it do not speak against it, and a leap must be
+// borne out by them, as both are where recording paused.
 const (
+	step      = 10 * time.Second
 	leap      = time.Hour
 	witnesses = 8
 )
@@ -49,7 +51,7 @@ func (s *steady) next() (*Line, error) {
 		return nil, s.end
 	}
 	l := s.ahead[0]
-	if l.Time != 0 && l.Time.Sub(s.now) > leap && !s.borneOut(l) {
+	if l.Time != 0 && l.Time.Sub(s.now) > step && !s.borneOut(l) {
 		s.report(&StrayTimeError{s.r.name, l.number, l.Time})
 		l.Time = 0
 	}
@@ -59,20 +61,25 @@ func (s *steady) next() (*Line, error) {
 	return l, nil
 }
 
-// borneOut says whether the lines after l have come to its time as well.
+// borneOut says whether the lines after l have come to its time as well. Lines that came
+// late themselves say nothing of a step.
 func (s *steady) borneOut(l *Line) bool {
+	within := step
+	if l.Time.Sub(s.now) > leap {
+		within = leap
+	}
 	s.read(1 + witnesses)
 	timed, agree := 0, 0
 	for _, w := range s.ahead[1:] {
-		if w.Time != 0 {
+		if w.Time != 0 && (within == leap || s.now.Sub(w.Time) <= step) {
 			timed++
-			if l.Time.Sub(w.Time) <= leap {
+			if l.Time.Sub(w.Time) <= within {
 				agree++
 			}
 		}
 	}
 	if timed == 0 {
-		return s.now == 0 // its word against nobody's
+		return s.now == 0 || within == step // its word against nobody's
 	}
 	return 2*agree >= timed
 }
