@@ -160,14 +160,18 @@ confounder("stopped_undrained", "a replica is ended by SIGTERM while nginx still
 # Hosts.
 
 confounder("package_update", "a package is unpacked at nice 19, with all of a processor that others leave",
-           lambda f: f.hosts["web1"].sh("timeout", "15", "nice", "-n", "19", "sh", "-c", "xz -0 < /dev/zero > /dev/null", check=False))
+           lambda f: f.hosts["web1"].sh("timeout", "15", "nice", "-n", "19", "sh", "-c", "gzip -9 < /dev/zero > /dev/null", check=False))
+
+
+TAKE = "import socket\nc = socket.create_server(('', 9999)).accept()[0]\nwhile c.recv(1 << 16): pass"
+GIVE = "import socket, sys\nc = socket.create_connection((sys.argv[1], 9999))\nfor _ in range(8000): c.sendall(bytes(1 << 16))"
 
 
 def copied(f):
-    listener = start(f, "ops", "timeout", "10", "socat", "-u", "TCP-LISTEN:9999,reuseaddr", "OPEN:/dev/null")
-    time.sleep(0.5)
-    f.hosts["data1"].sh("timeout", "10", "sh", "-c", f"dd if=/dev/zero bs=64k count=8000 | socat -u - TCP:{address('ops')}:9999", check=False)
-    listener.wait()
+    taker = start(f, "ops", "timeout", "15", f.python[1], "-c", TAKE)
+    time.sleep(1)
+    f.hosts["data1"].sh("timeout", "10", f.python[1], "-c", GIVE, address("ops"), check=False)
+    taker.wait()
 
 
 confounder("copy_of_backup", "a backup is copied to another host as fast as the network goes", copied)
