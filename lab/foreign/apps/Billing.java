@@ -73,7 +73,7 @@ public class Billing {
         connection.setAutoCommit(false);
         try (var statement = connection.createStatement()) {
           statement.executeUpdate("UPDATE balances SET total = total + 1 WHERE id = " + (number & 1));
-          Thread.sleep(40);
+          Thread.sleep(120);
           statement.executeUpdate("UPDATE balances SET total = total - 1 WHERE id = " + (1 - (number & 1)));
           connection.commit();
           return "settled";

@@ -73,4 +73,4 @@ with concurrent.futures.ThreadPoolExecutor(200) as threads:
         time.sleep(random.expovariate(told["rate"]))
         method, path, headers = pick(told)
         hasty = random.random() < told.get("hasty", 0)
-        threads.submit(ask, method, path, headers, 0.02 if hasty else 60 if path in LONG else 6)
+        threads.submit(ask, method, path, headers, 0.004 if hasty else 60 if path in LONG else 6)

@@ -62,7 +62,7 @@ app.post('/transfer/:item', async (request, response, next) => {
       await client.query('BEGIN ISOLATION LEVEL SERIALIZABLE')
       const { rows } = await client.query('SELECT sum(amount) FROM ledger')
       await client.query('INSERT INTO ledger (amount) VALUES ($1)', [Number(rows[0].sum) % 100 + 1])
-      await client.query('SELECT pg_sleep(0.05)')
+      await client.query('SELECT pg_sleep(0.2)')
       await client.query('COMMIT')
       return response.json({ moved: true })
     } catch (error) {

@@ -128,7 +128,7 @@ def stream():
 @app.get("/api/wait")
 def wait():
     """Long polling: most of the time there is no news."""
-    news = redis.Redis("redis").blpop("news", timeout=15)
+    news = redis.Redis("redis", socket_timeout=30).blpop("news", timeout=15)
     return ("", 204) if news is None else (news[1], 200)
 
 
