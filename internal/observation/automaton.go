@@ -31,7 +31,9 @@ type finding struct {
 
 const classBits = 6
 
-func allWordings() []wording { return slices.Concat(wordings, replyWordings, errorWordings) }
+func allWordings() []wording {
+	return slices.Concat(wordings, clientWordings, replyWordings, errorWordings)
+}
 
 // words finds all wordings. It is built at the first use, in a few milliseconds.
 var words = sync.OnceValue(func() *automaton { return newAutomaton(allWordings()) })
@@ -78,6 +80,9 @@ func (w *wording) standsAt(s string, end int) bool {
 			start--
 		}
 		return start == 0
+	}
+	if w.place == atEnd {
+		return end == len(s)
 	}
 	return (start == 0 || !inWord(s[start-1])) &&
 		(end == len(s) || !inWord(s[end]) || !inWord(s[end-1]))

@@ -34,6 +34,8 @@ var replyWordings = []wording{
 	{"out of memory (needed", saysTheirMemory, anywhere},
 	{"in memory context", saysTheirMemory, anywhere},
 	{"errors.outofmemory", saysTheirMemory, anywhere},
+	{"ora-04031", saysTheirMemory, anywhere},                              // Oracle
+	{"insufficient system memory in resource", saysTheirMemory, anywhere}, // SQL Server
 
 	{"max number of clients reached", saysOverloaded, anywhere},
 	{"no more connections allowed", saysOverloaded, anywhere},
@@ -69,10 +71,15 @@ var replyWordings = []wording{
 	{"notprimary", saysNotServing, anywhere},
 	{"leader not available", saysNotServing, anywhere},
 	{"leader_not_available", saysNotServing, anywhere},
+	{"notleaderorfollower", saysNotServing, anywhere}, // Kafka
+	{"notenoughreplicas", saysNotServing, anywhere},
+	{"not enough replicas available", saysNotServing, anywhere}, // Cassandra
 
 	{"psycopg2.errors.", saysRequest, anywhere}, // classes of errors that the server sent
 	{"psycopg.errors.", saysRequest, anywhere},
 	{"asyncpg.exceptions.", saysRequest, anywhere},
+	{"blocked because of many connection errors", saysRequest, anywhere}, // MySQL
+	{"there was an authentication failure", saysRequest, anywhere},       // StackExchange.Redis
 	{"password authentication failed", saysRequest, anywhere},
 	{"authentication failed", saysRequest, anywhere},
 	{"no pg_hba.conf entry", saysRequest, anywhere},

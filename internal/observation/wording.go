@@ -10,6 +10,7 @@ const (
 	anywhere  place = iota
 	wholeWord       // not inside a longer word
 	atStart         // at the start of the text
+	atEnd           // at its end
 )
 
 // wording is text, in lower case, and what it says. Matching folds case.
@@ -128,6 +129,8 @@ var wordings = []wording{
 	{"esockettimedout", saysTimeout, anywhere},
 	{"period of time", saysTimeout, anywhere},
 	{"etimedout", saysTimedOut, anywhere},
+	{"read etimedout", saysEstablished, anywhere},
+	{"write etimedout", saysEstablished, anywhere},
 	{"connection timed out", saysTimedOut, anywhere},
 	{"errno 110", saysTimedOut, wholeWord},
 	{"os error 110", saysTimedOut, wholeWord},
