@@ -29,8 +29,9 @@ type callMetric struct {
 // callKeys are the attributes in which what is not OpenTelemetry writes how a
 // call ended and whom it called. The conventions' own are read anyhow.
 type callKeys struct {
-	status, grpc, flags, peer []string
-	only                      []cond
+	status, grpc, flags, peer, port []string
+	failure                         []string // what went wrong where no status tells; "none" is nothing
+	only                            []cond
 }
 
 const (
@@ -39,11 +40,11 @@ const (
 )
 
 var (
-	micrometer   = &callKeys{status: []string{"status", "code", "http_response_status_code", "http_status_code"}, peer: []string{"client_name", "client.name", "server_address", "target_host"}}
+	micrometer   = &callKeys{status: []string{"status", "code", "http_response_status_code", "http_status_code"}, peer: []string{"client_name", "client.name", "server_address", "target_host"}, failure: []string{"exception", "error"}}
 	goKit        = &callKeys{status: []string{"code", "status", "status_code", "response_code", "http_response_status_code", "http_status_code"}, peer: []string{"server_address"}}
 	grpcProm     = &callKeys{grpc: []string{"grpc_code"}, peer: []string{"grpc_service"}}
 	conventional = &callKeys{}
-	underscored  = &callKeys{status: []string{"http_response_status_code", "http_status_code"}, grpc: []string{"rpc_grpc_status_code", "rpc_response_status_code"}, peer: []string{"server_address", "net_peer_name"}}
+	underscored  = &callKeys{status: []string{"http_response_status_code", "http_status_code"}, grpc: []string{"rpc_grpc_status_code", "rpc_response_status_code"}, peer: []string{"server_address", "net_peer_name"}, port: []string{"server_port", "net_peer_port"}, failure: []string{"error_type"}}
 	envoyCluster = &callKeys{status: []string{"envoy_response_code", "envoy.response_code"}, peer: []string{"envoy_cluster_name", "envoy.cluster_name"}}
 	istioIn      = &callKeys{status: []string{"response_code"}, grpc: []string{"grpc_response_status"}, flags: []string{"response_flags"}}
 	istioOut     = &callKeys{status: []string{"response_code"}, grpc: []string{"grpc_response_status"}, flags: []string{"response_flags"}, peer: []string{"destination_canonical_service", "destination_service_name"}}
@@ -68,6 +69,11 @@ var callMetrics = map[string]callMetric{
 	"http_server_duration_milliseconds":    {ptrace.SpanKindServer, milliseconds, underscored},
 	"http_client_request_duration_seconds": {ptrace.SpanKindClient, seconds, underscored},
 	"http_client_duration_milliseconds":    {ptrace.SpanKindClient, milliseconds, underscored},
+	"rpc_server_call_duration_seconds":     {ptrace.SpanKindServer, seconds, underscored},
+	"rpc_client_call_duration_seconds":     {ptrace.SpanKindClient, seconds, underscored},
+	"db_client_operation_duration_seconds": {ptrace.SpanKindClient, seconds, underscored},
+	"grpc_server_call_duration_seconds":    {ptrace.SpanKindServer, seconds, &callKeys{grpc: []string{"grpc_status"}}},
+	"grpc_client_call_duration_seconds":    {ptrace.SpanKindClient, seconds, &callKeys{grpc: []string{"grpc_status"}, peer: []string{"grpc_target"}}},
 	"rpc_server_duration_milliseconds":     {ptrace.SpanKindServer, milliseconds, underscored},
 	"rpc_client_duration_milliseconds":     {ptrace.SpanKindClient, milliseconds, underscored},
 	// Micrometer, Prometheus' clients, gRPC's middleware.
@@ -268,6 +274,16 @@ func (c *callTold) more(attrs pcommon.Map) {
 	if v.flags == "" {
 		v.flags = first(attrs, k.flags)
 	}
+	if v.errorType == "" && v.http < 100 {
+		if failure := first(attrs, k.failure); !strings.EqualFold(failure, "none") {
+			v.errorType = failure
+		}
+	}
+	if v.serverPort == 0 {
+		if port, ok := portNumber(first(attrs, k.port)); ok {
+			v.serverPort = port
+		}
+	}
 	if v.server == "" && v.peer == "" && v.peerService == "" && v.oldServer == "" {
 		switch name := first(attrs, k.peer); {
 		case name == "" || name == "none":
@@ -278,7 +294,7 @@ func (c *callTold) more(attrs pcommon.Map) {
 					v.serverPort = port
 				}
 			}
-		case hostAndPort(name), strings.Contains(name, "."):
+		case hostAndPort(name), strings.Contains(name, "."), v.serverPort > 0:
 			v.server = strings.TrimPrefix(name, "dns:///")
 		default:
 			v.peerService = name

@@ -229,7 +229,7 @@ func (r *metricResource) finishLevels() {
 		if known>>partPeriods&1 != 0 && over > 0 {
 			r.rememberCores(l, added[partPeriods]/over)
 		}
-		if !l.has(partLimit) && l.address != "" {
+		if !l.has(partLimit) && l.has(partUsed) {
 			r.remembered(l)
 		}
 		out := report.Level{Source: l.src, Address: l.address, Kind: l.kind, At: r.now, Waiting: l.parts[partWaiting], Share: -1}
@@ -317,22 +317,45 @@ func (r *metricResource) fullest(l *report.Level) {
 	r.out.Levels = append(r.out.Levels, *l)
 }
 
-// remembered fills in a server's limit that another resource of the batch told:
-// a database tells its own limit, and what is used by database.
+// remembered fills in a limit that another resource told: a database tells its own, and
+// what is used by database; the receiver k8s_cluster a container's, and the kubelet what
+// it uses.
 func (r *metricResource) remembered(l *level) {
-	id := stateID{pod: podKey{container: l.address}, what: "limit " + l.kind.String()}
-	if limit := r.x.states.get(id.hash(), &id); limit != nil {
-		l.parts[partLimit] = float64(*limit)
+	if id, ok := r.limitOf(l); ok {
+		if limit, known := r.x.state(id); known {
+			l.parts[partLimit] = float64(limit) / limitScale
+			l.told |= 1 << partLimit
+		}
 	}
 }
 
-// remember keeps the limits of servers for remembered.
+// remember keeps limits for remembered.
 func (r *metricResource) remember() {
 	for i := range r.levels {
-		if l := &r.levels[i]; l.address != "" && l.has(partLimit) && l.parts[partLimit] < unlimited {
-			r.x.changed(stateID{pod: podKey{container: l.address}, what: "limit " + l.kind.String()}, int64(l.parts[partLimit]))
+		l := &r.levels[i]
+		if limit := l.parts[partLimit]; l.has(partLimit) && limit < unlimited/limitScale {
+			if id, ok := r.limitOf(l); ok {
+				r.x.changed(id, int64(limit*limitScale))
+			}
 		}
 	}
+}
+
+// limitScale: a limit may be a part of a processor.
+const limitScale = 1000
+
+// limitOf is the state in which the limit of a server, or of a container, is kept.
+func (r *metricResource) limitOf(l *level) (id stateID, ok bool) {
+	id.what = "limit " + l.kind.String()
+	switch {
+	case l.address != "":
+		id.pod.container = l.address
+	case l.kind == report.LevelCPU && r.id.podUID != "" && r.id.container != "" && r.id.name == "":
+		id.pod = podKey{r.id.podUID, r.id.container}
+	default:
+		return id, false
+	}
+	return id, true
 }
 
 // gcRule: a collection's pauses are seconds in which nothing else runs.
@@ -341,14 +364,16 @@ var gcRule = levelRule{kind: report.LevelGC, part: partBusy}
 // gcMetrics time the collections of a runtime, with what to multiply by to get
 // seconds.
 var gcMetrics = map[string]float64{
-	"jvm.gc.duration":                 1,
-	"process.runtime.jvm.gc.duration": 1e-3,
-	"jvm_gc_duration_seconds":         1,
-	"jvm_gc_pause_seconds":            1,
-	"jvm.gc.pause":                    1e-3,
-	"jvm_gc_collection_seconds":       1,
-	"v8js.gc.duration":                1,
-	"nodejs_gc_duration_seconds":      1,
+	"jvm.gc.duration":                              1,
+	"process.runtime.jvm.gc.duration":              1e-3,
+	"jvm_gc_duration_seconds":                      1,
+	"jvm_gc_pause_seconds":                         1,
+	"v8js_gc_duration_seconds":                     1,
+	"process_runtime_jvm_gc_duration_milliseconds": 1e-3,
+	"jvm.gc.pause":                                 1e-3,
+	"jvm_gc_collection_seconds":                    1,
+	"v8js.gc.duration":                             1,
+	"nodejs_gc_duration_seconds":                   1,
 }
 
 // collections reads how long garbage was collected. What runs beside the program

@@ -3,7 +3,13 @@
 
 package observation
 
-import "github.com/faultline-otel/faultline/internal/engine/report"
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
 
 // levelMetrics are the metrics that tell levels, by name: those of stock
 // receivers, of SDKs, and of what is usually scraped.
@@ -82,9 +88,13 @@ var levelMetrics = merge(
 	}),
 	map[string][]levelRule{
 		// Receiver kubeletstats, of containers and volumes.
-		"container.memory.rss":                {{kind: mem, part: partUsed}},
-		"container.memory.working_set":        {{kind: mem, part: partHeld}},
-		"container.memory.available":          {{kind: mem, part: partFree}},
+		"container.memory.rss":         {{kind: mem, part: partUsed}},
+		"container.memory.working_set": {{kind: mem, part: partHeld}},
+		"container.memory.available":   {{kind: mem, part: partFree}},
+		// In processors; the limit is told by k8s_cluster, of the same container.
+		"container.cpu.usage":                 {{kind: cpu, part: partUsed}},
+		"k8s.container.cpu_limit":             {{kind: cpu, part: partLimit}},
+		"k8s.container.cpu.limit":             {{kind: cpu, part: partLimit}},
 		"k8s.container.cpu_limit_utilization": {{kind: cpu, part: partShare}},
 		"k8s.pod.cpu_limit_utilization":       {{kind: cpu, part: partShare}},
 		"k8s.volume.available":                {{kind: disk, part: partFree}},
@@ -93,6 +103,8 @@ var levelMetrics = merge(
 		"k8s.volume.inodes":                   {{kind: disk, part: partLimit, also: "inodes "}},
 		// Receivers docker_stats and podman; page cache is not counted.
 		"container.memory.percent":                        {{kind: mem, part: partShare, scale: 0.01}},
+		"container.cpu.utilization":                       {{kind: cpu, part: partUsed, scale: 0.01}}, // 100 is one processor
+		"container.cpu.limit":                             {{kind: cpu, part: partLimit}},
 		"container.cpu.throttling_data.periods":           {{kind: report.LevelThrottled, part: partPeriods}},
 		"container.cpu.throttling_data.throttled_periods": {{kind: report.LevelThrottled, part: partAffected}},
 		"container.pids.count":                            {{kind: threads, part: partUsed}},
@@ -108,78 +120,6 @@ var levelMetrics = merge(
 		"container_pressure_cpu_waiting_seconds_total":    {{kind: report.LevelCPUWait, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
 		"container_pressure_memory_stalled_seconds_total": {{kind: report.LevelMemoryStall, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
 		"container_pressure_io_stalled_seconds_total":     {{kind: report.LevelIOStall, part: partBusy, whose: itsPod, of: containers, only: ofContainers}},
-
-		// What processes tell of themselves.
-		"process_open_fds":                    {{kind: fds, part: partUsed}},
-		"process_max_fds":                     {{kind: fds, part: partLimit}},
-		"process_files_open_files":            {{kind: fds, part: partUsed}},
-		"process_files_max_files":             {{kind: fds, part: partLimit}},
-		"jvm.file_descriptor.count":           {{kind: fds, part: partUsed}},
-		"jvm.file_descriptor.limit":           {{kind: fds, part: partLimit}},
-		"process.cpu.utilization":             {{kind: cpu, part: partSlice, only: []cond{{"state", "wait", true}}}},
-		"jvm.cpu.recent_utilization":          {{kind: cpu, part: partShare}},
-		"process.runtime.jvm.cpu.utilization": {{kind: cpu, part: partShare}},
-		"nodejs.eventloop.utilization":        {{kind: cpu, part: partShare}},
-		"nodejs_eventloop_utilization":        {{kind: cpu, part: partShare}},
-		"tomcat_threads_busy_threads":         {{kind: threads, part: partUsed, of: pools}},
-		"tomcat_threads_config_max_threads":   {{kind: threads, part: partLimit, of: pools}},
-		"tomcat.threads.busy":                 {{kind: threads, part: partUsed, of: pools}},
-		"tomcat.threads.config.max":           {{kind: threads, part: partLimit, of: pools}},
-		"jetty_threads_busy":                  {{kind: threads, part: partUsed}},
-		"jetty_threads_config_max":            {{kind: threads, part: partLimit}},
-
-		// Heaps: what is left after a collection tells; before one a heap is full by
-		// design. The share counts only while that is not told.
-		"jvm.memory.used":                                {{kind: heap, part: partHeld, only: onHeap}},
-		"jvm.memory.used_after_last_gc":                  {{kind: heap, part: partUsed, only: onHeap}},
-		"jvm.memory.limit":                               {{kind: heap, part: partLimit, only: onHeap}},
-		"process.runtime.jvm.memory.usage":               {{kind: heap, part: partHeld, only: onOldHeap}},
-		"process.runtime.jvm.memory.usage_after_last_gc": {{kind: heap, part: partUsed, only: onOldHeap}},
-		"process.runtime.jvm.memory.limit":               {{kind: heap, part: partLimit, only: onOldHeap}},
-		"jvm_memory_used_bytes":                          {{kind: heap, part: partHeld, only: onPrometheusHeap}, {kind: heap, part: partHeld, only: onHeapOf("jvm_memory_type")}},
-		"jvm_memory_used_after_last_gc_bytes":            {{kind: heap, part: partUsed, only: onHeapOf("jvm_memory_type")}},
-		"jvm_memory_limit_bytes":                         {{kind: heap, part: partLimit, only: onHeapOf("jvm_memory_type")}},
-		"jvm_memory_max_bytes":                           {{kind: heap, part: partLimit, only: onPrometheusHeap}},
-		"jvm_gc_live_data_size_bytes":                    {{kind: heap, part: partUsed}},
-		"v8js.memory.heap.used":                          {{kind: heap, part: partUsed, of: heapSpaces}},
-		"v8js.memory.heap.limit":                         {{kind: heap, part: partLimit, of: heapSpaces}},
-		"jvm_gc_overhead":                                {{kind: report.LevelGC, part: partShare}},
-		"jvm_gc_overhead_percent":                        {{kind: report.LevelGC, part: partShare}},
-		"jvm.gc.overhead":                                {{kind: report.LevelGC, part: partShare}},
-		"dotnet.gc.pause.time":                           {{kind: report.LevelGC, part: partBusy}},
-		"process.runtime.dotnet.gc.duration":             {{kind: report.LevelGC, part: partBusy, scale: 1e-9}},
-
-		// Pools of clients, as the conventions name them now and named them before.
-		"db.client.connection.count":             {{kind: pool, part: partUsed, of: pools, only: []cond{{"db.client.connection.state", "used", false}}}},
-		"db.client.connection.max":               {{kind: pool, part: partLimit, of: pools}},
-		"db.client.connection.pending_requests":  {{kind: pool, part: partWaiting, of: pools}},
-		"db.client.connection.timeouts":          {{kind: pool, part: partWaits, of: pools}},
-		"db.client.connections.usage":            {{kind: pool, part: partUsed, of: pools, only: []cond{{"state", "used", false}}}},
-		"db.client.connections.max":              {{kind: pool, part: partLimit, of: pools}},
-		"db.client.connections.pending_requests": {{kind: pool, part: partWaiting, of: pools}},
-		"db.client.connections.timeouts":         {{kind: pool, part: partWaits, of: pools}},
-		"hikaricp.connections.active":            {{kind: pool, part: partUsed, of: pools}},
-		"hikaricp.connections.max":               {{kind: pool, part: partLimit, of: pools}},
-		"hikaricp.connections.pending":           {{kind: pool, part: partWaiting, of: pools}},
-		"hikaricp_connections_active":            {{kind: pool, part: partUsed, of: pools}},
-		"hikaricp_connections_max":               {{kind: pool, part: partLimit, of: pools}},
-		"hikaricp_connections_pending":           {{kind: pool, part: partWaiting, of: pools}},
-		"hikaricp_connections_timeout_total":     {{kind: pool, part: partWaits, of: pools}},
-		"jdbc_connections_active":                {{kind: pool, part: partUsed, of: pools}},
-		"jdbc_connections_max":                   {{kind: pool, part: partLimit, of: pools}},
-		"r2dbc_pool_acquired_connections":        {{kind: pool, part: partUsed, of: pools}},
-		"r2dbc_pool_max_allocated_connections":   {{kind: pool, part: partLimit, of: pools}},
-		"r2dbc_pool_pending_connections":         {{kind: pool, part: partWaiting, of: pools}},
-		// database/sql of Go: 0 is no limit; that one waited is no failure yet.
-		"db.sql.connection.open":                     {{kind: pool, part: partUsed, of: pools, only: []cond{{"status", "inuse", false}}}},
-		"db.sql.connection.max_open":                 {{kind: pool, part: partLimit, of: pools}},
-		"db.sql.connection.wait":                     {{kind: pool, part: partWaits, of: pools}},
-		"go_sql_in_use_connections":                  {{kind: pool, part: partUsed, of: pools}},
-		"go_sql_max_open_connections":                {{kind: pool, part: partLimit, of: pools}},
-		"go_sql_wait_count_total":                    {{kind: pool, part: partWaits, of: pools}},
-		"pgbouncer_pools_server_active_connections":  {{kind: pool, part: partUsed, of: pools}},
-		"pgbouncer_databases_pool_size":              {{kind: pool, part: partLimit, of: pools}},
-		"pgbouncer_pools_client_waiting_connections": {{kind: pool, part: partWaiting, of: pools}},
 
 		// Connections that servers accept.
 		"postgresql.backends":                    {{kind: conns, part: partUsed}},
@@ -217,6 +157,76 @@ var levelMetrics = merge(
 		"rabbitmq_alarms_free_disk_space_watermark": {{kind: disk, part: partShare}},
 		"rabbitmq_alarms_file_descriptor_limit":     {{kind: fds, part: partShare}},
 	},
+	asScraped(map[string][]levelRule{
+		// What processes tell of themselves.
+		"process_open_fds":                     {{kind: fds, part: partUsed}},
+		"process_max_fds":                      {{kind: fds, part: partLimit}},
+		"process.files.open":                   {{kind: fds, part: partUsed}},
+		"process.files.max":                    {{kind: fds, part: partLimit}},
+		"jvm.file_descriptor.count":            {{kind: fds, part: partUsed}},
+		"jvm.file_descriptor.limit":            {{kind: fds, part: partLimit}},
+		"process.cpu.utilization":              {{kind: cpu, part: partSlice, only: []cond{{"state", "wait", true}}}},
+		"jvm.cpu.recent_utilization":           {{kind: cpu, part: partShare}},
+		"process.runtime.jvm.cpu.utilization":  {{kind: cpu, part: partShare}},
+		"nodejs.eventloop.utilization":         {{kind: cpu, part: partShare}},
+		"jetty.threads.busy":                   {{kind: threads, part: partUsed}},
+		"jetty.threads.config.max":             {{kind: threads, part: partLimit}},
+		"tomcat.thread.busy.count":             {{kind: threads, part: partUsed, of: tomcats}},
+		"tomcat.thread.limit":                  {{kind: threads, part: partLimit, of: tomcats}},
+		"tomcat_threadpool_currentthreadsbusy": {{kind: threads, part: partUsed, of: []string{"port", "protocol"}}},
+		"tomcat_threadpool_maxthreads":         {{kind: threads, part: partLimit, of: []string{"port", "protocol"}}},
+		"kestrel.rejected_connections":         {{kind: conns, part: partWaits}},
+		"tomcat.threads.busy":                  {{kind: threads, part: partUsed, of: pools}},
+		"tomcat.threads.config.max":            {{kind: threads, part: partLimit, of: pools}},
+
+		// Heaps: what is left after a collection tells; before one a heap is full by
+		// design. The share counts only while that is not told.
+		"jvm.memory.used":                                {{kind: heap, part: partHeld, only: onHeap}, {kind: heap, part: partHeld, only: onPrometheusHeap}},
+		"jvm.memory.max":                                 {{kind: heap, part: partLimit, only: onPrometheusHeap}},
+		"jvm_memory_bytes_used":                          {{kind: heap, part: partHeld, only: onPrometheusHeap}},
+		"jvm_memory_bytes_max":                           {{kind: heap, part: partLimit, only: onPrometheusHeap}},
+		"jvm.gc.live.data.size":                          {{kind: heap, part: partUsed}},
+		"jvm.memory.used_after_last_gc":                  {{kind: heap, part: partUsed, only: onHeap}},
+		"jvm.memory.limit":                               {{kind: heap, part: partLimit, only: onHeap}},
+		"process.runtime.jvm.memory.usage":               {{kind: heap, part: partHeld, only: onOldHeap}},
+		"process.runtime.jvm.memory.usage_after_last_gc": {{kind: heap, part: partUsed, only: onOldHeap}},
+		"process.runtime.jvm.memory.limit":               {{kind: heap, part: partLimit, only: onOldHeap}},
+		"v8js.memory.heap.used":                          {{kind: heap, part: partUsed, of: heapSpaces}},
+		"v8js.memory.heap.limit":                         {{kind: heap, part: partLimit, of: heapSpaces}},
+		"jvm_gc_overhead_percent":                        {{kind: report.LevelGC, part: partShare}},
+		"jvm.gc.overhead":                                {{kind: report.LevelGC, part: partShare}},
+		"dotnet.gc.pause.time":                           {{kind: report.LevelGC, part: partBusy}},
+		"process.runtime.dotnet.gc.duration":             {{kind: report.LevelGC, part: partBusy, scale: 1e-9}},
+
+		// Pools of clients, as the conventions name them now and named them before.
+		"db.client.connection.count":             {{kind: pool, part: partUsed, of: pools, only: []cond{{"db.client.connection.state", "used", false}}}},
+		"db.client.connection.max":               {{kind: pool, part: partLimit, of: pools}},
+		"db.client.connection.pending_requests":  {{kind: pool, part: partWaiting, of: pools}},
+		"db.client.connection.timeouts":          {{kind: pool, part: partWaits, of: pools}},
+		"db.client.connections.usage":            {{kind: pool, part: partUsed, of: pools, only: []cond{{"state", "used", false}}}},
+		"db.client.connections.max":              {{kind: pool, part: partLimit, of: pools}},
+		"db.client.connections.pending_requests": {{kind: pool, part: partWaiting, of: pools}},
+		"db.client.connections.timeouts":         {{kind: pool, part: partWaits, of: pools}},
+		"hikaricp.connections.active":            {{kind: pool, part: partUsed, of: pools}},
+		"hikaricp.connections.max":               {{kind: pool, part: partLimit, of: pools}},
+		"hikaricp.connections.timeout":           {{kind: pool, part: partWaits, of: pools}},
+		"jdbc.connections.active":                {{kind: pool, part: partUsed, of: pools}},
+		"jdbc.connections.max":                   {{kind: pool, part: partLimit, of: pools}},
+		"r2dbc.pool.acquired":                    {{kind: pool, part: partUsed, of: pools}},
+		"r2dbc.pool.max.allocated":               {{kind: pool, part: partLimit, of: pools}},
+		"r2dbc.pool.pending":                     {{kind: pool, part: partWaiting, of: pools}},
+		"hikaricp.connections.pending":           {{kind: pool, part: partWaiting, of: pools}},
+		// database/sql of Go: 0 is no limit; that one waited is no failure yet.
+		"db.sql.connection.open":                     {{kind: pool, part: partUsed, of: pools, only: []cond{{"status", "inuse", false}}}},
+		"db.sql.connection.max_open":                 {{kind: pool, part: partLimit, of: pools}},
+		"db.sql.connection.wait":                     {{kind: pool, part: partWaits, of: pools}},
+		"go_sql_in_use_connections":                  {{kind: pool, part: partUsed, of: pools}},
+		"go_sql_max_open_connections":                {{kind: pool, part: partLimit, of: pools}},
+		"go_sql_wait_count_total":                    {{kind: pool, part: partWaits, of: pools}},
+		"pgbouncer_pools_server_active_connections":  {{kind: pool, part: partUsed, of: pools}},
+		"pgbouncer_databases_pool_size":              {{kind: pool, part: partLimit, of: pools}},
+		"pgbouncer_pools_client_waiting_connections": {{kind: pool, part: partWaiting, of: pools}},
+	}),
 )
 
 const (
@@ -235,6 +245,7 @@ var (
 	devices    = []string{"device"}
 	containers = []string{"container", "name"}
 	heapSpaces = []string{"v8js.heap.space.name"}
+	tomcats    = []string{"tomcat.thread_pool.name", "tomcat.thread.pool.name"}
 	pools      = []string{"db.client.connection.pool.name", "pool.name", "pool", "name", "db_name", "db.name", "database"}
 
 	onHeap           = onHeapOf("jvm.memory.type")
@@ -247,6 +258,38 @@ var (
 )
 
 func onHeapOf(attribute string) []cond { return []cond{{attribute, "heap", false}} }
+
+// scrapeSuffixes are what Prometheus puts behind a metric's name for its unit, and
+// for what only rises.
+var scrapeSuffixes = [...]string{
+	"", "_total", "_seconds", "_seconds_total", "_nanoseconds_total", "_bytes", "_ratio", "_connections", "_threads", "_files",
+}
+
+// asScraped adds to what processes tell of themselves the same as Prometheus spells it:
+// the exporters of SDKs and Micrometer write names and attributes with underscores.
+func asScraped(m map[string][]levelRule) map[string][]levelRule {
+	under := func(s string) string { return strings.ReplaceAll(s, ".", "_") }
+	out := maps.Clone(m)
+	for name, rules := range m {
+		spelled := slices.Clone(rules)
+		for i := range spelled {
+			r := &spelled[i]
+			r.of, r.only = slices.Clone(r.of), slices.Clone(r.only)
+			for j, of := range r.of {
+				r.of[j] = under(of)
+			}
+			for j := range r.only {
+				r.only[j].name = under(r.only[j].name)
+			}
+		}
+		for _, suffix := range scrapeSuffixes {
+			if _, told := m[under(name)+suffix]; !told {
+				out[under(name)+suffix] = spelled
+			}
+		}
+	}
+	return out
+}
 
 // hostLevels are levels of hosts, whoever tells them.
 func hostLevels(m map[string][]levelRule) map[string][]levelRule {

@@ -68,6 +68,34 @@ func TestLevelsOfStockReceiversAndSDKs(t *testing.T) {
 			put(rm, "otelsql", "db.sql.connection.open", "status", map[string]float64{"inuse": 4, "idle": 1})
 			put(rm, "otelsql", "db.sql.connection.max_open", "", map[string]float64{"": 5})
 		}, report.LevelPool, 0.8, 0},
+		"pool as Prometheus spells it": {func(rm pmetric.ResourceMetrics) {
+			put(rm, promScope, "db_client_connections_usage", "state", map[string]float64{"used": 10, "idle": 3})
+			put(rm, promScope, "db_client_connections_max", "", map[string]float64{"": 10})
+			put(rm, promScope, "db_client_connections_pending_requests", "", map[string]float64{"": 4})
+		}, report.LevelPool, 1, 4},
+		"pool of today as Prometheus spells it": {func(rm pmetric.ResourceMetrics) {
+			put(rm, promScope, "db_client_connection_count", "db_client_connection_state", map[string]float64{"used": 9, "idle": 3})
+			put(rm, promScope, "db_client_connection_max", "", map[string]float64{"": 10})
+		}, report.LevelPool, 0.9, 0},
+		"pool as Micrometer exports it": {func(rm pmetric.ResourceMetrics) {
+			put(rm, "io.micrometer", "jdbc.connections.active", "name", map[string]float64{"orders": 10, "reports": 0})
+			put(rm, "io.micrometer", "jdbc.connections.max", "name", map[string]float64{"orders": 10, "reports": 10})
+		}, report.LevelPool, 1, 0},
+		"heap as Micrometer exports it": {func(rm pmetric.ResourceMetrics) {
+			put(rm, "io.micrometer", "jvm.memory.used", "area", map[string]float64{"heap": 90, "nonheap": 500})
+			put(rm, "io.micrometer", "jvm.memory.max", "area", map[string]float64{"heap": 100, "nonheap": -1})
+		}, report.LevelHeap, 0.9, 0},
+		"heap as Prometheus' old client for Java has it": {func(rm pmetric.ResourceMetrics) {
+			put(rm, promScope, "jvm_memory_bytes_used", "area", map[string]float64{"heap": 90, "nonheap": 500})
+			put(rm, promScope, "jvm_memory_bytes_max", "area", map[string]float64{"heap": 100, "nonheap": -1})
+		}, report.LevelHeap, 0.9, 0},
+		"event loop as Prometheus spells it": {func(rm pmetric.ResourceMetrics) {
+			put(rm, promScope, "nodejs_eventloop_utilization_ratio", "", map[string]float64{"": 0.98})
+		}, report.LevelCPU, 0.98, 0},
+		"processors that a container of Docker uses and may use": {func(rm pmetric.ResourceMetrics) {
+			put(rm, contribScope+"receiver/dockerstatsreceiver", "container.cpu.utilization", "", map[string]float64{"": 145})
+			put(rm, contribScope+"receiver/dockerstatsreceiver", "container.cpu.limit", "", map[string]float64{"": 1.5})
+		}, report.LevelCPU, 1.45 / 1.5, 0},
 		"alarm of a broker": {func(rm pmetric.ResourceMetrics) {
 			put(rm, promScope, "rabbitmq_alarms_memory_used_watermark", "", map[string]float64{"": 1})
 		}, report.LevelMemory, 1, 0},
@@ -91,6 +119,28 @@ func TestLevelsOfStockReceiversAndSDKs(t *testing.T) {
 			assert.Equal(t, "shop-1", b.Levels[0].Source.Instance)
 		})
 	}
+}
+
+// The kubelet tells what a container uses, k8s_cluster what it may.
+func TestProcessorsOfAContainerAgainstItsLimit(t *testing.T) {
+	x := New(Settings{})
+	x.Source(resource(t, attrs{"service.name": "payment", "k8s.pod.uid": "pod-1", "k8s.container.name": "app"}))
+	see := func(receiver, container, metric string, value float64) []report.Level {
+		md, ms := metricsOf(t, attrs{"k8s.pod.uid": "pod-1", "k8s.container.name": container}, contribScope+"receiver/"+receiver)
+		gauge(t, ms, metric, value, nil)
+		var b report.Batch
+		x.Metrics(md, testNow, nil, &b)
+		return b.Levels
+	}
+	assert.Empty(t, see("kubeletstatsreceiver", "app", "container.cpu.usage", 0.49), "of what is not told yet")
+	assert.Empty(t, see("k8sclusterreceiver", "istio-proxy", "k8s.container.cpu_limit", 0.1))
+	assert.Empty(t, see("k8sclusterreceiver", "app", "k8s.container.cpu_limit", 0.5))
+	levels := see("kubeletstatsreceiver", "app", "container.cpu.usage", 0.49)
+	require.Len(t, levels, 1)
+	assert.Equal(t, report.LevelCPU, levels[0].Kind)
+	assert.InDelta(t, 0.98, levels[0].Share, 1e-9)
+	assert.Equal(t, "payment", levels[0].Source.Service.Name)
+	assert.Empty(t, see("kubeletstatsreceiver", "istio-proxy", "container.cpu.usage", 0.1), "it is another's")
 }
 
 func TestThrottlingIsTheShareSinceBefore(t *testing.T) {
