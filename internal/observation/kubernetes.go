@@ -46,10 +46,10 @@ var podEvents = map[string]func(sc *scratch, e *event){
 	"OOMKilling": func(sc *scratch, e *event) { sc.fact(e, report.FactOOMKill, 0) },
 	"BackOff": func(sc *scratch, e *event) {
 		if strings.Contains(e.message, "restarting failed") { // not: pulling an image
-			sc.fact(e, report.FactCrashLoop, 0)
+			sc.crashLoop(e)
 		}
 	},
-	"CrashLoopBackOff": func(sc *scratch, e *event) { sc.fact(e, report.FactCrashLoop, 0) },
+	"CrashLoopBackOff": (*scratch).crashLoop,
 	"Killing": func(sc *scratch, e *event) {
 		// A container that failed its liveness probe is killed for cause.
 		if !strings.Contains(e.message, "failed liveness") && !strings.Contains(e.message, "failed startup") {
@@ -186,6 +186,13 @@ func inBraces(path string) string {
 
 func (sc *scratch) fact(e *event, kind report.FactKind, value int64) {
 	sc.out.Facts = append(sc.out.Facts, report.Fact{Source: e.src, Kind: kind, Value: value, At: e.at, Text: line(e.message)})
+}
+
+// crashLoop: the kubelet calls failed whatever ends though it is to run for ever.
+func (sc *scratch) crashLoop(e *event) {
+	if !sc.x.completed(podKey{e.uid, e.container}) {
+		sc.fact(e, report.FactCrashLoop, 0)
+	}
 }
 
 // evicted tells a pod that is moved from one that is ended for want of something.

@@ -166,6 +166,38 @@ func TestKubeStateMetricsSpeaksOfPods(t *testing.T) {
 	assert.Equal(t, []report.FactKind{report.FactRestarts, report.FactRestarts, report.FactOOMKill}, all)
 }
 
+// Of a container that never ended there is no point that says why.
+func TestKubeStateMetricsTellsForTheFirstTimeWhyOneEnded(t *testing.T) {
+	for _, reasonFirst := range []bool{false, true} {
+		x := knowsPayment(t)
+		labels := func() attrs {
+			return attrs{"namespace": "shop", "pod": "payment-7d9f-abc", "uid": "pod-1", "container": "app"}
+		}
+		var all []report.FactKind
+		for _, restarts := range []float64{0, 1, 1} {
+			md, ms := metricsOf(t, attrs{"service.name": "kube-state-metrics", "service.instance.id": "ksm:8080"}, promScope)
+			why := func() {
+				if restarts > 0 {
+					of := labels()
+					of["reason"] = "OOMKilled"
+					gauge(t, ms, "kube_pod_container_status_last_terminated_reason", 1, of)
+				}
+			}
+			if reasonFirst {
+				why()
+			}
+			gauge(t, ms, "kube_pod_container_status_restarts_total", restarts, labels())
+			if !reasonFirst {
+				why()
+			}
+			var b report.Batch
+			x.Metrics(md, testNow, nil, &b)
+			all = append(all, kinds(&b)...)
+		}
+		assert.Equal(t, []report.FactKind{report.FactRestarts, report.FactRestarts, report.FactOOMKill}, all)
+	}
+}
+
 func TestLabelsThatPrometheusRenamedAreTheOnesMeant(t *testing.T) {
 	x := knowsPayment(t)
 	x.Source(resource(t, attrs{"service.name": "monitoring", "k8s.pod.name": "ksm-1", "k8s.namespace.name": "monitoring"}))

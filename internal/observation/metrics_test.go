@@ -220,6 +220,40 @@ func TestMetrics_container_restarts(t *testing.T) {
 	}
 }
 
+// Who is told to run for ever whatever ends is called failed, though it did its work.
+func TestMetrics_container_that_completes(t *testing.T) {
+	x := heardOf(t)
+	see := func(restarts float64, reason string) []report.FactKind {
+		md, ms := metricsOf(t, attrs{"k8s.pod.uid": "pod-1", "k8s.container.name": "app", "k8s.container.status.last_terminated_reason": reason},
+			contribScope+"receiver/k8sclusterreceiver")
+		gauge(t, ms, "k8s.container.restarts", restarts, nil)
+		gauge(t, ms, "k8s.container.status.reason", restarts-1, attrs{"k8s.container.status.reason": "CrashLoopBackOff"})
+		var b report.Batch
+		x.Metrics(md, testNow, nil, &b)
+		x.Logs(logOf(t, attrs{"k8s.object.kind": "Pod", "k8s.object.uid": "pod-1", "k8s.object.fieldpath": "spec.containers{app}"}, warn,
+			"Back-off restarting failed container app in pod payment_shop(pod-1)", attrs{"k8s.event.reason": "BackOff"}), testNow, &b)
+		return kinds(&b)
+	}
+	for i, step := range []struct {
+		restarts float64
+		reason   string
+		want     []report.FactKind
+	}{
+		{1, "Completed", []report.FactKind{report.FactRestarts}}, // long ago, for all we know
+		{2, "Completed", []report.FactKind{report.FactExit, report.FactStarted}},
+		{2, "Completed", nil},
+		{3, "Error", []report.FactKind{report.FactRestarts, report.FactCrashLoop}},
+	} {
+		if i == 0 {
+			see(1, "Completed")
+			continue
+		}
+		if got := see(step.restarts, step.reason); !equalKinds(got, step.want) {
+			t.Errorf("step %d: facts %v, want %v", i, got, step.want)
+		}
+	}
+}
+
 func TestMetrics_supervisors(t *testing.T) {
 	cases := map[string]struct {
 		res    attrs
@@ -229,16 +263,19 @@ func TestMetrics_supervisors(t *testing.T) {
 		attrs  attrs
 		want   []report.FactKind
 	}{
-		"docker":          {attrs{"container.id": "c-1"}, contribScope + "receiver/dockerstatsreceiver", "container.restarts", 3, nil, []report.FactKind{report.FactRestarts}},
-		"crash_loop":      {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "CrashLoopBackOff"}, []report.FactKind{report.FactCrashLoop}},
-		"no_crash_loop":   {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 0, attrs{"k8s.container.status.reason": "CrashLoopBackOff"}, nil},
-		"pulling":         {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "ImagePullBackOff"}, nil},
-		"oom":             {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "OOMKilled"}, []report.FactKind{report.FactOOMKill}},
-		"kube_state":      {attrs{"service.name": "kube-state-metrics"}, promScope, "kube_pod_container_status_waiting_reason", 1, attrs{"uid": "pod-1", "container": "app", "reason": "CrashLoopBackOff"}, []report.FactKind{report.FactCrashLoop}},
-		"kube_state_else": {attrs{"service.name": "kube-state-metrics"}, promScope, "kube_pod_container_status_waiting_reason", 1, attrs{"uid": "pod-9", "container": "app", "reason": "CrashLoopBackOff"}, nil},
-		"node_ready":      {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", 1, nil, nil},
-		"node_not_ready":  {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", 0, nil, []report.FactKind{report.FactNodeDown}},
-		"node_unheard_of": {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", -1, nil, []report.FactKind{report.FactNodeDown}},
+		"docker":                            {attrs{"container.id": "c-1"}, contribScope + "receiver/dockerstatsreceiver", "container.restarts", 3, nil, []report.FactKind{report.FactRestarts}},
+		"crash_loop":                        {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "CrashLoopBackOff"}, []report.FactKind{report.FactCrashLoop}},
+		"no_crash_loop":                     {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 0, attrs{"k8s.container.status.reason": "CrashLoopBackOff"}, nil},
+		"pulling":                           {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "ImagePullBackOff"}, nil},
+		"oom":                               {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.container.status.reason", 1, attrs{"k8s.container.status.reason": "OOMKilled"}, []report.FactKind{report.FactOOMKill}},
+		"kube_state":                        {attrs{"service.name": "kube-state-metrics"}, promScope, "kube_pod_container_status_waiting_reason", 1, attrs{"uid": "pod-1", "container": "app", "reason": "CrashLoopBackOff"}, []report.FactKind{report.FactCrashLoop}},
+		"kube_state_else":                   {attrs{"service.name": "kube-state-metrics"}, promScope, "kube_pod_container_status_waiting_reason", 1, attrs{"uid": "pod-9", "container": "app", "reason": "CrashLoopBackOff"}, nil},
+		"node_not_ready_by_the_conventions": {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition.status", 1, attrs{"k8s.node.condition.type": "Ready", "k8s.node.condition.status": "condition_false"}, []report.FactKind{report.FactNodeDown}},
+		"node_ready_by_the_conventions":     {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition.status", 1, attrs{"k8s.node.condition.type": "Ready", "k8s.node.condition.status": "condition_true"}, nil},
+		"succeeded_by_the_conventions":      {attrs{"k8s.pod.uid": "pod-1"}, "", "k8s.pod.status.phase", 1, attrs{"k8s.pod.status.phase": "Succeeded"}, []report.FactKind{report.FactExit}},
+		"node_ready":                        {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", 1, nil, nil},
+		"node_not_ready":                    {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", 0, nil, []report.FactKind{report.FactNodeDown}},
+		"node_unheard_of":                   {attrs{"k8s.node.name": "node-1"}, "", "k8s.node.condition_ready", -1, nil, []report.FactKind{report.FactNodeDown}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

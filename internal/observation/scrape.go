@@ -32,6 +32,9 @@ var metricReaders = map[string]func(*metricResource, pmetric.Metric){
 	"k8s.node.condition_disk_pressure":       (*metricResource).nodeCondition,
 	"k8s.node.condition_pid_pressure":        (*metricResource).nodeCondition,
 	"k8s.node.condition_network_unavailable": (*metricResource).nodeCondition,
+	"k8s.container.restart.count":            (*metricResource).restarts,
+	"k8s.pod.status.phase":                   (*metricResource).podPhase,
+	"k8s.node.condition.status":              (*metricResource).nodeCondition,
 	"k8s.node.condition":                     (*metricResource).nodeCondition,
 	// kube-state-metrics, scraped.
 	"kube_pod_container_status_restarts_total":         (*metricResource).restarts,

@@ -72,9 +72,39 @@ func (r *metricResource) supervised(p pmetric.NumberDataPoint) (stateID, *report
 	return stateID{pod: key}, src
 }
 
-// lastReason is the state in which kube-state-metrics' word is kept of why the
-// last run of a container ended.
-const lastReason = "last ended for want of memory"
+// lastReason is the state in which is kept why the last run of a container ended.
+const lastReason = "why it ended last"
+
+// restartedAt is the state in which is kept when a container was counted to have been
+// started again, and lastReasonFollows how much later it may be told why it ended.
+const (
+	restartedAt       = "restarted at"
+	lastReasonFollows = 10 * time.Second
+)
+
+// Why a run ended.
+const (
+	endedOtherwise int64 = iota
+	endedForMemory
+	endedAsItShould // with status 0
+)
+
+func endedBy(reason string) int64 {
+	switch reason {
+	case "OOMKilled":
+		return endedForMemory
+	case "Completed":
+		return endedAsItShould
+	}
+	return endedOtherwise
+}
+
+// completed says whether the last run of a container ended as it should. It is started
+// again and again by those who were told to keep it running, and that is no crash loop.
+func (x *Extractor) completed(pod podKey) bool {
+	why, known := x.state(stateID{pod: pod, what: lastReason})
+	return known && why == endedAsItShould
+}
 
 // restarts follows how often a container was restarted. Why its last run ended
 // stands on the resource and stays there: it is told once for each restart.
@@ -84,20 +114,27 @@ func (r *metricResource) restarts(m pmetric.Metric) {
 		if src == nil || value < 0 || value > 1<<40 {
 			return
 		}
+		if reason := word(r.attrs, "k8s.container.status.last_terminated_reason"); reason != "" {
+			r.x.changed(stateID{pod: id.pod, what: lastReason}, endedBy(reason))
+		}
 		id.what = "restarts"
 		before, known := r.x.changed(id, int64(value))
 		if known && before == int64(value) {
 			return
 		}
 		at := r.past(p.Timestamp())
-		r.out.Facts = append(r.out.Facts, report.Fact{Source: src, Kind: report.FactRestarts, Value: int64(value), At: at})
-		reason, _ := r.attrs.Get("k8s.container.status.last_terminated_reason")
-		oom := reason.Str() == "OOMKilled"
-		if !oom {
-			last, _ := r.x.state(stateID{pod: id.pod, what: lastReason})
-			oom = last == 1
+		why, _ := r.x.state(stateID{pod: id.pod, what: lastReason})
+		if known && int64(value) > before && why == endedAsItShould {
+			r.out.Facts = append(r.out.Facts,
+				report.Fact{Source: src, Kind: report.FactExit, Value: 0, At: at, Text: "Kubernetes says that its container has completed"},
+				report.Fact{Source: src, Kind: report.FactStarted, At: at})
+			return
 		}
-		if known && int64(value) > before && oom {
+		r.out.Facts = append(r.out.Facts, report.Fact{Source: src, Kind: report.FactRestarts, Value: int64(value), At: at})
+		if known && int64(value) > before {
+			r.x.changed(stateID{pod: id.pod, what: restartedAt}, int64(at))
+		}
+		if known && int64(value) > before && why == endedForMemory {
 			r.out.Facts = append(r.out.Facts, report.Fact{
 				Source: src, Kind: report.FactOOMKill, At: at, Text: "Kubernetes says that its container was OOMKilled",
 			})
@@ -109,17 +146,26 @@ func (r *metricResource) restarts(m pmetric.Metric) {
 // Where the count of restarts came first in the batch, this is the news.
 func (r *metricResource) lastTerminated(m pmetric.Metric) {
 	points(m, func(p pmetric.NumberDataPoint, value float64) {
-		if attribute(p, "reason") != "OOMKilled" {
-			return
-		}
+		why := endedBy(attribute(p, "reason"))
 		id, src := r.supervised(p)
 		if src == nil {
 			return
 		}
-		before, known := r.x.changed(stateID{pod: id.pod, what: lastReason}, int64(value))
-		if known && before != 1 && value == 1 {
+		if value != 1 {
+			if before, _ := r.x.state(stateID{pod: id.pod, what: lastReason}); before != why {
+				return // another holds
+			}
+			why = endedOtherwise
+		}
+		before, known := r.x.changed(stateID{pod: id.pod, what: lastReason}, why)
+		at := r.past(p.Timestamp())
+		if !known { // of one that never ended before there was no point
+			restarted, seen := r.x.state(stateID{pod: id.pod, what: restartedAt})
+			known = seen && at.Sub(clock.Time(restarted)) < lastReasonFollows
+		}
+		if known && before != why && why == endedForMemory {
 			r.out.Facts = append(r.out.Facts, report.Fact{
-				Source: src, Kind: report.FactOOMKill, At: r.past(p.Timestamp()), Text: "Kubernetes says that its container was OOMKilled",
+				Source: src, Kind: report.FactOOMKill, At: at, Text: "Kubernetes says that its container was OOMKilled",
 			})
 		}
 	})
@@ -147,7 +193,7 @@ func (r *metricResource) containerStatus(m pmetric.Metric) {
 			return
 		}
 		id.what = reason
-		if before, _ := r.x.changed(id, int64(value)); value != 1 || before == 1 {
+		if before, _ := r.x.changed(id, int64(value)); value != 1 || before == 1 || kind == report.FactCrashLoop && r.x.completed(id.pod) {
 			return
 		}
 		r.out.Facts = append(r.out.Facts, report.Fact{
@@ -161,6 +207,9 @@ func (r *metricResource) podPhase(m pmetric.Metric) {
 	const succeeded = 3 // of receiver k8s_cluster; kube-state-metrics writes it as a label
 	points(m, func(p pmetric.NumberDataPoint, value float64) {
 		phase := attribute(p, "phase")
+		if phase == "" {
+			phase = attribute(p, "k8s.pod.status.phase")
+		}
 		if phase != "" && (phase != "Succeeded" || value != 1) || phase == "" && value != succeeded {
 			return
 		}
@@ -196,7 +245,11 @@ func (r *metricResource) nodeCondition(m pmetric.Metric) {
 		if condition == "" {
 			condition = strings.TrimPrefix(m.Name(), "k8s.node.condition_")
 		}
-		switch status := attribute(p, "status"); { // kube-state-metrics: one point a status, 1 for the one that holds
+		status := attribute(p, "status")
+		if kind := attribute(p, "k8s.node.condition.type"); kind != "" { // as the conventions have it now
+			condition, status = kind, strings.TrimPrefix(attribute(p, "k8s.node.condition.status"), "condition_")
+		}
+		switch { // kube-state-metrics and the conventions: one point a status, 1 for the one that holds
 		case status == "":
 		case value != 1:
 			return
