@@ -398,6 +398,50 @@ func TestKilledAtItsMemoryLimit(t *testing.T) {
 	}
 }
 
+func TestStartedAgainAtItsMemoryLimit(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, usual, after float64
+		facts                []report.Fact
+		class                verdict.Class
+	}{
+		"its_memory_had_filled_up":                {0.93, 0.4, 0.3, nil, verdict.ClassExhaustion},
+		"and_nothing_was_told_since":              {0.93, 0.4, -1, nil, verdict.ClassExhaustion},
+		"it_was_always_as_full_as_that":           {0.93, 0.9, 0.3, nil, verdict.ClassNone},
+		"it_was_far_from_full":                    {0.6, 0.4, 0.3, nil, verdict.ClassNone},
+		"the_new_one_is_as_full":                  {0.93, 0.4, 0.92, nil, verdict.ClassNone},
+		"it_had_said_that_it_would_stop":          {0.93, 0.4, 0.3, []report.Fact{{Kind: report.FactStopping}}, verdict.ClassNone},
+		"it_ended_as_it_should":                   {0.93, 0.4, 0.3, []report.Fact{{Kind: report.FactExit, Value: 0}, {Kind: report.FactStarted}}, verdict.ClassNone},
+		"its_status_says_that_it_ended_by_itself": {0.93, 0.4, 0.3, []report.Fact{{Kind: report.FactExit, Value: 1}}, verdict.ClassCrash},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newBehind(1)
+			r, second, share := f.instances[0], 0, c.usual
+			counted := func(n int64) {
+				f.e.Observe(&report.Batch{Arrived: f.now, Facts: []report.Fact{{Source: r.src, Kind: report.FactRestarts, Value: n, At: f.now}}})
+			}
+			f.each = func(b *report.Batch) {
+				if second++; second%15 == 0 && share >= 0 {
+					b.Levels = append(b.Levels, report.Level{Source: r.src, Kind: report.LevelMemory, Share: share, At: f.now})
+				}
+			}
+			f.run(10 * time.Second)
+			counted(0)
+			f.run(3 * time.Minute)
+			share = c.before
+			f.run(15 * time.Second)
+			for _, fact := range c.facts {
+				fact.Source, fact.At = r.src, f.now
+				f.e.Observe(&report.Batch{Arrived: f.now, Facts: []report.Fact{fact}})
+			}
+			share = c.after
+			f.run(16 * time.Second)
+			counted(1)
+			f.run(2 * time.Second)
+			f.expect(t, map[bool]string{true: "instance api-0"}[c.class != verdict.ClassNone], c.class, map[verdict.Class]string{verdict.ClassExhaustion: "oom_kill", verdict.ClassCrash: "process_exit"}[c.class])
+		})
+	}
+}
+
 func TestWrongAnswersOfOneThatIsCalledRarely(t *testing.T) {
 	f := newBehind(1)
 	f.perSecond = 0

@@ -167,6 +167,10 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 			default:
 				p.remember(belief.EvExitCrash, sure, f.At, "it exited with status "+exitWords(f.Value)+ago(f))
 			}
+		case report.FactRestarts:
+			if f.At == n.started {
+				p.restartedFull(n, f.At)
+			}
 		case report.FactPanic:
 			strength := panicAlone
 			if p.silent() || p.found[belief.EvCallersRefused].now || p.found[belief.EvProbeRefused].now {
@@ -224,6 +228,22 @@ func (p *episode) killedFull(n *entity, at clock.Time) {
 	s := &n.levels[report.LevelMemory]
 	if full := s.filledAt(at); full >= filledFrom && full > s.usual+filledOver {
 		p.remember(belief.EvMemoryAtEnd, 1, at, fmt.Sprintf("its memory had come to %.0f %% of its limit (usually %.0f %%)", 100*min(full, 1), 100*s.usual))
+	}
+}
+
+// restartedFull: the memory of one that was started again had come to its limit before,
+// and nobody told how it ended.
+func (p *episode) restartedFull(n *entity, at clock.Time) {
+	if n.levels == nil || n.announcedWithin(at, highFor) {
+		return
+	}
+	for i := range n.facts {
+		if f := &n.facts[i]; f.Kind == report.FactExit && f.Value != 128+9 && at.Sub(f.At) < highFor {
+			return
+		}
+	}
+	if s := &n.levels[report.LevelMemory]; s.filledBefore(at) {
+		p.remember(belief.EvMemoryAtEnd, 1, at, fmt.Sprintf("its memory had come to %.0f %% of its limit (usually %.0f %%) before it was started again", 100*min(s.high, 1), 100*s.usual))
 	}
 }
 

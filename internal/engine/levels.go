@@ -23,6 +23,8 @@ type levelState struct {
 	every   time.Duration // between the last two that were told
 	stands  time.Duration // how long it stands by itself; 0 if it is told again and again
 	full    clock.Time    // since when it is told to be at its limit, on end; 0 if it is not
+	high    float64       // the highest share of late, and when
+	highAt  clock.Time
 
 	usual float64       // 0-1, share that it usually has while nothing is wrong
 	known time.Duration // over which that was learned
@@ -150,6 +152,9 @@ func (s *levelState) set(l *report.Level, now clock.Time, since time.Duration, l
 	case s.full == 0:
 		s.full = now
 	}
+	if s.share >= s.high || now.Sub(s.highAt) > highFor {
+		s.high, s.highAt = s.share, now
+	}
 }
 
 // short says whether what was told last still stands and is at its limit.
@@ -201,6 +206,24 @@ const (
 	filledFrom = 0.95
 	filledOver = 0.10
 )
+
+const (
+	// restartedFrom is the same of one that a supervisor started again, of which is told
+	// neither how it ended nor how full it was just then: a kubelet tells every 15 s.
+	restartedFrom = 0.9
+	// highFor is how long before that it may have been told: one interval for the level,
+	// another for the count of starts.
+	highFor = time.Minute
+	// restartedLow is what a new process has of that at most.
+	restartedLow = 0.75
+)
+
+// filledBefore says whether it was full shortly before t, and unusually, and what came
+// after, if that was told, is not.
+func (s *levelState) filledBefore(t clock.Time) bool {
+	return s.high >= restartedFrom && s.high > s.usual+filledOver && t.Sub(s.highAt) <= highFor &&
+		(s.highAt == s.at || s.share < restartedLow*s.high)
+}
 
 // filledAt is how full it must have been at t, if it went on as it was told last;
 // 0 where nobody told shortly before.

@@ -296,7 +296,7 @@ var weights = [NumEvidence]row{
 	EvEvictedDisk:    {GroupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6, su: -20}},
 	EvEvictedThreads: {GroupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6, su: -20}},
 	EvOverLimit:      {GroupEnding, 15 * time.Minute, true, dB{pl: -30, de: -26, ha: -20, nl: -20, pa: -20, ex: 34, by: -3, vi: -6, su: -20}},
-	EvMemoryAtEnd:    {GroupEnding, 15 * time.Minute, false, dB{pl: -20, de: -20, ha: -14, nl: -14, pa: -20, ex: 24, vi: -6}},
+	EvMemoryAtEnd:    {GroupEnding, 15 * time.Minute, true, dB{pl: -20, de: -20, ha: -14, nl: -14, pa: -20, ex: 24, vi: -6}},
 	EvOutOfMemory:    {GroupLogs, 5 * time.Minute, false, dB{pl: -4, de: -4, ha: -2, pa: -6, ex: 14, vi: -4, su: -6}},
 	EvPanic:          {GroupLogs, 5 * time.Minute, false, dB{pl: -15, de: 16, ha: -8, nl: -8, pa: -10, ex: -2, vi: -6, su: -10}},
 	EvExitCrash:      {GroupRuntime, 15 * time.Minute, true, dB{pl: -15, de: 24, ha: -15, nl: -15, pa: -15, ex: -2, vi: -6, su: -15}},
