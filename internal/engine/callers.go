@@ -399,7 +399,7 @@ func (e *Engine) serving(v *report.Served) {
 	}
 	n.served.faults.Add(float64(v.Faults), e.now, e.params.CallWindow)
 	n.served.waited.Add(float64(v.Waited), e.now, e.params.CallWindow)
-	if v.Waited > 0 {
+	if v.Waited > 0 && !v.Counted {
 		e.lookForMissed(n)
 	}
 	n.served.slow.Add(float64(v.Slow), e.now, e.params.CallWindow)
@@ -425,7 +425,7 @@ func (e *Engine) serving(v *report.Served) {
 	}
 	n.served.seen = e.now
 	n.served.told.Saw(e.now)
-	if v.Waited > 0 || n.starved != 0 {
+	if v.Waited > 0 && !v.Counted || n.starved != 0 {
 		e.lookForStarved(n)
 	}
 	if n.episode != nil {

@@ -30,6 +30,7 @@ type callMetric struct {
 // call ended and whom it called. The conventions' own are read anyhow.
 type callKeys struct {
 	status, grpc, flags, peer, port []string
+	system                          []string // of a database
 	failure                         []string // what went wrong where no status tells; "none" is nothing
 	only                            []cond
 }
@@ -44,7 +45,7 @@ var (
 	goKit        = &callKeys{status: []string{"code", "status", "status_code", "response_code", "http_response_status_code", "http_status_code"}, peer: []string{"server_address"}}
 	grpcProm     = &callKeys{grpc: []string{"grpc_code"}, peer: []string{"grpc_service"}}
 	conventional = &callKeys{}
-	underscored  = &callKeys{status: []string{"http_response_status_code", "http_status_code"}, grpc: []string{"rpc_grpc_status_code", "rpc_response_status_code"}, peer: []string{"server_address", "net_peer_name"}, port: []string{"server_port", "net_peer_port"}, failure: []string{"error_type"}}
+	underscored  = &callKeys{status: []string{"http_response_status_code", "http_status_code"}, grpc: []string{"rpc_grpc_status_code", "rpc_response_status_code"}, peer: []string{"server_address", "net_peer_name"}, port: []string{"server_port", "net_peer_port"}, system: []string{"db_system_name", "db_system"}, failure: []string{"error_type"}}
 	envoyCluster = &callKeys{status: []string{"envoy_response_code", "envoy.response_code"}, peer: []string{"envoy_cluster_name", "envoy.cluster_name"}}
 	istioIn      = &callKeys{status: []string{"response_code"}, grpc: []string{"grpc_response_status"}, flags: []string{"response_flags"}}
 	istioOut     = &callKeys{status: []string{"response_code"}, grpc: []string{"grpc_response_status"}, flags: []string{"response_flags"}, peer: []string{"destination_canonical_service", "destination_service_name"}}
@@ -111,14 +112,43 @@ func (r *metricResource) callsOf(m pmetric.Metric) {
 		return
 	}
 	told := callTold{r: r, metric: &c, name: m.Name(), src: src}
-	told.read(m)
-	if m.Name() == "istio_requests_total" {
-		told.metric = &istioRequests
+	if m.Name() != "istio_requests_total" {
 		told.read(m)
+		told.finish()
+		return
 	}
-	if told.served.OK+told.served.Failed > 0 {
-		told.served.Source, told.served.Counted = src, true
-		r.out.Served = append(r.out.Served, told.served)
+	told.src = r.besides(m, src, "destination")
+	told.read(m)
+	told.finish()
+	told = callTold{r: r, metric: &istioRequests, name: m.Name(), src: r.besides(m, src, "source")}
+	told.read(m)
+}
+
+// besides is beside whom the proxy of a mesh stands, at one end of its calls. Proxies are
+// often scraped together, under one name that is no service's.
+func (r *metricResource) besides(m pmetric.Metric, src *report.Source, end string) *report.Source {
+	if !hostAndPort(src.Instance) {
+		return src // the service's own telemetry is known
+	}
+	name := ""
+	points(m, func(p pmetric.NumberDataPoint, _ float64) {
+		if name == "" && attribute(p, "reporter") == end {
+			name = first(p.Attributes(), []string{end + "_canonical_service", end + "_app", end + "_workload"})
+		}
+	})
+	if name == "" || name == "unknown" || name == src.Service.Name {
+		return src
+	}
+	id := r.id
+	id.name = name
+	return r.x.source(&id)
+}
+
+// finish adds the calls that were served.
+func (c *callTold) finish() {
+	if c.served.OK+c.served.Failed > 0 {
+		c.served.Source, c.served.Counted = c.src, true
+		c.r.out.Served = append(c.r.out.Served, c.served)
 	}
 }
 
@@ -257,9 +287,23 @@ func (c *callTold) calls(attrs pcommon.Map, count int, mean float64, first, last
 		return
 	}
 	s.Failed += count
-	if outcome == report.OutcomeServerError || outcome == report.OutcomeOther {
+	switch {
+	case c.waited(attrs, mean):
+		s.Waited += count
+	case outcome == report.OutcomeServerError || outcome == report.OutcomeOther:
 		s.Faults += count
 	}
+}
+
+// waited says whether calls that failed took far longer on average than such calls
+// usually do: they waited for something, as scratch.waited has it.
+func (c *callTold) waited(attrs pcommon.Map, mean float64) bool {
+	if mean <= 0 || mean >= maxMean {
+		return false
+	}
+	d := time.Duration(mean * float64(time.Second))
+	tail := c.r.bl.Of(c.timedKey(attrs, nil))
+	return tail.Slow(d) || tail == nil && d >= waitedLong
 }
 
 // more reads what is written otherwise than the conventions have it.
@@ -278,6 +322,9 @@ func (c *callTold) more(attrs pcommon.Map) {
 		if failure := first(attrs, k.failure); !strings.EqualFold(failure, "none") {
 			v.errorType = failure
 		}
+	}
+	if v.system == "" {
+		v.system = first(attrs, k.system)
 	}
 	if v.serverPort == 0 {
 		if port, ok := portNumber(first(attrs, k.port)); ok {
@@ -329,7 +376,7 @@ func status(s string) int32 {
 
 // counted is what a point says in words of how its calls failed.
 func (v *view) counted() texts {
-	t := texts{status: -1, grpc: -1}
+	t := texts{status: -1, grpc: -1, coded: v.system != ""}
 	if v.errorType == "" {
 		return t
 	}
@@ -356,6 +403,18 @@ func (v *view) serverFails(o report.Outcome) bool {
 // timed learns how long calls of one kind take on average, and says how many are
 // far slower than usual: all or none.
 func (c *callTold) timed(attrs pcommon.Map, peer *callee, count int, mean time.Duration) int {
+	key := c.timedKey(attrs, peer)
+	for range min(count, timedMost) {
+		c.r.out.Spans = append(c.r.out.Spans, report.SpanSample{Key: key, Duration: mean})
+	}
+	if c.r.bl.Of(key).Slow(mean) {
+		return count
+	}
+	return 0
+}
+
+// timedKey names calls of one kind, whichever way they ended.
+func (c *callTold) timedKey(attrs pcommon.Map, peer *callee) uint64 {
 	to := ""
 	if peer != nil {
 		to = peer.peer
@@ -364,14 +423,7 @@ func (c *callTold) timed(attrs pcommon.Map, peer *callee, count int, mean time.D
 	for _, name := range [...]string{"http.route", "http_route", "uri", "rpc.method", "rpc_method", "method", "http.request.method", "http_request_method", "db.operation.name"} {
 		what += " " + word(attrs, name)
 	}
-	key := report.SpanKey(c.src.ServiceKey, cut(what, maxName), int32(c.metric.kind), to)
-	for range min(count, timedMost) {
-		c.r.out.Spans = append(c.r.out.Spans, report.SpanSample{Key: key, Duration: mean})
-	}
-	if c.r.bl.Of(key).Slow(mean) {
-		return count
-	}
-	return 0
+	return report.SpanKey(c.src.ServiceKey, cut(what, maxName), int32(c.metric.kind), to)
 }
 
 // maxMean is the longest average in seconds that is believed.

@@ -161,3 +161,70 @@ func TestCallsThatTakeLongerOnAverage(t *testing.T) {
 	}
 	assert.Equal(t, 30, see(20, 0.2).Served[0].Slow)
 }
+
+// Who fails after a long wait lacked something, and made no failure of its own.
+func TestCallsThatFailAfterALongWait(t *testing.T) {
+	for name, c := range map[string]struct {
+		usual, mean    float64
+		faults, waited int
+	}{
+		"in_time":                         {0.01, 0.012, 30, 0},
+		"after_far_longer_than_usual":     {0.01, 3, 0, 30},
+		"after_long_and_nothing_is_usual": {0, 3, 0, 30},
+		"they_always_take_as_long":        {3, 3, 30, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, e := New(Settings{}), engine.New(engine.DefaultParams())
+			var b report.Batch
+			see := func(round int, ok, bad uint64) {
+				at := testNow.Add(time.Duration(round) * 15 * time.Second)
+				md, ms := metricsOf(t, checkout, "app")
+				if c.usual > 0 {
+					timed(t, ms, "http.server.request.duration", at, ok, c.usual, attrs{"http.response.status_code": 200, "http.route": "/pay"})
+				}
+				timed(t, ms, "http.server.request.duration", at, bad, c.mean, attrs{"http.response.status_code": 500, "http.route": "/pay"})
+				b = report.Batch{Arrived: at}
+				x.Metrics(md, at, e.Baselines(), &b)
+				e.Observe(&b)
+				e.Tick(at)
+			}
+			for round := range 20 {
+				see(round, uint64(1000+30*round), 1000)
+			}
+			see(20, 1600, 1030)
+			bad := b.Served[len(b.Served)-1]
+			assert.Equal(t, [3]int{30, c.faults, c.waited}, [3]int{bad.Failed, bad.Faults, bad.Waited})
+		})
+	}
+}
+
+// Proxies of a mesh are scraped together; their labels say beside whom they stand.
+func TestCallsThatProxiesTellAreThoseOfWhomTheyStandBeside(t *testing.T) {
+	x := New(Settings{})
+	var b report.Batch
+	for round, n := range []float64{1000, 1030} {
+		at := testNow.Add(time.Duration(round) * 15 * time.Second)
+		md, ms := metricsOf(t, attrs{"service.name": "istio-proxies", "service.instance.id": "10.0.0.5:15020"}, promScope)
+		m := ms.AppendEmpty()
+		m.SetName("istio_requests_total")
+		s := m.SetEmptySum()
+		s.SetIsMonotonic(true)
+		s.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		for _, of := range []attrs{
+			{"reporter": "destination", "source_canonical_service": "web", "destination_canonical_service": "checkout", "response_code": "500", "response_flags": "-"},
+			{"reporter": "source", "source_canonical_service": "checkout", "destination_canonical_service": "payment", "response_code": "503", "response_flags": "UF"},
+		} {
+			p := s.DataPoints().AppendEmpty()
+			p.SetTimestamp(pcommon.Timestamp(at))
+			p.SetDoubleValue(n)
+			of.putTo(t, p.Attributes())
+		}
+		b = report.Batch{}
+		x.Metrics(md, at, nil, &b)
+	}
+	require.Len(t, b.Served, 1)
+	assert.Equal(t, "checkout", b.Served[0].Source.Service.Name)
+	require.Len(t, b.Calls, 1)
+	assert.Equal(t, "checkout", b.Calls[0].Caller.Service.Name)
+	assert.Equal(t, "payment", b.Calls[0].Callee.Service)
+}

@@ -216,6 +216,10 @@ var levelMetrics = merge(
 		"r2dbc.pool.max.allocated":               {{kind: pool, part: partLimit, of: pools}},
 		"r2dbc.pool.pending":                     {{kind: pool, part: partWaiting, of: pools}},
 		"hikaricp.connections.pending":           {{kind: pool, part: partWaiting, of: pools}},
+		"pgxpool.acquired_connections":           {{kind: pool, part: partUsed}},
+		"pgxpool.max_connections":                {{kind: pool, part: partLimit}},
+		"pgxpool.acquired_conns":                 {{kind: pool, part: partUsed}},
+		"pgxpool.max_conns":                      {{kind: pool, part: partLimit}},
 		// database/sql of Go: 0 is no limit; that one waited is no failure yet.
 		"db.sql.connection.open":                     {{kind: pool, part: partUsed, of: pools, only: []cond{{"status", "inuse", false}}}},
 		"db.sql.connection.max_open":                 {{kind: pool, part: partLimit, of: pools}},
