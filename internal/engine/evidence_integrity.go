@@ -24,6 +24,7 @@ type integrity struct {
 	usual       float64    // 0-1, usual share of its answers that are failures of its own
 	answers     float64    // answers that taught it, at most usualMemory
 	errorsSince clock.Time // when more than usual became failures; 0 while they are not
+	fullAt      clock.Time // when a limit was last newly reached while it failed; 0 never
 	lastError   clock.Time // when it last answered with a failure
 	said        [8]saying
 	next        int
@@ -201,8 +202,12 @@ func (e *Engine) failuresOfItsOwn(n *entity, p *episode) {
 	}
 	excuse, whose := e.excuseOf(n, p, in.errorsSince, faults)
 	strength *= excuse
-	if strength > 0 && p.newlyShort() {
+	switch {
+	case strength > 0 && p.newlyShort():
 		p.note(belief.EvFailsShort, strength, e.now, fmt.Sprintf("and %.0f %% of its answers are failures of its own making (usually %.1f %%)", 100*faults/all, 100*in.usual))
+		strength *= shortErrors
+		in.fullAt = e.now
+	case in.fullAt != 0 && in.lastError.Sub(in.fullAt) < shortFor+n.told().Slack(): // those from then are told yet
 		strength *= shortErrors
 	}
 	if strength < 0.05 {

@@ -75,6 +75,19 @@ func TestCallsThatMetricsCountTellFailures(t *testing.T) {
 			f.tell(every, 3*time.Minute, both(fails(p, calls, calls*7/10), levelsOf(hostOf(p), report.LevelDisk, 1)))
 			f.accused(at, 2*every+10*time.Second, verdict.ClassExhaustion, "disk", p.src.Name())
 		})
+		t.Run(fmt.Sprintf("for_a_disk_until_there_is_room_again_every_%v", every), func(t *testing.T) {
+			f, p := byMetrics(t)
+			f.tell(every, 10*time.Minute, both(fails(p, calls, 0), levelsOf(hostOf(p), report.LevelDisk, 0.7)))
+			f.tell(every, 3*time.Minute, both(fails(p, calls, calls*7/10), levelsOf(hostOf(p), report.LevelDisk, 1)))
+			f.tell(time.Second, time.Second, levelsOf(hostOf(p), report.LevelDisk, 0.7)) // told before the failures end
+			f.tell(every, time.Second, fails(p, calls, calls*7/10))
+			f.tell(every, 5*time.Minute, both(fails(p, calls, 0), levelsOf(hostOf(p), report.LevelDisk, 0.7)))
+			for _, ev := range f.events {
+				if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassByzantine {
+					t.Errorf("said %s", ev.Body)
+				}
+			}
+		})
 		t.Run(fmt.Sprintf("none_while_the_disk_is_full_as_ever_every_%v", every), func(t *testing.T) {
 			f, p := byMetrics(t)
 			f.tell(every, 20*time.Minute, both(fails(p, calls, 0), levelsOf(hostOf(p), report.LevelDisk, 0.99)))
