@@ -399,8 +399,12 @@ func (e *Engine) serving(v *report.Served) {
 	}
 	n.served.faults.Add(float64(v.Faults), e.now, e.params.CallWindow)
 	n.served.waited.Add(float64(v.Waited), e.now, e.params.CallWindow)
-	if v.Waited > 0 && !v.Counted {
+	switch {
+	case v.Waited == 0:
+	case !v.Counted:
 		e.lookForMissed(n)
+	case n.waitsInVain(e) >= errorsFrom:
+		e.suspect(n) // whose calls it makes is told too coarsely
 	}
 	n.served.slow.Add(float64(v.Slow), e.now, e.params.CallWindow)
 	n.served.some.Add(float64(v.OK), e.now, rareWindow)

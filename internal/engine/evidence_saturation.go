@@ -65,6 +65,9 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 			if kind == report.LevelPool && e.poolStands(n, n.levels[kind].at) {
 				strength = 1 - passedOn
 			}
+			if kind == report.LevelPool && n.levels[kind].waiting == 0 && n.waitsInVain(e) >= errorsFrom {
+				strength /= poolUnasked // somebody waits, though nobody counts them
+			}
 			p.short(e, kind, &n.levels[kind], "its", strength)
 		case n.host != nil && n.host.levels.short(kind, e.now) && levelRules[kind].ofHost:
 			if kind == report.LevelRunQueue && !n.host.levels.short(report.LevelCPU, e.now) {
@@ -76,9 +79,28 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 			p.short(e, kind, &n.host.levels[kind], "its host's", hostShort)
 		}
 	}
+	detectWaits(e, n, p)
 	detectDemand(e, n, p)
 	e.detectCrowd(n, p)
 }
+
+// detectWaits notes that answers fail after a long wait since a limit is newly reached:
+// what they waited for is what is short.
+func detectWaits(e *Engine, n *entity, p *episode) {
+	if share := n.waitsInVain(e); share >= errorsFrom && p.newlyShort() {
+		p.note(belief.EvFailsShort, stat.Clamp(share/errorsFull, 0.3, 1), e.now, fmt.Sprintf("and %.0f %% of its answers fail after a long wait", 100*share))
+	}
+}
+
+// waitsInVain is the share of n's answers of late that were failures after a long wait.
+func (n *entity) waitsInVain(e *Engine) float64 {
+	w := e.params.CallWindow
+	waited := n.served.waited.Value(e.now, w)
+	return waited / max(n.served.ok.Value(e.now, w)+n.served.failed.Value(e.now, w), 1)
+}
+
+// poolUnasked is what a pool that is used up counts while nobody waits for it.
+const poolUnasked = 0.6
 
 // hostShort: what is short on a host may not be what hurts one process on it.
 const hostShort = 0.7
@@ -109,7 +131,7 @@ func (p *episode) short(e *Engine, kind report.LevelKind, s *levelState, whose s
 		if s.waiting > 0 {
 			text += fmt.Sprintf(", %.0f wait for it", s.waiting)
 		} else {
-			strength *= 0.6
+			strength *= poolUnasked
 		}
 	}
 	if news := s.news(); news < 1 {

@@ -118,6 +118,41 @@ func TestCallsThatMetricsCountTellFailures(t *testing.T) {
 			f.accused(at, 45*time.Second, verdict.ClassExhaustion, sub, p.src.Name())
 		})
 	}
+	t.Run("that_come_after_a_long_wait_for_a_pool", func(t *testing.T) {
+		waits := func(p *proc, calls, failures int) func(*report.Batch) {
+			return func(b *report.Batch) {
+				b.Served = append(b.Served, report.Served{Source: p.src, OK: calls - failures, Failed: failures, Waited: failures, Last: b.Arrived, Counted: true})
+			}
+		}
+		used := func(p *proc, share float64) func(*report.Batch) {
+			return func(b *report.Batch) {
+				b.Levels = append(b.Levels, report.Level{Source: p.src, Kind: report.LevelPool, Share: share, At: b.Arrived})
+			}
+		}
+		f, p := byMetrics(t)
+		f.tell(30*time.Second, 10*time.Minute, both(waits(p, 60, 0), used(p, 0.3)))
+		at := f.now
+		f.tell(30*time.Second, 3*time.Minute, both(waits(p, 60, 50), used(p, 1)))
+		f.accused(at, 60*time.Second, verdict.ClassExhaustion, "connection_pool", p.src.Name())
+		for _, ev := range f.events {
+			if ev.Kind == contract.EventFailureCleared {
+				t.Errorf("between two exports: %s", ev.Body)
+			}
+		}
+		f.tell(30*time.Second, 2*time.Minute, both(waits(p, 60, 0), used(p, 0.3)))
+		if f.first(contract.EventFailureCleared) == nil {
+			t.Errorf("still held after two minutes: %s", f.dump())
+		}
+
+		f, p = byMetrics(t)
+		f.tell(30*time.Second, 10*time.Minute, both(waits(p, 60, 0), used(p, 1)))
+		f.tell(30*time.Second, 3*time.Minute, both(waits(p, 60, 50), used(p, 1))) // as full as ever
+		for _, ev := range f.events {
+			if ev.Verdict != nil && ev.Verdict.Class != verdict.ClassUnknown {
+				t.Errorf("said %s", ev.Body)
+			}
+		}
+	})
 	t.Run("a_few_as_usual", func(t *testing.T) {
 		f, p := byMetrics(t)
 		f.tell(15*time.Second, 20*time.Minute, fails(p, 100, 2))

@@ -42,6 +42,9 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.found[belief.EvMissed].now || p.stalls {
 		return false // its callers may be served by others
 	}
+	if p.found[belief.EvFailsShort].now {
+		return false // and its metrics tell of its answers only now and then
+	}
 	if (p.bad[belief.GroupRuntime] || p.bad[belief.GroupEnding]) && !replaced && !e.runsAgain(n, p) {
 		return false
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
@@ -227,4 +228,70 @@ func TestCallsThatProxiesTellAreThoseOfWhomTheyStandBeside(t *testing.T) {
 	require.Len(t, b.Calls, 1)
 	assert.Equal(t, "checkout", b.Calls[0].Caller.Service.Name)
 	assert.Equal(t, "payment", b.Calls[0].Callee.Service)
+}
+
+// The first failure of its kind makes a new series. It is told at once if it is new, and
+// not if it was only forgotten.
+func TestCallsOfASeriesThatBegins(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, old, bad uint64 // of the series that is known, and of the other
+		failed           int
+	}{
+		"since_the_point_before":      {1000, 1030, 12, 12},
+		"and_all_calls_are_of_it":     {1000, 1000, 12, 12},
+		"before_it_was_forgotten":     {1000, 1030, 900, 0}, // see below: the sum of all says so
+		"as_the_process_begins_anew":  {1000, 5, 12, 0},
+		"with_nothing_that_was_known": {0, 1000, 12, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := New(Settings{})
+			see := func(at clock.Time, ok, bad uint64) *report.Batch {
+				md, ms := metricsOf(t, checkout, "app")
+				m := ms.AppendEmpty()
+				m.SetName("http.server.request.duration")
+				h := m.SetEmptyHistogram()
+				h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+				for status, n := range map[int64]uint64{200: ok, 500: bad} {
+					if n > 0 {
+						p := h.DataPoints().AppendEmpty()
+						p.SetTimestamp(pcommon.Timestamp(at))
+						p.SetCount(n)
+						p.SetSum(float64(n) * 0.01)
+						p.Attributes().PutInt("http.response.status_code", status)
+					}
+				}
+				b := &report.Batch{}
+				x.Metrics(md, at, nil, b)
+				return b
+			}
+			forgotten := uint64(0)
+			if name == "before_it_was_forgotten" {
+				forgotten = c.bad - 10
+			}
+			if c.before > 0 {
+				see(testNow, c.before, forgotten)
+			}
+			if forgotten > 0 { // a flood of others took its place
+				told := callTold{r: &metricResource{x: x, scope: "app"}, metric: &callMetric{kind: ptrace.SpanKindServer}, name: "http.server.request.duration", src: x.Source(resource(t, checkout))}
+				key := told.key()
+				a := pcommon.NewMap()
+				a.PutInt("http.response.status_code", 500)
+				for k, v := range a.All() {
+					key += mixString(mixString(0, k), v.AsString())
+				}
+				require.True(t, x.meters.knows(key))
+				for i := range x.meters.slots {
+					if x.meters.slots[i].key == key {
+						x.meters.slots[i] = meterSlot{}
+					}
+				}
+			}
+			b := see(testNow.Add(time.Minute), c.old, c.bad)
+			failed := 0
+			for _, s := range b.Served {
+				failed += s.Failed
+			}
+			assert.Equal(t, c.failed, failed)
+		})
+	}
 }

@@ -78,3 +78,18 @@ func (m *meters) since(key uint64, value float64, at pcommon.Timestamp, now cloc
 	s.value, s.at = value, at
 	return added, over, ok
 }
+
+// knows says whether a sum is remembered.
+func (m *meters) knows(key uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.slots == nil {
+		return false
+	}
+	for _, s := range m.slots[key%meterSets*meterWays:][:meterWays] {
+		if s.key == key && s.at != 0 {
+			return true
+		}
+	}
+	return false
+}
