@@ -119,6 +119,11 @@ func TestLook_outcome(t *testing.T) {
 		"business_error":         {client, failed, "insufficient funds", attrs{}, nil, report.OutcomeOther, true},
 		"consumer_fails_itself":  {consumer, failed, refused, attrs{}, nil, report.OutcomeRefused, true},
 		"producer_refused":       {producer, failed, refused, attrs{}, nil, report.OutcomeRefused, true},
+		"micrometer_server_500":  {server, unset, "", attrs{"method": "POST", "uri": "/pay", "status": "500", "outcome": "SERVER_ERROR", "exception": "none"}, nil, report.OutcomeServerError, true},
+		"micrometer_client_503":  {client, failed, "", attrs{"client.name": "payment", "status": "503", "outcome": "SERVER_ERROR"}, nil, report.OutcomeUnavailable, true},
+		"micrometer_client_404":  {client, failed, "", attrs{"client.name": "payment", "status": "404", "outcome": "CLIENT_ERROR"}, nil, report.OutcomeClientError, false},
+		"micrometer_ok":          {server, unset, "", attrs{"status": "200", "outcome": "SUCCESS"}, nil, report.OutcomeOK, false},
+		"an_outcome_of_a_deal":   {server, unset, "", attrs{"status": "500", "outcome": "rejected"}, nil, report.OutcomeOK, false},
 		"internal_ok":            {internal, unset, "", attrs{"http.response.status_code": 500}, nil, report.OutcomeOK, false},
 		"internal_error":         {internal, failed, "", attrs{}, nil, report.OutcomeOther, true},
 	}

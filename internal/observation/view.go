@@ -20,6 +20,7 @@ type view struct {
 	request                     bool   // it is one of HTTP
 	dbCode                      string // of a database's answer
 	errorType, flags, errorText string
+	series                      string // of the status, as Micrometer has it: SERVER_ERROR
 
 	peer, server, oldPeer, oldServer           string
 	peerPort, serverPort, oldPeerPort, oldPort int32
@@ -58,6 +59,8 @@ func (v *view) read(attrs pcommon.Map) {
 			v.errorText = val.Str()
 		case "response_flags":
 			v.flags = val.Str()
+		case "outcome":
+			v.series = val.Str()
 
 		case "network.peer.address":
 			v.peer = clip(val.Str())
@@ -100,6 +103,11 @@ func (v *view) read(attrs pcommon.Map) {
 			v.destination = clip(val.Str())
 		case "messaging.rabbitmq.destination.routing_key", "messaging.rabbitmq.routing_key":
 			v.routingKey = clip(val.Str())
+		}
+	}
+	if v.http < 0 && (v.series == "SERVER_ERROR" || v.series == "CLIENT_ERROR") {
+		if val, ok := attrs.Get("status"); ok {
+			v.http = status(text(val))
 		}
 	}
 }
