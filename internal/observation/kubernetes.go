@@ -84,14 +84,24 @@ var nodeEvents = map[string]func(sc *scratch, e *event){
 	"SystemOOM":                 func(sc *scratch, e *event) { sc.systemOOM(e) },
 	"OOMKilling":                func(sc *scratch, e *event) { sc.systemOOM(e) },
 
-	"NodeSchedulable":       func(sc *scratch, e *event) { sc.x.cordon(e.name, 0) },
-	"NodeNotSchedulable":    func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
-	"ScaleDown":             func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
-	"NodeShutdown":          func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
-	"DeletingNode":          func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
-	"RemovingNode":          func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
-	"DisruptionTerminating": func(sc *scratch, e *event) { sc.x.cordon(e.name, e.at) },
+	"NodeSchedulable": func(sc *scratch, e *event) { sc.x.cordon(e.name, 0) },
+	// It is emptied, or taken away as was announced: by the autoscaler, by Karpenter, by a
+	// cloud that reclaims what it lent.
+	"NodeNotSchedulable":        (*scratch).outOfService,
+	"ScaleDown":                 (*scratch).outOfService,
+	"NodeShutdown":              (*scratch).outOfService,
+	"DeletingNode":              (*scratch).outOfService,
+	"RemovingNode":              (*scratch).outOfService,
+	"DisruptionTerminating":     (*scratch).outOfService,
+	"TerminatingOnInterruption": (*scratch).outOfService,
+	"SpotInterrupted":           (*scratch).outOfService,
+	"InstanceStopping":          (*scratch).outOfService,
+	"InstanceTerminating":       (*scratch).outOfService,
+	"PreemptScheduled":          (*scratch).outOfService,
+	"TerminateScheduled":        (*scratch).outOfService,
 }
+
+func (sc *scratch) outOfService(e *event) { sc.x.cordon(e.name, e.at) }
 
 // kubernetes takes in one event of receiver k8s_events. resource names the object
 // that it is about.

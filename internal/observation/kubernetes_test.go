@@ -129,6 +129,14 @@ func TestNodeThatIsEmptiedFirstIsStoppedOnPurpose(t *testing.T) {
 	}
 	assert.Equal(t, []report.FactKind{report.FactStopping}, kinds(&b))
 
+	for _, reason := range []string{"PreemptScheduled", "TerminatingOnInterruption"} { // the cloud takes it back
+		x, b := knowsPayment(t), report.Batch{}
+		for _, reason := range []string{reason, "NodeNotReady"} {
+			x.Logs(logOf(t, node, warn, "Node node-1: "+reason, attrs{"k8s.event.reason": reason}), testNow, &b)
+		}
+		assert.Equal(t, []report.FactKind{report.FactStopping}, kinds(&b))
+	}
+
 	b = report.Batch{}
 	for _, reason := range []string{"NodeReady", "NodeSchedulable", "NodeNotReady"} { // it came back into service, and failed
 		x.Logs(logOf(t, node, warn, "Node node-1 status is now: "+reason, attrs{"k8s.event.reason": reason}), testNow, &b)
