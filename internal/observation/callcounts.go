@@ -220,7 +220,10 @@ func (c *callTold) calls(attrs pcommon.Map, count int, mean float64, first, last
 	c.more(attrs)
 	t := v.counted()
 	outcome, failed := report.OutcomeOK, false
-	if v.errorType != "" || v.odd(false, ptrace.SpanKindUnspecified) {
+	switch {
+	case c.metric.keys.answers && v.http < 0 && v.errorType == "":
+		outcome, failed = report.OutcomeUnavailable, true // why is not told
+	case v.errorType != "" || v.odd(false, ptrace.SpanKindUnspecified):
 		outcome = v.outcome(v.errorType != "", &t)
 		failed = outcome.Failed()
 		if c.metric.kind == ptrace.SpanKindServer {

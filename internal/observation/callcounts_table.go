@@ -19,6 +19,7 @@ type callKeys struct {
 	system                          []string // of a database
 	failure                         []string // what went wrong where no status tells; "none" is nothing
 	only                            []cond
+	answers                         bool // a status is told of each answer: without one none came
 }
 
 const (
@@ -32,6 +33,7 @@ var (
 	grpcProm     = &callKeys{grpc: []string{"grpc_code"}, peer: []string{"grpc_service"}}
 	conventional = &callKeys{}
 	underscored  = &callKeys{status: []string{"http_response_status_code", "http_status_code"}, grpc: []string{"rpc_grpc_status_code", "rpc_response_status_code"}, peer: []string{"server_address", "net_peer_name"}, port: []string{"server_port", "net_peer_port"}, system: []string{"db_system_name", "db_system"}, failure: []string{"error_type"}}
+	answered     = &callKeys{answers: true}
 	envoyCluster = &callKeys{status: []string{"envoy_response_code", "envoy.response_code"}, peer: []string{"envoy_cluster_name", "envoy.cluster_name"}}
 	istioIn      = &callKeys{status: []string{"response_code"}, grpc: []string{"grpc_response_status"}, flags: []string{"response_flags"}}
 	istioOut     = &callKeys{status: []string{"response_code"}, grpc: []string{"grpc_response_status"}, flags: []string{"response_flags"}, peer: []string{"destination_canonical_service", "destination_service_name"}}
@@ -42,8 +44,8 @@ var callMetrics = map[string]callMetric{
 	// HTTP, RPC and databases, as the conventions name them now and named them before.
 	"http.server.request.duration": {ptrace.SpanKindServer, seconds, conventional},
 	"http.server.duration":         {ptrace.SpanKindServer, milliseconds, conventional},
-	"http.client.request.duration": {ptrace.SpanKindClient, seconds, conventional},
-	"http.client.duration":         {ptrace.SpanKindClient, milliseconds, conventional},
+	"http.client.request.duration": {ptrace.SpanKindClient, seconds, answered},
+	"http.client.duration":         {ptrace.SpanKindClient, milliseconds, answered},
 	"rpc.server.call.duration":     {ptrace.SpanKindServer, seconds, conventional},
 	"rpc.server.duration":          {ptrace.SpanKindServer, milliseconds, conventional},
 	"rpc.client.call.duration":     {ptrace.SpanKindClient, seconds, conventional},
@@ -54,8 +56,8 @@ var callMetrics = map[string]callMetric{
 	// The same, scraped.
 	"http_server_request_duration_seconds": {ptrace.SpanKindServer, seconds, underscored},
 	"http_server_duration_milliseconds":    {ptrace.SpanKindServer, milliseconds, underscored},
-	"http_client_request_duration_seconds": {ptrace.SpanKindClient, seconds, underscored},
-	"http_client_duration_milliseconds":    {ptrace.SpanKindClient, milliseconds, underscored},
+	"http_client_request_duration_seconds": {ptrace.SpanKindClient, seconds, underscored.answering()},
+	"http_client_duration_milliseconds":    {ptrace.SpanKindClient, milliseconds, underscored.answering()},
 	"rpc_server_call_duration_seconds":     {ptrace.SpanKindServer, seconds, underscored},
 	"rpc_client_call_duration_seconds":     {ptrace.SpanKindClient, seconds, underscored},
 	"db_client_operation_duration_seconds": {ptrace.SpanKindClient, seconds, underscored},
@@ -76,6 +78,12 @@ var callMetrics = map[string]callMetric{
 	// Proxies.
 	"envoy_cluster_upstream_rq": {ptrace.SpanKindClient, 0, envoyCluster},
 	"istio_requests_total":      {ptrace.SpanKindServer, 0, istioIn.at("destination")},
+}
+
+func (k *callKeys) answering() *callKeys {
+	c := *k
+	c.answers = true
+	return &c
 }
 
 func (k *callKeys) at(reporter string) *callKeys {
