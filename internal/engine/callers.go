@@ -167,7 +167,7 @@ func (e *Engine) called(c *report.Calls) {
 		}
 	}
 	if n.calls != nil {
-		n.calls.told.Saw(e.now)
+		n.calls.told.SawBy(e.now, c.Counted)
 	}
 	if c.Outcome == report.OutcomeCircuitOpen || c.Outcome == report.OutcomeOverloaded && caller != nil && e.saysPoolEmpty(caller) {
 		return // nobody was asked: no evidence of the callee
@@ -428,7 +428,7 @@ func (e *Engine) serving(v *report.Served) {
 		n.host.busy(n, v.Last)
 	}
 	n.served.seen = e.now
-	n.served.told.Saw(e.now)
+	n.served.told.SawBy(e.now, v.Counted)
 	if v.Waited > 0 && !v.Counted || n.starved != 0 {
 		e.lookForStarved(n)
 	}

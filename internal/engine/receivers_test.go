@@ -173,6 +173,49 @@ func TestCallsThatMetricsCountTellFailures(t *testing.T) {
 	})
 }
 
+// Metrics are exported once a minute: who is not due to tell yet has not stopped answering,
+// though callers of its service tell first that one of it fails them.
+func TestWhoIsNotDueToTellYetHasNotStoppedAnswering(t *testing.T) {
+	f := newFleet(t)
+	var api []*proc
+	for i := range 3 {
+		p := f.add("api", fmt.Sprintf("api-%d", i))
+		f.stock(p)
+		api = append(api, p)
+	}
+	caller := f.add("web", "web-1")
+	hung := -1
+	tells := func(second int) func(*report.Batch) {
+		return func(b *report.Batch) {
+			for i, p := range api {
+				if second%60 == 20*i && i != hung {
+					fails(p, 60, 0)(b)
+				}
+			}
+			if second%60 != 59 { // api-0 is due a second later
+				return
+			}
+			asked := func(o report.Outcome, n int) {
+				b.Calls = append(b.Calls, report.Calls{Caller: caller.src, Callee: report.Callee{Service: "api"}, Outcome: o, Count: n, First: b.Arrived.Add(-time.Minute + 1), Last: b.Arrived, Counted: true})
+			}
+			if asked(report.OutcomeOK, 180); hung >= 0 {
+				asked(report.OutcomeTimeout, 60)
+			}
+		}
+	}
+	for second := range 900 {
+		if second == 641 {
+			hung = 1 // which has told just before
+		}
+		f.tell(time.Second, time.Second, tells(second))
+	}
+	for _, ev := range f.events {
+		if v := ev.Verdict; v != nil && v.Class != verdict.ClassUnknown && ev.Entity != api[1].src.Name() {
+			t.Errorf("said %s", ev.Body)
+		}
+	}
+}
+
 func TestLinesOfALogDoNotStandInForCounts(t *testing.T) {
 	f, p := byMetrics(t)
 	caller := f.add("payment", "payment-1")

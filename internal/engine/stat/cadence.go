@@ -18,19 +18,27 @@ type Cadence struct {
 
 const (
 	longestCadence = 30 * time.Second // a longer gap is no cadence
+	longestCounts  = 2 * time.Minute  // nor is this one, of what metrics count
 	cadenceMemory  = 4                // batches that the usual time remembers
 	// OneBatch is the time within which what comes is one batch.
 	OneBatch = 100 * time.Millisecond
 )
 
 // Saw notes that something was told now.
-func (c *Cadence) Saw(now clock.Time) {
+func (c *Cadence) Saw(now clock.Time) { c.SawBy(now, false) }
+
+// SawBy is Saw of what a metric may tell, which is exported once a minute by default.
+func (c *Cadence) SawBy(now clock.Time, metric bool) {
+	longest := longestCadence
+	if metric {
+		longest = longestCounts
+	}
 	if c.Last == 0 {
 		c.Last = now
 		return
 	}
 	if gap := now.Sub(c.Last); gap > OneBatch {
-		c.Every += (min(gap, longestCadence) - c.Every) / cadenceMemory
+		c.Every += (min(gap, longest) - c.Every) / cadenceMemory
 		c.Last = now
 	}
 }

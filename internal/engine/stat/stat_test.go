@@ -111,6 +111,13 @@ func TestCadence(t *testing.T) {
 	if c.Last != now || c.Every < 1900*time.Millisecond || c.Every > 2*time.Second {
 		t.Errorf("last %v before now, every %v", now.Sub(c.Last), c.Every)
 	}
+	var metric Cadence
+	for at := clock.Time(time.Hour); at < clock.Time(2*time.Hour); at = at.Add(time.Minute) {
+		metric.SawBy(at, true)
+	}
+	if metric.Slack() < time.Minute {
+		t.Errorf("of a metric every minute it says that it is overdue after %v", metric.Slack())
+	}
 	before := c.Every
 	if c.Saw(now.Add(time.Hour)); c.Every > before+longestCadence/cadenceMemory {
 		t.Errorf("after one long break every %v", c.Every)
