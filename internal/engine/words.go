@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -56,10 +57,16 @@ func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict
 	return v
 }
 
+// expected says whether somebody told by when n has to be heard: such as the schedule of
+// a check. Others whom nobody calls may just sleep.
+func (n *entity) expected() bool {
+	return slices.ContainsFunc(n.streams, func(s *stream) bool { return s.dueAt != 0 })
+}
+
 // caseOf is what the confidence of a verdict is made from besides the belief.
 func (e *Engine) caseOf(n *entity, p *episode, v *verdict.Verdict, c belief.Cause) *belief.Case {
 	k := &belief.Case{Cause: c, Level: v.Culprit.Type, Proof: p.proof(), Short: p.limits(), Silent: p.silent(), Asked: n.cut != nil && n.cut.found.asked,
-		Uncalled: n.kind == kindInstance && n.served.total == 0 && len(n.calledBy) == 0}
+		Uncalled: n.kind == kindInstance && n.served.total == 0 && len(n.calledBy) == 0 && !n.expected()}
 	for _, c := range e.cuts {
 		if c != n.cut && (c.stands(e.now) || c.heals(e.now)) {
 			k.OtherCuts++
