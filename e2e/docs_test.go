@@ -86,6 +86,25 @@ func TestLinksInTheDocumentationLeadSomewhere(t *testing.T) {
 
 // Own metrics are what a reader is told to alert on: a name that is not emitted
 // is an alert that never fires.
+func TestPageOnTheEngineSaysWhatEachOfItsFilesIsFor(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root(t), "docs", "engine.md"))
+	require.NoError(t, err)
+	_, index, found := strings.Cut(string(page), "## Where what is")
+	require.True(t, found)
+	index, _, _ = strings.Cut(index, "\n## ")
+	files, err := filepath.Glob(filepath.Join(root(t), "internal", "engine", "*.go"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, f := range files {
+		name := strings.TrimSuffix(filepath.Base(f), ".go")
+		switch {
+		case name == "doc", name == "engine", name == "params", strings.HasSuffix(name, "_test"), strings.HasPrefix(name, "evidence_"):
+		default:
+			assert.Contains(t, index, "`"+name+"`")
+		}
+	}
+}
+
 func TestOwnMetricsInTheDocumentationExist(t *testing.T) {
 	declared := map[string]bool{}
 	files, err := filepath.Glob(filepath.Join(root(t), "*", "*", "metadata.yaml"))
