@@ -48,9 +48,9 @@ var compounds = []Entry{
 	compound("fault_during_deploy", func(f *fleet.Fleet, dice *rand.Rand) []Part {
 		return []Part{aim("rolling_deploy", f, dice), killed(f.Instance("search-1")).then(time.Second)}
 	}),
-	// Starved of CPU, then dead.
+	// Starved of CPU, then dead. Others need too little of a processor to be hurt.
 	compound("exhausted_then_dead", func(f *fleet.Fleet, dice *rand.Rand) []Part {
-		in := among(f, dice, "pricing", "payment")
+		in := among(f, dice, "checkout", "payment")
 		starved := (&Entry{Name: "cpu_quota", Kind: ledger.Fault, Class: exhausted, Subclass: "cpu", Evidence: []string{"spans", "process_probe"}}).part(Aimed{
 			Culprits: who(in),
 			Inject:   func(context.Context) error { return in.SetCgroup("cpu.cfs_quota_us", "2000") },
