@@ -144,11 +144,17 @@ func cleanExit(status int64) bool {
 	return status == 0 || status == 128+15 || status == 128+2 || status == 128+1
 }
 
+// leftWith says whether n ended in order with that status, and is not back: whatever
+// fails for want of it belongs to that stop.
+func (n *entity) leftWith(f *report.Fact) bool {
+	return n.left && f.Kind == report.FactExit && cleanExit(f.Value)
+}
+
 func detectFacts(e *Engine, n *entity, p *episode) {
 	var wantOfMemory *report.Fact
 	for i := range n.facts {
 		f := &n.facts[i]
-		if at := f.CameAt(); at < p.began.Add(-factsBefore) || n.verdict == nil && at <= n.cleared || n.dealtWith(at) {
+		if at := f.CameAt(); !n.leftWith(f) && (at < p.began.Add(-factsBefore) || n.verdict == nil && at <= n.cleared || n.dealtWith(at)) {
 			continue
 		}
 		p.startedBy(f.At)

@@ -297,17 +297,7 @@ func (e *Engine) processSeen(n *entity, b *report.Probe, ps *probeState) {
 		n.alive, f.pid, f.start = true, p.PID, p.StartTime
 	}
 	e.outOfMemory(n, p)
-	if p.HasExitCode && f.ended(p) && f.pid != 0 {
-		// Its successor may be heard before anybody tells how it ended.
-		at := e.now
-		if fell := e.missedFall(b.Target, n.host); fell != nil {
-			at = fell.since // it is missed later than it ends
-		}
-		if back := n.returned != 0 && n.returned >= n.announcedLast; !back || !e.tookTooLong(n, int64(p.ExitCode), e.now) {
-			e.addFact(n, report.Fact{Kind: report.FactExit, Value: int64(p.ExitCode), At: at})
-		}
-		f.pid, n.kept = 0, keptEnd{}
-	}
+	e.exitSeen(n, b.Target, p)
 	if p.State == report.ProcessRunning || p.State == report.ProcessStopped || p.State == report.ProcessDiskWait {
 		if f.known && f.start != 0 && p.StartTime != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start)) && !n.heardAs(b.Observer) {
 			n.episodeOf(e).note(belief.EvReturnNew, 1, e.now, "a new process took its place")
@@ -322,6 +312,23 @@ func (e *Engine) processSeen(n *entity, b *report.Probe, ps *probeState) {
 	if p.MemoryLimit > 0 && p.State == report.ProcessRunning {
 		e.levelOf(n, &report.Level{Kind: report.LevelMemory, Share: float64(p.MemoryUsed) / float64(p.MemoryLimit)})
 	}
+}
+
+// exitSeen takes in how n's process ended, once.
+func (e *Engine) exitSeen(n *entity, target string, p *report.Process) {
+	f := &n.process
+	if !p.HasExitCode || !f.ended(p) || f.pid == 0 {
+		return
+	}
+	// Its successor may be heard before anybody tells how it ended.
+	at := e.now
+	if fell := e.missedFall(target, n.host); fell != nil {
+		at = fell.since // it is missed later than it ends
+	}
+	if back := n.returned != 0 && n.returned >= n.announcedLast; !back || !e.tookTooLong(n, int64(p.ExitCode), e.now) {
+		e.addFact(n, report.Fact{Kind: report.FactExit, Value: int64(p.ExitCode), At: at})
+	}
+	f.pid, n.kept = 0, keptEnd{}
 }
 
 // follow takes in which process runs, of one whom nobody misses.
@@ -461,6 +468,7 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 		switch ps.process.State {
 		case report.ProcessGone, report.ProcessZombie:
 			if n.alive && (!n.supposed || e.missedSince(n, ps.first)) && (!ps.uncertain() || e.endMissed(n, ps)) && (n.returned == 0 || ps.at > n.returned.Add(stillThere)) { // else it is a look from before it came back
+				e.exitSeen(n, ps.target, ps.process) // it may be missed only since the agent told
 				p.blame(belief.EvProcessGone, 1, e.now, fmt.Sprintf("process %s is gone", ps.processName()))
 				p.startedBy(ps.first)
 			}

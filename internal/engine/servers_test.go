@@ -429,3 +429,39 @@ func TestAServerThatClosesItsPortBeforeItEnds(t *testing.T) {
 		})
 	}
 }
+
+// A server that its agent saw end in order is refused to its callers for as long as it is
+// away: that is no crash of it, at no time.
+func TestServerThatEndedInOrderIsNoCrashForAsLongAsItIsAway(t *testing.T) {
+	for name, known := range map[string]report.Callee{
+		"called by its address":              {Address: "10.0.0.31:3306", Direct: true},
+		"called by its host's name":          {Address: "data1:3306"},
+		"called by a name that nobody knows": {Address: "db:3306"},
+	} {
+		for status, ended := range map[int]bool{0: true, 143: true, 139: false} {
+			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				d := newDatabase(t)
+				d.callee = known
+				d.pass(2 * time.Minute)
+				at := d.now
+				// Its agent tells first, and its callers fail a while later.
+				d.process = report.Process{State: report.ProcessGone, PID: 17, StartTime: 5, HasExitCode: true, ExitCode: status, OOMKills: -1}
+				d.tell(2*time.Second, 4*time.Second, d.look)
+				d.outcome = report.OutcomeRefused
+				turn := 0
+				d.tell(time.Second, 3*time.Minute, func(b *report.Batch) {
+					if turn++; turn%2 == 0 {
+						d.look(b)
+					} else {
+						d.call(b)
+					}
+				})
+				if ended {
+					d.nobodyAccused(false)
+					return
+				}
+				d.accused(at, 12*time.Second, verdict.ClassCrash, "process_exit", known.Address)
+			})
+		}
+	}
+}
