@@ -135,7 +135,7 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 			if s < 2 || s/max(ok, 1) < slowFrom/2 || ed.callee == p.starvedOf || !e.mayBeSlow(ed) {
 				return false
 			}
-			p.note(belief.EvCalleeSlow, 1, e.now, fmt.Sprintf("it waits for %s, which is slow", ed.callee.name()))
+			p.note(belief.EvCalleeSlow, 1-wantsItself*e.ownWant(n, p), e.now, fmt.Sprintf("it waits for %s, which is slow", ed.callee.name()))
 			return true
 		})
 	}
@@ -149,6 +149,22 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 		p.note(belief.EvDemand, stat.Clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
 	}
 	detectKnee(e, n, p)
+}
+
+// wantsItself is how little one waits for others who waits for a processor itself.
+const wantsItself = 0.8
+
+// ownWant is how much, 0-1, n's own quota or want of a processor holds it up.
+func (e *Engine) ownWant(n *entity, p *episode) (most float64) {
+	for _, l := range [...]struct {
+		kind report.LevelKind
+		row  belief.Evidence
+	}{{report.LevelThrottled, belief.EvThrottled}, {report.LevelCPUWait, belief.EvCPUWait}} {
+		if n.levels.short(l.kind, e.now) && p.found[l.row].now {
+			most = max(most, p.found[l.row].strength)
+		}
+	}
+	return most
 }
 
 // slowForOne says whether n, which does not tell of its answers itself, is slow for
