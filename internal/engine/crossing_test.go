@@ -164,6 +164,30 @@ func TestLinkIsNotSlowWhoseMachinesHaveNoBreath(t *testing.T) {
 	}
 }
 
+func TestWhatIsSlowNowAndThenAroundASlowLinkIsNoSlowPlace(t *testing.T) {
+	link := foundCut{cut: cut{near: side{zone: "b"}, far: side{zone: "c"}}, share: 0.95}
+	place := func(zone string, share float64) foundCut {
+		return foundCut{cut: cut{near: side{zone: zone}}, share: share}
+	}
+	for name, c := range map[string]struct {
+		place foundCut
+		stays bool
+	}{
+		"around it":          {place("b", 0.35), false},
+		"around it as often": {place("c", 0.8), true},
+		"elsewhere":          {place("a", 0.35), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if left := withoutWake([]foundCut{link, c.place}); len(left) != 1 && !c.stays || len(left) != 2 && c.stays {
+				t.Errorf("left: %+v", left)
+			}
+		})
+	}
+	if left := withoutWake([]foundCut{place("b", 0.35)}); len(left) != 1 {
+		t.Error("a slow place alone is none")
+	}
+}
+
 func TestOneWayCutIsNamedFromWhereToWhereNothingGets(t *testing.T) {
 	z := newZones()
 	z.run(60 * time.Second)

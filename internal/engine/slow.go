@@ -158,6 +158,7 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 		}
 		found = append(found, f)
 	}
+	found = withoutWake(found)
 	if len(found) > 1 && coverAll(found, sights) {
 		return // all that goes from zone to zone is slow: that is no link's doing
 	}
@@ -172,6 +173,23 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 		f.narrow(sights)
 		e.believe(f, true)
 	}
+}
+
+// withoutWake leaves out the places that are only slow around a slow link: who waits for
+// it holds up others now and then.
+func withoutWake(found []foundCut) []foundCut {
+	wake := func(f foundCut) bool {
+		return f.far.anywhere() && slices.ContainsFunc(found, func(g foundCut) bool {
+			return !g.far.anywhere() && g.within(&f.cut) && f.share < g.share/2
+		})
+	}
+	var out []foundCut
+	for _, f := range found {
+		if !wake(f) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // coverAll says whether every way from one zone to another is one of those that the
