@@ -4,6 +4,7 @@
 package score
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func payments(from float64, n int, long time.Duration) []Span {
 
 func TestFaultIsFeltForAsLongAsManyAreSlow(t *testing.T) {
 	tagged := func(more ...Span) []int {
-		spans := append(spansOf()[:100:100], more...)
+		spans := slices.Concat(spansOf()[:100], more)
 		s := Judge([]ledger.Injection{kill(0, 30)}, []Verdict{said1(5, "detected", "crash", 0.9, pay1)}, spans, nil).Spans
 		return []int{s.Tagged, s.TaggedHurt}
 	}
