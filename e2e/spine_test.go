@@ -193,7 +193,12 @@ func (s *spine) tracesCarry(t *testing.T, culprit string, since time.Time, verdi
 			assert.True(t, span.failed() || span.tag(contract.AnomalyScore) != "", "a healthy span is tagged: %+v", span)
 		}
 	}
-	assert.NotEmpty(t, documents(t, s.elasticsearch, s.traces, `failure.class:crash`), "Elasticsearch has the spans, too")
+	eventually(t, 20*time.Second, func() string {
+		if len(documents(t, s.elasticsearch, s.traces, `failure.class:crash`)) == 0 {
+			return "Elasticsearch has none of the spans"
+		}
+		return ""
+	})
 }
 
 // recover brings an instance back and waits until nothing is held against it.

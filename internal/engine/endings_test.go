@@ -234,3 +234,19 @@ func TestLookFromBeforeItCameBackIsNoEnd(t *testing.T) {
 	f.watched(one, report.ProcessRunning, 2*time.Second, 20*time.Second)
 	f.nobodyAccused(false)
 }
+
+// A stop in order tells nothing of how the process ends that came after it.
+func TestEndSoonAfterAStopInOrderIsNotThatStop(t *testing.T) {
+	s := newShop(t)
+	s.payment2.watch = true
+	s.run(20 * time.Second)
+	s.payment2.state = "dead"
+	s.note(s.payment2, report.Fact{Kind: report.FactExit, Value: 0})
+	s.run(7 * time.Second)
+	s.payment2.restart()
+	s.run(16 * time.Second)
+	at := s.now
+	s.payment2.state = "dead"
+	s.run(15 * time.Second)
+	s.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", "payment-2")
+}

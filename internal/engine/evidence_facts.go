@@ -157,6 +157,9 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 		if at := f.CameAt(); !n.leftWith(f) && (at < p.began.Add(-factsBefore) || n.verdict == nil && at <= n.cleared || n.dealtWith(at)) {
 			continue
 		}
+		if f.Kind == report.FactExit && cleanExit(f.Value) && !n.left && f.At < n.returned {
+			continue // of how it ends now, that stop tells nothing
+		}
 		p.startedBy(f.At)
 		switch f.Kind {
 		case report.FactExit:
