@@ -58,8 +58,8 @@ func (w *word) byOthers(n *entity) clock.Time {
 
 const (
 	maxWords     = 256 // of a service that are remembered
-	agreedFull   = 10
-	dissentsFull = 3
+	agreedFull   = 10  // periods in step, after which one that is alone counts
+	dissentsFull = 3   // periods alone that convict
 	// periodBeats is how many usual intervals a period lasts: everybody has beaten twice.
 	periodBeats    = 2.2
 	shortestPeriod = 200 * time.Millisecond

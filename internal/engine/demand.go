@@ -354,20 +354,19 @@ func (e *Engine) pusher(n *entity) *service {
 // what it is allowed is its own, and it may have asked for more than that.
 func (e *Engine) turnsOneAway(n *entity) bool {
 	var one *service
-	served := false
+	w := e.params.CallWindow
 	for _, ed := range n.calledBy {
-		s, w := ed.caller.service, e.params.CallWindow
-		switch {
-		case s == nil:
-		case ed.full.Value(e.now, w) < 1:
-			served = served || ed.ok.Value(e.now, w) >= servedBeside && s != one
+		switch s := ed.caller.service; {
+		case s == nil || ed.full.Value(e.now, w) < 1:
 		case one != nil && s != one:
 			return false
 		default:
 			one = s
 		}
 	}
-	return one != nil && served
+	return one != nil && slices.ContainsFunc(n.calledBy, func(ed *edge) bool {
+		return ed.caller.service != one && ed.full.Value(e.now, w) < 1 && ed.ok.Value(e.now, w) >= servedBeside
+	})
 }
 
 // servedBeside is the number of calls of others that are answered lately.

@@ -69,19 +69,6 @@ func (n *entity) erredAt() (last clock.Time) {
 	return last
 }
 
-// erred says whether a line that speaks against n came after a time.
-func (n *entity) erred(since clock.Time) bool {
-	if n.errors == nil {
-		return false
-	}
-	for i := range n.errors.kinds {
-		if k := &n.errors.kinds[i]; k.blamed && k.last > since {
-			return true
-		}
-	}
-	return false
-}
-
 // errsNoMore says whether the lines that spoke against n have stayed away.
 func (n *entity) errsNoMore(e *Engine) bool {
 	if n.errors == nil {

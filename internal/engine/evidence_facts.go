@@ -144,21 +144,28 @@ func cleanExit(status int64) bool {
 	return status == 0 || status == 128+15 || status == 128+2 || status == 128+1
 }
 
-// leftWith says whether n ended in order with that status, and is not back: whatever
-// fails for want of it belongs to that stop.
-func (n *entity) leftWith(f *report.Fact) bool {
-	return n.left && f.Kind == report.FactExit && cleanExit(f.Value)
+// isOf says whether a fact belongs to the suspicion, and not to what is over. While n is
+// away that ended in order, whatever fails for want of it belongs to that stop; when it is
+// back, the stop tells nothing of how it ends then.
+func (n *entity) isOf(p *episode, f *report.Fact) bool {
+	if f.Kind == report.FactExit && cleanExit(f.Value) {
+		if n.left {
+			return true
+		}
+		if f.At < n.returned {
+			return false
+		}
+	}
+	at := f.CameAt()
+	return at >= p.began.Add(-factsBefore) && (n.verdict != nil || at > n.cleared) && !n.dealtWith(at)
 }
 
 func detectFacts(e *Engine, n *entity, p *episode) {
 	var wantOfMemory *report.Fact
 	for i := range n.facts {
 		f := &n.facts[i]
-		if at := f.CameAt(); !n.leftWith(f) && (at < p.began.Add(-factsBefore) || n.verdict == nil && at <= n.cleared || n.dealtWith(at)) {
+		if !n.isOf(p, f) {
 			continue
-		}
-		if f.Kind == report.FactExit && cleanExit(f.Value) && !n.left && f.At < n.returned {
-			continue // of how it ends now, that stop tells nothing
 		}
 		p.startedBy(f.At)
 		switch f.Kind {

@@ -49,11 +49,6 @@ const (
 	// errorsStop without a failure means that they have stopped.
 	errorsStop = 3 * time.Second
 	wrongMany  = 3.0 // wrong answers in the window that say all
-	// releaseWithin is how long after its first sight a version may be to blame
-	// for what its instances do.
-	releaseWithin = 30 * time.Minute
-	// releaseTold is how long a version may serve before its name comes.
-	releaseTold = 15 * time.Second
 )
 
 // answered learns how right the answers of n usually are, and notices when

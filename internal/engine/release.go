@@ -4,10 +4,20 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 )
 
 // Which version is to blame.
+
+const (
+	// releaseWithin is how long after its first sight a version may be to blame
+	// for what its instances do.
+	releaseWithin = 30 * time.Minute
+	// releaseTold is how long a version may serve before its name comes.
+	releaseTold = 15 * time.Second
+)
 
 // release returns the version to blame: n runs it, it is new, and it came
 // before the failure began, or as soon as it could tell of itself. A version that

@@ -37,42 +37,28 @@ func (e *Engine) stillWrong(n *entity, v *verdict.Verdict) bool {
 	if v.Culprit.Type == verdict.CulpritVersion && n.version != "" && n.version != v.Culprit.Name {
 		return false // it runs another
 	}
-	in := &n.integrity
 	slack := n.told().Slack()
-	if n.vouching.dissents > 0 || n.conduct.convicts() || n.erred(e.now.Add(-rightFor-slack)) || in.errorsSince != 0 && e.now.Sub(in.lastError) < rightFor+slack {
-		return true
+	if n.calls != nil {
+		slack = max(slack, n.calls.told.Slack())
 	}
-	for _, ps := range n.probes {
-		if e.current(ps) && ps.outcome == report.OutcomeWrongAnswer {
-			return true
-		}
-	}
-	for i := range n.facts {
-		f := &n.facts[i]
-		switch quiet := e.now.Sub(f.At); f.Kind {
-		case report.FactBackwards, report.FactEquivocated, report.FactForged: // shows once a scrape, or a beat
-			if quiet < e.params.RecoveryCalls {
-				return true
-			}
-		case report.FactIntegrity:
-			if quiet < rightFor+slack {
-				return true
-			}
-		}
-	}
-	s := n.calls
-	return s != nil && s.lastWrong != 0 && e.now.Sub(s.lastWrong) < rightFor+s.told.Slack()
+	return e.now.Sub(e.lastWrong(n)) < rightFor+slack
 }
 
 // lastWrong is when an answer of n was wrong last, as far as is known. What shows less
 // often than an answer may wait for it counts as long as it stands.
 func (e *Engine) lastWrong(n *entity) clock.Time {
 	in := &n.integrity
-	last := max(n.erredAt(), in.lastError)
+	last := n.erredAt()
+	if in.errorsSince != 0 {
+		last = max(last, in.lastError)
+	}
 	if n.conduct.convicts() {
 		return e.now
 	}
 	if v := &n.vouching; v.dissents > 0 {
+		if n.beatsEvery() > rightFor {
+			return e.now
+		}
 		last = max(last, v.at)
 	}
 	for _, ps := range n.probes {
@@ -87,7 +73,7 @@ func (e *Engine) lastWrong(n *entity) clock.Time {
 	for i := range n.facts {
 		f := &n.facts[i]
 		switch f.Kind {
-		case report.FactBackwards, report.FactEquivocated:
+		case report.FactBackwards, report.FactEquivocated, report.FactForged: // shows once a scrape, or a beat
 			if e.now.Sub(f.At) < e.params.RecoveryCalls {
 				return e.now
 			}

@@ -49,7 +49,7 @@ const (
 )
 
 func newServers(capacity int) servers {
-	return servers{doors: map[processKey][]tookAt{}, at: map[string]*entity{}, ports: map[string]*portHost{}, named: map[string][]*entity{}, cap: capacity}
+	return servers{at: map[string]*entity{}, ports: map[string]*portHost{}, named: map[string][]*entity{}, doors: map[processKey][]tookAt{}, cap: capacity}
 }
 
 // called notes that an external, which is called by its name, was found at an

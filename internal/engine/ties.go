@@ -263,8 +263,11 @@ func (e *Engine) front(f *fallen) (address string) {
 
 // failsFor says whether somebody fails for want of one who fell.
 func (e *Engine) failsFor(f *fallen) bool {
+	if len(f.hosts) == 0 {
+		return false
+	}
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
-		for n := q.head; n != nil && len(f.hosts) > 0; n = n.next {
+		for n := q.head; n != nil; n = n.next {
 			if n.host != nil && f.hosts[n.host.name] && e.failsSince(n, f) {
 				return true
 			}

@@ -108,6 +108,7 @@ func (e *Engine) standsAt(k tie) *portHost {
 
 // unnamedSights are the ways on which nothing is acknowledged though both ends live.
 func (e *Engine) unnamedSights(out []sight) []sight {
+	var processes map[*hostState]breath // counted once, if at all
 	for _, k := range slices.SortedFunc(maps.Keys(e.ties.vain), tie.compare) {
 		v := e.ties.vain[k]
 		if e.now.Sub(v.at) > shortView+3*v.interval {
@@ -126,20 +127,18 @@ func (e *Engine) unnamedSights(out []sight) []sight {
 			continue
 		}
 		to := e.host(p.host)
-		if v.share < 1 && e.breathless(from, to) {
-			continue
+		if v.share < 1 {
+			if processes == nil {
+				processes = e.breathing()
+			}
+			if e.outOfBreath(&side{host: from}, processes) || e.outOfBreath(&side{host: to}, processes) {
+				continue // it loses what it does not get to
+			}
 		}
 		out = append(out, sight{from: from, to: to, broken: v.share == 1, unacked: v.share == 1, told: true, share: v.share, calls: callsFull, weight: callsFull / 2,
 			since: v.since, good: v.since, bad: v.at, tried: v.at})
 	}
 	return out
-}
-
-// breathless says whether one of two machines has no processor to spare: it loses what
-// it does not get to.
-func (e *Engine) breathless(a, b *hostState) bool {
-	processes := e.breathing()
-	return e.outOfBreath(&side{host: a}, processes) || e.outOfBreath(&side{host: b}, processes)
 }
 
 // answersFrom says whether n has answered calls from a host that ended after t.
