@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ type addressEntry struct {
 type seenBehind struct {
 	entity *entity
 	at     clock.Time
+	itself bool // it takes the connections; the others are behind it
 }
 
 const (
@@ -147,13 +149,53 @@ func (k *addressBook) put(address string, n *entity, now clock.Time) {
 	if len(entry.behind) >= maxBehind {
 		entry.behind = append(entry.behind[:0], entry.behind[1:]...)
 	}
-	entry.behind = append(entry.behind, seenBehind{n, now})
+	entry.behind = append(entry.behind, seenBehind{entity: n, at: now})
 	n.addresses = append(n.addresses, address)
 	if len(n.addresses) > maxAddressesEach {
 		old := n.addresses[0]
 		n.addresses = append(n.addresses[:0], n.addresses[1:]...)
 		k.drop(old, n)
 	}
+}
+
+// own notes that n takes the connections at address: a proxy whose calls others answer
+// is told from them.
+func (k *addressBook) own(address string, n *entity, now clock.Time) {
+	k.put(address, n, now)
+	if entry := k.entries[address]; entry != nil {
+		for i := range entry.behind {
+			entry.behind[i].itself = entry.behind[i].entity == n
+		}
+	}
+}
+
+// eachBehind shows f those who answer calls to n at one of its addresses and are not n,
+// until f says true.
+func (e *Engine) eachBehind(n *entity, f func(b *entity) bool) {
+	for _, address := range n.addresses {
+		if entry := e.book.entries[address]; entry != nil && entry.taker() == n && entry.eachOther(n, f) {
+			return
+		}
+	}
+	if entry := e.book.entries[n.address]; n.kind == kindExternal && entry != nil {
+		entry.eachOther(n, f)
+	}
+}
+
+// eachOther shows f those behind the address but n, until f says true; it says whether
+// that happened.
+func (a *addressEntry) eachOther(n *entity, f func(b *entity) bool) bool {
+	return slices.ContainsFunc(a.behind, func(b seenBehind) bool { return b.entity != n && f(b.entity) })
+}
+
+// taker is who is known to take the connections at the address, nil if nobody is.
+func (a *addressEntry) taker() *entity {
+	for _, b := range a.behind {
+		if b.itself && !b.entity.left {
+			return b.entity
+		}
+	}
+	return nil
 }
 
 // drop forgets that n is behind address.
@@ -233,9 +275,12 @@ func (e *Engine) callee(c report.Callee) *entity {
 	return nil
 }
 
-// only is the one instance behind the address, or nil if there are several that
-// are not known to have gone.
+// only is who takes the connections at the address, or else the one instance behind it;
+// nil if there are several that are not known to have gone.
 func (a *addressEntry) only() *entity {
+	if n := a.taker(); n != nil {
+		return n
+	}
 	var one *entity
 	newest := clock.Time(0)
 	for _, b := range a.behind {

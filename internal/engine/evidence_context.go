@@ -83,6 +83,20 @@ func detectDependence(e *Engine, n *entity, p *episode) {
 		}
 		return false
 	})
+	e.eachBehind(n, func(b *entity) bool {
+		if b.verdict != nil {
+			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("%s behind it failed", b.name()))
+			return true
+		}
+		if c := b.episode; c != nil && c.failing > suspectFrom && c.onset != 0 && (p.onset == 0 || c.onset < p.onset.Add(time.Second)) {
+			p.note(belief.EvCalleeFailing, c.failing, e.now, fmt.Sprintf("%s behind it was in trouble first", b.name()))
+		}
+		if e.hurtUntil(n, p, b.wellAgain()) {
+			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("%s behind it has failed until a moment ago", b.name()))
+			return true
+		}
+		return false
+	})
 }
 
 // plentyAnswered is how many calls on end, all of them answered, show that they get

@@ -130,7 +130,7 @@ func (e *Engine) probed(b *report.Probe) {
 		}
 		n.answered = n.answered || b.Process == nil
 		if address := hostPort(b.Target); b.Direct && ps.run == 1 && n.kind == kindInstance && address != "" {
-			e.book.put(address, n, e.now)
+			e.book.own(address, n, e.now)
 		}
 	case b.Outcome == report.OutcomeNoAnswer:
 		// A stopped listener's backlog fills up: later connects time out, and
