@@ -124,6 +124,19 @@ func TestEngineNamesCrashes(t *testing.T) {
 		s.run(20 * time.Second)
 		s.accused(at, 16*time.Second, verdict.ClassCrash, "hang", "payment-1")
 	})
+	t.Run("nor_after_a_restart_of_the_engine", func(t *testing.T) {
+		s := newShop(t)
+		s.run(time.Minute)
+		s.loop(s.payment1)
+		s.run(time.Minute)
+		s.restartEngine(5 * time.Second)
+		s.run(time.Minute)
+		s.events = nil
+		at := s.now
+		s.payment1.state = "frozen"
+		s.run(20 * time.Second)
+		s.accused(at, 16*time.Second, verdict.ClassCrash, "hang", "payment-1")
+	})
 	t.Run("verdict_leaves_when_it_is_back", func(t *testing.T) {
 		s := newShop(t)
 		s.run(time.Minute)

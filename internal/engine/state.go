@@ -39,6 +39,7 @@ type (
 		Streams      []storedStream `json:"streams,omitempty"`
 		Announced    clock.Time     `json:"announced,omitempty"`
 		LastAnnounce clock.Time     `json:"last_announced,omitempty"`
+		Well         clock.Time     `json:"well,omitempty"` // when its last failure was over
 		storedEpisode
 	}
 	storedStream struct {
@@ -85,7 +86,7 @@ func (e *Engine) Capture() (encode func() ([]byte, error)) {
 func (n *entity) store() storedInstance {
 	in := storedInstance{
 		Source: *n.src, Born: n.born, Touched: n.touched, Left: n.left, Addresses: slices.Clone(n.addresses),
-		Announced: n.announced, LastAnnounce: n.announcedLast, storedEpisode: n.storeEpisode(),
+		Announced: n.announced, LastAnnounce: n.announcedLast, Well: n.well, storedEpisode: n.storeEpisode(),
 	}
 	for _, inc := range n.incarnations {
 		if inc.token != 0 {
@@ -133,6 +134,7 @@ func (e *Engine) restore(in *storedInstance) {
 	n := e.instance(report.NewSource(in.Source))
 	n.alive, n.answered, n.left, n.born, n.announced = true, true, in.Left, min(in.Born, e.now), min(in.Announced, e.now)
 	n.announcedLast = min(max(in.LastAnnounce, in.Announced), e.now)
+	n.well = min(in.Well, e.now)
 	for i, token := range in.Incarnations {
 		began := n.born // of an older state
 		if i < len(in.Began) {
