@@ -139,13 +139,14 @@ const (
 // beatsAgain: the sender is back for RecoveryBeats intervals, or has come again for which a
 // time is due.
 func (e *Engine) beatsAgain(n *entity, p *episode) bool {
+	heard := slices.ContainsFunc(n.streams, func(s *stream) bool { return s.kind == signBeat && s.dueAt == 0 && s.fresh() })
 	for _, s := range n.streams {
 		if s.gaps.Interval == 0 {
 			continue
 		}
 		if s.strength(e) > 0 {
-			if s.kind == signTelemetry && len(n.streams) > 1 {
-				continue // its heartbeats count for more
+			if heard && s.dueAt == 0 || s.kind == signTelemetry && len(n.streams) > 1 {
+				continue // of several who watch it those are right who hear it; its heartbeats count for more
 			}
 			return false
 		}
