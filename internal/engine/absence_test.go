@@ -127,3 +127,27 @@ func TestTelemetryThatComesLateIsNoCut(t *testing.T) {
 		})
 	}
 }
+
+// An agent that is cut off looks for others in vain, as it tells when it is back: nobody
+// asked its machine for anything.
+func TestMachineThatNobodyAskedWasNotMissedThoughItsAgentAskedOthers(t *testing.T) {
+	h, elsewhere := &hostState{name: "h"}, &hostState{name: "elsewhere"}
+	server, caller := &entity{host: elsewhere, src: &report.Source{}}, &entity{host: h, src: &report.Source{}}
+	for name, c := range map[string]struct {
+		sight sight
+		asked bool
+	}{
+		"its agent looks for a server":       {sight{from: h, to: elsewhere, target: server}, false},
+		"somebody on it calls a server":      {sight{from: h, to: elsewhere, target: server, caller: caller}, true},
+		"an agent elsewhere looks for it":    {sight{from: elsewhere, to: h, target: caller}, true},
+		"its agent is not heard":             {sight{from: h, to: elsewhere}, false},
+		"somebody elsewhere calls one on it": {sight{from: elsewhere, to: h, target: caller, caller: server}, true},
+	} {
+		c.sight.share, c.sight.weight = 1, 1
+		f := foundCut{cut: cut{near: side{host: h}}}
+		f.take([]sight{c.sight})
+		if f.paths != 1 || f.asked != c.asked {
+			t.Errorf("%s: asked %v by %d, want %v by one", name, f.asked, f.paths, c.asked)
+		}
+	}
+}

@@ -327,7 +327,8 @@ func (f *foundCut) take(sights []sight) {
 		s.taken = true
 		f.paths++
 		f.broken, f.unacked = f.broken || s.broken, f.unacked || s.unacked
-		f.asked = f.asked || s.target != nil
+		inside := s.caller == nil && f.far.anywhere() && f.near.has(s.from, nil) // an agent there, which looks for others
+		f.asked = f.asked || s.target != nil && !inside
 		if s.target != nil && s.caller == nil {
 			f.probes++
 		}
