@@ -53,3 +53,36 @@ func TestAWayThatLosesPacketsByTheWordOfAKernel(t *testing.T) {
 		})
 	}
 }
+
+// A way that was cut for a while and is open again has lost a share of what was asked
+// lately, as one that loses packets has; but all of it was lost at once.
+func TestWayThatIsOpenAgainIsNotTakenToLosePackets(t *testing.T) {
+	for name, c := range map[string]struct {
+		lost func(i int) bool // the call of second i
+		back bool
+	}{
+		"cut for twenty seconds":    {func(i int) bool { return i >= 40 && i < 60 }, true},
+		"every other call is lost":  {func(i int) bool { return i >= 40 && i%2 == 0 }, false},
+		"most calls are lost":       {func(i int) bool { return i >= 40 && i%5 != 4 }, false},
+		"cut once more":             {func(i int) bool { return i >= 40 && i < 50 || i >= 52 && i < 60 }, false},
+		"never anything was silent": {func(int) bool { return false }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			ledger, web := f.add("ledger", "ledger-1"), f.add("web", "web-1")
+			f.run(time.Second)
+			n, caller := f.e.instance(ledger.src), f.e.instance(web.src)
+			for i := range 65 {
+				outcome := report.OutcomeOK
+				if c.lost(i) {
+					outcome = report.OutcomeConnectTimeout
+				}
+				f.e.seenFrom(n, caller.host, caller, outcome, 1, f.now, f.now)
+				f.run(time.Second)
+			}
+			if got := n.seenBy(caller).back(); got != c.back {
+				t.Errorf("it is back: %v, want %v", got, c.back)
+			}
+		})
+	}
+}

@@ -27,6 +27,7 @@ type sight struct {
 	named   *entity    // the service that the caller named, where target is one behind its name
 	broken  bool       // some could not even connect
 	unacked bool       // a kernel tells that nothing is acknowledged
+	back    bool       // it was silent once, on end, and answers again: it does not come and go
 	told    bool       // agents at both ends tell of it meanwhile: neither is cut off from all
 	looked  bool       // of what is not acknowledged: an agent on its machine looks at the target
 	late    bool       // something came back, and took long: what comes to the target may wait at its door
@@ -215,7 +216,9 @@ func weighSights(sights []sight) {
 		if s := &sights[i]; s.share < silentFrom && s.good < began {
 			s.weight *= staleWeight
 		}
-		sights[i].cut, sights[i].lossy = sights[i].says(silentIfCut), sights[i].says(silentIfLossy)
+		if sights[i].cut, sights[i].lossy = sights[i].says(silentIfCut), sights[i].says(silentIfLossy); sights[i].back {
+			sights[i].lossy = min(sights[i].lossy, 0)
+		}
 	}
 }
 

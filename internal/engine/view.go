@@ -24,6 +24,7 @@ type view struct {
 	run      float64     // of them those of the current run without a reply
 	firstBad clock.Time  // start of the current run without a reply
 	trouble  clock.Time  // start of the time in which calls get no reply now and then
+	backAt   clock.Time  // when a call was first answered that began in it
 	lastBad  clock.Time
 	triedAt  clock.Time // when the latest call without a reply began, at the earliest
 	brokenAt clock.Time // when somebody last could not even connect
@@ -69,6 +70,9 @@ func (e *Engine) seenFrom(n *entity, from *hostState, caller *entity, o report.O
 		first = last
 	}
 	if crossed > 0 {
+		if first > w.trouble && w.backAt <= w.trouble {
+			w.backAt = last
+		}
 		w.replies.Add(crossed*float64(count), e.now, viewWindow)
 		if w.goodFrom == 0 || w.lastBad > w.lastGood || first.Sub(w.lastGood) > goodBreak {
 			w.goodFrom = first
@@ -132,6 +136,12 @@ func (n *entity) seenBy(caller *entity) *view {
 		return n.views[i]
 	}
 	return nil
+}
+
+// back says whether the trouble was one silence on end, and whoever asked since it ended
+// was answered: what is lost on a way comes and goes.
+func (w *view) back() bool {
+	return w.trouble != 0 && w.backAt > w.trouble && w.backAt >= w.triedAt
 }
 
 // bad is the share, 0-1, of calls to which nothing came back, and the number of
