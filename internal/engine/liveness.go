@@ -213,7 +213,7 @@ func (e *Engine) sign(s *stream, at time.Duration, token, seq uint64) {
 	if restarted || e.absent(s, gap) {
 		e.returned(s, gap, token, seq)
 	}
-	if !restarted { // a restart says nothing of how regular a process is while it lives
+	if !restarted && !n.failedFor(gap) { // neither says how regular a process is while it is well
 		s.keepsWord(gap)
 		s.gaps.Add(gap)
 		if s.kind == signBeat && s.gaps.Interval > 0 && float64(s.kept) >= keptMostly*float64(s.seen) {

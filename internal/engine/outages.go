@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // What the fleet learns from long gaps. A pause that two senders make, any may make. What
 // only one has shown is its own habit: a device that sleeps must not make the engine deaf
-// to everybody else's silence. Nor must an outage that takes several away at once, or an
-// absence that is longer than processes pause.
+// to everybody else's silence. Nor must an outage that takes several away at once, an
+// absence that is longer than processes pause, or one that was told as a failure.
 
 // longGap is a silence of many intervals that ended.
 type longGap struct {
@@ -35,6 +36,9 @@ const (
 	loneCounts = 10
 	// outageFrom is how many others must have fallen silent with one.
 	outageFrom = 2
+	// failureFrom is the length from which on a silence that was told as a failure is
+	// taken for one: pauses of a few seconds come again, and shall be known then.
+	failureFrom = 10 * time.Second
 	// fleetMemory is how many gaps of the fleet are learned until the old count half.
 	fleetMemory = 5_000_000
 )
@@ -61,6 +65,16 @@ func (e *Engine) habit(s *stream, gap time.Duration) {
 		}
 	}
 	e.longGaps = append(e.longGaps, g)
+}
+
+// failedFor says whether a silence that just ended was a failure that hurt somebody, or lay
+// behind a cut: that is no habit.
+func (n *entity) failedFor(silence time.Duration) bool {
+	if silence < failureFrom {
+		return false
+	}
+	v, p := n.verdict, n.episode
+	return n.cutOff != nil || v != nil && v.Class != verdict.ClassUnknown && p != nil && p.hurts()
 }
 
 // beganWith says whether two were heard for the last time within the usual time

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // evenFleet beats once a second, and loses a few beats at the beginning.
@@ -59,5 +60,35 @@ func TestFleetLearnsPausesThatSeveralShow(t *testing.T) {
 	f.pause(3, 18*time.Second)
 	if after := deadline(); after < 5*before {
 		t.Errorf("two that pause have left the deadline at %s, which was %s", after, before)
+	}
+}
+
+// A hang that was told as one, and hurt callers, is no pause that anybody may make: the
+// next one that stops is missed as soon.
+func TestFleetDoesNotLearnFromFailures(t *testing.T) {
+	s := newShop(t)
+	for i := range 8 {
+		s.add("idle", "idle-"+string(rune('a'+i)))
+	}
+	s.loss = 0.005
+	s.run(4 * time.Minute)
+	s.loss = 0
+	s.nobodyAccused(false)
+	overdue := func(p *proc) time.Duration { return s.e.instance(p.src).streams[0].due }
+	before := overdue(s.payment2)
+	for _, hangs := range []*proc{s.payment1, s.ledger, s.payment1} {
+		at := s.now
+		hangs.state = "frozen"
+		s.run(20 * time.Second)
+		s.accused(at, 16*time.Second, verdict.ClassCrash, "hang", hangs.src.Instance)
+		hangs.state = "up"
+		s.run(2 * outageShows)
+		s.events = nil
+	}
+	for _, p := range []*proc{s.payment1, s.payment2} {
+		s.e.instance(p.src).streams[0].deadline(s.e)
+		if after := overdue(p); after > 2*before {
+			t.Errorf("%s is missed after %s, and was after %s", p.src.Instance, after, before)
+		}
 	}
 }
