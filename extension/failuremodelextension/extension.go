@@ -5,13 +5,11 @@ package failuremodelextension
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensioncapabilities"
 	"go.uber.org/zap"
@@ -32,7 +30,6 @@ import (
 type failureModel struct {
 	config    *Config
 	settings  extension.Settings
-	host      component.Host // for status
 	telemetry *metadata.TelemetryBuilder
 	engine    *engine.Engine
 	store     *store // nil without storage
@@ -107,7 +104,7 @@ func (x *failureModel) Start(ctx context.Context, host component.Host) error {
 		x.store = store
 		x.restore(ctx)
 	}
-	x.host, x.started = host, true
+	x.started = true
 	go x.publish.run()
 	go x.loop()
 	return nil
@@ -190,7 +187,7 @@ func (x *failureModel) loop() {
 			return
 		case f := <-x.orders:
 			f()
-			x.publish.events(x.Now(), x.engine.Events())
+			x.publish.events(x.Now(), x.now.date(x.engine.Events()))
 		case b := <-x.queue:
 			x.take(b)
 		case <-tick.C:
@@ -200,7 +197,7 @@ func (x *failureModel) loop() {
 			x.followWall()
 			x.heedDrops(now)
 			x.engine.Tick(x.Now())
-			x.publish.tick(x.Now(), x.engine.Events())
+			x.publish.tick(x.Now(), x.now.date(x.engine.Events()))
 			stats := x.engine.Stats()
 			x.stats.Store(&stats)
 			if now.Sub(saved) >= saveEvery {
@@ -219,7 +216,7 @@ func (x *failureModel) take(b *report.Batch) {
 	b.Reset()
 	x.pool.Put(b)
 	if events := x.engine.Events(); len(events) > 0 {
-		x.publish.events(x.Now(), events)
+		x.publish.events(x.Now(), x.now.date(events))
 	}
 }
 
@@ -281,6 +278,9 @@ func (x *failureModel) Observe(b *report.Batch) {
 	if b.Arrived == 0 {
 		b.Arrived = x.Now()
 	}
+	if back := x.now.setBack(); back > 0 {
+		b.MoveOn(back)
+	}
 	select {
 	case x.queue <- b:
 	default:
@@ -296,23 +296,22 @@ func (x *failureModel) Observe(b *report.Batch) {
 // Now is the time on the engine's clock.
 func (x *failureModel) Now() clock.Time { return x.now.time() }
 
-// followWall follows the wall clock, and says so: what is dated by another clock
-// than the spans is dated wrongly.
+// Dated is where on the engine's clock a time lies by which something is dated.
+func (x *failureModel) Dated(t clock.Time) clock.Time { return x.now.dated(t) }
+
+// followWall follows the wall clock, and says so.
 func (x *failureModel) followWall() {
-	wasBack := x.now.setBack
-	switch by := x.now.follow(); {
-	case by > 0:
-		x.settings.Logger.Info("This host slept, or its clock was set forward; the engine follows it", zap.Duration("by", by))
-	case by < 0:
-		x.settings.Logger.Warn("The clock of this host was set back; until it is there again, new spans seem old and failures may not be told: restart the Collector",
-			zap.Duration("by", -by))
-		componentstatus.ReportStatus(x.host, componentstatus.NewRecoverableErrorEvent(errSetBack))
-	case wasBack && !x.now.setBack:
-		componentstatus.ReportStatus(x.host, componentstatus.NewEvent(componentstatus.StatusOK))
+	was := x.now.setBack()
+	jump, back := x.now.follow(), x.now.setBack()
+	switch {
+	case jump > 0:
+		x.settings.Logger.Info("This host slept, or its clock was set forward; the engine follows it", zap.Duration("by", jump))
+	case back >= was+clockSet:
+		x.settings.Logger.Warn("The clock of this host was set back; what is dated by it is taken for as much later", zap.Duration("by", back-was))
+	case was > 0 && back == 0:
+		x.settings.Logger.Info("The clock of this host is where it was before it was set back")
 	}
 }
-
-var errSetBack = errors.New("the clock of this host was set back: restart the Collector")
 
 // Snapshot is what holds true now.
 func (x *failureModel) Snapshot() *verdict.Snapshot { return x.engine.Snapshot() }

@@ -107,9 +107,10 @@ type shop struct {
 	seq               uint64
 	beats             uint64
 	checkout, payment *report.Source
-	incarnation       uint64 // of payment
-	dead              bool   // payment is
-	mute              bool   // nothing reaches the engine, as when receivers are stopped
+	incarnation       uint64           // of payment
+	dead              bool             // payment is
+	mute              bool             // nothing reaches the engine, as when receivers are stopped
+	wall              func() time.Time // by which all is dated; nil: the engine's clock
 }
 
 const paymentAddress = "payment-1:8080"
@@ -131,6 +132,9 @@ func (s *shop) run(r *rig, d time.Duration) {
 			continue
 		}
 		b, now := r.NewBatch(), r.Now()
+		if s.wall != nil {
+			now = clock.Time(s.wall().UnixNano())
+		}
 		s.call(b, now)
 		if s.beats%10 == 0 {
 			b.Observers = append(b.Observers, report.ObserverBeat{Stamp: s.stamp(now), Interval: time.Second, Host: "agent"})

@@ -30,6 +30,9 @@ type Engine interface {
 	// Now is the time on the engine's clock: the wall clock, or the recording's
 	// under replay.
 	Now() clock.Time
+	// Dated is where on the engine's clock a time lies by which something is dated: at
+	// t, unless the host's clock was set back. The engine's does not go back.
+	Dated(t clock.Time) clock.Time
 	// Snapshot is what holds true now; nil is an empty one.
 	Snapshot() *verdict.Snapshot
 	// Baselines is how long spans usually take; nil knows nothing.

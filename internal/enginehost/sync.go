@@ -102,6 +102,9 @@ func (s *Sync) Observe(b *report.Batch) {
 // Now is the time to which the clock was moved.
 func (s *Sync) Now() clock.Time { return clock.Time(s.now.Load()) }
 
+// Dated is t: there is no other clock.
+func (s *Sync) Dated(t clock.Time) clock.Time { return t }
+
 // Snapshot is what holds true now.
 func (s *Sync) Snapshot() *verdict.Snapshot { return s.engine.Snapshot() }
 

@@ -50,11 +50,10 @@ func (d decision) or(other decision) decision {
 // to a culprit in its trace, such a call itself, or a span of the culprit. Blame goes
 // to the deepest: whose own call failed failed for that, whatever else is said of it.
 func (c *core) decide(src *report.Source, span ptrace.Span, look *observation.Span, snapshot *verdict.Snapshot, now clock.Time) decision {
-	end := clock.Time(span.EndTimestamp())
+	began, end := c.times(span)
 	if !look.Failed && !look.Late {
 		return c.answer(src, span, look, snapshot, now)
 	}
-	began := clock.Time(span.StartTimestamp())
 	victim := func(v *verdict.Verdict) decision { return decision{verdict: v, role: roleOf(v, src)} }
 	blames := c.memory.blames(span.TraceID())
 	var d decision
@@ -93,6 +92,13 @@ func (c *core) decide(src *report.Source, span ptrace.Span, look *observation.Sp
 	return d
 }
 
+// times is when a span began and ended, on the engine's clock.
+func (c *core) times(span ptrace.Span) (began, end clock.Time) {
+	end = clock.Time(span.EndTimestamp())
+	moved := c.engine.Dated(end).Sub(end)
+	return clock.Time(span.StartTimestamp()).Add(moved), end.Add(moved)
+}
+
 // merelyLate says whether a span went well, and is only later than usual.
 func merelyLate(look *observation.Span) bool { return !look.Failed && !look.TurnedAway() }
 
@@ -128,8 +134,9 @@ func (c *core) answer(src *report.Source, span ptrace.Span, look *observation.Sp
 	} else if span.Kind() != ptrace.SpanKindServer {
 		return decision{}
 	}
-	v := snapshot.Answer(src, callee, clock.Time(span.EndTimestamp()))
-	open := c.mayWait() && snapshot.Awaits(v, clock.Time(span.StartTimestamp()))
+	began, end := c.times(span)
+	v := snapshot.Answer(src, callee, end)
+	open := c.mayWait() && snapshot.Awaits(v, began)
 	if v == nil && look.Client {
 		v = c.memory.servedBy(span)
 	}

@@ -34,6 +34,7 @@ type fakeEngine struct {
 	component.ShutdownFunc
 
 	now      atomic.Int64
+	setBack  time.Duration // by how much its host's clock is behind
 	snapshot atomic.Pointer[verdict.Snapshot]
 	usual    atomic.Pointer[engine.Baselines]
 
@@ -62,9 +63,10 @@ func (e *fakeEngine) Observe(b *report.Batch) {
 	e.observed += b.Len()
 }
 
-func (e *fakeEngine) Now() clock.Time              { return clock.Time(e.now.Load()) }
-func (e *fakeEngine) Snapshot() *verdict.Snapshot  { return e.snapshot.Load() }
-func (e *fakeEngine) Baselines() *engine.Baselines { return e.usual.Load() }
+func (e *fakeEngine) Now() clock.Time               { return clock.Time(e.now.Load()) }
+func (e *fakeEngine) Dated(t clock.Time) clock.Time { return t.Add(e.setBack) }
+func (e *fakeEngine) Snapshot() *verdict.Snapshot   { return e.snapshot.Load() }
+func (e *fakeEngine) Baselines() *engine.Baselines  { return e.usual.Load() }
 
 func (e *fakeEngine) Subscribe(f func(enginehost.Update)) (cancel func()) {
 	e.mu.Lock()

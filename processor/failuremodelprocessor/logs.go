@@ -100,7 +100,7 @@ func (l *logs) decideRecord(src *report.Source, lr plog.LogRecord, snapshot *ver
 	if at == 0 {
 		at = clock.Time(lr.ObservedTimestamp())
 	}
-	if v := snapshot.Verdict(src, at); v != nil {
+	if v := snapshot.Verdict(src, l.engine.Dated(at)); v != nil {
 		return decision{verdict: v, role: contract.RoleCulprit}
 	}
 	if v := l.memory.trace(lr.TraceID()); v != nil {

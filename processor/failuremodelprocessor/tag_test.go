@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -238,4 +239,29 @@ func TestObserveFalseTagsAndShowsTheEngineNothing(t *testing.T) {
 	require.NoError(t, p.ConsumeTraces(context.Background(), batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed))))
 	assert.Zero(t, b.seen())
 	assertRole(t, spansOf(sink.AllTraces())[1], contract.RoleCulprit)
+}
+
+// Verdicts lie on the engine's clock, which does not go back with the host's.
+func TestWhatIsDatedByAClockThatWasSetBackIsTagged(t *testing.T) {
+	earlier := func(by time.Duration) spanOption {
+		return func(s ptrace.Span) {
+			s.SetStartTimestamp(s.StartTimestamp() - pcommon.Timestamp(by))
+			s.SetEndTimestamp(s.EndTimestamp() - pcommon.Timestamp(by))
+		}
+	}
+	b := newBench(t, func(c *Config) { c.Annotate.Wait = 0 })
+	b.setBack = time.Hour
+	b.convict(verdict.ClassByzantine)
+	p, sink := b.traces(t)
+	require.NoError(t, p.ConsumeTraces(context.Background(), batch("payment", "payment-1",
+		span(1, 1, 0, ptrace.SpanKindServer, failed, earlier(time.Hour)), span(2, 2, 0, ptrace.SpanKindServer, failed, earlier(2*time.Hour)),
+		span(3, 3, 0, ptrace.SpanKindServer, earlier(time.Hour)))))
+	spans := spansOf(sink.AllTraces())
+	assertRole(t, spans[1], contract.RoleCulprit)
+	assertRole(t, spans[2], "") // before it failed
+	assertRole(t, spans[3], contract.RoleCulprit)
+
+	lp, lines := b.logs(t)
+	require.NoError(t, lp.ConsumeLogs(context.Background(), untimed(line("payment", "payment-1", plog.SeverityNumberError, 0), t0.Add(-time.Hour))))
+	assert.Contains(t, record(lines.AllLogs()[0]).Attributes().AsRaw(), contract.FailureClass)
 }

@@ -50,6 +50,7 @@ var _ enginehost.Engine = (*fakeEngine)(nil)
 func (*fakeEngine) NewBatch() *report.Batch        { return &report.Batch{} }
 func (*fakeEngine) Observe(*report.Batch)          {}
 func (*fakeEngine) Now() clock.Time                { return t0 }
+func (*fakeEngine) Dated(t clock.Time) clock.Time  { return t }
 func (e *fakeEngine) Snapshot() *verdict.Snapshot  { return e.snapshot.Load() }
 func (e *fakeEngine) Baselines() *engine.Baselines { return nil }
 
