@@ -273,3 +273,27 @@ func TestCapturedStateDoesNotChangeAnyMore(t *testing.T) {
 		t.Error("nothing happened meanwhile")
 	}
 }
+
+// The clock of the host was set back meanwhile, or by its end the engine's was ahead of it.
+func TestFailureHurtsThoughTheClockWasSetBackOverARestart(t *testing.T) {
+	s := newShop(t)
+	s.run(2 * time.Minute)
+	s.payment1.state = "dead"
+	s.run(15 * time.Second)
+	incident := s.openedIncident()
+	s.told()
+	s.restartEngine(-time.Hour)
+	s.run(12 * time.Second)
+	v := s.e.Snapshot().Verdict(s.payment1.src, s.now)
+	if v == nil || v.Class != verdict.ClassCrash || v.Incident != incident {
+		t.Fatalf("now it is %v", v)
+	}
+	if age := s.now.Sub(v.Since); age < 20*time.Second || age > 40*time.Second {
+		t.Errorf("it began %v ago", age)
+	}
+	s.payment1.restart()
+	s.run(90 * time.Second)
+	if told := s.told(); told[contract.EventIncidentResolved] != 1 || told[contract.EventFailureDetected] != 0 {
+		t.Error(told)
+	}
+}

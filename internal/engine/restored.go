@@ -5,6 +5,7 @@ package engine
 
 import (
 	"slices"
+	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
@@ -135,8 +136,10 @@ func (c *cutState) store() *storedCut {
 // restoreFailures takes up what failed, and the incidents, when the instances are
 // known.
 func (e *Engine) restoreFailures(st *storedState) {
+	back := max(st.Saved.Sub(e.now), 0)
 	for i := range st.Incidents {
 		in := &st.Incidents[i]
+		in.Incident.Opened = in.Incident.Opened.Add(-back)
 		if in.Incident.Resolved != 0 || len(e.incidents) >= e.params.MaxIncidents {
 			continue
 		}
@@ -145,14 +148,27 @@ func (e *Engine) restoreFailures(st *storedState) {
 	for i := range st.Instances {
 		in := &st.Instances[i]
 		if n := e.reg.byKey[report.NewSource(in.Source).Key]; n != nil {
+			in.setBack(back)
 			e.restoreEpisode(n, &in.storedEpisode, st.Rows)
 		}
 	}
 	for i := range st.Others {
 		o := &st.Others[i]
+		o.setBack(back)
+		if o.Cut != nil {
+			o.Cut.Began = o.Cut.Began.Add(-back)
+		}
 		if n := e.restoreOther(o); n != nil {
 			e.restoreEpisode(n, &o.storedEpisode, st.Rows)
 		}
+	}
+}
+
+// setBack dates a verdict earlier. A clock that was set back while nobody was here would
+// have the failure begin in the future, and what it hurts not be tagged until then.
+func (st *storedEpisode) setBack(by time.Duration) {
+	if v := st.Verdict; v != nil {
+		v.Since, v.Decided = v.Since.Add(-by), v.Decided.Add(-by)
 	}
 }
 
