@@ -157,3 +157,32 @@ func TestSenderWhoseBeatsComeInBunchesIsNotMissed(t *testing.T) {
 	}
 	f.nobodyAccused(false)
 }
+
+// When a check is due is told by the clock of the observer that awaits it.
+func TestCheckWhoseObserversClockIsSetIsNotMissed(t *testing.T) {
+	const every, grace = 10 * time.Minute, 2 * time.Minute
+	for name, by := range map[string]time.Duration{
+		"back by an hour": -time.Hour, "forward by a quarter": 15 * time.Minute, "forward by ten hours": 10 * time.Hour,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			p := f.add("backup", "backup")
+			p.beats, p.interval = false, every
+			for ping := range 5 {
+				st := f.stamp()
+				f.e.Observe(&report.Batch{Arrived: f.now, Beats: []report.Beat{{Stamp: st, Source: p.src, Interval: every,
+					Status: report.StatusReady, Due: st.At.Add(every), Grace: grace}}})
+				f.run(every / 2)
+				if ping == 1 {
+					f.ahead = by
+				}
+				f.run(every / 2)
+			}
+			f.nobodyAccused(false)
+			f.run(grace + 2*time.Second)
+			if ev := f.first(contract.EventFailureDetected); ev == nil || !strings.Contains(ev.Body, "2 min after it was due") {
+				t.Errorf("it did not come, and that is told as %v", ev)
+			}
+		})
+	}
+}

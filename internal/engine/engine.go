@@ -190,7 +190,7 @@ func (e *Engine) advance(now clock.Time) {
 		e.recover(e.self)
 	}
 	e.now = now
-	e.self.clock, e.self.seen = time.Duration(now), now
+	e.self.clock, e.self.date, e.self.seen = time.Duration(now), now, now
 }
 
 // settle evaluates those who are marked and publishes what changed.

@@ -56,7 +56,7 @@ func detectSilence(e *Engine, n *entity, p *episode) {
 	if strongest > 0 {
 		text := fmt.Sprintf("no heartbeat for %s (usual %s)", inWords(worst.silence()), inWords(worst.gaps.Interval))
 		if worst.dueAt != 0 {
-			text = fmt.Sprintf("it has not come, %s after it was due", inWords(e.now.Sub(worst.dueAt)))
+			text = fmt.Sprintf("it has not come, %s after it was due", inWords(worst.observer.date.Sub(worst.dueAt)))
 		}
 		if total > 1 {
 			text += fmt.Sprintf(" at %d of %d observers", silent, total)

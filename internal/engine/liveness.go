@@ -343,7 +343,7 @@ func (s *stream) strength(e *Engine) float64 {
 	silence := s.silence()
 	if s.dueAt != 0 {
 		// A scheduled check is silent by design until it is due.
-		if !s.pastDue(e) {
+		if !s.pastDue() {
 			return 0
 		}
 		return 1

@@ -26,7 +26,9 @@ type observer struct {
 	paused   time.Duration // total time that it slept, and what its clock showed when it was first heard
 	naps     int           // times that it slept
 	wokeAt   time.Duration // awake clock when it last woke
-	wall     clock.Time    // its wall clock then
+	wall     clock.Time    // the latest that its wall clock showed
+	date     clock.Time    // what that showed at its latest record: it may have been set back
+	leapt    clock.Time    // and after it last ran ahead of the monotonic one; 0 if it never did
 	starts   int           // times that its uptime began anew
 	born     clock.Time    // engine time of its first record
 	seen     clock.Time    // engine time of its latest record
@@ -89,12 +91,15 @@ func (o *observer) at(st *report.Stamp, now clock.Time) time.Duration {
 	}
 	if o.clock == 0 || t < o.clock-restartedBy && (st.At > o.wall || o.goesOn(t, now)) {
 		o.paused = t - o.awake() // the awake clock goes on where it was
-		o.clock, o.wall, o.seq = t, st.At, st.Seq
+		o.clock, o.wall, o.date, o.seq = t, st.At, st.At, st.Seq
 		o.starts++
 		o.heard = 0
 	}
 	if t >= o.clock-restartedBy {
 		o.backSince = 0
+	}
+	if t >= o.clock {
+		o.dated(st)
 	}
 	if step := t - o.clock; step > 0 {
 		if o.ownBeat && step > 2*o.interval+time.Second {
@@ -111,6 +116,28 @@ func (o *observer) at(st *report.Stamp, now clock.Time) time.Duration {
 	o.wall, o.seq = max(o.wall, st.At), max(o.seq, st.Seq)
 	o.seen = max(o.seen, now)
 	return t - o.paused
+}
+
+// dated takes in what its wall clock showed at its latest record. That may have been set
+// since the one before, or the machine have slept, which only the wall clock counts.
+func (o *observer) dated(st *report.Stamp) {
+	if st.Uptime > 0 {
+		switch step := st.At.Sub(o.date) - (st.Uptime - o.clock); {
+		case step >= stepFrom:
+			o.leapt = st.At
+		case step <= -stepFrom && o.leapt != 0:
+			o.leapt = o.leapt.Add(step)
+		}
+	}
+	o.date = st.At
+}
+
+// awoke is what its wall clock showed when it last woke, or may have; 0 if it never did.
+func (o *observer) awoke() clock.Time {
+	if o.wokeAt == 0 {
+		return o.leapt
+	}
+	return max(o.leapt, o.date.Add(o.wokeAt-o.awake()))
 }
 
 // goesOn says whether a clock that lies behind what was told once goes on as time

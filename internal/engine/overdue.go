@@ -9,7 +9,7 @@ import "time"
 // may be of another time, so it is computed anew as the silence grows, ever more rarely.
 func (e *Engine) look(s *stream, silence time.Duration) {
 	if s.dueAt != 0 {
-		if s.pastDue(e) {
+		if s.pastDue() {
 			e.missed(s)
 		}
 		return
@@ -39,15 +39,11 @@ func (e *Engine) missed(s *stream) {
 
 // pastDue says whether s, of which is known when it should come, has not, by the clock
 // of its observer. What came while that slept is lost, and is not sent again before the
-// next time.
-func (s *stream) pastDue(e *Engine) bool {
-	o, now := s.observer, s.observer.wall
-	if o == e.self {
-		now = e.now
+// next time; that its clock was set forward looks the same.
+func (s *stream) pastDue() bool {
+	due := s.dueAt
+	if woke := s.observer.awoke(); woke > due.Add(-s.grace) {
+		due = max(due, woke).Add(s.gaps.Interval)
 	}
-	if now <= s.dueAt.Add(s.grace) {
-		return false
-	}
-	slept := o.wokeAt > 0 && now.Add(o.wokeAt-o.awake()) > s.dueAt.Add(-s.grace)
-	return !slept || now > s.dueAt.Add(s.grace+s.gaps.Interval)
+	return s.observer.date > due.Add(s.grace)
 }
