@@ -26,6 +26,30 @@ type meterSlot struct {
 	at    pcommon.Timestamp
 	told  clock.Time
 	again bool // it was told more than once
+
+	behind   pcommon.Timestamp // the latest of the points that lie before at
+	behindAt clock.Time        // when that came; 0 if the last one told does not
+	goesOn   uint8             // how many of these in a row were as much later as they came later
+}
+
+// setBackFrom is how many points in a row must lie before those that were told, and go on
+// as time does, until the clock that dates them is taken for one that was set back. What
+// was kept somewhere comes faster, or in disorder.
+const setBackFrom = 3
+
+// wasSetBack takes in a point that lies before the latest, or is that again.
+func (s *meterSlot) wasSetBack(at pcommon.Timestamp, now clock.Time) bool {
+	if at == s.at || s.behindAt != 0 && at == s.behind {
+		return false
+	}
+	went, lasted := time.Duration(at-s.behind), now.Sub(s.behindAt)
+	if s.behindAt != 0 && at > s.behind && went >= lasted/2 && went <= 2*lasted {
+		s.goesOn++
+	} else {
+		s.goesOn = 0
+	}
+	s.behind, s.behindAt = at, now
+	return s.goesOn >= setBackFrom
 }
 
 // forgottenAfter: what was not told for so long is worth no more than what was told
@@ -72,8 +96,12 @@ func (m *meters) since(key uint64, value float64, at pcommon.Timestamp, now cloc
 	}
 	s.told, s.again = now, true
 	if at <= s.at {
+		if s.wasSetBack(at, now) {
+			*s = meterSlot{key: key, value: value, at: at, told: now, again: true}
+		}
 		return 0, 0, false
 	}
+	s.behindAt, s.goesOn = 0, 0
 	added, over, ok = value-s.value, time.Duration(at-s.at), value >= s.value
 	s.value, s.at = value, at
 	return added, over, ok

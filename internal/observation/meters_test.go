@@ -45,3 +45,32 @@ func TestFloodOfSeriesDisplacesItself(t *testing.T) {
 	}
 	assert.Greater(t, known, 990)
 }
+
+func TestSumIsFollowedAgainWhenItsClockWasSetBack(t *testing.T) {
+	const minute = pcommon.Timestamp(time.Minute)
+	from := pcommon.Timestamp(testNow)
+	for name, c := range map[string]struct {
+		at   []pcommon.Timestamp // of points that come a minute apart, and rise by 10 each
+		want []float64           // what was added
+	}{
+		"by_an_hour":      {[]pcommon.Timestamp{from, from + minute, from - 60*minute, from - 59*minute, from - 58*minute, from - 57*minute, from - 56*minute, from - 55*minute}, []float64{0, 10, 0, 0, 0, 0, 10, 10}},
+		"by_a_minute":     {[]pcommon.Timestamp{from, from + minute, from + minute, from + 2*minute}, []float64{0, 10, 0, 20}},
+		"told_twice":      {[]pcommon.Timestamp{from, from, from + minute, from + minute, from + 2*minute}, []float64{0, 0, 20, 0, 20}},
+		"one_came_late":   {[]pcommon.Timestamp{from, from + 2*minute, from + minute, from + 4*minute}, []float64{0, 10, 0, 20}},
+		"what_was_kept":   {[]pcommon.Timestamp{from, from - 60*minute, from - 50*minute, from - 40*minute, from + 4*minute}, []float64{0, 0, 0, 0, 40}},
+		"kept_in_between": {[]pcommon.Timestamp{from, from - 60*minute, from + 2*minute, from - 59*minute, from + 4*minute}, []float64{0, 0, 20, 0, 20}},
+		"told_backwards":  {[]pcommon.Timestamp{from, from - minute, from - 2*minute, from - 3*minute, from + 4*minute}, []float64{0, 0, 0, 0, 40}},
+		"stands_still":    {[]pcommon.Timestamp{from, from - 60*minute, from - 60*minute, from - 60*minute}, []float64{0, 0, 0, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, now := meters{}, testNow
+			var got []float64
+			for i, at := range c.at {
+				added, _, _ := m.since(1, float64(10*i), at, now)
+				got = append(got, added)
+				now = now.Add(time.Minute)
+			}
+			assert.Equal(t, c.want, got)
+		})
+	}
+}
