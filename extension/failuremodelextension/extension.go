@@ -33,6 +33,7 @@ type failureModel struct {
 	telemetry *metadata.TelemetryBuilder
 	engine    *engine.Engine
 	store     *store // nil without storage
+	saving    saving
 
 	now     engineClock
 	queue   chan *report.Batch
@@ -110,16 +111,6 @@ func (x *failureModel) Start(ctx context.Context, host component.Host) error {
 	return nil
 }
 
-func (x *failureModel) restore(ctx context.Context) {
-	state, err := x.store.load(ctx)
-	if err == nil && state != nil {
-		err = x.engine.Restore(state, x.Now())
-	}
-	if err != nil {
-		x.settings.Logger.Warn("The stored state cannot be used; starting with an empty one", zap.Error(err))
-	}
-}
-
 // Shutdown saves the state and ends the engine. It is safe to call without
 // Start, and twice.
 func (x *failureModel) Shutdown(ctx context.Context) error {
@@ -129,10 +120,7 @@ func (x *failureModel) Shutdown(ctx context.Context) error {
 			close(x.stop)
 			<-x.stopped
 			x.publish.close()
-			x.save(ctx)
-			if x.store != nil {
-				err = x.store.close(ctx)
-			}
+			err = x.closeStore(ctx)
 		}
 		x.telemetry.Shutdown()
 	})
@@ -202,14 +190,11 @@ func (x *failureModel) loop() {
 			x.stats.Store(&stats)
 			if now.Sub(saved) >= saveEvery {
 				saved = now
-				x.saveAside()
+				x.saveAside(now)
 			}
 		}
 	}
 }
-
-// saveEvery is the time between two savings of the state.
-const saveEvery = 30 * time.Second
 
 func (x *failureModel) take(b *report.Batch) {
 	x.engine.Observe(b)
@@ -229,44 +214,6 @@ func (x *failureModel) drain() {
 		default:
 			return
 		}
-	}
-}
-
-// save writes the state, after the one that is being written.
-func (x *failureModel) save(ctx context.Context) {
-	if x.store == nil {
-		return
-	}
-	x.store.busy <- struct{}{}
-	state, err := x.engine.Save()
-	x.write(ctx, state, err)
-}
-
-// saveAside has the state encoded and written while the engine goes on: that of many
-// takes a while, and a disk may stall for long. While the one before is still being written there is none.
-func (x *failureModel) saveAside() {
-	if x.store == nil {
-		return
-	}
-	select {
-	case x.store.busy <- struct{}{}:
-		encode := x.engine.Capture()
-		go func() {
-			state, err := encode()
-			x.write(context.Background(), state, err)
-		}()
-	default:
-	}
-}
-
-// write stores a state for which the store was taken, and releases it.
-func (x *failureModel) write(ctx context.Context, state []byte, err error) {
-	defer func() { <-x.store.busy }()
-	if err == nil {
-		err = x.store.save(ctx, state)
-	}
-	if err != nil {
-		x.settings.Logger.Warn("The state was not saved", zap.Error(err))
 	}
 }
 

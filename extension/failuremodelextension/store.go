@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
@@ -36,16 +38,23 @@ func openStore(ctx context.Context, host component.Host, id, owner component.ID)
 	if !ok {
 		return nil, fmt.Errorf("storage: extension %q keeps nothing: name a storage extension, such as file_storage", id)
 	}
-	client, err := s.GetClient(ctx, component.KindExtension, owner, "")
-	if err != nil {
-		return nil, fmt.Errorf("storage: %w", err)
+	var client storage.Client
+	if err := awaited(ctx, func(ctx context.Context) (err error) {
+		client, err = s.GetClient(ctx, component.KindExtension, owner, "")
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("storage: extension %q: %w", id, err)
 	}
 	return &store{client, make(chan struct{}, 1)}, nil
 }
 
 // load returns the stored state, or nil if there is none.
 func (s *store) load(ctx context.Context) ([]byte, error) {
-	packed, err := s.client.Get(ctx, stateKey)
+	var packed []byte
+	err := awaited(ctx, func(ctx context.Context) (err error) {
+		packed, err = s.client.Get(ctx, stateKey)
+		return err
+	})
 	if err != nil || len(packed) == 0 {
 		return nil, err
 	}
@@ -71,4 +80,25 @@ func (s *store) save(ctx context.Context, state []byte) error {
 	return s.client.Set(ctx, stateKey, packed.Bytes())
 }
 
-func (s *store) close(ctx context.Context) error { return s.client.Close(ctx) }
+func (s *store) close(ctx context.Context) error { return awaited(ctx, s.client.Close) }
+
+// answersWithin is how long a storage is waited for: a start and a shutdown must end
+// though it never answers, and heeds no context.
+const answersWithin = 10 * time.Second
+
+var errNoAnswer = errors.New("the storage has not answered for " + answersWithin.String())
+
+// awaited calls f and waits for it, for at most answersWithin. What f writes may be read
+// only if there is no error: it may be running still.
+func awaited(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, answersWithin, errNoAnswer)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- f(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

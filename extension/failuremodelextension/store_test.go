@@ -141,34 +141,105 @@ func TestStateIsSavedOnTheWay(t *testing.T) {
 	})
 }
 
-// stalled is a storage extension that writes nothing until it may.
-type stalled struct {
+// mute is a storage extension that answers nothing until it may, and heeds no context.
+type mute struct {
 	component.StartFunc
 	component.ShutdownFunc
 	storage.Client
-	may chan struct{}
+	what string // it does not answer
+	may  chan struct{}
 }
 
-func (s *stalled) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
-	return s, nil
+func silentStorage(what string) *mute {
+	return &mute{Client: storage.NewNopClient(), what: what, may: make(chan struct{})}
 }
 
-func (s *stalled) Set(context.Context, string, []byte) error { <-s.may; return nil }
+func (s *mute) wait(what string) error {
+	if what == s.what {
+		<-s.may
+	}
+	return nil
+}
+
+func (s *mute) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
+	return s, s.wait("client")
+}
+
+func (s *mute) Get(context.Context, string) ([]byte, error) { return nil, s.wait("get") }
+func (s *mute) Set(context.Context, string, []byte) error   { return s.wait("set") }
+func (s *mute) Close(context.Context) error                 { return s.wait("close") }
 
 func TestEngineJudgesWhileTheDiskStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk := &stalled{Client: storage.NewNopClient(), may: make(chan struct{})}
+		disk := silentStorage("set")
 		r := newRig(t, withStorage)
 		r.start(t, testHost{storageID: disk})
 		require.NoError(t, r.Ready())
 		s := newShop()
+		s.run(r, 2*saveEvery)
+		assert.Empty(t, r.logs.All())
 		s.run(r, 3*saveEvery)
+		warnings := r.logs.All()
+		require.Len(t, warnings, 1, "it is told once")
+		assert.Equal(t, "The state was not saved: a restart forgets all that this process has learned", warnings[0].Message)
+		assert.Equal(t, "the storage has not answered for 1m0s", warnings[0].ContextMap()["error"])
 		s.dead = true
 		s.run(r, 30*time.Second)
 		assert.Len(t, r.events("failure.detected"), 1)
 		close(disk.may)
+		s.run(r, time.Second)
 		r.shutdown(t)
+		assert.Len(t, r.logs.All(), 1)
 	})
+}
+
+// A start and a shutdown end, whatever the storage does.
+func TestStorageThatNeverAnswersHoldsUpNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		what         string
+		started      time.Duration // how long a start took
+		startErr     string
+		ended        time.Duration // how long an end took
+		endErr, lost string
+	}{
+		"for_a_client": {what: "client", started: answersWithin, startErr: `storage: extension "file_storage": the storage has not answered for 10s`},
+		"to_read":      {what: "get", started: answersWithin, lost: "The stored state cannot be used; starting with an empty one"},
+		"to_write": {what: "set", ended: answersWithin, endErr: "the storage has not answered for 10s",
+			lost: "The state was not saved: a restart forgets all that this process has learned"},
+		"to_close": {what: "close", ended: answersWithin, endErr: "the storage has not answered for 10s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk := silentStorage(c.what)
+				defer close(disk.may)
+				r := newRig(t, withStorage)
+				began := time.Now()
+				err := r.Start(t.Context(), testHost{storageID: disk})
+				assert.Equal(t, c.started, time.Since(began))
+				if c.startErr != "" {
+					assert.EqualError(t, err, c.startErr)
+					return
+				}
+				require.NoError(t, err)
+				require.NoError(t, r.Ready())
+				newShop().run(r, time.Second)
+				began = time.Now()
+				require.NoError(t, r.NotReady())
+				err = r.Shutdown(t.Context())
+				assert.Equal(t, c.ended, time.Since(began))
+				if c.endErr == "" {
+					assert.NoError(t, err)
+				} else {
+					assert.EqualError(t, err, c.endErr)
+				}
+				if c.lost != "" {
+					require.Len(t, r.logs.All(), 1)
+					assert.Equal(t, c.lost, r.logs.All()[0].Message)
+					assert.Equal(t, "the storage has not answered for 10s", r.logs.All()[0].ContextMap()["error"])
+				}
+			})
+		})
+	}
 }
 
 func TestStateThatCannotBeReadIsReportedAndLeftAside(t *testing.T) {
@@ -247,7 +318,7 @@ func TestStorageKey(t *testing.T) {
 		r.start(t, host)
 		require.NoError(t, r.store.close(t.Context())) // pulled from under it
 		require.NoError(t, r.NotReady())
-		assert.Len(t, r.logs.FilterMessage("The state was not saved").All(), 1)
+		assert.Len(t, r.logs.FilterMessageSnippet("The state was not saved: a restart forgets all that this process has learned").All(), 1)
 		r.cancel()
 		_ = r.Shutdown(t.Context()) // closing twice may be an error
 		stop()
