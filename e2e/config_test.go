@@ -8,11 +8,14 @@ package e2e
 import (
 	"cmp"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,12 +29,14 @@ import (
 // addresses are where a Collector listens, moved away from the usual ports.
 type addresses struct {
 	grpc, http, heartbeat, health, prometheus string
+
+	own string // where its own metrics are, if the configuration gives them; "": nowhere
 }
 
 func newAddresses(t *testing.T) addresses {
 	t.Helper()
 	free := freePorts(t, 5)
-	return addresses{free[0], free[1], free[2], free[3], free[4]}
+	return addresses{grpc: free[0], http: free[1], heartbeat: free[2], health: free[3], prometheus: free[4]}
 }
 
 // newScrapedAddresses has Prometheus's where a running one scrapes, if there is one.
@@ -44,8 +49,12 @@ func newScrapedAddresses(t *testing.T) addresses {
 
 // environment moves the addresses of a shipped configuration.
 func (a addresses) environment() []string {
+	own := "FAULTLINE_SELF_METRICS=none"
+	if _, port, err := net.SplitHostPort(a.own); err == nil {
+		own = "FAULTLINE_SELF_METRICS_PORT=" + port
+	}
 	return []string{
-		"FAULTLINE_OTLP_GRPC=" + a.grpc, "FAULTLINE_OTLP_HTTP=" + a.http, "FAULTLINE_HEARTBEAT=" + a.heartbeat,
+		own, "FAULTLINE_OTLP_GRPC=" + a.grpc, "FAULTLINE_OTLP_HTTP=" + a.http, "FAULTLINE_HEARTBEAT=" + a.heartbeat,
 		"FAULTLINE_HEALTH=" + a.health, "FAULTLINE_PROMETHEUS_LISTEN=" + a.prometheus,
 	}
 }
@@ -105,6 +114,7 @@ func TestShippedConfigurationsValidateStartAndStop(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(config), ".yaml"), func(t *testing.T) {
 			config := shippedConfig(t, filepath.Base(config))
 			a := newAddresses(t)
+			a.own = freePorts(t, 1)[0]
 			out := newSink(t).address
 			account := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 			t.Cleanup(account.Close)
@@ -119,10 +129,51 @@ func TestShippedConfigurationsValidateStartAndStop(t *testing.T) {
 			c := spawn(t, "collector", collector(bin, environment, "", config))
 			c.awaitHTTP(t, "http://"+a.health+"/")
 			time.Sleep(untilItListens)
+			switch filepath.Base(config) {
+			case "gateway.yaml", "sidecar.yaml":
+				own := metricNames(t, "http://"+a.own+"/metrics")
+				for _, name := range ownMetrics(t) {
+					assert.Contains(t, own, name)
+				}
+			default:
+				_, err := net.Dial("tcp", a.own)
+				assert.Error(t, err, "it may share its host with another Collector")
+			}
 			c.terminate(t)
 			assert.Empty(t, c.errorLines())
 		})
 	}
+}
+
+// ownMetrics are those on which the documentation tells its readers to alert.
+func ownMetrics(t *testing.T) []string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(root(t), "docs", "reading.md"))
+	require.NoError(t, err)
+	_, text, found := strings.Cut(string(page), "## Is Faultline itself well?")
+	require.True(t, found)
+	names := regexp.MustCompile("`(otelcol_[a-z_]+)`").FindAllStringSubmatch(text, -1)
+	require.GreaterOrEqual(t, len(names), 3)
+	var all []string
+	for _, n := range names {
+		all = append(all, n[1])
+	}
+	return all
+}
+
+// metricNames is what Prometheus reads at url.
+func metricNames(t *testing.T, url string) []string {
+	t.Helper()
+	resp, err := http.Get(url)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	var names []string
+	for _, line := range regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllStringSubmatch(string(text), -1) {
+		names = append(names, line[1])
+	}
+	return names
 }
 
 // usedBySnippets is what the snippets in the documentation leave out, because

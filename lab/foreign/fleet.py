@@ -206,7 +206,7 @@ class Fleet:
         for host in self.hosts.values():
             if host.name == "out":
                 continue
-            env = {"FAULTLINE_STATE": host.state / "faultline", "GOMEMLIMIT": "384MiB", "GOMAXPROCS": 2,
+            env = {"FAULTLINE_STATE": host.state / "faultline", "FAULTLINE_SELF_METRICS": "none", "GOMEMLIMIT": "384MiB", "GOMAXPROCS": 2,
                    "FAULTLINE_LOGS": host.logs / "*.log", "FAULTLINE_GATEWAY": "gateway:4317"}
             if host.name == "ops":
                 env["FAULTLINE_OTLP_GRPC"] = "0.0.0.0:4317"
