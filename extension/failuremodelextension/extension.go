@@ -106,6 +106,7 @@ func (x *failureModel) Start(ctx context.Context, host component.Host) error {
 		x.restore(ctx)
 	}
 	x.started = true
+	x.showLosses()
 	go x.publish.run()
 	go x.loop()
 	return nil

@@ -12,6 +12,16 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
+// showLosses has the counters of what is lost be seen before they count: an alert on one that
+// comes into being with the first loss does not see that rise.
+func (x *failureModel) showLosses() {
+	for _, c := range [...]metric.Int64Counter{
+		x.telemetry.ExtensionFailureModelObservationsDropped, x.telemetry.ExtensionFailureModelBatchesDropped, x.telemetry.ExtensionFailureModelEventsDropped,
+	} {
+		c.Add(context.Background(), 0)
+	}
+}
+
 // registerGauges has the engine's sizes and losses read when they are exported.
 func (x *failureModel) registerGauges() error {
 	t := x.telemetry

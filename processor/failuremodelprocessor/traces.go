@@ -48,6 +48,7 @@ func (t *traces) Start(ctx context.Context, host component.Host) error {
 		return err
 	}
 	if t.room != nil {
+		t.telemetry.ProcessorFailureModelSpansUndelivered.Add(ctx, 0) // seen before the first loss
 		t.room.open()
 	}
 	return nil

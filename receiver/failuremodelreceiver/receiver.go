@@ -69,6 +69,7 @@ func (r *failureModel) Start(_ context.Context, host component.Host) error {
 	r.startOnce.Do(func() {
 		r.engine = e
 		r.began = time.Now()
+		r.telemetry.ReceiverFailureModelEventsLost.Add(r.ctx, 0) // seen before the first loss
 		r.cancel = e.Subscribe(r.hear)
 		go r.run()
 	})
