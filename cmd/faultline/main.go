@@ -42,8 +42,13 @@ func main() {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(demo.Command(), explain.Command(), replay.Command(), shop.ServiceCommand(), shop.LoadCommand())
-	if err := root.ExecuteContext(ctx); err != nil {
+	understood := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
+	if cmd, err := root.ExecuteContextC(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "faultline:", err)
+		if !understood {
+			fmt.Fprintf(os.Stderr, "How to use it: %s --help\n", cmd.CommandPath())
+		}
 		stop()
 		os.Exit(1) //nolint:gocritic // stop was called
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -50,16 +51,24 @@ func TestExitStatus(t *testing.T) {
 	assert.Zero(t, exit)
 	assert.Regexp(t, `^faultline version \S+`, stdout)
 
-	for _, args := range [][]string{
-		{"replay", "none.jsonl"},
-		{"replay"},
-		{"explain", "0000000000000001", "--events", dir + "crash.otlp.jsonl.gz"},
-		{"explain", "0000000000000001"},
-		{"nonsense"},
+	for _, c := range []struct {
+		args  []string
+		says  string
+		usage bool // it says how to be called
+	}{
+		{[]string{"replay", "none.jsonl"}, "open none.jsonl: no such file", false},
+		{[]string{"replay"}, "no recording: name one or more files", true},
+		{[]string{"replay", "--lables", "x"}, "unknown flag: --lables", true},
+		{[]string{"explain"}, "name one incident", true},
+		{[]string{"explain", "0000000000000001", "--events", dir + "crash.otlp.jsonl.gz"}, "nothing is known of 0000000000000001", false},
+		{[]string{"explain", "0000000000000001"}, "give --jaeger URL, --events FILE", false},
+		{[]string{"nonsense"}, `unknown command "nonsense"`, true},
 	} {
-		stdout, stderr, exit := faultline(t, args...)
-		assert.Equal(t, 1, exit, args)
-		assert.Empty(t, stdout, args)
-		assert.Contains(t, stderr, "faultline: ", args)
+		stdout, stderr, exit := faultline(t, c.args...)
+		assert.Equal(t, 1, exit, c.args)
+		assert.Empty(t, stdout, c.args)
+		assert.Contains(t, stderr, "faultline: ", c.args)
+		assert.Contains(t, stderr, c.says, c.args)
+		assert.Equal(t, c.usage, strings.Contains(stderr, "--help"), c.args)
 	}
 }

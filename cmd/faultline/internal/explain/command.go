@@ -25,7 +25,12 @@ func Command() *cobra.Command {
 failure_model as the file exporter writes them (--events), or both: events also
 tell how the verdict changed.`,
 		Example: "  faultline explain 21e447fbc7a36556 --jaeger http://localhost:16686\n  faultline explain 21e447fbc7a36556 --events events.jsonl",
-		Args:    cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("nothing to explain: name one incident, by its incident.id, or one trace")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if jaeger == "" && events == "" {
 				return errors.New("nowhere to look: give --jaeger URL, --events FILE, or both")

@@ -43,7 +43,12 @@ recording,
 where a class is crash, network_partition, byzantine, resource_exhaustion, or, of
 a job, none.`,
 		Example: "  faultline replay testdata/replay/crash.otlp.jsonl.gz\n  faultline replay --labels labels.json traces.jsonl metrics.jsonl logs.jsonl\n  zcat telemetry.jsonl.gz | faultline replay --json -",
-		Args:    cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("no recording: name one or more files, or - for standard input")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), config, labels, outDir, asJSON, args)
 		},
