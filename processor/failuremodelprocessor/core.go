@@ -28,7 +28,6 @@ type core struct {
 	extractor *observation.Extractor
 	memory    *memory
 	leave     func() (last bool)
-	users     int // guarded by the factory
 
 	mu     sync.Mutex // guards engine while pipelines start
 	engine enginehost.Engine

@@ -5,18 +5,18 @@ package failuremodelprocessor
 
 import (
 	"context"
-	"sync"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/processor"
 
+	"github.com/faultline-otel/faultline/internal/shared"
 	"github.com/faultline-otel/faultline/processor/failuremodelprocessor/internal/metadata"
 )
 
 // NewFactory returns the factory of processor failure_model.
 func NewFactory() processor.Factory {
-	f := &factory{shared: map[*Config]*core{}}
+	f := &factory{}
 	return processor.NewFactory(metadata.Type, createDefaultConfig,
 		processor.WithTraces(f.createTraces, metadata.TracesStability),
 		processor.WithMetrics(f.createMetrics, metadata.MetricsStability),
@@ -26,33 +26,17 @@ func NewFactory() processor.Factory {
 // factory lets the pipelines of one ID share a core: logs are tagged by what
 // traces have shown, and sources are interned once.
 type factory struct {
-	mu     sync.Mutex
-	shared map[*Config]*core
+	shared shared.Table[Config, *core]
 }
 
 func (f *factory) core(set processor.Settings, cfg *Config) (*core, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if c, ok := f.shared[cfg]; ok {
-		c.users++
-		return c, nil
-	}
-	c, err := newCore(set, cfg)
-	if err != nil {
-		return nil, err
-	}
-	c.users = 1
-	c.leave = func() (last bool) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		c.users--
-		if c.users == 0 {
-			delete(f.shared, cfg)
+	return f.shared.Of(cfg, func() (*core, error) {
+		c, err := newCore(set, cfg)
+		if err == nil {
+			c.leave = func() (last bool) { return f.shared.Leave(cfg) }
 		}
-		return c.users == 0
-	}
-	f.shared[cfg] = c
-	return c, nil
+		return c, err
+	})
 }
 
 func (f *factory) createTraces(_ context.Context, set processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
