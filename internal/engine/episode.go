@@ -44,6 +44,8 @@ type episode struct {
 	untold       bool       // and it has told nothing else since, either
 	stalls       bool       // evidence_stall.go: it is who answers nobody, at this evaluation
 	past         clock.Time // kept.go: when the engine was told late of an end; 0 if it was not
+	oneVoice     bool       // onesword.go: only one says that its answers are wrong, at this evaluation
+	contested    bool       // and others were answered well meanwhile
 	doubted      bool       // doubt.go: it may soon be convicted of wrong answers
 	failing      float64    // probability at the last evaluation that it is a failure of the entity
 }

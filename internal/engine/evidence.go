@@ -37,6 +37,7 @@ var detectors = []detector{
 	detectPeers,
 	detectConserved,
 	detectErrorLines,
+	detectOneVoice,
 }
 
 // find runs the detectors and weighs what they found.
@@ -45,7 +46,7 @@ func (e *Engine) find(n *entity) belief.Posterior {
 	for i := range p.found {
 		p.found[i].now = false
 	}
-	p.stalls, p.direct, p.limited, p.unread, p.untold = false, false, false, false, false
+	p.stalls, p.direct, p.limited, p.unread, p.untold, p.oneVoice, p.contested = false, false, false, false, false, false, false
 	for _, detect := range detectors {
 		detect(e, n, p)
 	}

@@ -97,6 +97,9 @@ func (e *Engine) decide(n *entity, p *episode, b *belief.Posterior) verdict.Clas
 		if n.cut.onlyVain() {
 			return verdict.ClassUnknown // what keeps one waiting may be the callee
 		}
+		if first == verdict.ClassByzantine && p.contested {
+			return verdict.ClassUnknown // it may be who says so that is wrong
+		}
 		if first == verdict.ClassCrash && p.quietly() {
 			return verdict.ClassUnknown
 		}

@@ -29,6 +29,7 @@ type probeState struct {
 	run     int        // results alike in a row
 	first   clock.Time // of the run
 	at      clock.Time // of the latest
+	wrongAt clock.Time // of the latest wrong answer; 0 if there was none
 	lastOK  clock.Time
 	seq     uint64        // observer's count at it
 	seenAt  time.Duration // its awake clock then
@@ -132,6 +133,8 @@ func (e *Engine) probed(b *report.Probe) {
 		if address := hostPort(b.Target); b.Direct && ps.run == 1 && n.kind == kindInstance && address != "" {
 			e.book.own(address, n, e.now)
 		}
+	case b.Outcome == report.OutcomeWrongAnswer:
+		ps.wrongAt = e.now
 	case b.Outcome == report.OutcomeNoAnswer:
 		// A stopped listener's backlog fills up: later connects time out, and
 		// look like a cut. The first impression is the right one.

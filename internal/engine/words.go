@@ -42,6 +42,9 @@ func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict
 			v.Confidence = min(v.Confidence, ceilingOneSided)
 		}
 	}
+	if class == verdict.ClassByzantine && p.oneVoice {
+		v.Confidence = min(v.Confidence, ceilingOneSided)
+	}
 	e.narrow(n, p, v)
 	v.Evidence = p.forCause(b, c)
 	v.RuledOut = p.against(b, class)
@@ -78,7 +81,7 @@ func (e *Engine) caseOf(n *entity, p *episode, v *verdict.Verdict, c belief.Caus
 const (
 	maxInReason     = 3    // lines of evidence in the reason
 	maxEvidence     = 8    // and in the list
-	ceilingOneSided = 0.75 // confidence at most, where nobody behind the cut can be heard
+	ceilingOneSided = 0.75 // confidence at most, where nobody behind the cut can be heard, or only one tells of wrong answers
 )
 
 // unknownWords says what is seen, the two likeliest causes, and what would tell
@@ -92,6 +95,8 @@ func (e *Engine) unknownWords(n *entity, p *episode, b *belief.Posterior, v *ver
 	switch {
 	case p.found[belief.EvCutOff].strength > 0:
 		v.Reason = fmt.Sprintf("%s; %s: seen from one side only", what, either)
+	case p.contested:
+		v.Reason = what + "; either it answers some of them wrongly, or who says so is wrong: what its callers make of its answers would tell"
 	case !p.corroborated():
 		v.Reason = fmt.Sprintf("%s; nothing else speaks, so a stop, a crash and a cut look alike: %s", what, missing)
 	default:
