@@ -164,6 +164,9 @@ func (e *Engine) called(c *report.Calls) {
 		}
 		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
 			e.seenFrom(n, caller.host, caller, c.Outcome, c.Count, c.First, c.Last)
+			if w := n.seenBy(caller); w != nil && failed {
+				w.byName = !c.Callee.Direct
+			}
 		}
 	}
 	if n.calls != nil {

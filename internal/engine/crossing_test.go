@@ -405,6 +405,7 @@ func TestNeighbourHeardBeforeTheNextBeatWasDueProvesNothing(t *testing.T) {
 		h.heard(&entity{host: h, src: &report.Source{Host: "h", Instance: "other"}}, e.now.Add(after))
 		p := &episode{onset: e.now}
 		p.blame(belief.EvSilent, 1, e.now, "no heartbeat")
+		e.Tick(e.now.Add(30 * time.Second)) // it has had its turn
 		detectSurroundings(e, n, p)
 		if got := p.found[belief.EvHostAlive].strength > 0; got != want {
 			t.Errorf("heard %s after: host alive %v, want %v", after, got, want)

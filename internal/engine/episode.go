@@ -21,6 +21,8 @@ type episode struct {
 	onset        clock.Time    // when the failure began, as far as the evidence tells; 0 unknown
 	neighbour    clock.Time    // pause.go: when, after the onset, another on its machine was first seen to go on; 0 if none
 	backAt       clock.Time    // when a silent sender was heard again; 0 while it was not
+	placeAt      clock.Time    // wait.go: when its machine was last seen to be silent as well; 0 if it was not
+	besideAt     clock.Time    // besidecut.go: when a cut last explained that it answers nobody; 0 if none did
 	stoodStill   time.Duration // how long the same process had stood still when it came back
 	shortAt      clock.Time    // when it was last short of something that its answers need; 0 never
 	latest       clock.Time    // when anything last spoke against the entity

@@ -39,11 +39,18 @@ func (n *entity) beatsEvery() (every time.Duration) {
 	return every
 }
 
+// awaitsTurn says whether n's machine fell silent with it and is heard again for so short
+// a while that n may be, too, in a moment.
+func (e *Engine) awaitsTurn(n *entity, p *episode) bool {
+	since := n.host.since
+	return since > p.onset.Add(insideFrom) && e.now.Sub(since) < underWay+2*n.beatsEvery()
+}
+
 // detectSurroundings: what the neighbourhood says. Others on the same host live
 // on, or those who watch it are not well.
 func detectSurroundings(e *Engine, n *entity, p *episode) {
 	if p.silent() && n.kind == kindInstance && p.onset != 0 {
-		if h := n.host; h != nil {
+		if h := n.host; h != nil && !e.awaitsTurn(n, p) {
 			if other := h.other(n, p.onset.Add(time.Second+n.beatsEvery())); other != nil {
 				p.note(belief.EvHostAlive, 1, e.now, fmt.Sprintf("%s on the same host %s is heard", other.name(), h.name))
 			}

@@ -194,6 +194,9 @@ func detectReach(e *Engine, n *entity, p *episode) {
 	if f := &p.found[belief.EvNoProgress]; f.now {
 		p.note(belief.EvNoProgress, 0, e.now, "") // who is cut off answers nobody either
 	}
+	if n.cut == nil && !n.explained() { // that it lived on tells what the cut was, and no more of it
+		p.found[belief.EvReturnCounted], p.found[belief.EvStampedInside] = finding{}, finding{}
+	}
 }
 
 // answersOthers says whether n, a server that is cut off from some, told others what it

@@ -74,6 +74,9 @@ func (p *episode) proof() bool {
 func (e *Engine) decide(n *entity, p *episode, b *belief.Posterior) verdict.Class {
 	first := b.Best()
 	if b.P[belief.CauseObserver] >= e.params.UnknownMass || b.P[belief.CauseVictim] >= e.params.UnknownMass {
+		if n.heldCause == belief.CauseHang && p.found[belief.EvExplainedByCut].strength > 0 {
+			return verdict.ClassUnknown // the cut was found later
+		}
 		return verdict.ClassNone
 	}
 	switch {
@@ -100,7 +103,7 @@ func (e *Engine) decide(n *entity, p *episode, b *belief.Posterior) verdict.Clas
 		if first == verdict.ClassByzantine && p.contested {
 			return verdict.ClassUnknown // it may be who says so that is wrong
 		}
-		if first == verdict.ClassCrash && p.quietly() {
+		if first == verdict.ClassCrash && (p.quietly() || b.Likeliest(first) == belief.CauseHang && e.besideCut(n, p)) {
 			return verdict.ClassUnknown
 		}
 		if c := b.Likeliest(first); (c == belief.CauseHang || c == belief.CauseNotListening) && !n.answered && !p.stopped && !p.proof() {

@@ -36,6 +36,7 @@ type view struct {
 	lastMet  clock.Time    // when the latest answered call ended of which both ends are known, event time
 	metEvery time.Duration // usual time between two such calls
 	net      netTime       // crossing.go
+	byName   bool          // the latest call that failed named no address of its own
 	unheard  [2]clock.Time // crossing.go: starts of the latest calls that were answered in vain
 	worked   clock.Time    // crossing.go: start of the latest call that got no reply, and on which the callee worked for long
 }

@@ -122,15 +122,25 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief.Posterior) bool {
 
 // placeSilent says whether nothing has been heard of n, nor from its machine, since
 // the failure began, though others live there: it may be cut off, or its machine
-// down, as well as hang.
+// down, as well as hang. All on a machine do not come back at once: when the first is
+// heard again, n has as long as it usually takes to tell something.
 func (e *Engine) placeSilent(n *entity, p *episode) bool {
 	for _, kind := range [...]belief.Evidence{belief.EvBeating, belief.EvProcessRuns, belief.EvProbeNoAnswer, belief.EvProbeOK, belief.EvPortOpen, belief.EvReadsNothing} {
 		if p.found[kind].now {
 			return false
 		}
 	}
-	return n.kind == kindInstance && n.host.shared(n) && n.host.heardLast() <= p.onset.Add(insideFrom)
+	if n.kind != kindInstance || !n.host.shared(n) {
+		return false
+	}
+	if n.host.heardLast() <= p.onset.Add(insideFrom) || p.silent() && !n.host.speaks(e.now) {
+		p.placeAt = e.now
+	}
+	return p.placeAt != 0 && e.now.Sub(p.placeAt) <= n.turn()
 }
+
+// turn is how long n may take to be heard again after others on its machine were.
+func (n *entity) turn() time.Duration { return underWay + max(2*n.beatsEvery(), n.served.told.Slack()) }
 
 // back is when n, or somebody on its machine, went on after it had stood still;
 // 0 if it does not beat now.
