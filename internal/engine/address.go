@@ -48,6 +48,8 @@ type pendingHop struct {
 	source *report.Source
 	server bool
 	lost   bool
+	passes bool
+	failed bool
 	took   time.Duration
 	at     clock.Time
 	began  clock.Time
@@ -64,11 +66,14 @@ func newAddressBook(addresses, hops int) addressBook {
 // hop joins one end of a call with the other.
 func (e *Engine) hop(h *report.Hop) {
 	k := &e.book
-	this := pendingHop{source: h.Source, server: h.Server, lost: h.Lost, took: h.Duration, at: h.At, began: h.Began, callee: h.Callee}
+	this := pendingHop{source: h.Source, server: h.Server, lost: h.Lost, failed: h.Failed, took: h.Duration, at: h.At, began: h.Began, callee: h.Callee}
 	other, ok := k.hops[h.Span]
 	switch {
 	case !ok:
 		k.wait(h.Span, this)
+		return
+	case other.passes && (!h.Server || h.Source.ServiceKey == other.source.ServiceKey):
+		k.hops[h.Span] = this // ends of a call that share one id
 		return
 	case this.server == other.server:
 		return // the same end again
@@ -76,6 +81,10 @@ func (e *Engine) hop(h *report.Hop) {
 	delete(k.hops, h.Span)
 	if other.server {
 		this, other = other, this
+	}
+	if other.passes {
+		e.passedThrough(other.source, &this)
+		return
 	}
 	e.learn(other.callee, this.source)
 	e.joined(&other, &this)
@@ -242,7 +251,7 @@ func (e *Engine) callee(c report.Callee) *entity {
 	if named == "" && !c.Direct {
 		named = c.Address
 	}
-	if host, _, _ := strings.Cut(named, ":"); host != "" {
+	if host, _, _ := strings.Cut(named, ":"); host != "" && !ofCloud(host) {
 		// In clusters and compose files a service is called by its name.
 		short, _, _ := strings.Cut(host, ".")
 		if s := e.serviceNamed(short); s != nil {
@@ -273,6 +282,17 @@ func (e *Engine) callee(c report.Callee) *entity {
 		return e.external(c.Service)
 	}
 	return nil
+}
+
+// ofCloud says whether a host is one that a cloud names, after what its customer called
+// a bucket, a queue or a database there.
+func ofCloud(host string) bool {
+	for _, domain := range [...]string{".amazonaws.com", ".amazonaws.com.cn", ".windows.net", ".azure.com", ".azure.net", ".googleapis.com"} {
+		if strings.HasSuffix(host, domain) {
+			return true
+		}
+	}
+	return false
 }
 
 // only is who takes the connections at the address, or else the one instance behind it;

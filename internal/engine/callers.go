@@ -72,6 +72,7 @@ type servedStats struct {
 	failed    stat.Fading
 	faults    stat.Fading // failures of its own making
 	waited    stat.Fading // failures that came after far longer than usual
+	passed    stat.Fading // failures that are another's by what they say
 	slow      stat.Fading
 	late      stat.Fading // slow, over rareWindow
 	some      stat.Fading // ok, over rareWindow
@@ -82,9 +83,11 @@ type servedStats struct {
 type edge struct {
 	caller        *entity
 	callee        *entity
+	through       bool // the caller writes no spans of its calls: it is a proxy
 	rate          stat.Rate
 	full          stat.Fading // calls that were turned away for overload
 	used          clock.Time
+	missed        clock.Time  // engine time at which the caller was last found to miss the callee
 	before        [2]uint64   // answers of the caller by then, and those of them that failed
 	lastFail      clock.Time  // engine time of the latest call that failed, however
 	okEnd         clock.Time  // event time at which the latest call that did not fail ended
@@ -134,7 +137,9 @@ func (e *Engine) called(c *report.Calls) {
 			e.worked(caller, c.Last)
 		}
 		ed := e.edge(caller, n)
-		ed.use(e.now)
+		if c.Outcome != report.OutcomeOther || e.lacksPool(caller) {
+			ed.use(e.now) // else nothing shows that anybody was there
+		}
 		ed.rate.Add(float64(c.Count), c.Took, e.now, n.episode == nil)
 		if !c.Counted {
 			caller.conduct.calls(c)
@@ -402,11 +407,11 @@ func (e *Engine) serving(v *report.Served) {
 	}
 	n.served.faults.Add(float64(v.Faults), e.now, e.params.CallWindow)
 	n.served.waited.Add(float64(v.Waited), e.now, e.params.CallWindow)
+	n.served.passed.Add(float64(v.Passed), e.now, e.params.CallWindow)
 	switch {
-	case v.Waited == 0:
-	case !v.Counted:
+	case v.Failed > 0 && !v.Counted:
 		e.lookForMissed(n)
-	case n.waitsInVain(e) >= errorsFrom:
+	case v.Waited > 0 && n.waitsInVain(e) >= errorsFrom:
 		e.suspect(n) // whose calls it makes is told too coarsely
 	}
 	n.served.slow.Add(float64(v.Slow), e.now, e.params.CallWindow)

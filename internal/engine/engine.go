@@ -102,6 +102,9 @@ func (e *Engine) Observe(b *report.Batch) {
 	for i := range b.Hops {
 		e.hop(&b.Hops[i])
 	}
+	for i := range b.Passing { // after the calls' own ends, which say more
+		e.passing(&b.Passing[i])
+	}
 	for i := range b.Doors {
 		e.door(&b.Doors[i])
 	}

@@ -220,12 +220,14 @@ func (e *Engine) excuseOf(n *entity, p *episode, since clock.Time, faults float6
 	switch excuse := p.found[belief.EvCalleeFailing].strength; {
 	case excuse > 0:
 		own = 1 - excuse
-	case e.calleesFailed(n, since.Add(-n.told().Slack())):
+	case e.calleesFailed(n, since.Add(-n.told().Slack())), e.missesSince(n, since), e.lostOne(n, since):
 		own = 0.1
 	case e.givenWrong(n, faults):
 		own, whose = givenErrors, "it found that what it was given does not check"
 	case e.unheard(n):
 		own, whose = unheardErrors, "what it calls is not told"
+	case e.calleesOf(n) == 0 && n.onlyCounted():
+		own, whose = untoldErrors, "what it calls is not told"
 	case e.calleesOf(n) == 0:
 		own, whose = leafErrors, "it calls nobody that is known"
 	}
@@ -275,6 +277,20 @@ func (e *Engine) unheard(n *entity) bool {
 		return false
 	}
 	return n.served.total > 0 && e.now.Sub(n.served.seen) > e.params.CallWindow+2*n.served.told.Slack()
+}
+
+// untoldErrors: who counts what it answers and nothing else, and whose callers tell
+// nothing either, may pass on the failure of anybody.
+const untoldErrors = 0.5
+
+// onlyCounted says whether all that is told of n are counts of what it answered: no
+// span, and no call to it or to its service.
+func (n *entity) onlyCounted() bool {
+	if n.kind != kindInstance || n.served.spanned != 0 || len(n.calledBy) > 0 {
+		return false
+	}
+	whole := n.service.whole
+	return whole == nil || len(whole.calledBy) == 0
 }
 
 // leafErrors: who calls nobody may call somebody without telling.

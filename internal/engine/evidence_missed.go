@@ -5,9 +5,11 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
@@ -27,11 +29,13 @@ const (
 	// missedFails is the share of its answers that must be failures for a caller
 	// to be in want of something.
 	missedFails = 0.5
+	// missedYet is how long after a callee was missed failures may still come from it.
+	missedYet = 15 * time.Second
 )
 
 // misses says how sure it is, 0-1, that the caller misses the callee: what it is
-// asked fails, and it has made no call since one broke off, or since it waits in
-// vain before it fails and goes on calling all others.
+// asked fails, and it has made no call since one broke off, or since it fails after
+// long waits, or with another's words, and goes on calling all others.
 func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 	c := &ed.caller.served
 	if ed.used == 0 || ed.rate.Known < stat.RateKnown || e.now.Sub(c.seen) > e.params.CallWindow+c.told.Slack() {
@@ -52,10 +56,42 @@ func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 	if since := c.total - ed.before[0]; float64(c.badly-ed.before[1]) < missedFails*float64(since) {
 		return 0, 0 // it went on well without: it calls another instead
 	}
-	if ed.lastFail < ed.used && (c.waited.Value(e.now, w) < failed/2 || ed.caller.missesMore(ed, e) || ed.caller.failsBefore(ed, e) || e.lacksPool(ed.caller)) {
+	if ed.lastFail < ed.used && (max(c.waited.Value(e.now, w), c.passed.Value(e.now, w)) < failed/2 || ed.caller.missesMore(ed, e) || ed.caller.failsBefore(ed, e) || e.lacksPool(ed.caller)) {
 		return 0, 0
 	}
-	return quiet, stat.Clamp(ed.rate.Usual*quiet.Seconds()/missedSure-1, 0, 1)
+	if sure = stat.Clamp(ed.rate.Usual*quiet.Seconds()/missedSure-1, 0, 1); sure > 0 {
+		ed.missed = e.now
+	}
+	return quiet, sure
+}
+
+// missesSince says whether n has missed a callee since a time, and still does or did
+// just now: failures from then are told yet when the callee is back.
+func (e *Engine) missesSince(n *entity, since clock.Time) bool {
+	return n.eachCallee(func(ed *edge) bool {
+		return ed.missed >= since && ed.missed != 0 && e.now.Sub(ed.missed) < missedYet+ed.caller.served.told.Slack()
+	})
+}
+
+// lostOne says whether a call of n broke off when its failures began, and whom it
+// called has not been called since, as often as that used to be.
+func (e *Engine) lostOne(n *entity, since clock.Time) bool {
+	return n.eachCallee(func(ed *edge) bool {
+		c := &ed.caller.served
+		return ed.lastFail != 0 && ed.lastFail >= max(ed.used, since.Add(-missedLeast-c.told.Slack())) &&
+			ed.rate.Known >= stat.RateKnown && ed.rate.Usual*c.seen.Sub(ed.used).Seconds() >= missedSure
+	})
+}
+
+// heardOtherwise says whether the callee tells by itself how it is. Where a proxy that
+// writes no spans of its calls is the caller, it has to have told so since.
+func (ed *edge) heardOtherwise() bool {
+	if n := ed.callee; !ed.through {
+		return n.served.total > 0
+	} else if n.kind != kindService {
+		return n.served.seen > ed.used
+	}
+	return slices.ContainsFunc(ed.callee.service.instances, func(i *entity) bool { return i.served.seen > ed.used })
 }
 
 // lacksPool says whether n tells that it waits for a pool of its own.
@@ -91,7 +127,7 @@ func (n *entity) failsBefore(but *edge, e *Engine) bool {
 // lookForMissed suspects whom n misses.
 func (e *Engine) lookForMissed(n *entity) {
 	for _, ed := range n.callees {
-		if ed.callee.episode != nil || ed.callee.served.total > 0 {
+		if ed.callee.episode != nil || ed.heardOtherwise() {
 			continue
 		}
 		if _, sure := ed.misses(e); sure > 0 {
@@ -102,19 +138,19 @@ func (e *Engine) lookForMissed(n *entity) {
 
 // detectMissed: it is missed by those who used to call it.
 func detectMissed(e *Engine, n *entity, p *episode) {
-	if n.served.total > 0 {
-		return // who tells of its own calls is seen to go on, or not
-	}
 	for _, ed := range n.calledBy {
+		if ed.heardOtherwise() {
+			continue // who tells of its own calls is seen to go on, or not
+		}
 		quiet, sure := ed.misses(e)
 		if sure == 0 || sure < p.found[belief.EvMissed].strength && p.found[belief.EvMissed].now {
 			continue
 		}
-		how := "keeps waiting and fails"
-		if ed.lastFail >= ed.used {
-			how = "fails"
+		text := fmt.Sprintf("%s has not called it for %s, and meanwhile fails its own callers", ed.caller.name(), inWords(quiet))
+		if ed.lastFail > ed.used {
+			text = fmt.Sprintf("each call that %s made to it for %s failed, and it does not tell how", ed.caller.name(), inWords(quiet))
 		}
-		p.blame(belief.EvMissed, sure, e.now, fmt.Sprintf("%s has not called it for %s, and meanwhile %s its own callers", ed.caller.name(), inWords(quiet), how))
+		p.blame(belief.EvMissed, sure, e.now, text)
 		p.bad[belief.GroupCallers] = true
 		p.startedBy(ed.used)
 	}

@@ -70,6 +70,27 @@ func TestAServerThatIsNoLongerCalledIsMissed(t *testing.T) {
 			func(d *withDatabase) {
 				d.second(20, func(b *report.Batch) { d.served(b, 0, 10, 0); d.asks(b, "cache:6379", report.OutcomeOK, 10) })
 			}, false},
+		"its_callers_fail_and_say_that_a_call_failed": {func(d *withDatabase) {
+			d.second(20, func(b *report.Batch) {
+				b.Served = append(b.Served, report.Served{Source: d.api.src, Failed: 10, Passed: 10, Last: b.Arrived})
+				d.asks(b, "cache:6379", report.OutcomeOK, 10)
+			})
+		}, true},
+		"each_call_fails_and_nobody_tells_how": {func(d *withDatabase) {
+			d.second(20, func(b *report.Batch) {
+				d.served(b, 0, 10, 0)
+				d.asks(b, "cache:6379", report.OutcomeOK, 10)
+				d.asks(b, "db:5432", report.OutcomeOther, 10)
+			})
+		}, true},
+		"some_calls_fail_and_nobody_tells_how": {func(d *withDatabase) {
+			d.second(20, func(b *report.Batch) {
+				d.served(b, 5, 5, 0)
+				d.asks(b, "cache:6379", report.OutcomeOK, 10)
+				d.asks(b, "db:5432", report.OutcomeOther, 5)
+				d.asks(b, "db:5432", report.OutcomeOK, 5)
+			})
+		}, false},
 		"its_callers_wait_and_call_nobody": { // for whom, nobody can tell
 			func(d *withDatabase) {
 				d.second(20, func(b *report.Batch) { d.served(b, 0, 10, 10) })
@@ -115,6 +136,26 @@ func TestAServerThatIsNoLongerCalledIsMissed(t *testing.T) {
 				t.Errorf("it is well again: %v", d.verdicts())
 			}
 		})
+	}
+}
+
+// What failed for want of a database is told yet when that is back: it was none of
+// the caller's own making.
+func TestFailuresForWantOfOneThatIsBackAreNotOnesOwn(t *testing.T) {
+	d := newWithDatabase(t)
+	fail := func(b *report.Batch) {
+		b.Served = append(b.Served, report.Served{Source: d.api.src, Failed: 10, Faults: 10, Last: b.Arrived})
+		d.asks(b, "cache:6379", report.OutcomeOK, 10)
+	}
+	d.second(1, func(b *report.Batch) { fail(b); d.asks(b, "db:5432", report.OutcomeReset, 1) })
+	d.second(40, fail)
+	d.second(9, func(b *report.Batch) { fail(b); d.asks(b, "db:5432", report.OutcomeOK, 10) })
+	if ev := d.first(d.api.src.Name()); ev != nil {
+		t.Errorf("said %s", ev.Body)
+	}
+	d.second(40, func(b *report.Batch) { fail(b); d.asks(b, "db:5432", report.OutcomeOK, 10) })
+	if ev := d.first(d.api.src.Name()); ev == nil || ev.Verdict.Class != verdict.ClassByzantine {
+		t.Errorf("said %v of one that goes on failing", ev)
 	}
 }
 

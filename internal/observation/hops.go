@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 )
@@ -68,5 +70,19 @@ func (sc *scratch) hop(h report.Hop) {
 	sc.out.Hops = append(sc.out.Hops, h)
 	if sc.hops++; sc.hops%int(sc.x.gate.most) == 0 {
 		sc.threshold = max(sc.threshold/2, leastShare)
+	}
+}
+
+// passing tells the spans of a resource that answers and writes no span of any call
+// as those of a proxy: the span of a server behind it may hang below its own.
+func (sc *scratch) passing(rs ptrace.ResourceSpans) {
+	for _, ss := range rs.ScopeSpans().All() {
+		for _, span := range ss.Spans().All() {
+			trace := traceHash(span.TraceID())
+			if span.Kind() != ptrace.SpanKindServer || trace > sc.threshold {
+				continue
+			}
+			sc.out.Passing = append(sc.out.Passing, report.Passing{Span: hopKey(trace, span.SpanID()), Source: sc.src})
+		}
 	}
 }

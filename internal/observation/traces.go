@@ -27,11 +27,12 @@ type scratch struct {
 	out *report.Batch
 	v   view
 
-	src    *report.Source // of the current resource
-	spans  ptrace.ResourceSpans
-	ends   spansEnd // of the current scope
-	served report.Served
-	facts  uint32 // kinds of facts already told of the current resource
+	src     *report.Source // of the current resource
+	spans   ptrace.ResourceSpans
+	ends    spansEnd // of the current scope
+	served  report.Served
+	facts   uint32 // kinds of facts already told of the current resource
+	calling bool   // a span of a call that the current resource made has been seen
 
 	callees [memoSize]*callee
 	kinds   [memoSize]kindMemo
@@ -113,6 +114,9 @@ func (x *Extractor) Traces(td ptrace.Traces, now clock.Time, bl *engine.Baseline
 		if sc.served.OK+sc.served.Failed > 0 && sc.src != nil && sc.src.Key != 0 {
 			b.Served = append(b.Served, sc.served)
 			sc.hostDoors(rs.Resource().Attributes())
+			if !sc.calling {
+				sc.passing(rs)
+			}
 		}
 	}
 	sc.hear()
@@ -136,7 +140,7 @@ func (sc *scratch) end() {
 }
 
 func (sc *scratch) resource(src *report.Source) {
-	sc.src, sc.facts, sc.lastBlamed = src, 0, pcommon.SpanID{}
+	sc.src, sc.facts, sc.calling, sc.lastBlamed = src, 0, false, pcommon.SpanID{}
 	sc.served = report.Served{Source: src}
 }
 
@@ -185,6 +189,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	counted := -1
 	switch kind {
 	case ptrace.SpanKindClient, ptrace.SpanKindProducer:
+		sc.calling = true
 		if outcome == report.OutcomeOK && sc.ends != atAnswer {
 			outcome = sc.ends.outcome(span.Name())
 		}
@@ -208,6 +213,9 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		}
 		if failed {
 			sc.served.Failed++
+			if passedOn || outcome == report.OutcomeUnavailable {
+				sc.served.Passed++
+			}
 			switch {
 			case sc.waited(span, kind):
 				sc.served.Waited++
@@ -225,7 +233,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 		sc.served.Took += underWay(d)
 		sc.door()
 		if parent := span.ParentSpanID(); trace <= sc.threshold && !parent.IsEmpty() && sc.src != nil && sc.src.Key != 0 {
-			sc.hop(report.Hop{Span: hopKey(trace, parent), Server: true, Source: sc.src, Duration: d, At: last, Began: clock.Time(span.StartTimestamp())})
+			sc.hop(report.Hop{Span: hopKey(trace, parent), Server: true, Failed: failed, Source: sc.src, Duration: d, At: last, Began: clock.Time(span.StartTimestamp())})
 		}
 	}
 	if failed {

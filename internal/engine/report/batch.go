@@ -29,6 +29,7 @@ type Batch struct {
 	Consumed  []Consumed
 	Sent      []Sent
 	Hops      []Hop
+	Passing   []Passing
 	Doors     []Door
 	Spans     []SpanSample
 }
@@ -50,11 +51,12 @@ func (b *Batch) Reset() {
 	clear(b.Consumed)
 	clear(b.Sent)
 	clear(b.Hops)
+	clear(b.Passing)
 	clear(b.Doors)
 	b.Observers, b.Beats, b.Probes, b.Signs = b.Observers[:0], b.Beats[:0], b.Probes[:0], b.Signs[:0]
 	b.Calls, b.Served, b.Facts, b.Errors, b.Hops, b.Spans = b.Calls[:0], b.Served[:0], b.Facts[:0], b.Errors[:0], b.Hops[:0], b.Spans[:0]
 	b.Levels, b.Places, b.Queues, b.Consumed, b.Doors = b.Levels[:0], b.Places[:0], b.Queues[:0], b.Consumed[:0], b.Doors[:0]
-	b.Sent = b.Sent[:0]
+	b.Sent, b.Passing = b.Sent[:0], b.Passing[:0]
 }
 
 // Empty says whether b holds no observation.
@@ -63,7 +65,7 @@ func (b *Batch) Empty() bool { return b.Len() == 0 }
 // Len is the number of observations in b.
 func (b *Batch) Len() int {
 	return len(b.Observers) + len(b.Beats) + len(b.Probes) + len(b.Signs) +
-		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Errors) + len(b.Levels) + len(b.Places) + len(b.Queues) + len(b.Consumed) + len(b.Sent) + len(b.Hops) + len(b.Doors) + len(b.Spans)
+		len(b.Calls) + len(b.Served) + len(b.Facts) + len(b.Errors) + len(b.Levels) + len(b.Places) + len(b.Queues) + len(b.Consumed) + len(b.Sent) + len(b.Hops) + len(b.Passing) + len(b.Doors) + len(b.Spans)
 }
 
 // Stamp says which observer saw something and when, on that observer's clock.

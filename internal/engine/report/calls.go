@@ -40,6 +40,7 @@ type Served struct {
 	Failed int
 	Faults int // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
 	Waited int // of Failed, those that took far longer than their kind usually does
+	Passed int // of Failed, those that are another's by what they say: a call that failed, a gateway's status
 	Slow   int // of OK, those far slower than their kind usually is
 	Coded  int // of OK, those with a status code of success
 	// Rejected are those of OK that blame the request, and Sized those of the rest of
@@ -59,6 +60,7 @@ type Hop struct {
 	Span   uint64 // client: hash of trace and span id; server: of trace and parent span id
 	Server bool
 	Lost   bool // of a client: it gave up before an answer came
+	Failed bool // of a server: it answered with a failure
 	Source *Source
 	Callee Callee // of a client
 	// Duration is that of the span, 0 if unknown, and At its end, event time. Began is
@@ -66,6 +68,13 @@ type Hop struct {
 	Duration time.Duration
 	At       clock.Time
 	Began    clock.Time
+}
+
+// Passing is a span of a server that writes none of the calls that it makes: it stands
+// in the place of a client's hop, if a server's hangs directly below it.
+type Passing struct {
+	Span   uint64 // hash of trace and span id
+	Source *Source
 }
 
 // Nameless says whether the caller tells nothing of its callee but what is asked of it:
