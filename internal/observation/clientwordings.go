@@ -84,6 +84,7 @@ var clientWordings = []wording{
 	// cURL and PHP.
 	{"empty reply from server", saysReset, anywhere},
 	{"transfer closed with", saysReset, anywhere},
+	{" milliseconds with ", saysTimeout | saysEstablished, anywhere}, // some bytes received
 	{"was not closed cleanly", saysReset, anywhere},
 	{"resolving timed out", saysName, anywhere},
 	{"ssl certificate problem", saysTLS, anywhere},
@@ -127,11 +128,13 @@ var clientWordings = []wording{
 	{"transport-level error has occurred", saysReset, anywhere},
 	{"prematurely reached end of stream", saysReset, anywhere}, // MongoDB's
 	{"mongonetworkerror", saysBroken, anywhere},
+	{":27017 closed", saysReset, anywhere},    // its own words, for Node
 	{"socketfailure on", saysReset, anywhere}, // StackExchange.Redis
 	{"socketclosed on", saysReset, anywhere},
 	{"unable to acquire connection! increase", saysPool, anywhere}, // Redisson
 	{"no living connections", saysUnavailable, anywhere},           // Elasticsearch's
 	{"nohostavailable", saysUnavailable, anywhere},                 // Cassandra's
+	{"allnodesfailed", saysUnavailable, anywhere},                  //
 	{"nonodeavailable", saysUnavailable, anywhere},
 
 	// Brokers.

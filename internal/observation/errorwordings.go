@@ -42,6 +42,54 @@ var errorWordings = []wording{
 	{"mongotimeout", saysCallFailed, anywhere},
 	{"serverselection", saysCallFailed, anywhere},
 	{"amqpconnect", saysCallFailed, anywhere},
+	// The types of what clients throw, where no more is told than that.
+	{"connectionexception", saysCallFailed, anywhere},
+	{"connectionerror", saysCallFailed, anywhere},
+	{"connecterror", saysCallFailed, anywhere},
+	{"transporterror", saysCallFailed, anywhere},
+	{"transportexception", saysCallFailed, anywhere},
+	{"networkerror", saysCallFailed, anywhere},
+	{"networkexception", saysCallFailed, anywhere},
+	{"communicationexception", saysCallFailed, anywhere},
+	{"sqlexception", saysCallFailed, anywhere}, // Java's, .NET's, MySQL's
+	{"npgsqlexception", saysCallFailed, anywhere},
+	{"postgresexception", saysCallFailed, anywhere},
+	{"retrylimitexceeded", saysCallFailed, anywhere},
+	{"httprequestexception", saysCallFailed, anywhere},
+	{"sockets.socketexception", saysCallFailed, anywhere},
+	{"redistimeout", saysCallFailed, anywhere},
+	{"redisserverexception", saysCallFailed, anywhere},
+	{"servicebusexception", saysCallFailed, anywhere},
+	{"requestfailedexception", saysCallFailed, anywhere}, // Azure's
+	{"dataaccessresource", saysCallFailed, anywhere},     // Spring's
+	{"transientdataaccess", saysCallFailed, anywhere},
+	{"sdkclientexception", saysCallFailed, anywhere}, // AWS's
+	{"awsserviceexception", saysCallFailed, anywhere},
+	{"amazonserviceexception", saysCallFailed, anywhere},
+	{"services.dynamodb.model.", saysCallFailed, anywhere},
+	{"services.s3.model.", saysCallFailed, anywhere},
+	{"services.sqs.model.", saysCallFailed, anywhere},
+	{"botocore.exceptions", saysCallFailed, anywhere},
+	{"core.servererrors.", saysCallFailed, anywhere},       // Cassandra's
+	{"client.responseexception", saysCallFailed, anywhere}, // Elasticsearch's
+	{"elasticsearchexception", saysCallFailed, anywhere},
+	{"opensearchexception", saysCallFailed, anywhere},
+	{"couchbase.client.core.error", saysCallFailed, anywhere},
+	{"pdoexception", saysCallFailed, anywhere},
+	{"database\\queryexception", saysCallFailed, anywhere},
+	{"guzzlehttp\\exception", saysCallFailed, anywhere},
+	{"redisexception", saysCallFailed, anywhere},
+	{"faraday::", saysCallFailed, anywhere},
+	{"redisclient::", saysCallFailed, anywhere},
+	{"mysql2::error", saysCallFailed, anywhere},
+	{"pg::connectionbad", saysCallFailed, anywhere},
+	{"pg::unabletosend", saysCallFailed, anywhere},
+	{"mongo::error", saysCallFailed, anywhere},
+	{"connectionnotestablished", saysCallFailed, anywhere}, // Rails'
+	{"sequelizeconnection", saysCallFailed, anywhere},
+	{"prismaclientinitialization", saysCallFailed, anywhere},
+	{"fetch failed", saysCallFailed, anywhere}, // Node's
+
 	{"no connection to", saysCallFailed, anywhere},
 	{"not connected to", saysCallFailed, anywhere},
 	{"lost connection to", saysCallFailed, anywhere},

@@ -158,6 +158,9 @@ func (v *view) outcome(errored bool, t *texts) report.Outcome {
 		return o
 	}
 	if o := httpOutcome(http, v.retryAfter); o.Failed() || o == report.OutcomeClientError {
+		if (http == 400 || http == 503) && t.says&saysOverloaded != 0 {
+			return report.OutcomeOverloaded // so do the services of AWS turn callers away
+		}
 		return o
 	}
 	if !errored {
@@ -198,6 +201,9 @@ func (v *view) aim(id *calleeID, src *report.Source, o report.Outcome, t *texts)
 		// A status that the callee passed on: the callee itself answered, and
 		// its own client span tells of the one behind it.
 		return report.OutcomeServerError
+	}
+	if m.port >= firstEphemeral && !phase(o) {
+		return o // the caller's own end of the connection, perhaps
 	}
 	id.peer, id.peerPort = m.host, m.port
 	if loopback(id.peer) {

@@ -45,6 +45,7 @@ var replyWordings = []wording{
 	{"request limit for the database", saysOverloaded, anywhere}, // Azure SQL
 	{"too many simultaneous queries", saysOverloaded, anywhere},  // ClickHouse
 	{"es_rejected_execution", saysOverloaded, anywhere},          // Elasticsearch
+	{"overloadedexception", saysOverloaded, anywhere},            // Cassandra
 	{"ora-00018", saysOverloaded, anywhere},                      // sessions
 	{"ora-00020", saysOverloaded, anywhere},                      // processes
 	{"ora-12516", saysOverloaded, anywhere},                      // the listener's handlers
@@ -74,6 +75,7 @@ var replyWordings = []wording{
 	{"notleaderorfollower", saysNotServing, anywhere}, // Kafka
 	{"notenoughreplicas", saysNotServing, anywhere},
 	{"not enough replicas available", saysNotServing, anywhere}, // Cassandra
+	{"status line [http/1.1 503", saysNotServing, anywhere},     // Elasticsearch's for Java, and that of OpenSearch
 
 	{"psycopg2.errors.", saysRequest, anywhere}, // classes of errors that the server sent
 	{"psycopg.errors.", saysRequest, anywhere},
@@ -103,6 +105,7 @@ var replyWordings = []wording{
 	{"no matching script", saysRequest, anywhere},
 	{"unknown command", saysRequest, anywhere},
 	{"object too large for cache", saysRequest, anywhere},
+	{"status line [http/1.1 4", saysRequest, anywhere}, // Elasticsearch's for Java, and that of OpenSearch
 }
 
 // codeSays is what a database's own code says, if s is or begins with one: an

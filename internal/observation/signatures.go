@@ -58,8 +58,12 @@ func (r *logResource) line(lr plog.LogRecord) {
 	if severity > plog.SeverityNumberUnspecified && severity < plog.SeverityNumberInfo {
 		return
 	}
-	body := lr.Body()
-	s := message(body)
+	s := message(lr.Body())
+	if severity == plog.SeverityNumberUnspecified {
+		if severity = severityIn(s); severity > plog.SeverityNumberUnspecified && severity < plog.SeverityNumberInfo {
+			return
+		}
+	}
 	grave := severity == plog.SeverityNumberUnspecified || severity >= plog.SeverityNumberWarn
 	if !grave {
 		if s = s[:min(len(s), ordinaryText)]; endings().read(s) == 0 {

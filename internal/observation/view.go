@@ -40,7 +40,9 @@ func (v *view) read(attrs pcommon.Map) {
 		}
 		switch k {
 		case "http.response.status_code", "http.status_code":
-			v.http = number(val)
+			if v.http = number(val); v.http == 0 {
+				v.http = -1 // no answer came: so browsers have it
+			}
 		case "rpc.grpc.status_code", "grpc.status_code":
 			v.grpc = number(val)
 		case "rpc.response.status_code", "rpc.connect_rpc.error_code":
@@ -56,6 +58,10 @@ func (v *view) read(attrs pcommon.Map) {
 		case "error.type":
 			v.errorType = val.Str()
 		case "error.message", "grpc.error_message": // the latter is Node's
+			if v.errorText == "" {
+				v.errorText = val.Str()
+			}
+		case "error.cause_chain": // Rust's for HTTP, whose message does not tell why
 			v.errorText = val.Str()
 		case "response_flags":
 			v.flags = val.Str()
@@ -248,7 +254,7 @@ func (t *texts) exception(attrs pcommon.Map) {
 			stack = val.Str()
 		}
 	}
-	if t.says&^(saysConnecting|saysEstablished|saysConnectFailed|saysBroken) != 0 || stack == "" {
+	if t.says&^(saysConnecting|saysEstablished|saysConnectFailed|saysBroken|saysCallFailed) != 0 || stack == "" {
 		return
 	}
 	before := t.says

@@ -379,7 +379,10 @@ var wordings = []wording{
 	{"contentdecodingerror", saysDecode, anywhere},
 	{"invalid wire-format", saysDecode, anywhere},
 	{"malformed response", saysDecode, anywhere},
-	{"status line", saysDecode, anywhere}, // illegal, invalid, unexpected
+	{"illegal status line", saysDecode, anywhere},
+	{"invalid status line", saysDecode, anywhere},
+	{"unexpected status line", saysDecode, anywhere},
+	{"malformed status line", saysDecode, anywhere},
 	{"badstatusline", saysDecode, anywhere},
 	{"does not match the http", saysDecode, anywhere},
 	{"parse error: expected http", saysDecode, anywhere},
