@@ -159,15 +159,16 @@ type service struct {
 	deployed       clock.Time    // when a roll-out of it was told last
 	restart        time.Duration // longest usual absence over a restart, 0 while unknown
 	restarts       int
-	lastBorn       clock.Time // when its youngest instance was first seen
-	youngest       *entity    // the one first seen last; compared by pointer only
-	compared       bool       // conduct.go: it is in Engine.compared
-	untold, drawn  int        // registry.go: of its instances, those that tell no id, or draw a new one at each start
-	slow           bool       // demand.go: of many, whether most were slow
-	slowAt         clock.Time // demand.go: when that was found out
-	counted        *siblings  // siblings.go: nil while they are few
-	ballot         *ballot    // ballot.go: nil while none of them tells a digest
-	well           clock.Time // judge.go: when an instance of it was last seen to be well again
+	lastBorn       clock.Time          // when its youngest instance was first seen
+	youngest       *entity             // the one first seen last; compared by pointer only
+	compared       bool                // conduct.go: it is in Engine.compared
+	untold, drawn  int                 // registry.go: of its instances, those that tell no id, or draw a new one at each start
+	draws          map[string]*drawnOn // drawn.go: by host
+	slow           bool                // demand.go: of many, whether most were slow
+	slowAt         clock.Time          // demand.go: when that was found out
+	counted        *siblings           // siblings.go: nil while they are few
+	ballot         *ballot             // ballot.go: nil while none of them tells a digest
+	well           clock.Time          // judge.go: when an instance of it was last seen to be well again
 }
 
 // incarnation is one start of a process.

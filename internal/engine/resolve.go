@@ -51,6 +51,10 @@ func (e *Engine) newInstance(src *report.Source) *entity {
 		e.alias(src, n)
 		return n
 	}
+	if n := e.drawnAnew(s, src); n != nil {
+		e.alias(src, n)
+		return n
+	}
 	if n := s.onlyAt(src); n != nil {
 		e.alias(src, n)
 		return n
@@ -73,7 +77,7 @@ func (e *Engine) newInstance(src *report.Source) *entity {
 // mean: the only one of the service on its host, whose id is drawn at each
 // start.
 func (s *service) onlyAt(src *report.Source) *entity {
-	if !src.Untold() || s.drawn == 0 {
+	if !src.Untold() || s.drawn == 0 || s.drawsVoid(src.Host) {
 		return nil
 	}
 	var only *entity

@@ -60,16 +60,20 @@ func NewSource(s Source) *Source {
 	return &s
 }
 
-// Name is the instance's name for people: its id, else its host, else "".
+// Name is the instance's name for people: its id, unless that is drawn anew at each
+// start; else its service and host, else its host, else "".
 func (s *Source) Name() string {
 	if s.Instance != "" && !s.Volatile {
 		return s.Instance
 	}
-	if s.Host != "" && s.Volatile {
+	if s.Host != "" && (s.Volatile || s.PodUID != "") {
 		return s.Service.Name + "@" + s.Host
 	}
 	if s.Instance != "" {
 		return s.Instance
+	}
+	if s.Host != "" && s.Service.Name != "" {
+		return s.Service.Name + "@" + s.Host
 	}
 	return s.Host
 }
