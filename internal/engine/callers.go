@@ -68,6 +68,7 @@ type servedStats struct {
 	failedAt  clock.Time // engine time of the latest failure
 	failsFrom clock.Time // engine time at which the present run of failures began
 	spanned   clock.Time // when a span of it was seen last
+	bare      bool       // they are counted by what counts nothing else
 	ok        stat.Fading
 	failed    stat.Fading
 	faults    stat.Fading // failures of its own making
@@ -395,6 +396,7 @@ func (e *Engine) serving(v *report.Served) {
 		return // a backlog tells of another time
 	}
 	n.served.total += uint64(v.OK + v.Failed)
+	n.served.bare = v.Bare
 	n.served.badly += uint64(v.Failed)
 	n.served.coded += uint64(v.Coded)
 	n.served.ok.Add(float64(v.OK), e.now, e.params.CallWindow)

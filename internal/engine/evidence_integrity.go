@@ -283,10 +283,10 @@ func (e *Engine) unheard(n *entity) bool {
 // nothing either, may pass on the failure of anybody.
 const untoldErrors = 0.5
 
-// onlyCounted says whether all that is told of n are counts of what it answered: no
-// span, and no call to it or to its service.
+// onlyCounted says whether all that is told of n are counts of what it answered, by what
+// counts nothing else, and no call to it or to its service.
 func (n *entity) onlyCounted() bool {
-	if n.kind != kindInstance || n.served.spanned != 0 || len(n.calledBy) > 0 {
+	if n.kind != kindInstance || !n.served.bare || len(n.calledBy) > 0 {
 		return false
 	}
 	whole := n.service.whole

@@ -20,7 +20,7 @@ func TestWhoOnlyCountsItsAnswersMayPassOnAnothersFailure(t *testing.T) {
 			web := report.NewSource(report.Source{Service: report.ServiceID{Name: "web"}, Instance: "10.0.0.8:8080"})
 			count := func(d time.Duration, fails int) {
 				f.tell(15*time.Second, d, func(b *report.Batch) {
-					b.Served = append(b.Served, report.Served{Source: api, OK: 100 - fails, Failed: fails, Faults: fails, Last: b.Arrived, Counted: true})
+					b.Served = append(b.Served, report.Served{Source: api, OK: 100 - fails, Failed: fails, Faults: fails, Last: b.Arrived, Counted: true, Bare: true})
 					if called {
 						b.Calls = append(b.Calls, report.Calls{Caller: web, Callee: report.Callee{Service: "api"}, Outcome: report.OutcomeOK, Count: 100 - fails, First: b.Arrived - 1e9, Last: b.Arrived, Counted: true})
 						if fails > 0 {

@@ -65,7 +65,7 @@ func (r *metricResource) besides(m pmetric.Metric, src *report.Source, end strin
 // finish adds the calls that were served.
 func (c *callTold) finish() {
 	if c.served.OK+c.served.Failed > 0 {
-		c.served.Source, c.served.Counted = c.src, true
+		c.served.Source, c.served.Counted, c.served.Bare = c.src, true, c.metric.keys == goKit || c.metric.keys == grpcProm
 		c.r.out.Served = append(c.r.out.Served, c.served)
 	}
 }

@@ -297,3 +297,29 @@ func TestCallsOfASeriesThatBegins(t *testing.T) {
 		})
 	}
 }
+
+// Libraries of Prometheus count what is answered, and nothing of what is called.
+func TestMetrics_counts_of_nothing_but_answers_are_told_so(t *testing.T) {
+	for name, bare := range map[string]bool{"http_requests_total": true, "http_server_requests_seconds": false} {
+		x := New(Settings{})
+		var b report.Batch
+		for i := range 3 {
+			md := pmetric.NewMetrics()
+			rm := md.ResourceMetrics().AppendEmpty()
+			checkout.putTo(t, rm.Resource().Attributes())
+			m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+			m.SetName(name)
+			sum := m.SetEmptySum()
+			sum.SetIsMonotonic(true)
+			sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+			p := sum.DataPoints().AppendEmpty()
+			p.SetDoubleValue(float64(10 * (i + 1)))
+			p.SetTimestamp(pcommon.Timestamp(testNow.Add(time.Duration(i) * 15 * time.Second)))
+			attrs{"code": "200", "status": "200"}.putTo(t, p.Attributes())
+			x.Metrics(md, testNow.Add(time.Duration(i)*15*time.Second), nil, &b)
+		}
+		if len(b.Served) == 0 || b.Served[0].Bare != bare || !b.Served[0].Counted {
+			t.Errorf("%s: %+v", name, b.Served)
+		}
+	}
+}

@@ -52,6 +52,7 @@ type Served struct {
 	Last             clock.Time    // latest end, event time
 	Took             time.Duration // how long all of them took together; 0 if not told
 	Counted          bool          // by a metric, as Calls.Counted
+	Bare             bool          // of Counted: by a library that counts nothing else, such as calls that are made
 }
 
 // Hop is one end of a call in a trace. The engine joins a client's hop with the
