@@ -92,6 +92,7 @@ func newHarm(windows []window, spans []Span, calls []ledger.Call) *harm {
 	for i := range calls {
 		h.learnCall(&calls[i], front[calls[i].Callee], answered)
 	}
+	h.beside()
 	h.linger()
 	return h
 }
