@@ -35,7 +35,12 @@ func (e *Engine) calm(n *entity) clock.Time {
 func (n *entity) lastBad() clock.Time {
 	last := clock.Time(0)
 	for kind := range n.episode.found {
-		if f := &n.episode.found[kind]; f.strength > 0 && n.episode.bad[belief.Evidence(kind).Group()] {
+		f := &n.episode.found[kind]
+		switch {
+		case f.strength == 0 || !n.episode.bad[belief.Evidence(kind).Group()]:
+		case belief.Evidence(kind) == belief.EvOwnErrors: // a share of what was answered of late: the last of it tells
+			last = max(last, min(f.at, n.integrity.lastError))
+		default:
 			last = max(last, f.at)
 		}
 	}

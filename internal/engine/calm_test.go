@@ -126,9 +126,19 @@ func TestWhatSpeaksForAFailure(t *testing.T) {
 			n.calls.lastFail = e.now.Add(-calmAfter)
 		}},
 		"evidence_that_it_is_well": {true, func(e *Engine, n *entity) { n.episode.found[good].at, n.episode.found[good].strength = e.now, 1 }},
-		"a_call_that_failed":       {false, func(e *Engine, n *entity) { n.calls.lastFail = e.now }},
-		"it_is_well":               {false, func(_ *Engine, n *entity) { n.episode = nil }},
-		"nobody_calls_it":          {true, func(_ *Engine, n *entity) { n.calls = nil }},
+		"a_share_of_failures_of_its_own": {true, func(e *Engine, n *entity) { // of late, and none of them is of now
+			own := belief.EvOwnErrors
+			n.episode.found[own].at, n.episode.found[own].strength, n.episode.bad[own.Group()] = e.now, 1, true
+			n.integrity.lastError = e.now.Add(-calmAfter)
+		}},
+		"a_failure_of_its_own": {false, func(e *Engine, n *entity) {
+			own := belief.EvOwnErrors
+			n.episode.found[own].at, n.episode.found[own].strength, n.episode.bad[own.Group()] = e.now, 1, true
+			n.integrity.lastError = e.now.Add(-time.Second)
+		}},
+		"a_call_that_failed": {false, func(e *Engine, n *entity) { n.calls.lastFail = e.now }},
+		"it_is_well":         {false, func(_ *Engine, n *entity) { n.episode = nil }},
+		"nobody_calls_it":    {true, func(_ *Engine, n *entity) { n.calls = nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, all := sized(1)

@@ -74,6 +74,11 @@ func (c *core) decide(src *report.Source, span ptrace.Span, look *observation.Sp
 			d = d.or(victim(v))
 		}
 	}
+	if !d.found() && !look.Client && merelyLate(look) {
+		if v := snapshot.Pusher(src, end); hurts(v, look, began, snapshot) {
+			d = d.or(victim(v))
+		}
+	}
 	d.open = d.verdict != nil && merelyLate(look) && !speaksItself(d.verdict, look) && c.mayWait() && snapshot.Awaits(d.verdict, began)
 	if !d.found() || d.open {
 		if v := around(blames, span, look); v != nil && (d.open || d.verdict.Or(v) == v) {
@@ -117,9 +122,9 @@ func hurts(v *verdict.Verdict, look *observation.Span, began clock.Time, snapsho
 }
 
 // speaksItself says whether a span that took far longer than usual tells by itself that one
-// who is short of something still is.
+// who is short of something still is. For what is refused nobody waits.
 func speaksItself(v *verdict.Verdict, look *observation.Span) bool {
-	return look.Slow && v.Class == verdict.ClassExhaustion
+	return look.Slow && v.Class == verdict.ClassExhaustion && !v.Refuses()
 }
 
 // answer finds the verdict on a span that looks well, or late, and is an answer of one

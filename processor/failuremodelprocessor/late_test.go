@@ -58,6 +58,8 @@ func TestWhoseFailureMakesACallLate(t *testing.T) {
 	assert.Equal(t, hurt, roles(t, short, calls))
 	short.target.Calm = t0.Add(-time.Hour)
 	assert.Equal(t, hurt, roles(t, short, calls), "it still takes far too long")
+	short.verdict.Subclass = "disk"
+	assert.Equal(t, spared, roles(t, short, calls), "who has no room left says so, and nobody waits")
 	short.verdict.Subclass = "oom_kill"
 	assert.Equal(t, spared, roles(t, short, calls), "who is killed is gone, too")
 	liar := of(verdict.ClassByzantine, "payment", "payment-1", paymentAddress)
@@ -181,6 +183,23 @@ func TestClientThatAsksTooMuchIsTheCulprit(t *testing.T) {
 	}))
 }
 
+// A client that asks for one request as often as it used to for five takes longer for it,
+// though none of its calls is refused or late.
+func TestLateRequestOfAClientThatAsksTooMuchIsItsOwn(t *testing.T) {
+	h := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	h.verdict.Subclass, h.verdict.Culprit = "quota", verdict.Culprit{Type: verdict.CulpritClient, Name: "checkout", Service: report.ServiceID{Name: "checkout"}}
+	requests := func(d time.Duration) ptrace.Traces {
+		td := batch("checkout", "c-1", span(1, 1, 9, ptrace.SpanKindServer, took(d)), span(2, 2, 0, ptrace.SpanKindServer, failed),
+			span(3, 3, 0, ptrace.SpanKindClient, with("server.address", "ledger"), took(d)))
+		addSpans(td, "web", "w-1", span(1, 9, 0, ptrace.SpanKindClient, with("server.address", "checkout"), took(d)), span(4, 4, 0, ptrace.SpanKindServer, took(d)))
+		return td
+	}
+	assert.Equal(t, map[byte]string{1: contract.RoleCulprit, 9: contract.RoleVictim, 2: "", 3: "", 4: ""}, roles(t, h, requests),
+		"what fails does so for another reason, and others have nothing to do with it")
+	h.target.Calm = t0.Add(-time.Hour)
+	assert.Equal(t, map[byte]string{1: "", 9: "", 2: "", 3: "", 4: ""}, roles(t, h, requests), "nobody is turned away any more")
+}
+
 func TestLatePartOfALateCallIsHurtWithIt(t *testing.T) {
 	h := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
 	assert.Equal(t, map[byte]string{1: contract.RoleVictim, 2: contract.RoleVictim, 3: "", 4: contract.RoleVictim}, roles(t, h, func(d time.Duration) ptrace.Traces {
@@ -197,6 +216,25 @@ func TestAnswerUnderANameBehindWhichNobodyElseStandsIsTheConvicts(t *testing.T) 
 	liar.target.Alone = []string{paymentAddress}
 	byName = batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well))
 	assert.Equal(t, map[byte]string{1: "payment-1"}, decided(t, []held{liar}, byName))
+}
+
+// The span of the one who answered is often told after that of the one who asked.
+func TestAnswerUnderASharedNameWaitsForTheSpanOfWhoGaveIt(t *testing.T) {
+	b := newBench(t, nil)
+	liar := of(verdict.ClassByzantine, "payment", "payment-1", paymentAddress)
+	liar.verdict.Subclass = "wrong_answer"
+	b.snapshot.Store(verdict.NewSnapshot(t0, []*verdict.Verdict{liar.verdict}, []verdict.Target{liar.target}))
+	p, sink := b.traces(t)
+	require.NoError(t, p.ConsumeTraces(context.Background(), batch("checkout", "c-1", span(1, 1, 0, ptrace.SpanKindClient, well),
+		span(2, 2, 0, ptrace.SpanKindClient, well), span(3, 3, 0, ptrace.SpanKindClient, with("server.address", "ledger")))))
+	require.Equal(t, 1, sink.SpanCount(), "who is called by another name has nothing to do with it")
+	td := batch("payment", "payment-1", span(1, 4, 1, ptrace.SpanKindServer))
+	addSpans(td, "payment", "payment-2", span(2, 5, 2, ptrace.SpanKindServer))
+	require.NoError(t, p.ConsumeTraces(context.Background(), td))
+	b.pass(3 * time.Second)
+	eventually(t, "released", func() bool { return sink.SpanCount() == 5 })
+	assertRole(t, spansOf(sink.AllTraces())[1], contract.RoleVictim)
+	assertRole(t, spansOf(sink.AllTraces())[2], "")
 }
 
 func TestLateAnswerOfAConvictIsItsAnswer(t *testing.T) {
@@ -235,9 +273,11 @@ func TestAnswerOfWhoMaySoonBeConvictedWaits(t *testing.T) {
 	require.Equal(t, 3, sink.SpanCount(), "answers of others, and what is none, go at once")
 	b.convict(verdict.ClassByzantine)
 	b.pass(time.Second)
-	eventually(t, "released", func() bool { return sink.SpanCount() == 5 })
+	eventually(t, "released", func() bool { return sink.SpanCount() == 4 })
 	assertRole(t, spansOf(sink.AllTraces())[1], contract.RoleCulprit)
 	assertRole(t, spansOf(sink.AllTraces())[2], "")
+	b.pass(3 * time.Second)
+	eventually(t, "under a name that others may share, too", func() bool { return sink.SpanCount() == 5 })
 
 	b.doubt(paymentAddress)
 	require.NoError(t, p.ConsumeTraces(context.Background(), batch("payment", "payment-1", span(6, 6, 0, ptrace.SpanKindServer))))

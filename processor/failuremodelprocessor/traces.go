@@ -166,8 +166,9 @@ func (t *traces) annotate(td ptrace.Traces, odd []int32, seats seating) (held pt
 
 // waits says whether a span is worth waiting for its verdict. What is only later than
 // usual is, once something is known to be wrong: the call that it waited for may be
-// told after it. So is an answer of one who is convicted of wrong ones, or may soon be, while
-// half of the room is free: what failed goes first.
+// told after it. So is an answer of one who is convicted of wrong ones, or may soon be, and
+// one under a name that it shares, of which its own span will tell; while half of the room
+// is free: what failed goes first.
 func (t *traces) waits(src *report.Source, span ptrace.Span, look *observation.Span, d decision, snapshot *verdict.Snapshot) bool {
 	switch {
 	case look.Failed || look.Slow || look.TurnedAway() || look.Late && !snapshot.Empty():
@@ -177,7 +178,7 @@ func (t *traces) waits(src *report.Source, span ptrace.Span, look *observation.S
 	case d.open:
 		return true
 	case look.Client:
-		return snapshot.Doubts(src, &look.Callee)
+		return snapshot.Doubts(src, &look.Callee) || snapshot.MayAnswer(&look.Callee)
 	}
 	return span.Kind() == ptrace.SpanKindServer && snapshot.Doubts(src, nil)
 }

@@ -35,6 +35,7 @@ type Snapshot struct {
 	tainting  map[*Verdict]struct{}     // on who is seen to answer wrongly
 	ways      []way                     // cuts: whoever calls across one is its victim
 	portless  map[netip.Addr][]*Verdict // by IP: no ports are left there, for anybody
+	pushers   []*Verdict                // of which a client is the culprit
 
 	alone   map[string][]*Verdict   // by address: the only one who is called there is
 	calm    map[*Verdict]clock.Time // since when nothing speaks for it any more
@@ -216,6 +217,20 @@ func (s *Snapshot) Beyond(src *report.Source, end clock.Time) (best *Verdict) {
 // the convicted.
 func (s *Snapshot) Convicts() bool { return s != nil && len(s.tainting) > 0 }
 
+// Pusher returns the verdict on the source as a client that asks too much of somebody, or
+// nil. What it does for one request takes longer for it, refused or not.
+func (s *Snapshot) Pusher(src *report.Source, end clock.Time) *Verdict {
+	if s == nil || src == nil {
+		return nil
+	}
+	for _, v := range s.pushers {
+		if v.Culprit.Service == src.Service && v.Covers(end, slackBefore, slackAfter) {
+			return v
+		}
+	}
+	return nil
+}
+
 // Answer returns the verdict of byzantine behaviour on the one who answered:
 // src itself where callee is nil, else the instance at callee's address.
 func (s *Snapshot) Answer(src *report.Source, callee *report.Callee, end clock.Time) *Verdict {
@@ -237,6 +252,17 @@ func (s *Snapshot) Answer(src *report.Source, callee *report.Callee, end clock.T
 		}
 	}
 	return nil
+}
+
+// MayAnswer says whether a convict is one of several who answer at the callee's address.
+func (s *Snapshot) MayAnswer(callee *report.Callee) bool {
+	if !s.Convicts() || callee.Direct {
+		return false
+	}
+	return slices.ContainsFunc(s.addresses[callee.Address], func(v *Verdict) bool {
+		_, wrong := s.tainting[v]
+		return wrong
+	})
 }
 
 // Doubts says whether an answer that looks well may be one of somebody who is about
@@ -345,6 +371,9 @@ func NewSnapshot(at clock.Time, verdicts []*Verdict, targets []Target) *Snapshot
 			if ip := ipOf(a); v.Subclass == "ports" && ip.IsValid() && len(s.portless[ip]) < maxVerdictsEach && !slices.Contains(s.portless[ip], v) {
 				s.portless[ip] = append(s.portless[ip], v)
 			}
+		}
+		if v.OfClient() && len(s.pushers) < maxVerdictsEach {
+			s.pushers = append(s.pushers, v)
 		}
 		if n := v.Culprit.Service.Name; n != "" {
 			addTo(s.names, n, v, whole)

@@ -128,6 +128,17 @@ func (v *Verdict) Delays() bool {
 	return v != nil && v.Class != ClassByzantine && v.Subclass != "oom_kill" && (v.Class != ClassCrash || v.Subclass == "" || v.Subclass == "hang")
 }
 
+// Refuses says whether what is short is refused at once, and not waited for: a disk that
+// is full, the last port, a thread, a quota. Who has no descriptor left does not take up
+// connections, which wait.
+func (v *Verdict) Refuses() bool {
+	switch v.Subclass {
+	case "disk", "ports", "threads", "quota":
+		return true
+	}
+	return false
+}
+
 // Resends is the least that a kernel waits before it sends again what was not
 // acknowledged (RFC 6298, and the lower bound that Linux puts in its place).
 const Resends = 200 * time.Millisecond
