@@ -188,6 +188,32 @@ func TestWhatIsSlowNowAndThenAroundASlowLinkIsNoSlowPlace(t *testing.T) {
 	}
 }
 
+// Who is short of something makes late both what it is asked and what it asks others.
+func TestLinkIsNotSlowIfAllThatIsLateIsOfOneWhoIsShort(t *testing.T) {
+	a1, a2 := &hostState{name: "a1", zone: "a"}, &hostState{name: "a2", zone: "a"}
+	on := func(h *hostState) *entity { return &entity{host: h, src: &report.Source{}} }
+	web, cart, checkout, search := on(a1), on(a1), on(a2), on(a2)
+	way := func(caller, target *entity) sight {
+		s := seen(caller.host, caller, target, 1, false)
+		s.late = true
+		return s
+	}
+	f := foundCut{cut: cut{near: side{host: a1}, far: side{host: a2}}}
+	one := []sight{way(web, checkout), way(checkout, cart), seen(a1, web, search, 0, false)}
+	if who := f.inAllThatIsLate(one); who != checkout {
+		t.Errorf("of one: %+v", who)
+	}
+	if who := f.inAllThatIsLate(append(one, way(web, search))); who != nil {
+		t.Errorf("of two: %+v", who)
+	}
+	of := func(class verdict.Class, subclass string) *entity {
+		return &entity{verdict: &verdict.Verdict{Class: class, Subclass: subclass}}
+	}
+	if !of(verdict.ClassExhaustion, "file_descriptors").short() || of(verdict.ClassExhaustion, "overload").short() || of(verdict.ClassCrash, "").short() || on(a1).short() {
+		t.Error("who is short")
+	}
+}
+
 func TestOneWayCutIsNamedFromWhereToWhereNothingGets(t *testing.T) {
 	z := newZones()
 	z.run(60 * time.Second)

@@ -4,11 +4,13 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
 // A link that is slow hurts calls across it and no others: those who are called
@@ -170,9 +172,40 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 		if e.wantOfBreath(&f, &f.near, sights, processes) || e.wantOfBreath(&f, &f.far, sights, processes) {
 			continue
 		}
+		if who := f.inAllThatIsLate(sights); who != nil && who.short() {
+			continue
+		}
 		f.narrow(sights)
 		e.believe(f, true)
 	}
+}
+
+// inAllThatIsLate is the one who calls, or is called, on all late ways across the cut; nil
+// if there are several.
+func (f *foundCut) inAllThatIsLate(sights []sight) *entity {
+	var both [2]*entity
+	first := true
+	for i := range sights {
+		s := &sights[i]
+		switch {
+		case s.share < silentFrom || !f.predicts(s):
+		case first:
+			both, first = [2]*entity{s.caller, s.target}, false
+		default:
+			for j, who := range both {
+				if who != s.caller && who != s.target {
+					both[j] = nil
+				}
+			}
+		}
+	}
+	return cmp.Or(both[0], both[1])
+}
+
+// short says whether n is known to be short of something: who is asked or asks others then
+// waits for it, whatever the way between them. Mere demand is told by lateness itself.
+func (n *entity) short() bool {
+	return n.verdict != nil && n.verdict.Class == verdict.ClassExhaustion && n.verdict.Subclass != "overload"
 }
 
 // withoutWake leaves out the places that are only slow around a slow link: who waits for
