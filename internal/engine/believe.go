@@ -42,8 +42,8 @@ func (e *Engine) believe(f foundCut, slow bool) {
 			return
 		}
 	}
-	if f.paths < 2 && f.near.host != nil && f.far.anywhere() {
-		return // one silence more than a failed target would do
+	if f.near.host != nil && f.far.anywhere() && (f.paths < 2 || e.onlyWatches(f.near.host)) {
+		return // one silence more than a failed target would do; and nobody misses who only looks
 	}
 	if len(e.cuts) >= maxCutStates {
 		e.stats.ForgottenCuts++
@@ -64,6 +64,22 @@ func (e *Engine) believe(f foundCut, slow bool) {
 	}
 	e.cuts = append(e.cuts, c)
 	e.suspect(c.entity)
+}
+
+// onlyWatches says whether nobody but an observer is known on a host: that it is cut off
+// is its own misfortune, and no failure of those whom it watches.
+func (e *Engine) onlyWatches(h *hostState) bool {
+	if h.observer == nil {
+		return false
+	}
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil; n = n.next {
+			if n.kind <= kindExternal && n.host == h {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // within says whether the wider cut explains all that c does.

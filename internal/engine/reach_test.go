@@ -286,3 +286,20 @@ func TestACutIsNamedByWhoHasAName(t *testing.T) {
 	}
 	t.Error("nobody proposed that it is cut off from the host of its caller")
 }
+
+// Nobody misses a machine on which only an observer stands; who has somebody beside it does.
+func TestMachineOfAnObserverAloneIsNotAccused(t *testing.T) {
+	e, all := sized(1)
+	watch := e.host("watch")
+	watch.observer = &observer{}
+	f := foundCut{cut: cut{near: side{host: watch}}, paths: 6, of: 7}
+	e.believe(f, false)
+	if len(e.cuts) != 0 {
+		t.Error("accused")
+	}
+	all[0].host = watch
+	e.believe(f, false)
+	if len(e.cuts) != 1 {
+		t.Error("with somebody on it: not accused")
+	}
+}
