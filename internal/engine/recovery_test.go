@@ -123,6 +123,18 @@ func TestLoopIsLeftByWhoOutlivesItsEarlierLives(t *testing.T) {
 			t.Errorf("it came again: %s", ev.Body)
 		}
 	})
+	t.Run("what_befalls_it_later_is_no_loop", func(t *testing.T) {
+		s, _ := starts(2*time.Second, 20*time.Second)
+		s.run(time.Minute)
+		s.payment1.restart() // and nobody is hurt
+		s.run(90 * time.Second)
+		s.events = nil
+		s.payment1.state = "cut"
+		s.run(20 * time.Second)
+		if ev := s.first(contract.EventFailureDetected); ev == nil || ev.Verdict.Subclass == "crash_loop" {
+			t.Errorf("said: %+v", ev)
+		}
+	})
 	t.Run("it_lived_for_a_while_each_time", func(t *testing.T) {
 		s, at := starts(12*time.Second, 20*time.Second)
 		s.run(14 * time.Second)
@@ -130,6 +142,44 @@ func TestLoopIsLeftByWhoOutlivesItsEarlierLives(t *testing.T) {
 			t.Error("cleared as soon as it had lived that long again")
 		}
 	})
+}
+
+// It went over to another observer, or a namesake beat there for a while.
+func TestSilenceAtOneObserverDoesNotKeepWhoBeatsToAnother(t *testing.T) {
+	for name, back := range map[string]bool{"it_is_back": true, "it_is_not": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.payment1.watch = true
+			seq := uint64(0)
+			two := func(d time.Duration, beats bool) {
+				for end := s.now.Add(d); s.now < end; {
+					s.run(time.Second)
+					seq += 2
+					stamp := report.Stamp{Observer: "node-2", At: s.now, Uptime: s.now.Sub(s.began) + time.Hour, Seq: seq}
+					b := &report.Batch{Arrived: s.now, Observers: []report.ObserverBeat{{Stamp: stamp, Interval: time.Second, Host: "other-host"}}}
+					if stamp.Seq++; beats {
+						b.Beats = append(b.Beats, report.Beat{Stamp: stamp, Source: s.payment1.src, Interval: time.Second, Incarnation: s.payment1.incarnation, Seq: s.payment1.seq, SentAt: s.now})
+					}
+					s.e.Observe(b)
+				}
+			}
+			two(2*time.Minute, true)
+			two(time.Minute, false)
+			s.payment1.state = "dead"
+			two(15*time.Second, false)
+			if s.first(contract.EventFailureDetected) == nil {
+				t.Fatal("no verdict: this shows nothing")
+			}
+			at := s.now
+			if back {
+				s.payment1.restart()
+			}
+			two(30*time.Second, false)
+			if got := s.cleared(at) > 0; got != back {
+				t.Errorf("cleared: %v", got)
+			}
+		})
+	}
 }
 
 func TestConnectionsThatWaitToSendAgainKeepNoCut(t *testing.T) {
