@@ -154,3 +154,27 @@ func TestWhatSpeaksForAFailure(t *testing.T) {
 		})
 	}
 }
+
+// What shows once a scrape, or a beat, stands until the next one is due, and no longer.
+func TestLastSeenFallStandsUntilTheNextIsDue(t *testing.T) {
+	for name, c := range map[string]struct {
+		told []time.Duration // before now
+		last time.Duration
+	}{
+		"every five seconds, and due":      {[]time.Duration{13 * time.Second, 8 * time.Second}, 3 * time.Second},
+		"every five seconds, and not due":  {[]time.Duration{9 * time.Second, 4 * time.Second}, 0},
+		"several at once":                  {[]time.Duration{9 * time.Second, 4 * time.Second, 4 * time.Second}, 0},
+		"once, of which nobody knows more": {[]time.Duration{4 * time.Second}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, all := sized(1)
+			e.now = e.now.Add(time.Minute)
+			for _, ago := range c.told {
+				all[0].facts = append(all[0].facts, report.Fact{Kind: report.FactBackwards, At: e.now.Add(-ago)})
+			}
+			if got := e.now.Sub(e.lastWrong(all[0])); got != c.last {
+				t.Errorf("%s ago", got)
+			}
+		})
+	}
+}

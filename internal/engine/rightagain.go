@@ -8,6 +8,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
 
@@ -74,9 +75,7 @@ func (e *Engine) lastWrong(n *entity) clock.Time {
 		f := &n.facts[i]
 		switch f.Kind {
 		case report.FactBackwards, report.FactEquivocated, report.FactForged: // shows once a scrape, or a beat
-			if e.now.Sub(f.At) < e.params.RecoveryCalls {
-				return e.now
-			}
+			last = max(last, min(e.now, f.At.Add(n.apart(f.Kind, e.params.RecoveryCalls))))
 		case report.FactIntegrity:
 			last = max(last, f.At)
 		}
@@ -85,6 +84,26 @@ func (e *Engine) lastWrong(n *entity) clock.Time {
 		last = max(last, n.calls.lastWrong)
 	}
 	return last
+}
+
+// apart is how long lay between the last two facts of a kind that were not told at once, at
+// most atMost, which it is if there is but one: until the next is due, the last one stands.
+func (n *entity) apart(kind report.FactKind, atMost time.Duration) time.Duration {
+	var last, before clock.Time
+	for i := range n.facts {
+		if f := &n.facts[i]; f.Kind == kind {
+			last = max(last, f.At)
+		}
+	}
+	for i := range n.facts {
+		if f := &n.facts[i]; f.Kind == kind && last.Sub(f.At) > stat.OneBatch {
+			before = max(before, f.At)
+		}
+	}
+	if before == 0 {
+		return atMost
+	}
+	return min(last.Sub(before), atMost)
 }
 
 // rightFor without a wrong answer makes the next one that looks well be taken for
