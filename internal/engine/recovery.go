@@ -148,9 +148,6 @@ func (e *Engine) beatsAgain(n *entity, p *episode) bool {
 			if heard && s.dueAt == 0 || s.kind == signTelemetry && len(n.streams) > 1 {
 				continue // of several who watch it those are right who hear it; its heartbeats count for more
 			}
-			if n.beatsElsewhere(s) {
-				continue // of several observers those who hear it are right
-			}
 			return false
 		}
 		if s.kind == signBeat && s.dueAt == 0 && p.backAt != 0 && e.now.Sub(p.backAt) < time.Duration(e.params.RecoveryBeats*float64(s.gaps.Interval)) {
@@ -158,11 +155,6 @@ func (e *Engine) beatsAgain(n *entity, p *episode) bool {
 		}
 	}
 	return true
-}
-
-// beatsElsewhere says whether n beats to another observer than that of s.
-func (n *entity) beatsElsewhere(s *stream) bool {
-	return slices.ContainsFunc(n.streams, func(o *stream) bool { return o != s && o.kind == signBeat && o.fresh() })
 }
 
 // probesAgain: every current probe is answered, twice in a row. A kernel that tells of

@@ -273,32 +273,3 @@ func TestWhatIsLeftOfACutTakesNobodyFromIt(t *testing.T) {
 		t.Error("none goes before one")
 	}
 }
-
-// A copy of one instance was heard elsewhere for a while and is gone: what is over with
-// it does not keep the other one's failures.
-func TestWhoIsHeardIsWellThoughOneOfTwoObserversHearsNothing(t *testing.T) {
-	s := newShop(t)
-	other := func(d time.Duration, copied bool) {
-		for range d / time.Second {
-			stamp := func() report.Stamp { st := s.stamp(); st.Observer = "agent-b"; return st }
-			b := &report.Batch{Arrived: s.now, Observers: []report.ObserverBeat{{Stamp: stamp(), Interval: time.Second, Host: "host-b"}}}
-			if copied {
-				b.Beats = append(b.Beats, report.Beat{Stamp: stamp(), Source: s.payment1.src, Interval: time.Second, Incarnation: 900, Seq: uint64(s.obsSeq), SentAt: s.now})
-			}
-			s.e.Observe(b)
-			s.run(time.Second)
-		}
-	}
-	other(time.Minute, false)
-	other(20*time.Second, true)
-	other(2*time.Minute, false)
-	s.nobodyAccused(false)
-	s.payment1.state = "dead"
-	other(15*time.Second, false)
-	at := s.now
-	s.payment1.restart()
-	other(30*time.Second, false)
-	if s.cleared(at) == 0 {
-		t.Errorf("not over: %s", s.dump())
-	}
-}

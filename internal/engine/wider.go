@@ -29,8 +29,7 @@ func (e *Engine) absorbed(f *foundCut, sights []sight) bool {
 		}
 		return true
 	}
-	return known == nil && (e.past(&f.cut, sights) || e.ofOneMachine(&f.cut, sights)) ||
-		(known == nil || known.entity.verdict == nil) && e.beyond(&f.cut, sights)
+	return known == nil && e.past(&f.cut, sights) || (known == nil || known.entity.verdict == nil) && e.beyond(&f.cut, sights)
 }
 
 // beyond says whether a place would not be accused but for the ways to others that are
@@ -47,25 +46,6 @@ func (e *Engine) beyond(c *cut, sights []sight) bool {
 	}
 	return len(told) > 0 && !c.standsWithout(func(s *sight) bool {
 		return slices.ContainsFunc(told, func(w *cutState) bool { return w.explainsSight(s, e.now) && !w.near.within(&c.near) })
-	}, sights)
-}
-
-// ofOneMachine says whether a link would not be said to lose a part but for the calls to a
-// machine on one of its sides that is cut off or down, or was a moment ago: all to that
-// one are lost, and none to others.
-func (e *Engine) ofOneMachine(c *cut, sights []sight) bool {
-	if !c.lossy || c.far.anywhere() {
-		return false
-	}
-	var told []*cutState
-	for _, w := range e.cuts {
-		known := w.entity.verdict != nil || w.entity.cleared > w.began
-		if !w.slow && known && w.far.anywhere() && w.near.host != nil && w.lately(e.now) && (w.near.within(&c.near) || w.near.within(&c.far)) {
-			told = append(told, w)
-		}
-	}
-	return len(told) > 0 && !c.standsWithout(func(s *sight) bool {
-		return slices.ContainsFunc(told, func(w *cutState) bool { return w.predicts(s) && s.since <= w.endedAt() })
 	}, sights)
 }
 

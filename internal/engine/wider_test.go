@@ -272,37 +272,3 @@ func TestZoneThatOnlyOneThatIsCutOffDoesNotReachIsNotCutOff(t *testing.T) {
 		}
 	}
 }
-
-// Calls to a machine that was down hang for a while after it is back: those to others in its
-// zone are answered, and no link to the zone loses a part of them.
-func TestLinkDoesNotLoseWhatIsLostToOneMachine(t *testing.T) {
-	a1, a2, b1, b2 := machine("a1", "a"), machine("a2", "a"), machine("b1", "b"), machine("b2", "b")
-	one := []sight{seen(a1.host, a1, b1, 1, true), seen(a2.host, a2, b1, 0.7, true), seen(a1.host, a1, b2, 0, false), seen(a2.host, a2, b2, 0, false)}
-	both := append([]sight(nil), one...)
-	for _, name := range []string{"a3", "a4", "a5", "a6", "a7", "a8"} {
-		m := machine(name, "a")
-		both = append(both, seen(m.host, m, b2, 0.5, true))
-	}
-	for name, x := range map[string]struct {
-		sights  []sight
-		told    bool
-		accused bool
-	}{
-		"all_to_one":               {one, true, false},
-		"some_to_another":          {both, true, true},
-		"of_which_nobody_was_told": {one, false, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			node := &cutState{cut: cut{near: side{host: b1.host}}, at: 24e9, began: 10e9}
-			e := told(26e9, node)
-			if !x.told {
-				node.entity.verdict = nil
-			}
-			weighSights(x.sights)
-			f := foundCut{cut: cut{near: side{zone: "a"}, far: side{zone: "b"}, lossy: true, prior: priorHostToHost}}
-			if got := !e.absorbed(&f, x.sights); got != x.accused {
-				t.Errorf("accused: %v", got)
-			}
-		})
-	}
-}
