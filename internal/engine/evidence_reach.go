@@ -86,7 +86,7 @@ func (e *Engine) lookForCuts() {
 		for _, f := range found {
 			wide := f
 			f.narrowest(sights)
-			if f.sure < surelyCut || f.oneObserversWord() {
+			if f.sure < surelyCut || f.oneObserversWord() || f.meansOthers(sights) {
 				continue
 			}
 			narrow := f.tooNarrow(sights)

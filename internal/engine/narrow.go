@@ -19,6 +19,28 @@ import (
 // that others opened.
 func (f *foundCut) oneObserversWord() bool { return f.probes == f.paths && f.froms == 1 && !f.unacked }
 
+// meansOthers says whether nothing shows that it was one across the cut who did not answer:
+// all that got no answer was asked of a name, and others behind it, whom the cut does not
+// concern, do not answer that caller either.
+func (f *foundCut) meansOthers(sights []sight) bool {
+	type asking struct{ caller, name *entity }
+	var others map[asking]bool
+	for i := range sights {
+		if s := &sights[i]; s.named != nil && s.share >= silentFrom && !f.predicts(s) {
+			if others == nil {
+				others = map[asking]bool{}
+			}
+			others[asking{s.caller, s.named}] = true
+		}
+	}
+	if others == nil {
+		return false
+	}
+	return !slices.ContainsFunc(sights, func(s sight) bool {
+		return s.share >= silentFrom && f.predicts(&s) && !others[asking{s.caller, s.named}]
+	})
+}
+
 // oneHostsLateness says whether answers are late to callers on one host only, and
 // all of them could connect: it may be they who are late.
 func (f *foundCut) oneHostsLateness() bool {

@@ -272,3 +272,36 @@ func TestZoneThatOnlyOneThatIsCutOffDoesNotReachIsNotCutOff(t *testing.T) {
 		}
 	}
 }
+
+// Who asks by a name and is answered by nobody behind it does not tell whom it meant.
+func TestCutOfOneBehindANameIsNotBelievedWhileAnotherMayHaveBeenMeant(t *testing.T) {
+	a, b, c := machine("a", "za"), machine("b", "zb"), machine("c", "zc")
+	name := &entity{kind: kindService, src: &report.Source{}}
+	silent := func(to *entity, by *entity, byName bool) sight {
+		s := seen(by.host, by, to, 1, true)
+		if byName {
+			s.named = name
+		}
+		return s
+	}
+	other := machine("a2", "za")
+	for what, x := range map[string]struct {
+		sights []sight
+		means  bool
+	}{
+		"nobody behind it answers":         {[]sight{silent(b, a, true), silent(c, a, true)}, true},
+		"the other one answers":            {[]sight{silent(b, a, true), seen(a.host, a, c, 0, false)}, false},
+		"another asks without a name":      {[]sight{silent(b, a, true), silent(c, a, true), silent(b, other, false)}, false},
+		"only one behind its name is gone": {[]sight{silent(b, a, true)}, false},
+		"another by the same name, alone":  {[]sight{silent(b, a, true), silent(c, a, true), silent(b, other, true)}, false},
+	} {
+		f := foundCut{cut: cut{near: side{zone: "za"}, far: side{zone: "zb"}}}
+		if got := f.meansOthers(x.sights); got != x.means {
+			t.Errorf("%s: may mean others: %v", what, got)
+		}
+	}
+	f := foundCut{cut: cut{near: side{host: a.host}}}
+	if f.meansOthers([]sight{silent(b, a, true), silent(c, a, true)}) {
+		t.Error("whoever it meant is behind the cut, and yet it may mean others")
+	}
+}
