@@ -142,8 +142,12 @@ func (n *entity) seenBy(caller *entity) *view {
 // back says whether the trouble was one silence on end, and whoever asked since it ended
 // was answered: what is lost on a way comes and goes.
 func (w *view) back() bool {
-	return w.trouble != 0 && w.backAt > w.trouble && w.backAt >= w.triedAt
+	return w.trouble != 0 && w.backAt.Sub(w.trouble) >= silentOnEnd && w.backAt >= w.triedAt
 }
+
+// silentOnEnd is how long nothing must have come back: on a way that loses packets that
+// happens for a few seconds.
+const silentOnEnd = 8 * time.Second
 
 // bad is the share, 0-1, of calls to which nothing came back, and the number of
 // calls that says so; 0 of 0 where the view is too old. more are replies that it does
