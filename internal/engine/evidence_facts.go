@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/belief"
@@ -69,6 +70,12 @@ func (e *Engine) addFact(n *entity, f report.Fact) {
 	}
 	if f.Kind == report.FactTwins {
 		e.twins(n, f.Text)
+		return
+	}
+	if f.Kind == report.FactDoubts {
+		if _, from, _ := strings.Cut(f.Text, " from "); e.giver(n, from) != nil {
+			e.doesNotCheck(n, &f)
+		}
 		return
 	}
 	if f.Kind == report.FactIntegrity && e.calleesOf(n) > 0 {

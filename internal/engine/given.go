@@ -29,20 +29,28 @@ func (e *Engine) givenWrong(n *entity, faults float64) bool {
 	return lines > 0 && lines >= givenLeast*faults
 }
 
-// doesNotCheck takes in such a line of n. Whom n calls and the line names by the
-// longest name is meant, if n calls no other of that name and is answered well: who
-// fails its calls passes on what it was given itself.
+// doesNotCheck takes in such a line of n.
 func (e *Engine) doesNotCheck(n *entity, f *report.Fact) {
 	count := float64(max(f.Value, 1))
 	n.given.Add(count, e.now, e.params.CallWindow)
 	if n.service != nil && n.service.whole != nil {
 		n.service.whole.given.Add(count, e.now, e.params.CallWindow)
 	}
-	var who *entity
+	if who := e.giver(n, f.Text); who != nil {
+		e.wrong(who, who.calls, n, count, f.At)
+		who.calls.byOutcome[report.OutcomeWrongAnswer].Add(count, e.now, e.params.CallWindow)
+	}
+	e.mark(n)
+}
+
+// giver is whom n means by words of its own: the one it calls whom they name by the
+// longest name, if n calls no other of that name and is answered well, as who fails its
+// calls passes on what it was given itself; else nil.
+func (e *Engine) giver(n *entity, words string) (who *entity) {
 	name := ""
 	n.eachCallee(func(ed *edge) bool {
 		c := ed.callee
-		if c.service == nil || c.service == n.service || e.now.Sub(ed.used) > e.params.RecoveryCalls || len(c.service.id.Name) < len(name) || !namesIn(f.Text, c.service.id.Name) {
+		if c.service == nil || c.service == n.service || e.now.Sub(ed.used) > e.params.RecoveryCalls || len(c.service.id.Name) < len(name) || !namesIn(words, c.service.id.Name) {
 			return false
 		}
 		if c.service.id.Name == name || ed.complains(e) {
@@ -53,11 +61,10 @@ func (e *Engine) doesNotCheck(n *entity, f *report.Fact) {
 		name = c.service.id.Name
 		return false
 	})
-	if who != nil && who.calls != nil {
-		e.wrong(who, who.calls, n, count, f.At)
-		who.calls.byOutcome[report.OutcomeWrongAnswer].Add(count, e.now, e.params.CallWindow)
+	if who != nil && who.calls == nil {
+		return nil
 	}
-	e.mark(n)
+	return who
 }
 
 // wrong counts answers of n that a caller could not use.

@@ -19,13 +19,14 @@ type doubts struct {
 	outcome report.Outcome
 	other   string
 	lines   func(bad int) int
+	kind    report.FactKind
 }
 
 // doubting drives a service that fails every fourth of the requests that it answers,
 // and writes why.
 func doubting(t *testing.T, write string, unlike ...func(*doubts)) *fleet {
 	f := newFleet(t)
-	d := doubts{other: "stock", lines: func(bad int) int { return bad }}
+	d := doubts{other: "stock", lines: func(bad int) int { return bad }, kind: report.FactIntegrity}
 	for _, u := range unlike {
 		u(&d)
 	}
@@ -47,7 +48,7 @@ func doubting(t *testing.T, write string, unlike ...func(*doubts)) *fleet {
 			}
 			b.Served = append(b.Served, report.Served{Source: api, OK: 12 - bad, Failed: bad, Faults: bad, Last: b.Arrived})
 			if n := d.lines(bad); n > 0 {
-				b.Facts = append(b.Facts, report.Fact{Source: api, Kind: report.FactIntegrity, Value: int64(n), At: b.Arrived, Text: write})
+				b.Facts = append(b.Facts, report.Fact{Source: api, Kind: d.kind, Value: int64(n), At: b.Arrived, Text: write})
 			}
 		})
 	}
@@ -104,4 +105,22 @@ func TestALineNowAndThenOfWhatDoesNotCheckExcusesNobody(t *testing.T) {
 		}
 	})
 	f.accused(f.began.Add(90*time.Second), 20*time.Second, verdict.ClassByzantine, "error_response", "api-1")
+}
+
+func TestWhoFindsFaultWithAnAnswerIsNotWrongItself(t *testing.T) {
+	doubts := func(d *doubts) { d.kind = report.FactDoubts }
+	t.Run("of_one_that_it_calls", func(t *testing.T) {
+		f := doubting(t, "invalid price from catalog: below zero", doubts)
+		f.accused(f.began.Add(90*time.Second), 20*time.Second, verdict.ClassByzantine, "invalid_response", "catalog-1")
+		f.neverAccuses(verdict.ClassByzantine, "api-1")
+	})
+	t.Run("unless_it_calls_nobody_of_that_name", func(t *testing.T) {
+		f := doubting(t, "invalid token from catalogue", doubts)
+		f.accused(f.began.Add(90*time.Second), 20*time.Second, verdict.ClassByzantine, "error_response", "api-1")
+		f.neverAccuses(verdict.ClassByzantine, "catalog-1")
+	})
+	t.Run("unless_that_is_named_for_something_else", func(t *testing.T) {
+		f := doubting(t, "catalog: invalid token from header", doubts)
+		f.neverAccuses(verdict.ClassByzantine, "catalog-1")
+	})
 }

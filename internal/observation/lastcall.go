@@ -67,13 +67,47 @@ func (sc *scratch) quotes(span ptrace.Span) bool {
 	return v.http >= 400 || v.grpc > 0
 }
 
-// lastCall is the last call that the process made within a span before it failed.
-func (sc *scratch) lastCall(within ptrace.Span) (last ptrace.Span, found bool) {
-	trace := within.TraceID()
+// failedUnnamed says whether a call within a span failed that does not tell whom it
+// was made to, as drivers of databases often do not: the failure may be theirs. Of
+// calls that do tell, the engine knows how they went.
+func (sc *scratch) failedUnnamed(within ptrace.Span) bool {
+	if sc.searches >= maxSearches || sc.src == nil {
+		return false
+	}
+	sc.searches++
 	for _, ss := range sc.spans.ScopeSpans().All() {
 		for _, s := range ss.Spans().All() {
-			if s.Kind() != ptrace.SpanKindClient || s.TraceID() != trace ||
-				s.StartTimestamp() < within.StartTimestamp() || s.EndTimestamp() > within.EndTimestamp() {
+			if s.Kind() == ptrace.SpanKindClient && s.Status().Code() == ptrace.StatusCodeError && isWithin(s, within) && sc.unnamedFailure(s) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unnamedFailure says whether a call that failed tells neither whom it was made to nor
+// that the request was at fault.
+func (sc *scratch) unnamedFailure(call ptrace.Span) bool {
+	var v view
+	v.read(call.Attributes())
+	id := v.calleeID(sc.src)
+	if !sc.callee(&id).none {
+		return false
+	}
+	o, failed, _ := v.judge(call, call.Kind(), true)
+	return failed && o != report.OutcomeClientError && o != report.OutcomeCanceled
+}
+
+// isWithin says whether a call was made, and ended, within a span of the same trace.
+func isWithin(call, span ptrace.Span) bool {
+	return call.TraceID() == span.TraceID() && call.StartTimestamp() >= span.StartTimestamp() && call.EndTimestamp() <= span.EndTimestamp()
+}
+
+// lastCall is the last call that the process made within a span before it failed.
+func (sc *scratch) lastCall(within ptrace.Span) (last ptrace.Span, found bool) {
+	for _, ss := range sc.spans.ScopeSpans().All() {
+		for _, s := range ss.Spans().All() {
+			if s.Kind() != ptrace.SpanKindClient || !isWithin(s, within) {
 				continue
 			}
 			if !found || s.EndTimestamp() > last.EndTimestamp() {

@@ -94,3 +94,84 @@ func TestTraces_what_a_callee_said_of_itself_is_not_the_callers_want(t *testing.
 		})
 	}
 }
+
+// Drivers of databases, such as Go's through database/sql, often tell neither system nor
+// address. Whose call of that kind failed fails for want of somebody.
+func TestTraces_a_failure_after_a_call_to_nobody_that_is_named_is_none_of_its_own(t *testing.T) {
+	const pooler = "FATAL: server login has been failing, try again later (server_login_retry) (SQLSTATE 08P01)"
+	for _, c := range []struct {
+		name   string
+		status ptrace.StatusCode
+		error  string
+		call   attrs
+		faults int
+	}{
+		{"that_failed", failed, pooler, attrs{"db.query.text": "SELECT 1"}, 0},
+		{"of_which_only_the_time_is_told", failed, "", attrs{}, 0},
+		{"whose_statement_was_wrong", failed, `ERROR: relation "ordres" does not exist (SQLSTATE 42P01)`, attrs{"db.query.text": "SELECT 1"}, 1},
+		{"that_it_gave_up_itself", failed, "context canceled", attrs{"db.query.text": "SELECT 1"}, 1},
+		{"that_went_well", unset, "", attrs{"db.query.text": "SELECT 1"}, 1},
+		{"while_the_one_that_failed_names_its_callee", failed, pooler, attrs{"db.query.text": "SELECT 1", "server.address": "pgbouncer", "server.port": 6432}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			td := asked(t, 500, "cannot hold a seat", c.call)
+			call := td.ResourceSpans().At(0).ScopeSpans().At(1).Spans().At(0)
+			call.Status().SetCode(c.status)
+			call.Status().SetMessage(c.error)
+			var b report.Batch
+			New(Settings{}).Traces(td, testNow, nil, &b)
+			if len(b.Served) != 1 || b.Served[0].Failed != 1 || b.Served[0].Faults != c.faults {
+				t.Errorf("served %+v, want %d faults", b.Served, c.faults)
+			}
+		})
+	}
+}
+
+func TestTraces_who_finds_fault_with_what_it_was_given_says_from_whom(t *testing.T) {
+	for says, want := range map[string]string{
+		"invalid quote from fares: price is not positive":            "invalid quote from fares: price is not positive",
+		"booking: Unexpected answer from seats":                      "Unexpected answer from seats",
+		"cannot read from stock":                                     "",
+		"invalid argument":                                           "",
+		"it is bad that so many bytes of words are far away from it": "",
+	} {
+		td := asked(t, 500, says, nil)
+		var b report.Batch
+		New(Settings{}).Traces(td, testNow, nil, &b)
+		got := ""
+		for _, f := range b.Facts {
+			if f.Kind == report.FactDoubts {
+				got = f.Text
+			}
+		}
+		if got != want {
+			t.Errorf("%q tells %q, want %q", says, got, want)
+		}
+	}
+}
+
+func TestTraces_what_a_proxy_passes_on_is_no_fault_of_its_own(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		to     string
+		faults int
+	}{
+		{"to_others", "web", 0},
+		{"to_nobody", "-", 1},
+		{"to_the_application_that_it_stands_beside", "inbound|8080||", 1},
+		{"which_it_does_not_tell", "", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := attrs{"http.status_code": "500", "response_flags": "-", "component": "proxy"}
+			if c.to != "" {
+				a["upstream_cluster"] = c.to
+			}
+			td, _ := spanOf(t, checkout, server, failed, "", a)
+			var b report.Batch
+			New(Settings{}).Traces(td, testNow, nil, &b)
+			if len(b.Served) != 1 || b.Served[0].Failed != 1 || b.Served[0].Faults != c.faults {
+				t.Errorf("served %+v, want %d faults", b.Served, c.faults)
+			}
+		})
+	}
+}

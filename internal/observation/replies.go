@@ -60,6 +60,13 @@ var replyWordings = []wording{
 	{"read-only transaction", saysUndecided, anywhere},
 	{"read-only option", saysUndecided, anywhere},
 
+	// Poolers and proxies that do not get to a database behind them.
+	{"server_login_retry", saysNotServing, anywhere}, // PgBouncer
+	{"pgbouncer cannot connect to server", saysNotServing, anywhere},
+	{"server conn crashed?", saysNotServing, anywhere},
+	{"all backend nodes are down", saysNotServing, anywhere}, // Pgpool
+	{"while reaching hostgroup", saysNotServing, anywhere},   // ProxySQL
+
 	{"the database system is", saysNotServing, anywhere}, // starting up, shutting down, in recovery mode
 	{"link with master is down", saysNotServing, anywhere},
 	{"hash slot not served", saysNotServing, anywhere},

@@ -81,8 +81,11 @@ func TestStockDrivers(t *testing.T) {
 		"jdbc_state_of_the_disk":    {failed, "", with(pg, "db.response.status_code", "53100"), nil, report.OutcomeDiskFull},
 		"jdbc_socket_timeout": {failed, "", with(pg, "error.type", "08006"), exception("org.postgresql.util.PSQLException", "An I/O error occurred while sending to the backend.",
 			"org.postgresql.util.PSQLException: An I/O error\n\tat a.B\nCaused by: java.net.SocketTimeoutException: Read timed out\n\tat a.B"), report.OutcomeTimeout},
-		"pgx_shut_down":      {failed, "FATAL: terminating connection due to administrator command (SQLSTATE 57P01)", pg, nil, report.OutcomeReset},
-		"npgsql_no_such_row": {failed, `42P01: relation "nope" does not exist`, pg, nil, report.OutcomeClientError},
+		"pgx_shut_down":                    {failed, "FATAL: terminating connection due to administrator command (SQLSTATE 57P01)", pg, nil, report.OutcomeReset},
+		"pgbouncer_whose_database_is_gone": {failed, "FATAL: server login has been failing, try again later (server_login_retry) (SQLSTATE 08P01)", pg, nil, report.OutcomeUnavailable},
+		"pgbouncer_with_the_error_it_met":  {failed, `FATAL:  server login has been failing, cached error: connect failed (server_login_retry)`, pg, nil, report.OutcomeUnavailable},
+		"proxysql_that_gets_to_no_server":  {failed, "Max connect timeout reached while reaching hostgroup 0 after 10000ms", mysql, nil, report.OutcomeUnavailable},
+		"npgsql_no_such_row":               {failed, `42P01: relation "nope" does not exist`, pg, nil, report.OutcomeClientError},
 
 		"mysql_refused": {failed, "Communications link failure", mysql, exception("com.mysql.cj.jdbc.exceptions.CommunicationsException", "Communications link failure",
 			"com.mysql.cj.A: Communications link failure\n\tat a.B\nCaused by: java.net.ConnectException: Connection refused\n\tat a.B"), report.OutcomeRefused},

@@ -172,7 +172,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 				sc.overhear(span, kind, &t)
 			}
 			said = t.says
-			passedOn = said&ofAnother != 0
+			passedOn = said&ofAnother != 0 || sc.v.relayed()
 			sc.ownWant(span, kind, &t)
 		}
 		if client {
@@ -219,8 +219,9 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			switch {
 			case sc.waited(span, kind):
 				sc.served.Waited++
-			case (outcome == report.OutcomeServerError || outcome == report.OutcomeOther) && !passedOn:
+			case (outcome == report.OutcomeServerError || outcome == report.OutcomeOther) && !passedOn && !sc.failedUnnamed(span):
 				sc.served.Faults++
+				sc.doubts(span, last)
 			}
 		} else {
 			sc.served.OK++

@@ -30,6 +30,7 @@ type view struct {
 	peerService, rpcService, system            string
 	database, destination, routingKey          string
 	statement                                  string // of a database
+	upstream                                   string // to whom a proxy passed it on
 }
 
 func (v *view) read(attrs pcommon.Map) {
@@ -63,6 +64,8 @@ func (v *view) read(attrs pcommon.Map) {
 			}
 		case "error.cause_chain": // Rust's for HTTP, whose message does not tell why
 			v.errorText = val.Str()
+		case "upstream_cluster": // Envoy's
+			v.upstream = val.Str()
 		case "response_flags":
 			v.flags = val.Str()
 		case "outcome":
@@ -198,7 +201,7 @@ const (
 )
 
 func (v *view) texts(span ptrace.Span) texts {
-	t := texts{status: -1, grpc: -1, coded: v.system != ""}
+	t := texts{status: -1, grpc: -1, coded: v.system != "" || v.statement != ""}
 	t.take(v.dbCode)
 	if v.errorType != "" {
 		if n, ok := portNumber(v.errorType); ok {
@@ -282,4 +285,10 @@ func firstCause(stack string) string {
 		return cut(rest, maxText)
 	}
 	return ""
+}
+
+// relayed says whether a proxy passed on what it served, to somebody else than the
+// process for which it stands, as one beside an application does.
+func (v *view) relayed() bool {
+	return v.upstream != "" && v.upstream != "-" && !strings.HasPrefix(v.upstream, "inbound|") && v.upstream != "local_app"
 }

@@ -56,6 +56,7 @@ const (
 	FactEvicted               // its node ended it because the node itself was short, Value = LevelKind of what
 	FactOverLimit             // it was ended because it used more disk than its limit
 	FactTwins                 // what is told in its name can only come from several
+	FactDoubts                // it finds fault with what somebody gave it, whom Text names after "from"; Value = how often
 	NumFacts
 )
 
