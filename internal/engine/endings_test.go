@@ -4,10 +4,12 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
@@ -249,4 +251,44 @@ func TestEndSoonAfterAStopInOrderIsNotThatStop(t *testing.T) {
 	s.payment2.state = "dead"
 	s.run(15 * time.Second)
 	s.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", "payment-2")
+}
+
+// The kernel's log tells of a kill sooner than the agent looks at the process again: that
+// it ran when it was last looked at is no recovery.
+func TestAKillIsNotOverBecauseTheProcessRanBefore(t *testing.T) {
+	f := newFleet(t)
+	src := report.NewSource(report.Source{Service: report.ServiceID{Name: "catalog"}, Instance: "catalog-1", Host: "ap2"})
+	p := report.Process{State: report.ProcessRunning, PID: 17, StartTime: 5, OOMKills: -1, Throttled: -1, CPUWait: -1, PressureCPU: -1}
+	ticks, killed := 0, clock.Time(0)
+	wait := func(t time.Duration) {
+		f.tell(500*time.Millisecond, t, func(b *report.Batch) {
+			if ticks++; ticks%4 == 0 {
+				stamp := f.stamp()
+				stamp.Observer = "ap2"
+				b.Observers = append(b.Observers, report.ObserverBeat{Stamp: stamp, Interval: 2 * time.Second, Host: "ap2"})
+				stamp.Seq++
+				f.obsSeq++
+				outcome := report.OutcomeOK
+				if p.State != report.ProcessRunning {
+					outcome = report.OutcomeOther
+				}
+				look := p
+				b.Probes = append(b.Probes, report.Probe{Stamp: stamp, Source: src, Target: "process:node:3000", Outcome: outcome, Interval: 2 * time.Second, Process: &look, Host: "ap2", Addresses: []string{"10.0.0.12:3000"}})
+			}
+			if killed == 0 {
+				b.Served = append(b.Served, report.Served{Source: src, OK: 4, Coded: 4, Last: b.Arrived})
+			} else if killed == 1 {
+				killed = b.Arrived
+				b.Facts = append(b.Facts, report.Fact{Source: src, Kind: report.FactOOMKill, At: b.Arrived, Text: "Out of memory: Killed process 17"})
+			}
+		})
+	}
+	wait(time.Minute)
+	killed = 1
+	wait(500 * time.Millisecond) // right after a look
+	p.State, p.HasExitCode, p.ExitCode = report.ProcessGone, true, 137
+	wait(20 * time.Second)
+	if got := f.verdicts(); len(got) != 1 || !strings.Contains(got[0], "oom_kill") {
+		t.Errorf("said %v, want one verdict", got)
+	}
 }

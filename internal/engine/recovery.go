@@ -218,7 +218,7 @@ func (e *Engine) runsAgain(n *entity, p *episode) bool {
 	ended := max(p.onset, n.ended())
 	for _, ps := range n.probes {
 		if ps.process != nil && e.current(ps) {
-			return ps.process.State == report.ProcessRunning
+			return ps.process.State == report.ProcessRunning && ps.at > ended // what was seen before it ended says nothing
 		}
 	}
 	for _, s := range n.streams {
