@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
@@ -94,7 +95,7 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 		for o := range callerRow {
 			r := &callerRow[o]
 			count := more * s.byOutcome[o].Value(e.now, window)
-			if r.kind == 0 || count < 0.5 {
+			if r.kind == 0 || count < 0.5 || r.kind == belief.EvCallersTimeout && n.startedAfter(s.failEnd) || r.kind == belief.EvCallersName && e.namesFell(n) != nil {
 				continue
 			}
 			strength := min(count/e.params.BurstCalls, 1) * share * weight
@@ -148,6 +149,10 @@ func (e *Engine) stillUnreached(n *entity, s *callStats, p *episode) {
 	p.note(belief.EvStillUnreached, f.strength*stat.Clamp(float64(lasted)/float64(stillSure), 0.5, 1), e.now, fmt.Sprintf("and so for %s on end", inWords(lasted)))
 }
 
+// startedAfter says whether an agent has seen a new process in n's place after t: it is not
+// who gave no answer before.
+func (n *entity) startedAfter(t clock.Time) bool { return n.starts > t }
+
 const (
 	// refusedFor is how long refusals must go on to say all; a restart refuses for a moment.
 	refusedFor = 2 * time.Second
@@ -181,8 +186,9 @@ func (s *callStats) text(says string, o report.Outcome, e *Engine) string {
 }
 
 // mute: one that sends no spans is known from its callers alone.
-func (e *Engine) mute(s *callStats, p *episode) {
-	if s.lastFail == 0 || s.okEnd > s.firstFail.Add(time.Second) || e.now.Sub(s.lastFail) >= window(e)+s.told.Slack() {
+func (e *Engine) mute(n *entity, p *episode) {
+	s := n.calls
+	if s.lastFail == 0 || e.mayBeCutOff(n) || s.okEnd > s.firstFail.Add(time.Second) || e.now.Sub(s.lastFail) >= window(e)+s.told.Slack() {
 		return
 	}
 	count := func(one, other report.Outcome) float64 {
@@ -202,7 +208,7 @@ func (e *Engine) mute(s *callStats, p *episode) {
 // of them for longer, while nothing shows that it cannot be connected to, hangs.
 func detectProgress(e *Engine, n *entity, p *episode) {
 	if n.kind == kindExternal && n.calls != nil {
-		e.mute(n.calls, p)
+		e.mute(n, p)
 	}
 	if n.kind != kindInstance || n.served.total == 0 {
 		return

@@ -177,9 +177,13 @@ func (e *Engine) noteFall(f fallen) {
 }
 
 // dependents are the hosts that were connected to one who fell, when that fell, or to
-// another of its cluster: servers of one kind that are connected to it.
+// somebody on a host that was: another of its cluster, that is a server of the same kind,
+// or one of whom no span tells, such as a pooler of connections.
 func (e *Engine) dependents(f *fallen) map[string]bool {
 	direct, all := map[string]bool{}, map[string]bool{}
+	if f.onlyHere() {
+		all[f.host] = true
+	}
 	recent := f.since.Add(-tiedFor)
 	for k, at := range e.ties.at {
 		if at >= recent && k.host != f.host && slices.Contains(f.addresses, k.address) {
@@ -187,11 +191,18 @@ func (e *Engine) dependents(f *fallen) map[string]bool {
 		}
 	}
 	for k, at := range e.ties.at {
-		if p := e.servers.ports[k.address]; p != nil && at >= recent && k.host != f.host && p.target == f.target && direct[p.host] {
+		if p := e.servers.ports[k.address]; p != nil && at >= recent && k.host != f.host && direct[p.host] && (p.target == f.target || e.tellsNothing(k.address)) {
 			all[k.host] = true
 		}
 	}
 	return all
+}
+
+// tellsNothing says whether no span tells how whoever takes connections at an address
+// answers: whom it needs to do that, nobody knows.
+func (e *Engine) tellsNothing(address string) bool {
+	n := e.knownAt(address)
+	return n == nil || n.kind == kindExternal && n.served.total == 0
 }
 
 // fellFor is one whose fall may be why n fails since then, or nil.
@@ -237,7 +248,7 @@ func (e *Engine) missedFall(target string, host *hostState) *fallen {
 	if i < 0 || e.ties.fallen[i].back {
 		return nil
 	}
-	if f := &e.ties.fallen[i]; e.failsFor(f) || e.idleFor(f) || e.hushedFor(f) {
+	if f := &e.ties.fallen[i]; e.failsFor(f) || e.idleFor(f) || e.hushedFor(f) || e.unnamedFor(f) {
 		return f
 	}
 	return nil
@@ -258,6 +269,9 @@ func (e *Engine) front(f *fallen) (address string) {
 			address = a
 		}
 	}
+	if address == "" && f.onlyHere() {
+		return f.addresses[0]
+	}
 	return address
 }
 
@@ -268,7 +282,7 @@ func (e *Engine) failsFor(f *fallen) bool {
 	}
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.head; n != nil; n = n.next {
-			if n.host != nil && f.hosts[n.host.name] && e.failsSince(n, f) {
+			if n.host != nil && f.hosts[n.host.name] && (e.failsSince(n, f) || f.onlyHere() && n.turnsAwaySince(e, f)) {
 				return true
 			}
 		}
@@ -361,8 +375,14 @@ func detectTies(e *Engine, n *entity, p *episode) {
 		}
 	}
 	if s := n.calls; f == nil && n.kind == kindExternal && s != nil && s.failing(e) {
-		if f = e.fellFor(n, s.firstFail); f != nil && !e.ofItsCluster(n, f) {
+		if f = e.fellFor(n, s.firstFail); f != nil && !e.ofItsCluster(n, f) && !f.onlyHere() {
 			f = nil
+		}
+	}
+	if f == nil {
+		if f = e.namesFell(n); f != nil {
+			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("its name is not found since %s on %s fell", f.target, f.host))
+			return
 		}
 	}
 	if f == nil {

@@ -6,6 +6,7 @@ package engine
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
@@ -22,7 +23,7 @@ import (
 // to an address.
 type vain struct {
 	since, at clock.Time    // when it was told first and last
-	lives     clock.Time    // when agents at both ends were first heard of since
+	lives     clock.Time    // when both ends were first known to have lived since
 	interval  time.Duration // between two looks
 	flipped   bool          // the other end's kernel tells it
 	share     float64       // of what is sent, 0-1, that is lost
@@ -32,6 +33,9 @@ type vain struct {
 // acknowledged: a kernel waits twice as long each time before it sends again, and
 // to a machine that was paused it may be late for that.
 const vainBeyond = 3 * time.Second
+
+// darkFrom is how long nothing must be acknowledged by a machine whose agent is silent.
+const darkFrom = 8 * time.Second
 
 // unnamed takes in how connections fare from a host to an address. Of those who are known
 // to be there their callers tell more, but for what is lost of all that is answered.
@@ -90,7 +94,7 @@ func (e *Engine) vainly(k tie, b *report.Probe, flipped bool) {
 		e.ties.vain[k] = v
 	}
 	v.at, v.interval, v.flipped, v.share = e.now, b.Interval, flipped, share
-	if p, h := e.standsAt(k), e.host(k.host); v.lives == 0 && p != nil && p.at > v.since && h.livesAfter(v.since) {
+	if p, h := e.standsAt(k), e.host(k.host); v.lives == 0 && p != nil && e.upSince(p, h, v.since) && h.livesAfter(v.since) {
 		v.lives = e.now
 	}
 	e.cutSuspected = true
@@ -106,6 +110,33 @@ func (e *Engine) standsAt(k tie) *portHost {
 	return p
 }
 
+// upSince says whether the machine on which p takes connections is known to have been up
+// after t: the agent there told of p, or somebody else there answered calls from a third
+// machine. So it goes on where what its agent tells is cut off, too.
+func (e *Engine) upSince(p *portHost, from *hostState, t clock.Time) bool {
+	if p.at > t {
+		return true
+	}
+	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
+		for n := q.head; n != nil; n = n.next {
+			if n.host == nil || n.host.name != p.host || n.supposed {
+				continue
+			}
+			if slices.ContainsFunc(n.views, func(w *view) bool { return w.from != from && w.caller != nil && w.lastGood > t }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isDark says whether nothing has been acknowledged by the machine on which p takes
+// connections for longer than machines pause, and its agent is silent, too.
+func (e *Engine) isDark(p *portHost, v *vain) bool {
+	o := e.host(p.host).observer
+	return v.share == 1 && v.lives == 0 && v.at.Sub(v.since) >= darkFrom && o != nil && o.silent(e.now) && o.seen <= v.since.Add(underWay)
+}
+
 // unnamedSights are the ways on which nothing is acknowledged though both ends live.
 func (e *Engine) unnamedSights(out []sight) []sight {
 	var processes map[*hostState]breath // counted once, if at all
@@ -116,7 +147,11 @@ func (e *Engine) unnamedSights(out []sight) []sight {
 			continue
 		}
 		p := e.standsAt(k)
-		if p == nil || v.lives == 0 || v.at.Sub(v.lives) < v.lives.Sub(v.since)+vainBeyond || e.now.Sub(p.at) > shortView+3*v.interval {
+		if p != nil && e.isDark(p, v) {
+			out = append(out, sight{from: e.host(k.host), to: e.host(p.host), share: 1, broken: true, unacked: true, calls: callsFull, weight: callsFull / 2, since: v.since, good: v.since, bad: v.at, tried: v.at})
+			continue
+		}
+		if p == nil || v.lives == 0 || v.at.Sub(v.lives) < v.lives.Sub(v.since)+vainBeyond || !e.upSince(p, e.host(k.host), e.now.Add(-shortView-3*v.interval)) {
 			continue
 		}
 		from := e.host(k.host)
@@ -167,4 +202,23 @@ func (e *Engine) believeTold(sights []sight) {
 // toldAcross says whether something is told not to be acknowledged across the cut.
 func (c *cutState) toldAcross(sights []sight) bool {
 	return !c.slow && slices.ContainsFunc(sights, func(s sight) bool { return s.told && c.predicts(&s) })
+}
+
+// mayBeCutOff says whether n, of whom nobody knows where it stands, may be whom its
+// callers' machine gets nothing acknowledged by: somebody at the same port, if n tells
+// one, who is not known by another name.
+func (e *Engine) mayBeCutOff(n *entity) bool {
+	if n.host != nil || len(n.addresses) > 0 {
+		return false
+	}
+	_, port, told := strings.Cut(n.address, ":")
+	for k, v := range e.ties.vain {
+		if v.share < 1 || e.now.Sub(v.at) > shortView+3*v.interval || told && !strings.HasSuffix(k.address, ":"+port) || e.knownAt(k.address) != nil {
+			continue
+		}
+		if slices.ContainsFunc(n.calledBy, func(ed *edge) bool { return ed.caller.host != nil && ed.caller.host.name == k.host }) {
+			return true
+		}
+	}
+	return false
 }

@@ -249,3 +249,40 @@ func TestAWayOnWhichLargeRequestsAreLostIsCut(t *testing.T) {
 		})
 	}
 }
+
+// A machine with servers that no span names, and an agent, is gone from the sight of all.
+func TestAMachineOfWhichNothingIsHeardIsNotWell(t *testing.T) {
+	for name, x := range map[string]struct {
+		deaf  bool
+		lasts time.Duration
+		said  bool
+	}{
+		"for_long":              {true, 25 * time.Second, true},
+		"for_a_moment":          {true, 6 * time.Second, false},
+		"its_agent_alone_is_so": {false, 25 * time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newBrokers(t)
+			c.ties["app1"] = []string{"10.0.0.1:4222"}
+			c.pass(time.Minute, 6, 0, 0)
+			c.unseen = "s1"
+			if x.deaf {
+				c.deaf = map[tie]bool{{"app1", "10.0.0.1:4222"}: true, {"s2", "10.0.0.1:6222"}: true}
+			}
+			c.pass(x.lasts, 3, 3, 0)
+			said := false
+			for i := range c.events {
+				v := c.events[i].Verdict
+				if v == nil {
+					continue
+				}
+				if said = v.Culprit.Type == verdict.CulpritNode && v.Culprit.Name == "s1"; !said {
+					t.Errorf("said %s", c.events[i].Body)
+				}
+			}
+			if said != x.said {
+				t.Errorf("said %v: %s", c.verdicts(), c.dump())
+			}
+		})
+	}
+}
