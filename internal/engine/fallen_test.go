@@ -40,15 +40,22 @@ func TestWhoDependsOnOneWhoFell(t *testing.T) {
 		change func(e *Engine)
 		want   []string
 	}{
-		"who_was_connected_to_it":  {func(*Engine) {}, []string{"app1"}},
-		"not_who_was_long_ago":     {func(e *Engine) { e.ties.at[tie{"app1", "10.0.0.1:1"}] = fellAt.Add(-tiedFor - 1) }, nil},
-		"not_others_on_its_host":   {func(e *Engine) { e.ties.at[tie{"s1", "10.0.0.1:1"}] = fellAt }, []string{"app1"}},
-		"not_who_was_to_others":    {func(e *Engine) { e.ties.at[tie{"app2", "10.0.0.9:1"}] = fellAt }, []string{"app1"}},
-		"who_was_to_its_cluster":   {member, []string{"app1", "app2", "s2"}},
-		"not_long_ago_to_that":     {func(e *Engine) { member(e); e.ties.at[tie{"app2", "10.0.0.2:1"}] = fellAt.Add(-tiedFor - 1) }, []string{"app1", "s2"}},
-		"not_itself_to_that":       {func(e *Engine) { member(e); e.ties.at[tie{"s1", "10.0.0.2:1"}] = fellAt }, []string{"app1", "app2", "s2"}},
-		"not_to_servers_of_others": {func(e *Engine) { member(e); e.servers.ports["10.0.0.2:1"].target = "process:y:1" }, []string{"app1", "s2"}},
-		"not_to_another_cluster":   {func(e *Engine) { member(e); delete(e.ties.at, tie{"s2", "10.0.0.1:1"}) }, []string{"app1"}},
+		"who_was_connected_to_it":                 {func(*Engine) {}, []string{"app1"}},
+		"not_who_was_long_ago":                    {func(e *Engine) { e.ties.at[tie{"app1", "10.0.0.1:1"}] = fellAt.Add(-tiedFor - 1) }, nil},
+		"not_others_on_its_host":                  {func(e *Engine) { e.ties.at[tie{"s1", "10.0.0.1:1"}] = fellAt }, []string{"app1"}},
+		"not_who_was_to_others":                   {func(e *Engine) { e.ties.at[tie{"app2", "10.0.0.9:1"}] = fellAt }, []string{"app1"}},
+		"who_was_to_its_cluster":                  {member, []string{"app1", "app2", "s2"}},
+		"not_long_ago_to_that":                    {func(e *Engine) { member(e); e.ties.at[tie{"app2", "10.0.0.2:1"}] = fellAt.Add(-tiedFor - 1) }, []string{"app1", "s2"}},
+		"not_itself_to_that":                      {func(e *Engine) { member(e); e.ties.at[tie{"s1", "10.0.0.2:1"}] = fellAt }, []string{"app1", "app2", "s2"}},
+		"who_was_to_a_server_beside_one_that_was": {func(e *Engine) { member(e); e.servers.ports["10.0.0.2:1"].target = "process:y:1" }, []string{"app1", "app2", "s2"}},
+		"not_if_that_tells_of_its_answers": {func(e *Engine) {
+			member(e)
+			e.servers.ports["10.0.0.2:1"].target = "process:y:1"
+			y := e.instance(report.NewSource(report.Source{Service: report.ServiceID{Name: "y"}, Host: "s2"}))
+			y.served.total = 1
+			e.book.put("10.0.0.2:1", y, fellAt)
+		}, []string{"app1", "s2"}},
+		"not_to_another_cluster": {func(e *Engine) { member(e); delete(e.ties.at, tie{"s2", "10.0.0.1:1"}) }, []string{"app1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, f := tied(), fell()

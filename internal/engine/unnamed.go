@@ -23,7 +23,7 @@ import (
 // to an address.
 type vain struct {
 	since, at clock.Time    // when it was told first and last
-	lives     clock.Time    // when both ends were first known to have lived since
+	lives     clock.Time    // when agents at both ends were first heard of since
 	interval  time.Duration // between two looks
 	flipped   bool          // the other end's kernel tells it
 	share     float64       // of what is sent, 0-1, that is lost
@@ -94,7 +94,7 @@ func (e *Engine) vainly(k tie, b *report.Probe, flipped bool) {
 		e.ties.vain[k] = v
 	}
 	v.at, v.interval, v.flipped, v.share = e.now, b.Interval, flipped, share
-	if p, h := e.standsAt(k), e.host(k.host); v.lives == 0 && p != nil && e.upSince(p, h, v.since) && h.livesAfter(v.since) {
+	if p, h := e.standsAt(k), e.host(k.host); v.lives == 0 && p != nil && p.at > v.since && h.livesAfter(v.since) {
 		v.lives = e.now
 	}
 	e.cutSuspected = true
@@ -108,26 +108,6 @@ func (e *Engine) standsAt(k tie) *portHost {
 		return nil
 	}
 	return p
-}
-
-// upSince says whether the machine on which p takes connections is known to have been up
-// after t: the agent there told of p, or somebody else there answered calls from a third
-// machine. So it goes on where what its agent tells is cut off, too.
-func (e *Engine) upSince(p *portHost, from *hostState, t clock.Time) bool {
-	if p.at > t {
-		return true
-	}
-	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
-		for n := q.head; n != nil; n = n.next {
-			if n.host == nil || n.host.name != p.host || n.supposed {
-				continue
-			}
-			if slices.ContainsFunc(n.views, func(w *view) bool { return w.from != from && w.caller != nil && w.lastGood > t }) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // isDark says whether nothing has been acknowledged by the machine on which p takes
@@ -151,7 +131,7 @@ func (e *Engine) unnamedSights(out []sight) []sight {
 			out = append(out, sight{from: e.host(k.host), to: e.host(p.host), share: 1, broken: true, unacked: true, calls: callsFull, weight: callsFull / 2, since: v.since, good: v.since, bad: v.at, tried: v.at})
 			continue
 		}
-		if p == nil || v.lives == 0 || v.at.Sub(v.lives) < v.lives.Sub(v.since)+vainBeyond || !e.upSince(p, e.host(k.host), e.now.Add(-shortView-3*v.interval)) {
+		if p == nil || v.lives == 0 || v.at.Sub(v.lives) < v.lives.Sub(v.since)+vainBeyond || e.now.Sub(p.at) > shortView+3*v.interval {
 			continue
 		}
 		from := e.host(k.host)
