@@ -72,6 +72,11 @@ func (e *Engine) onlyWatches(h *hostState) bool {
 	if h.observer == nil {
 		return false
 	}
+	for k := range e.ties.vain {
+		if p := e.standsAt(k); p != nil && p.host == h.name {
+			return false // somebody there is sent to in vain, though no span names him
+		}
+	}
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.head; n != nil; n = n.next {
 			if n.kind <= kindExternal && n.host == h {
