@@ -59,10 +59,10 @@ func TestDoubtfulVerdictsSayLess(t *testing.T) {
 					evidence(&found)
 				}
 				b := Weigh(&found, CauseHealthy, 1)
-				return Named.Confidence(Named.Values(&b, &c))
+				return Named.logOdds(Named.Values(&b, &c)) // that of the confidence is rounded
 			}
 			if sure, unsure := says(x.surer, x.sure), says(x.less, x.unsure); sure <= unsure {
-				t.Errorf("%.2f, and %.2f where it is doubtful", sure, unsure)
+				t.Errorf("%.2f nats, and %.2f where it is doubtful", sure, unsure)
 			}
 		})
 	}
