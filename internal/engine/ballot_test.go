@@ -87,7 +87,7 @@ func (r *replicas) said() map[string]string {
 	out := map[string]string{}
 	for _, ev := range r.events {
 		if ev.Verdict != nil {
-			out[ev.Verdict.Culprit.Name] = string(ev.Verdict.Class) + " " + ev.Verdict.Subclass
+			out[ev.Verdict.Culprit.Name] = string(ev.Verdict.Class) + " " + string(ev.Verdict.Subclass)
 		}
 	}
 	return out

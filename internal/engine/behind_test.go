@@ -140,7 +140,7 @@ func (f *behind) expect(t *testing.T, culprit string, class verdict.Class, subcl
 	if v == nil {
 		t.Fatalf("%s not accused; held: %v", culprit, f.e.Snapshot())
 	}
-	if v.Class != class || v.Subclass != subclass {
+	if v.Class != class || string(v.Subclass) != subclass {
 		t.Errorf("%s: %s (%s), want %s (%s): %s", culprit, v.Class, v.Subclass, class, subclass, v.Reason)
 	}
 }

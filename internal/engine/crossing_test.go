@@ -77,7 +77,7 @@ func TestSlowWaysAreToldByWhatCallsSpendOnThem(t *testing.T) {
 			z.run(20 * time.Second)
 			z.expect(t, c.class, "link zone-a→zone-b", "link zone-b→zone-a")
 			for _, v := range z.verdicts() {
-				if v.Subclass != c.subclass {
+				if string(v.Subclass) != c.subclass {
 					t.Errorf("subclass %q, want %q", v.Subclass, c.subclass)
 				}
 			}
@@ -206,7 +206,7 @@ func TestLinkIsNotSlowIfAllThatIsLateIsOfOneWhoIsShort(t *testing.T) {
 	if who := f.inAllThatIsLate(append(one, way(web, search))); who != nil {
 		t.Errorf("of two: %+v", who)
 	}
-	of := func(class verdict.Class, subclass string) *entity {
+	of := func(class verdict.Class, subclass verdict.Subclass) *entity {
 		return &entity{verdict: &verdict.Verdict{Class: class, Subclass: subclass}}
 	}
 	if !of(verdict.ClassExhaustion, "file_descriptors").short() || of(verdict.ClassExhaustion, "overload").short() || of(verdict.ClassCrash, "").short() || on(a1).short() {
@@ -366,7 +366,7 @@ func TestFailureToSetUpConnectionsIsToldThoughHeartbeatsGoOn(t *testing.T) {
 			}
 			z.run(15 * time.Second)
 			z.expect(t, verdict.ClassPartition, "instance svc1-b0")
-			if v := z.verdicts()["instance svc1-b0"]; v != nil && v.Subclass != subclass {
+			if v := z.verdicts()["instance svc1-b0"]; v != nil && string(v.Subclass) != subclass {
 				t.Errorf("subclass %q", v.Subclass)
 			}
 		})

@@ -16,19 +16,19 @@ func (e *Engine) narrow(n *entity, p *episode, v *verdict.Verdict) {
 	switch {
 	case v.Class == verdict.ClassExhaustion && p.evicted() && n.host != nil && n.host.name != "":
 		v.Culprit = verdict.Culprit{Type: verdict.CulpritNode, Name: n.host.name}
-	case v.Subclass == "cpu" && p.crowded && n.host != nil:
+	case v.Subclass == verdict.SubclassCPU && p.crowded && n.host != nil:
 		v.Culprit = verdict.Culprit{Type: verdict.CulpritNode, Name: n.host.name}
 		if p.crowder != nil {
 			v.Culprit = p.crowder.culprit()
 		}
 	case v.NarrowsTo(verdict.CulpritClient):
 		if s := e.pusher(n); s != nil {
-			v.Subclass = "quota"
+			v.Subclass = verdict.SubclassQuota
 			v.Culprit = verdict.Culprit{Type: verdict.CulpritClient, Name: s.id.Name, Service: s.id}
 		}
 	case v.NarrowsTo(verdict.CulpritVersion):
 		if version := n.release(e, v.Since); version != "" {
-			v.Subclass = "faulty_release"
+			v.Subclass = verdict.SubclassFaultyRelease
 			v.Culprit = verdict.Culprit{Type: verdict.CulpritVersion, Name: version, Service: n.src.Service}
 		}
 	}

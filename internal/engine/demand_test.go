@@ -67,7 +67,7 @@ func TestShortResourcesThatHurtAreExhaustion(t *testing.T) {
 			}
 			z.run(40 * time.Second)
 			z.expect(t, verdict.ClassExhaustion, "instance "+who)
-			if v := z.verdicts()["instance "+who]; v != nil && v.Subclass != c.subclass {
+			if v := z.verdicts()["instance "+who]; v != nil && string(v.Subclass) != c.subclass {
 				t.Errorf("subclass %q, want %q: %s", v.Subclass, c.subclass, v.Reason)
 			}
 		})

@@ -106,7 +106,7 @@ func TestEngineNamesCrashes(t *testing.T) {
 		last := ""
 		for _, ev := range s.events {
 			if ev.Verdict != nil && ev.Kind != contract.EventFailureCleared && ev.Verdict.Class != verdict.ClassUnknown {
-				last = string(ev.Verdict.Class) + "/" + ev.Verdict.Subclass
+				last = string(ev.Verdict.Class) + "/" + string(ev.Verdict.Subclass)
 			}
 		}
 		if last != "crash/crash_loop" {

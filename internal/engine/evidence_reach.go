@@ -334,22 +334,22 @@ func (c *cutState) reachable(now clock.Time) bool {
 }
 
 // cutSubclass names the shape of a cut.
-func (c *cutState) subclass(now clock.Time) string {
+func (c *cutState) subclass(now clock.Time) verdict.Subclass {
 	switch {
 	case c.split != nil:
-		return "split_brain"
+		return verdict.SubclassSplitBrain
 	case c.slow && c.losing:
-		return "lossy_link"
+		return verdict.SubclassLossyLink
 	case c.slow:
-		return "slow_link"
+		return verdict.SubclassSlowLink
 	case c.opened >= 2 && now.Sub(c.began) < flapsWithin:
-		return "flapping"
+		return verdict.SubclassFlapping
 	case c.lossy && c.found.share > 0.05 && c.found.share < 0.85:
-		return "lossy_link"
+		return verdict.SubclassLossyLink
 	case c.far.anywhere():
-		return "complete"
+		return verdict.SubclassComplete
 	case c.oneway:
-		return "one_way"
+		return verdict.SubclassOneWay
 	}
-	return "partial"
+	return verdict.SubclassPartial
 }

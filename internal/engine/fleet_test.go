@@ -239,7 +239,7 @@ func (f *fleet) accused(from clock.Time, within time.Duration, class verdict.Cla
 		ev := &f.events[i]
 		if (ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised) && ev.Verdict.Class != verdict.ClassUnknown {
 			v := ev.Verdict
-			if v.Class != class || v.Subclass != subclass || v.Culprit.Name != culprit {
+			if v.Class != class || string(v.Subclass) != subclass || v.Culprit.Name != culprit {
 				f.t.Errorf("said %s/%s of %s (%s), want %s/%s of %s", v.Class, v.Subclass, v.Culprit.Name, v.Reason, class, subclass, culprit)
 			}
 			if d := ev.At.Sub(from); d > within {

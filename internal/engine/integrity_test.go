@@ -124,7 +124,7 @@ func TestWrongAnswersAreByzantine(t *testing.T) {
 			c.inject(z)
 			z.run(c.within)
 			z.expect(t, verdict.ClassByzantine, c.culprit)
-			if v := z.verdicts()[c.culprit]; v != nil && v.Subclass != c.subclass {
+			if v := z.verdicts()[c.culprit]; v != nil && string(v.Subclass) != c.subclass {
 				t.Errorf("subclass %q, want %q", v.Subclass, c.subclass)
 			}
 			if t.Failed() {

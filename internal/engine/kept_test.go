@@ -152,7 +152,7 @@ func TestEndBehindACutIsToldWhenItHeals(t *testing.T) {
 			w.heal()
 			w.run(20 * time.Second)
 			said := w.accused()
-			if len(said) != 1 || said[0].Class != c.class || said[0].Subclass != c.subclass || said[0].Culprit.Name != w.n.src.Instance {
+			if len(said) != 1 || said[0].Class != c.class || string(said[0].Subclass) != c.subclass || said[0].Culprit.Name != w.n.src.Instance {
 				w.dump(t)
 				t.Fatalf("want %s/%s of %s alone", c.class, c.subclass, w.n.src.Instance)
 			}

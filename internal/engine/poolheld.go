@@ -19,7 +19,7 @@ const heldWithin = 5 * time.Second
 // first and is taken back; n is a victim.
 func (e *Engine) poolHeldBy(n *entity) (holder *entity) {
 	v := n.verdict
-	if v == nil || v.Subclass != "connection_pool" {
+	if v == nil || v.Subclass != verdict.SubclassConnectionPool {
 		return nil
 	}
 	n.eachCallee(func(ed *edge) bool {

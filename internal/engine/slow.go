@@ -205,7 +205,7 @@ func (f *foundCut) inAllThatIsLate(sights []sight) *entity {
 // short says whether n is known to be short of something: who is asked or asks others then
 // waits for it, whatever the way between them. Mere demand is told by lateness itself.
 func (n *entity) short() bool {
-	return n.verdict != nil && n.verdict.Class == verdict.ClassExhaustion && n.verdict.Subclass != "overload"
+	return n.verdict != nil && n.verdict.Class == verdict.ClassExhaustion && n.verdict.Subclass != verdict.SubclassOverload
 }
 
 // withoutWake leaves out the places that are only slow around a slow link: who waits for

@@ -53,7 +53,7 @@ func TestStatesThatPartAcrossACutAreASplitBrain(t *testing.T) {
 			parted = false
 			z.run(20 * time.Second)
 			for who, v := range z.verdicts() {
-				if v.Class != verdict.ClassPartition || v.Subclass != c.subclass {
+				if v.Class != verdict.ClassPartition || string(v.Subclass) != c.subclass {
 					t.Errorf("%s: %s: %s", who, classWords(v), v.Reason)
 				}
 			}

@@ -36,7 +36,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict
 		case verdict.ClassPartition:
 			v.Subclass = n.cut.subclass(e.now)
 		case verdict.ClassCrash:
-			v.Subclass = "node_down"
+			v.Subclass = verdict.SubclassNodeDown
 		}
 		if e.oneSided(n.cut, p) || n.cut.found.beside || e.oneOfSeveral(n.cut) {
 			v.Confidence = min(v.Confidence, ceilingOneSided)
@@ -113,89 +113,89 @@ func classWords(v *verdict.Verdict) string {
 }
 
 // subclass is the public value of failure.subclass.
-func subclass(p *episode, c belief.Cause) string {
+func subclass(p *episode, c belief.Cause) verdict.Subclass {
 	has := func(kind belief.Evidence) bool { return p.found[kind].strength > 0 }
 	switch c {
 	case belief.CauseDead:
 		switch {
 		case has(belief.EvCrashLoop):
-			return "crash_loop"
+			return verdict.SubclassCrashLoop
 		case has(belief.EvNodeDown):
-			return "node_down"
+			return verdict.SubclassNodeDown
 		}
-		return "process_exit"
+		return verdict.SubclassProcessExit
 	case belief.CauseHang:
-		return "hang"
+		return verdict.SubclassHang
 	case belief.CauseNotListening:
-		return "not_listening"
+		return verdict.SubclassNotListening
 	case belief.CauseSetup:
 		switch {
 		case has(belief.EvProbeTLS) || has(belief.EvCallersTLS):
-			return "tls"
+			return verdict.SubclassTLS
 		case has(belief.EvProbeName) || has(belief.EvCallersName):
-			return "dns"
+			return verdict.SubclassDNS
 		}
 		return ""
 	case belief.CauseByzantine:
 		switch {
 		case has(belief.EvEquivocated):
-			return "equivocation"
+			return verdict.SubclassEquivocation
 		case has(belief.EvForged):
-			return "forged_identity"
+			return verdict.SubclassForgedIdentity
 		case has(belief.EvBackwards):
-			return "impossible_state"
+			return verdict.SubclassImpossibleState
 		case has(belief.EvCallersWrong):
-			return "invalid_response"
+			return verdict.SubclassInvalidResponse
 		case has(belief.EvOwnErrors) || has(belief.EvErrorLines):
-			return "error_response"
+			return verdict.SubclassErrorResponse
 		}
-		return "wrong_answer"
+		return verdict.SubclassWrongAnswer
 	case belief.CauseExhaustion:
 		switch {
 		case has(belief.EvOOMKill) || has(belief.EvMemoryAtEnd):
-			return "oom_kill"
+			return verdict.SubclassOOMKill
 		case has(belief.EvEvictedMemory):
-			return "memory"
+			return verdict.SubclassMemory
 		case has(belief.EvEvictedDisk) || has(belief.EvOverLimit):
-			return "disk"
+			return verdict.SubclassDisk
 		case has(belief.EvEvictedThreads):
-			return "threads"
+			return verdict.SubclassThreads
 		case has(belief.EvDiskFull) || has(belief.EvToldDiskFull):
-			return "disk"
+			return verdict.SubclassDisk
 		case has(belief.EvNoDescriptor):
-			return "file_descriptors"
+			return verdict.SubclassFileDescriptors
 		case has(belief.EvNoThread):
-			return "threads"
+			return verdict.SubclassThreads
 		case has(belief.EvNoPort) || has(belief.EvFlowsFull) && !has(belief.EvPoolEmpty):
-			return "ports"
+			return verdict.SubclassPorts
 		case has(belief.EvVolumeFull):
-			return "disk"
+			return verdict.SubclassDisk
 		case has(belief.EvDescriptorsFull):
-			return "file_descriptors"
+			return verdict.SubclassFileDescriptors
 		case has(belief.EvThreadsFull):
-			return "threads"
+			return verdict.SubclassThreads
 		case has(belief.EvBacklog):
-			return "queue"
+			return verdict.SubclassQueue
 		case has(belief.EvPoolEmpty) || has(belief.EvPoolFull):
-			return "connection_pool"
+			return verdict.SubclassConnectionPool
 		case has(belief.EvOutOfMemory):
-			return "memory" // who collects garbage in vain uses up the processors, too
+			return verdict.SubclassMemory // who collects garbage in vain uses up the processors, too
 		case has(belief.EvThrottled):
-			return "cpu"
+			return verdict.SubclassCPU
 		case has(belief.EvStarved):
-			return "connection_pool"
+			return verdict.SubclassConnectionPool
 		case has(belief.EvCPUWait) || has(belief.EvCPURose) && !has(belief.EvDemand):
-			return "cpu"
+			return verdict.SubclassCPU
 		case has(belief.EvMemoryPressure) || has(belief.EvMemoryFull) || has(belief.EvToldMemoryFull):
-			return "memory"
+			return verdict.SubclassMemory
 		case has(belief.EvIOPressure):
-			return "disk_io"
+			return verdict.SubclassDiskIO
 		case has(belief.EvCallersOverloaded) && !has(belief.EvDemand) && !has(belief.EvKnee) && !has(belief.EvSlow) && !has(belief.EvBusy):
-			return "quota"
+			return verdict.SubclassQuota
 		case has(belief.EvDemand) || has(belief.EvCallersOverloaded) || (has(belief.EvKnee) || has(belief.EvSlow)) && !has(belief.EvBusy):
-			return "overload"
+			return verdict.SubclassOverload
 		case has(belief.EvBusy):
-			return "cpu"
+			return verdict.SubclassCPU
 		}
 	}
 	return ""

@@ -107,7 +107,7 @@ func TestFullVolumesThroughToTheVerdict(t *testing.T) {
 			require.NotNil(t, v)
 			assert.Equal(t, c.class, v.Class, v.Reason)
 			if c.class == verdict.ClassExhaustion {
-				assert.Equal(t, "disk", v.Subclass)
+				assert.Equal(t, "disk", string(v.Subclass))
 			}
 			t.Log(v.Reason)
 		})

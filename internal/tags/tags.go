@@ -15,7 +15,7 @@ import (
 // PutVerdict writes what is said of a failure wherever it is told.
 func PutVerdict(attrs pcommon.Map, v *verdict.Verdict) {
 	attrs.PutStr(contract.FailureClass, string(v.Class))
-	PutUnlessEmpty(attrs, contract.FailureSubclass, v.Subclass)
+	PutUnlessEmpty(attrs, contract.FailureSubclass, string(v.Subclass))
 	attrs.PutDouble(contract.FailureConfidence, v.Confidence)
 	PutCulprit(attrs, v.Culprit)
 	attrs.PutStr(contract.FailureReason, v.Reason)

@@ -192,7 +192,7 @@ func (w *world) judge(ep *episode) {
 		if v == nil {
 			return says{}
 		}
-		return says{v.Class, main.level > 0, string(v.Culprit.Type) + " " + v.Culprit.Name, v.Confidence, v.Subclass}
+		return says{v.Class, main.level > 0, string(v.Culprit.Type) + " " + v.Culprit.Name, v.Confidence, string(v.Subclass)}
 	}
 	for _, e := range main.events {
 		if e.cleared {

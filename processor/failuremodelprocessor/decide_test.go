@@ -32,7 +32,7 @@ func of(class verdict.Class, service, instance, address string) held {
 }
 
 // cut is a verdict on the ways out of a zone.
-func cut(subclass string) held {
+func cut(subclass verdict.Subclass) held {
 	v := verdictOf(verdict.ClassPartition)
 	v.Subclass, v.Culprit = subclass, verdict.Culprit{Type: verdict.CulpritZone, Name: "zone-b"}
 	return held{v, verdict.Target{Near: &verdict.WaySide{Zone: "zone-b", Addresses: map[string]bool{paymentAddress: true}}}}
@@ -40,7 +40,7 @@ func cut(subclass string) held {
 
 // link is a verdict on what lies between zone-a and another, in which payment may be,
 // or somewhere else.
-func link(far, subclass string, later time.Duration) held {
+func link(far string, subclass verdict.Subclass, later time.Duration) held {
 	v := verdictOf(verdict.ClassPartition)
 	v.Subclass, v.Decided = subclass, t0.Add(later)
 	v.Culprit = verdict.Culprit{Type: verdict.CulpritLink, Name: "zone-a→" + far}

@@ -113,9 +113,9 @@ const paymentAddress = "payment:8080"
 
 // verdictOf is one on the only instance of payment.
 func verdictOf(class verdict.Class) *verdict.Verdict {
-	subclass := "process_exit"
+	subclass := verdict.SubclassProcessExit
 	if class == verdict.ClassByzantine {
-		subclass = "wrong_answer"
+		subclass = verdict.SubclassWrongAnswer
 	}
 	return &verdict.Verdict{
 		Class: class, Subclass: subclass, Confidence: 0.9, Incident: "i-1",

@@ -117,7 +117,7 @@ func TestWhatWentWellAfterTheLastEvidenceIsHurtOnlyIfMoreFollows(t *testing.T) {
 	late := func(d time.Duration) ptrace.Traces {
 		return batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, took(d)))
 	}
-	for class, subclass := range map[verdict.Class]string{verdict.ClassCrash: "hang", verdict.ClassByzantine: "error_response"} {
+	for class, subclass := range map[verdict.Class]verdict.Subclass{verdict.ClassCrash: verdict.SubclassHang, verdict.ClassByzantine: verdict.SubclassErrorResponse} {
 		for name, c := range map[string]struct {
 			spoke, later clock.Time
 			want         string

@@ -368,7 +368,7 @@ func NewSnapshot(at clock.Time, verdicts []*Verdict, targets []Target) *Snapshot
 		}
 		for _, a := range t.Addresses {
 			addTo(s.addresses, a, v, whole)
-			if ip := ipOf(a); v.Subclass == "ports" && ip.IsValid() && len(s.portless[ip]) < maxVerdictsEach && !slices.Contains(s.portless[ip], v) {
+			if ip := ipOf(a); v.Subclass == SubclassPorts && ip.IsValid() && len(s.portless[ip]) < maxVerdictsEach && !slices.Contains(s.portless[ip], v) {
 				s.portless[ip] = append(s.portless[ip], v)
 			}
 		}

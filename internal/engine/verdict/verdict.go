@@ -51,7 +51,7 @@ type Culprit struct {
 // change of mind is a new Verdict with the next Revision.
 type Verdict struct {
 	Class      Class
-	Subclass   string    // a value of failure.subclass, or ""
+	Subclass   Subclass  // in what way it shows, or ""
 	Confidence float64   // 0-1, calibrated
 	Belief     float64   // 0-1, posterior of the class, before calibration
 	Terms      []float64 // what the confidence is made from
@@ -85,7 +85,7 @@ func (v *Verdict) Firmness() int {
 		return 0
 	case v.Class == ClassUnknown:
 		return 1
-	case v.Subclass == "lossy_link" || v.Subclass == "slow_link":
+	case v.Subclass == SubclassLossyLink || v.Subclass == SubclassSlowLink:
 		return 2
 	}
 	return 3
@@ -125,7 +125,7 @@ func (v *Verdict) OfClient() bool { return v != nil && v.Culprit.Type == Culprit
 // whatever ended it, and who answers wrongly does so in time. One who waited for it and was
 // then served by another has a failed call below. v may be nil.
 func (v *Verdict) Delays() bool {
-	return v != nil && v.Class != ClassByzantine && v.Subclass != "oom_kill" && (v.Class != ClassCrash || v.Subclass == "" || v.Subclass == "hang")
+	return v != nil && v.Class != ClassByzantine && v.Subclass != SubclassOOMKill && (v.Class != ClassCrash || v.Subclass == "" || v.Subclass == SubclassHang)
 }
 
 // Refuses says whether what is short is refused at once, and not waited for: a disk that
@@ -133,7 +133,7 @@ func (v *Verdict) Delays() bool {
 // connections, which wait.
 func (v *Verdict) Refuses() bool {
 	switch v.Subclass {
-	case "disk", "ports", "threads", "quota":
+	case SubclassDisk, SubclassPorts, SubclassThreads, SubclassQuota:
 		return true
 	}
 	return false
@@ -160,9 +160,9 @@ func (v *Verdict) Concerns(src *report.Source) bool {
 // NarrowsTo says whether a failure such as v may be that of a client or a version.
 func (v *Verdict) NarrowsTo(t CulpritType) bool {
 	switch v.Subclass {
-	case "overload", "quota":
+	case SubclassOverload, SubclassQuota:
 		return t == CulpritClient
-	case "error_response", "invalid_response", "wrong_answer":
+	case SubclassErrorResponse, SubclassInvalidResponse, SubclassWrongAnswer:
 		return t == CulpritVersion
 	}
 	return false

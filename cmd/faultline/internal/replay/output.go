@@ -39,7 +39,7 @@ func lineOf(ev *verdict.Event) line {
 		l.Class, l.Culprit, l.Reason, l.Incident = string(ev.Incident.Class), ev.Incident.Culprit.Name, ev.Incident.Reason, ev.Incident.ID
 	}
 	if v := ev.Verdict; v != nil {
-		l.Class, l.Subclass, l.Confidence = string(v.Class), v.Subclass, v.Confidence
+		l.Class, l.Subclass, l.Confidence = string(v.Class), string(v.Subclass), v.Confidence
 		l.Culprit, l.Reason, l.Incident = v.Culprit.Name, v.Reason, v.Incident
 	}
 	return l
