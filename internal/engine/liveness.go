@@ -292,7 +292,8 @@ func (e *Engine) absent(s *stream, gap time.Duration) bool {
 	if s.gaps.Interval == 0 {
 		return false
 	}
-	return s.overdue || gap > max(s.due, time.Duration(e.params.MinSilence*float64(s.gaps.Interval)))
+	least := time.Duration(e.params.MinSilence * float64(s.gaps.Interval))
+	return s.overdue || gap > max(s.due, least) || gap > least && s.entity.cutOff != nil // it was not reached either
 }
 
 // deadline computes the silence from which on the stream is overdue: rarer than

@@ -70,11 +70,11 @@ func (e *Engine) habit(s *stream, gap time.Duration) {
 // failedFor says whether a silence that just ended was a failure that hurt somebody, or lay
 // behind a cut: that is no habit.
 func (n *entity) failedFor(silence time.Duration) bool {
-	if silence < failureFrom {
-		return false
-	}
 	v, p := n.verdict, n.episode
-	return n.cutOff != nil || v != nil && v.Class != verdict.ClassUnknown && p != nil && p.hurts()
+	if v != nil && v.Class == verdict.ClassExhaustion {
+		return true // it beats late for want of a processor
+	}
+	return silence >= failureFrom && (n.cutOff != nil || v != nil && v.Class != verdict.ClassUnknown && p != nil && p.hurts())
 }
 
 // beganWith says whether two were heard for the last time within the usual time

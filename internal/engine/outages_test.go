@@ -92,3 +92,32 @@ func TestFleetDoesNotLearnFromFailures(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoIsBehindACutWasAwayHoweverLongItsFleetPauses(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	n := s.e.instance(s.payment1.src)
+	beats := n.streams[0]
+	beats.due = time.Minute
+	if s.e.absent(beats, 20*time.Second) {
+		t.Error("a pause that its fleet makes is an absence")
+	}
+	n.cutOff = &cutState{}
+	if !s.e.absent(beats, 20*time.Second) {
+		t.Error("who was not reached for as long was not away")
+	}
+	if s.e.absent(beats, 2*time.Second) {
+		t.Error("a late beat is an absence")
+	}
+}
+
+func TestBeatsThatAreLateForWantOfAProcessorAreNoHabit(t *testing.T) {
+	n := &entity{verdict: &verdict.Verdict{Class: verdict.ClassExhaustion}}
+	if !n.failedFor(6 * time.Second) {
+		t.Error("learned")
+	}
+	n.verdict = nil
+	if n.failedFor(6 * time.Second) {
+		t.Error("a pause of one that is well is not learned")
+	}
+}
