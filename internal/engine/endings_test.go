@@ -275,9 +275,10 @@ func TestAKillIsNotOverBecauseTheProcessRanBefore(t *testing.T) {
 				look := p
 				b.Probes = append(b.Probes, report.Probe{Stamp: stamp, Source: src, Target: "process:node:3000", Outcome: outcome, Interval: 2 * time.Second, Process: &look, Host: "ap2", Addresses: []string{"10.0.0.12:3000"}})
 			}
-			if killed == 0 {
+			switch killed {
+			case 0:
 				b.Served = append(b.Served, report.Served{Source: src, OK: 4, Coded: 4, Last: b.Arrived})
-			} else if killed == 1 {
+			case 1:
 				killed = b.Arrived
 				b.Facts = append(b.Facts, report.Fact{Source: src, Kind: report.FactOOMKill, At: b.Arrived, Text: "Out of memory: Killed process 17"})
 			}
