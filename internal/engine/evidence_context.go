@@ -81,29 +81,28 @@ func detectDependence(e *Engine, n *entity, p *episode) {
 		if by, sure := e.hurtBy(ed); by != nil && by != n && (!p.found[belief.EvCalleeFailing].now || sure > p.found[belief.EvCalleeFailing].strength) {
 			p.note(belief.EvCalleeFailing, sure, e.now, fmt.Sprintf("it depends on %s, and that on %s, which fails", ed.callee.name(), by.name()))
 		}
-		if c := ed.callee.episode; c != nil && c.failing > suspectFrom && c.onset != 0 && (p.onset == 0 || c.onset < p.onset.Add(time.Second)) {
-			p.note(belief.EvCalleeFailing, c.failing, e.now, fmt.Sprintf("it depends on %s, which was in trouble first", ed.callee.name()))
-		}
-		if e.hurtUntil(n, p, ed.callee.wellAgain()) {
-			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("it depends on %s, which has failed until a moment ago", ed.callee.name()))
-			return true
-		}
-		return false
+		return e.fellFirst(n, p, ed.callee, "it depends on ")
 	})
 	e.eachBehind(n, func(b *entity) bool {
 		if b.verdict != nil {
-			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("%s behind it failed", b.name()))
+			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("it hands on what comes from %s, which failed", b.name()))
 			return true
 		}
-		if c := b.episode; c != nil && c.failing > suspectFrom && c.onset != 0 && (p.onset == 0 || c.onset < p.onset.Add(time.Second)) {
-			p.note(belief.EvCalleeFailing, c.failing, e.now, fmt.Sprintf("%s behind it was in trouble first", b.name()))
-		}
-		if e.hurtUntil(n, p, b.wellAgain()) {
-			p.note(belief.EvCalleeFailing, 1, e.now, fmt.Sprintf("%s behind it has failed until a moment ago", b.name()))
-			return true
-		}
-		return false
+		return e.fellFirst(n, p, b, "it hands on what comes from ")
 	})
+}
+
+// fellFirst notes that one whom n needs was in trouble before it, or failed until a moment
+// ago, after which there is no more to know. needs says how n needs it, up to its name.
+func (e *Engine) fellFirst(n *entity, p *episode, needed *entity, needs string) bool {
+	if c := needed.episode; c != nil && c.failing > suspectFrom && c.onset != 0 && (p.onset == 0 || c.onset < p.onset.Add(time.Second)) {
+		p.note(belief.EvCalleeFailing, c.failing, e.now, needs+needed.name()+", which was in trouble first")
+	}
+	if e.hurtUntil(n, p, needed.wellAgain()) {
+		p.note(belief.EvCalleeFailing, 1, e.now, needs+needed.name()+", which has failed until a moment ago")
+		return true
+	}
+	return false
 }
 
 // plentyAnswered is how many calls on end, all of them answered, show that they get
