@@ -51,7 +51,7 @@ sim: ## the simulated lab: thousands of faults and confounders in virtual time (
 
 .PHONY: calibrate
 calibrate: ## fit failure.confidence on the simulated lab, and print the weights for internal/engine/belief/calibration.go
-	$(GO) run ./lab/sim --seed 1 --episodes 3000 --calibrate
+	$(GO) run ./lab/sim --seed 1 --episodes 9000 --calibrate
 
 CALIBRATION ?= --seed 2 --episodes 9000
 .PHONY: calibration-check

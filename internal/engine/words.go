@@ -43,7 +43,7 @@ func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict
 		}
 	}
 	if class == verdict.ClassByzantine && p.oneVoice {
-		v.Confidence = min(v.Confidence, ceilingOneSided)
+		v.Confidence = min(v.Confidence, ceilingOneVoice)
 	}
 	e.narrow(n, p, v)
 	v.Evidence = p.forCause(b, c)
@@ -81,7 +81,8 @@ func (e *Engine) caseOf(n *entity, p *episode, v *verdict.Verdict, c belief.Caus
 const (
 	maxInReason     = 3    // lines of evidence in the reason
 	maxEvidence     = 8    // and in the list
-	ceilingOneSided = 0.75 // confidence at most, where nobody behind the cut can be heard, or only one tells of wrong answers
+	ceilingOneSided = 0.75 // confidence at most, where nobody behind the cut can be heard
+	ceilingOneVoice = 0.9  // the same, where only one tells of wrong answers
 )
 
 // unknownWords says what is seen, the two likeliest causes, and what would tell

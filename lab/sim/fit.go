@@ -96,8 +96,11 @@ func fitTo(scale belief.Scale, all []guess) fitted {
 			f.w[j] = w
 		}
 	}
+	for j := range f.w {
+		f.w[j] = scale[j].Kept(f.w[j])
+	}
 	for i := range all {
-		f.logLoss += lossOf(logistic(odds[i]), all[i].Right) / float64(f.n)
+		f.logLoss += lossOf(f.predict(all[i].Terms), all[i].Right) / float64(f.n)
 	}
 	return f
 }
