@@ -37,7 +37,7 @@ func episodes(injections []*ledger.Injection, verdicts []Verdict, other map[stri
 	slices.SortFunc(sorted, inOrder)
 	windows := windowsOf(injections)
 	var all []*episode
-	open := map[string]*episode{}
+	open, before := map[string]*episode{}, map[string]*episode{}
 	for i := range sorted {
 		v := &sorted[i]
 		key := v.key()
@@ -48,6 +48,7 @@ func episodes(injections []*ledger.Injection, verdicts []Verdict, other map[stri
 		switch v.Event {
 		case contract.EventFailureDetected, contract.EventFailureRevised:
 			if e == nil || v.Event == contract.EventFailureDetected {
+				before[key] = e
 				e = &episode{entity: key}
 				open[key] = e
 				all = append(all, e)
@@ -57,11 +58,12 @@ func episodes(injections []*ledger.Injection, verdicts []Verdict, other map[stri
 			e.steps = append(e.steps, s)
 		case contract.EventFailureCleared:
 			if e != nil {
-				e.cleared = v.At
-				last := e.steps[len(e.steps)-1]
-				if e.sure = last.Confidence; v.Class == last.Class {
-					e.sure = v.Confidence
+				last, at := before[e.entity], e.steps[0].At
+				if delete(before, e.entity); last != nil && v.At.Equal(at) {
+					last.clear(v) // one failure followed on another of the same in one instant
+					continue
 				}
+				e.clear(v)
 				delete(open, e.entity)
 			}
 		default:
@@ -69,6 +71,15 @@ func episodes(injections []*ledger.Injection, verdicts []Verdict, other map[stri
 		}
 	}
 	return all
+}
+
+// clear ends the verdict.
+func (e *episode) clear(v *Verdict) {
+	e.cleared = v.At
+	last := e.steps[len(e.steps)-1]
+	if e.sure = last.Confidence; v.Class == last.Class {
+		e.sure = v.Confidence
+	}
 }
 
 // key is what the events of one failure have in common: who was judged, else

@@ -98,6 +98,28 @@ func TestVerdictOnTheFormerCulpritDuringTheNextFaultIsOfThatFault(t *testing.T) 
 	assert.Equal(t, 1, r.Verdicts.WrongCulprit)
 }
 
+// Who was short and is killed has failed twice, and the end of the first is told with the second.
+func TestVerdictThatGivesWayToAnotherOfTheSameHasLeft(t *testing.T) {
+	short := ledger.Injection{
+		ID: "0", Name: "cpu_quota", Kind: ledger.Fault, Class: "resource_exhaustion", Group: "g",
+		Culprits: []ledger.Culprit{pay}, Start: sec(0), End: sec(20),
+	}
+	killed := kill(15, 30)
+	killed.Group = "g"
+	r := Judge([]ledger.Injection{short, killed}, []Verdict{
+		said1(5, "detected", "resource_exhaustion", 0.9, pay),
+		said1(25, "detected", "crash", 0.9, pay),
+		said1(25, "cleared", "resource_exhaustion", 0.9, pay),
+		said1(33, "cleared", "crash", 0.9, pay),
+	}, nil, nil)
+	assert.Zero(t, r.Leave.Never+r.Leave.Early)
+	assert.Equal(t, Quantiles{N: 2, Median: 3, P95: 5}, r.Leave.AfterEnd)
+	r = Judge([]ledger.Injection{kill(0, 30)}, []Verdict{
+		said1(5, "detected", "crash", 0.9, pay), said1(5, "cleared", "crash", 0.9, pay),
+	}, nil, nil)
+	assert.Equal(t, 1, r.Leave.Early, "one that was told and taken back in one instant has left, too")
+}
+
 func TestFalseClassesAreCountedWhereTheyFall(t *testing.T) {
 	deploy := ledger.Injection{ID: "2", Name: "rolling_deploy", Kind: ledger.Confounder, Start: sec(120), End: sec(180)}
 	clean := ledger.Injection{ID: "3", Kind: ledger.Clean, Start: sec(240), End: sec(3840)}
