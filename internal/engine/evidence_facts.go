@@ -222,20 +222,24 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 	}
 	p.hostsWords(n)
 	latest := n.incarnations[len(n.incarnations)-1].first
-	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && !n.announcedWithin(e.now, crashLoopWithin) && !n.dealtWith(latest) && !n.leftLoop(p, latest) {
+	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && !n.announcedWithin(e.now, crashLoopWithin) && !n.dealtWith(latest) && !n.leftLoop(p) {
 		p.remember(belief.EvCrashLoop, 1, latest,
 			fmt.Sprintf("started %d times within %s, and never said that it would stop", starts, inWords(crashLoopWithin)))
 	}
 }
 
-// leftLoop says whether n, when it began to fail, had lived since its latest start for longer
-// than those do who are in a loop: its starts before tell nothing of why it fails now.
-func (n *entity) leftLoop(p *episode, latest clock.Time) bool {
+// leftLoop says whether n, when it began to fail, had lived for longer than those do who are
+// in a loop: its starts before tell nothing of why it fails now, only those since.
+func (n *entity) leftLoop(p *episode) bool {
 	began := p.began
 	if p.onset != 0 {
 		began = min(began, p.onset)
 	}
-	return began.Sub(latest) > n.loopsFor()
+	then := len(n.incarnations) - 1
+	for then > 0 && n.incarnations[then].first > began {
+		then--
+	}
+	return len(n.incarnations)-1-then < crashLoopStarts && began.Sub(n.incarnations[then].first) > n.loopsFor(then)
 }
 
 // announcedWithin says whether n itself said within d that it would stop. That others

@@ -157,6 +157,19 @@ func (s *levelState) set(l *report.Level, now clock.Time, since time.Duration, l
 	}
 }
 
+// startsAnew forgets how fast the process before used something: that says nothing of
+// the one that took its place. Since when it is short stays, for who goes on to be.
+func (ls *levels) startsAnew() {
+	if ls == nil {
+		return
+	}
+	for kind := range ls {
+		if levelRules[kind].memory == rateMemory {
+			ls[kind].share, ls[kind].waiting = 0, 0
+		}
+	}
+}
+
 // short says whether what was told last still stands and is at its limit.
 func (ls *levels) short(kind report.LevelKind, now clock.Time) bool {
 	if ls == nil {

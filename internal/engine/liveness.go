@@ -404,8 +404,7 @@ func (e *Engine) begin(n *entity, token uint64) {
 		e.conflict(n, "two processes use the identity "+n.name()+" of "+n.src.Service.Name+" in turn: give each its own service.instance.id")
 	}
 	if fresh {
-		n.starts = e.now
-		n.host.startsAt(e.now)
+		n.startsNow(e.now)
 		n.vouching.agreed, n.vouching.dissents = 0, 0 // it begins anew
 	}
 	if fresh && (n.announced != 0 || n.left) && n.verdict == nil && (n.episode == nil || n.episode.planned) {

@@ -305,8 +305,7 @@ func (e *Engine) processSeen(n *entity, b *report.Probe, ps *probeState) {
 		if f.known && f.start != 0 && p.StartTime != 0 && (p.PID != f.pid || !sameStart(p.StartTime, f.start)) && !n.heardAs(b.Observer) {
 			n.episodeOf(e).note(belief.EvReturnNew, 1, e.now, "a new process took its place")
 			e.mark(n)
-			n.starts = e.now
-			n.host.startsAt(e.now)
+			n.startsNow(e.now)
 			e.startedAnew(n.host, n.name(), n.name()+" came back as a new process")
 		}
 		f.pid, f.start = p.PID, p.StartTime

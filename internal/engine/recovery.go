@@ -51,7 +51,7 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[belief.GroupIntegrity] && !e.rightAgain(n) {
 		return false
 	}
-	if p.found[belief.EvCrashLoop].strength > 0 && e.now.Sub(n.incarnations[len(n.incarnations)-1].first) < n.loopsFor() {
+	if p.found[belief.EvCrashLoop].strength > 0 && e.now.Sub(n.incarnations[len(n.incarnations)-1].first) < n.loopsFor(len(n.incarnations)-1) {
 		return false
 	}
 	if !replaced && e.refusedLately(n) {
@@ -70,12 +70,12 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	return replaced || e.now.Sub(p.latest) >= settleFor
 }
 
-// loopsFor is how long one that starts again and again must live to be out of that: for
-// much longer than it lived lately. From start to start it may take long, as a supervisor
+// loopsFor is how long the given one of n's processes, which starts again and again, must live
+// to be out of that: for much longer than n lived lately. From start to start it may take long, as a supervisor
 // waits longer each time; that tells something only of one whose lives nobody saw end.
-func (n *entity) loopsFor() time.Duration {
+func (n *entity) loopsFor(of int) time.Duration {
 	var lived, apart time.Duration
-	for i := len(n.incarnations) - crashLoopStarts + 1; i < len(n.incarnations); i++ {
+	for i := max(of-crashLoopStarts+2, 1); i <= of; i++ {
 		if before := &n.incarnations[i-1]; before.token != 0 {
 			apart = max(apart, n.incarnations[i].first.Sub(before.first))
 			lived = max(lived, n.lived(before, n.incarnations[i].first))

@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -133,6 +134,33 @@ func TestLoopIsLeftByWhoOutlivesItsEarlierLives(t *testing.T) {
 		s.run(20 * time.Second)
 		if ev := s.first(contract.EventFailureDetected); ev == nil || ev.Verdict.Subclass == "crash_loop" {
 			t.Errorf("said: %+v", ev)
+		}
+	})
+	t.Run("it_died_of_something_else_after_that", func(t *testing.T) {
+		s, _ := starts(2*time.Second, 20*time.Second)
+		s.run(2 * time.Minute)
+		s.events = nil
+		s.payment1.state = "dead"
+		s.run(20 * time.Second)
+		s.payment1.restart()
+		at := s.now
+		s.run(15 * time.Second)
+		if said := s.saidOf(s.payment1); s.cleared(at) == 0 || !slices.Equal(said, []string{"crash/process_exit"}) {
+			t.Errorf("said %v, left at %v: %s", said, s.cleared(at), s.dump())
+		}
+	})
+	t.Run("it_falls_into_one_after_that", func(t *testing.T) {
+		s, _ := starts(2*time.Second, 20*time.Second)
+		s.run(2 * time.Minute)
+		s.events = nil
+		for range 4 {
+			s.payment1.state = "dead"
+			s.run(3 * time.Second)
+			s.payment1.restart()
+			s.run(2 * time.Second)
+		}
+		if said := s.saidOf(s.payment1); !slices.Contains(said, "crash/crash_loop") {
+			t.Errorf("said %v", said)
 		}
 	})
 	t.Run("it_lived_for_a_while_each_time", func(t *testing.T) {

@@ -36,6 +36,16 @@ func (e *Engine) mayStillStart(n *entity, p *episode) bool {
 	return true
 }
 
+// startsNow notes that another process takes n's place.
+func (n *entity) startsNow(now clock.Time) {
+	n.starts = now
+	n.levels.startsAnew()
+	for _, ps := range n.probes {
+		ps.throttled, ps.cpuWait = 0, 0
+	}
+	n.host.startsAt(now)
+}
+
 // startsAt notes that a process on a host starts.
 func (h *hostState) startsAt(now clock.Time) {
 	if h != nil {

@@ -94,3 +94,30 @@ func TestWhatAStartTakes(t *testing.T) {
 		})
 	}
 }
+
+// How fast the process before used something says nothing of the one that took its place;
+// what is stored outlives it.
+func TestANewProcessIsShortOfNothingUntilItIsSeenToBe(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.throttled(s.payment1, s.checkout, 10*time.Second)
+	n := s.e.instance(s.payment1.src)
+	s.e.levelOf(n, &report.Level{Kind: report.LevelDisk, Share: 1})
+	short := func(kind report.LevelKind) bool { return n.levels.short(kind, s.e.now) }
+	if !short(report.LevelThrottled) || !short(report.LevelDisk) {
+		t.Fatal("it is not short")
+	}
+	s.payment1.restart()
+	s.run(2 * time.Second)
+	if short(report.LevelThrottled) || !short(report.LevelDisk) {
+		t.Errorf("throttled: %v, its disk full: %v", short(report.LevelThrottled), short(report.LevelDisk))
+	}
+	s.throttled(s.payment1, s.checkout, time.Second)
+	if short(report.LevelThrottled) {
+		t.Error("what was smoothed over the life before counts on")
+	}
+	s.throttled(s.payment1, s.checkout, 10*time.Second)
+	if !short(report.LevelThrottled) {
+		t.Error("the new one is short as well, and that is not seen")
+	}
+}
