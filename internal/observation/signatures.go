@@ -27,13 +27,13 @@ var signatures = [...]struct {
 	kind         report.FactKind
 }{
 	{saysOOMKill, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactOOMKill},
-	{saysThreads, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactNoThread},
+	{saysThreads, saysQuoted, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactNoThread},
 	{saysMemory, saysGuess | quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactOutOfMemory},
-	{saysDescriptors, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactNoDescriptor},
+	{saysDescriptors, saysQuoted, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactNoDescriptor},
 	// A host without IPv6 says so of each name that has both kinds of address.
-	{saysPorts, aboutCall &^ saysConnectFailed, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactNoPort},
+	{saysPorts, saysQuoted | aboutCall&^saysConnectFailed, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactNoPort},
 	{saysDisk, quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactDiskFull},
-	{saysPool, 0, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactPoolEmpty},
+	{saysPool, saysQuoted, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactPoolEmpty},
 	{saysIntegrity, quotesAnswer, plog.SeverityNumberWarn, plog.SeverityNumberFatal4, report.FactIntegrity},
 	// A server that recovers from panics writes them, too, and lives on; so does
 	// one that installs a handler for SIGSEGV.
