@@ -60,7 +60,7 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[belief.GroupReach] && n.cut != nil && !n.cut.reachable(e.now) {
 		return false
 	}
-	if n.cut != nil && n.cut.far.anywhere() && !p.explained() && n.cut.goneAt >= n.cut.at && e.now.Sub(n.cut.goneAt) < heardAgainFor {
+	if n.cut != nil && n.cut.far.anywhere() && !p.explained() && !e.withUs(n.cut) && n.cut.goneAt >= n.cut.at && e.now.Sub(n.cut.goneAt) < heardAgainFor {
 		return false // who comes back will tell what it was
 	}
 	if n.verdict == nil && !p.bad[belief.GroupHeartbeat] && !p.bad[belief.GroupProbe] && !p.bad[belief.GroupCallers] && !p.bad[belief.GroupRuntime] && !p.bad[belief.GroupReach] && !p.bad[belief.GroupIntegrity] {
@@ -68,6 +68,20 @@ func (e *Engine) over(n *entity, p *episode) bool {
 		return e.now.Sub(p.latest) >= hintFor && e.now.Sub(p.began) >= hintFor
 	}
 	return replaced || e.now.Sub(p.latest) >= settleFor
+}
+
+// withUs says whether it was our own side that a cut left alone: somebody there was heard all
+// the while, and nobody will come back from it.
+func (e *Engine) withUs(c *cutState) bool {
+	if c.near.here == nil {
+		return false
+	}
+	for _, h := range e.hosts {
+		if c.near.has(h, nil) && h.since != 0 && h.since <= c.began && h.livesAfter(c.began) {
+			return true
+		}
+	}
+	return false
 }
 
 // loopsFor is how long the given one of n's processes, which starts again and again, must live

@@ -248,3 +248,51 @@ func (z *zones) dump(t *testing.T) {
 		t.Logf("%.1f %s %s", float64(ev.At-1_800_000_000_000_000_000)/1e9, ev.Kind, ev.Body)
 	}
 }
+
+// Whose zone is cut off with the engine in it has not been silent: nobody there will come
+// back and tell what it was. Where those of a zone were silent, they are waited for.
+func TestCutOfTheJudgesOwnZoneIsOverSoonAfterItHeals(t *testing.T) {
+	w := newBehindCut(2)
+	w.cutOff()
+	w.run(25 * time.Second)
+	w.heal()
+	at := w.now
+	told := false
+	w.run(19 * time.Second)
+	for _, ev := range w.events {
+		if ev.Verdict == nil || ev.Verdict.Culprit.Type != verdict.CulpritZone {
+			continue
+		}
+		told = told || ev.Kind == contract.EventFailureDetected
+		if ev.Kind == contract.EventFailureCleared && ev.At > at {
+			return
+		}
+	}
+	t.Errorf("told: %v, and not over 19 s after it healed", told)
+}
+
+func TestWhoWasHeardAllTheWhileIsOnOurSideOfACut(t *testing.T) {
+	w := newBehindCut(2)
+	w.cutOff()
+	w.run(25 * time.Second)
+	w.heal()
+	w.run(8 * time.Second)
+	for _, c := range w.e.cuts {
+		if c.near.here == nil {
+			continue
+		}
+		if !w.e.withUs(c) {
+			t.Errorf("%s was heard all the while", c.near.name())
+		}
+		theirs, others := *c, *c
+		theirs.near.zone = "zone-a"
+		if w.e.withUs(&theirs) {
+			t.Error("those of zone-a were silent, and are waited for")
+		}
+		if others.near.here = nil; w.e.withUs(&others) {
+			t.Error("we are not in a zone that others do not reach")
+		}
+		return
+	}
+	t.Error("nothing is cut off with the engine in it")
+}
