@@ -3,7 +3,12 @@
 
 package engine
 
-import "github.com/faultline-otel/faultline/internal/engine/report"
+import (
+	"slices"
+
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
 
 // Machines that have no processor to spare get late to what comes to them, and late
 // to what they send: no way is slow for that. They are late to all alike, now and then:
@@ -97,4 +102,22 @@ func (e *Engine) breathing() map[*hostState]breath {
 		}
 	}
 	return of
+}
+
+// gaspsSince says whether an agent that looked at n's process since t, and lately, found
+// it to be kept from a processor for most of the time since the look before, and far more
+// than usual. That may pass, so that it takes longer to be a shortage; until then it
+// explains that n stands still.
+func (n *entity) gaspsSince(e *Engine, t clock.Time) bool {
+	return n.levels != nil && slices.ContainsFunc(n.probes, func(ps *probeState) bool {
+		q := ps.process
+		return q != nil && q.State == report.ProcessRunning && ps.at > t && e.current(ps) &&
+			(n.levels[report.LevelCPUWait].gasps(max(q.CPUWait, q.PressureCPU)) || n.levels[report.LevelThrottled].gasps(q.Throttled))
+	})
+}
+
+// gasps says whether a share of the time, 0-1, spent kept from a processor is most of it,
+// and news.
+func (s *levelState) gasps(share float64) bool {
+	return share >= waitsFrom && share-s.usual >= roseBy
 }

@@ -254,7 +254,7 @@ func (e *Engine) called(c *report.Calls) {
 		return // a backlog tells of another time
 	}
 	if e.self.justWoke() || c.Outcome == report.OutcomeCanceled || c.Outcome == report.OutcomeOther || n.away() || n.returnedLate(c.Last) || n.dealtWith(c.Last) ||
-		caller != nil && caller.starves() && !c.Outcome.Answered() {
+		caller != nil && caller.starves(e) && !c.Outcome.Answered() {
 		return
 	}
 	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls+s.told.Slack() || s.lastOK.Sub(s.lastFail) > newRunAfter && !e.oneStalls(n) {

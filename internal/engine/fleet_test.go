@@ -63,6 +63,7 @@ type proc struct {
 	mute        bool          // sends no telemetry
 	remote      string        // address that its heartbeats come from
 	files       int64         // descriptors that it has open, of 100
+	waits       float64       // share of the time, 0-1, in which it waits for a processor
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -150,7 +151,7 @@ func (f *fleet) live(p *proc, b *report.Batch) {
 			state, outcome = report.ProcessStopped, report.OutcomeOther
 		}
 		b.Probes = append(b.Probes, report.Probe{Stamp: f.stamp(), Source: p.src, Target: "process:" + p.src.Instance, Outcome: outcome, Interval: 2 * time.Second,
-			Process: &report.Process{State: state, PID: int64(p.incarnation), OOMKills: -1, FDs: p.files, FDLimit: 100}})
+			Process: &report.Process{State: state, PID: int64(p.incarnation), OOMKills: -1, CPUWait: p.waits, FDs: p.files, FDLimit: 100}})
 	}
 	for _, c := range p.callers {
 		if f.due(p.callEvery, p.phase) && c.state == "up" {

@@ -219,7 +219,10 @@ func (n *entity) seenDown(e *Engine) bool {
 // starves says whether n is known to be held back so much that its answers come
 // too late, and answers to it: what its callers and it wait for in vain says nothing
 // of the network.
-func (n *entity) starves() bool {
+func (n *entity) starves(e *Engine) bool {
+	if n.gaspsSince(e, 0) {
+		return true
+	}
 	p := n.episode
 	return p != nil && max(p.found[belief.EvThrottled].strength, p.found[belief.EvCPUWait].strength, p.found[belief.EvMemoryPressure].strength) >= starvesFrom
 }

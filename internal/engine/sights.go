@@ -19,14 +19,14 @@ func (e *Engine) sights() []sight {
 	var out []sight
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.head; n != nil; n = n.next {
-			if n.answersNobody(e) || n.starves() {
+			if n.answersNobody(e) || n.starves(e) {
 				continue
 			}
 			silent, well, before := clock.Time(0), n.wellSince(), len(out)
 			for _, w := range n.views {
 				s, ok := e.sight(n, w)
 				switch {
-				case !ok, w.caller != nil && w.caller.starves(), s.share >= silentFrom && s.tried < well:
+				case !ok, w.caller != nil && w.caller.starves(e), s.share >= silentFrom && s.tried < well:
 					continue
 				case n.kind == kindService && w.caller != nil && len(out)-before < maxBehindName:
 					out = e.behindName(out, s, w)

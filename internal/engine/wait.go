@@ -107,7 +107,7 @@ func (e *Engine) crashMayPass(n *entity, p *episode, b *belief.Posterior) bool {
 		if p.found[belief.EvProcessStopped].now {
 			return e.stopMayPass(n, p)
 		}
-		return lasted < e.pauseOf(n, p) || e.placeSilent(n, p)
+		return lasted < e.pauseOf(n, p) || e.placeSilent(n, p) || n.gaspsSince(e, p.onset)
 	case belief.CauseNotListening:
 		return n.kind == kindInstance && (p.found[belief.EvBeating].now || e.pauseOf(n, p) == asleepWait) && lasted < drainsFor && !p.refusedItself()
 	case belief.CauseDead:
