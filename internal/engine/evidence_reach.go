@@ -32,6 +32,7 @@ type cutState struct {
 	oneway      bool       // packets get through the other way
 	opened      int        // times that it went and came back, for flapping
 	goneAt      clock.Time // when it was last seen to be open
+	waits       bool       // it is open, and who called into it still waits for what was sent meanwhile
 	before      bool       // it is known from before a restart
 	tried       clock.Time // when the latest call that got no reply across it began
 	anew        string     // who behind it started anew first, how that showed, and when
@@ -330,7 +331,7 @@ func (e *Engine) hostsSilentIn(zone string) int {
 
 // reachable says whether the cut has been seen to be open for long enough.
 func (c *cutState) reachable(now clock.Time) bool {
-	return c.goneAt >= c.at && now.Sub(c.goneAt) >= recoveredView || now.Sub(c.at) >= cutStands+recoveredView
+	return !c.waits && (c.goneAt >= c.at && now.Sub(c.goneAt) >= recoveredView || now.Sub(c.at) >= cutStands+recoveredView)
 }
 
 // cutSubclass names the shape of a cut.

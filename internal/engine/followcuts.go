@@ -19,8 +19,10 @@ func (e *Engine) followCuts(all, slow []sight) {
 			sights = slow
 		}
 		var bad, n float64
+		c.waits = false
 		for i := range sights {
 			s := &sights[i]
+			c.waits = c.waits || c.heals(e.now) && c.waitsFor(s, e.now)
 			if !c.predicts(s) || s.share < silentFrom && s.good <= c.began {
 				continue // or it was seen before and says nothing of now
 			}
@@ -60,6 +62,17 @@ func (e *Engine) followCuts(all, slow []sight) {
 	clear(e.cuts[len(kept):])
 	e.cuts = kept
 }
+
+// waitsFor says whether a way across a cut that healed has been silent since it held: what
+// was sent into it on a connection that stood is sent again late, the later the longer
+// that was, and all calls on that connection wait for it.
+func (c *cutState) waitsFor(s *sight, now clock.Time) bool {
+	return s.caller != nil && s.target != nil && !s.late && s.share >= silentFrom && c.predicts(s) &&
+		s.good <= s.since && s.since < c.endedAt() && now.Sub(s.bad) < waitsStill
+}
+
+// waitsStill is how long after the last call that got no answer a way is still silent.
+const waitsStill = 3 * time.Second
 
 // standing lists the cuts that hold now, or did lately, and were told, of what is slow or
 // of what is silent: who flaps is cut again sooner than another begins to be. One that is

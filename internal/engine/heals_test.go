@@ -1,0 +1,54 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
+
+// A cut of one machine heals, and a caller's connection across it stays silent until what
+// was sent into the cut is sent again.
+func TestCutHoldsWhileCallsWaitForWhatWasSentIntoIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		from, until time.Duration // after it healed, that calls get no answer
+		at          time.Duration // after it healed, that is looked at
+		holds       bool
+	}{
+		"they still wait":               {0, time.Minute, 20 * time.Second, true},
+		"they are answered again":       {0, 7 * time.Second, 20 * time.Second, false},
+		"they wait for half a minute":   {0, time.Minute, 40 * time.Second, false},
+		"nobody waits":                  {0, 0, 15 * time.Second, false},
+		"they began to wait afterwards": {10 * time.Second, time.Minute, 20 * time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			z.run(60 * time.Second)
+			z.blocked = func(from, to zoneHost) bool { return (from.name == "zone-b-h1") != (to.name == "zone-b-h1") }
+			z.run(20 * time.Second)
+			healed := z.now
+			z.blocked = func(_, _ zoneHost) bool { return false }
+			z.answer = func(from, to *zoned) report.Outcome {
+				if d := z.now.Sub(healed); d > c.from && d <= c.until && from.at.name == "zone-a-h0" && to.src.Instance == "svc1-b1" {
+					return report.OutcomeTimeout
+				}
+				return report.OutcomeOK
+			}
+			z.run(c.at)
+			holds := false
+			for _, ev := range z.events {
+				if ev.Verdict != nil && ev.Verdict.Culprit.Name == "zone-b-h1" {
+					holds = ev.Kind != contract.EventFailureCleared
+				}
+			}
+			if holds != c.holds {
+				t.Errorf("%v after it healed: it holds: %v", c.at, holds)
+				z.dump(t)
+			}
+		})
+	}
+}
