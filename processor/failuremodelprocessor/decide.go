@@ -22,6 +22,8 @@ type decision struct {
 	// open: the span went well, and nothing has spoken for the failure since it began.
 	// If that goes on, more will soon.
 	open bool
+	// unsure: what has not been told yet may explain more.
+	unsure bool
 }
 
 // found says whether there is no better verdict to look for.
@@ -31,12 +33,21 @@ func (d decision) found() bool { return d.verdict.Firm() }
 // better reason than a way that loses a part may be told later, and what is said in haste
 // be revised.
 func (d decision) final(now clock.Time) bool {
-	return d.found() && !d.open && now.Sub(d.verdict.Decided) >= settles
+	return d.found() && !d.open && !d.unsure && now.Sub(d.verdict.Decided) >= settling(d.verdict)
 }
 
-// settles is for how long a verdict may be revised by what comes at its heels: by the
-// kernel's word of what ended a process, by whose demand it was that was refused.
+// settles is for how long a verdict may be revised by what comes at its heels, such as the
+// kernel's word of what ended a process. Whose demand it was that was refused is known when
+// what each caller asks has been counted for as long again.
 const settles = time.Second
+
+// settling is for how long v may be revised so.
+func settling(v *verdict.Verdict) time.Duration {
+	if v.NarrowsTo(verdict.CulpritClient) && !v.OfClient() {
+		return 2 * settles
+	}
+	return settles
+}
 
 // or returns the other if that explains more than d.
 func (d decision) or(other decision) decision {
@@ -81,8 +92,9 @@ func (c *core) decide(src *report.Source, span ptrace.Span, look *observation.Sp
 	}
 	d.open = d.verdict != nil && merelyLate(look) && !speaksItself(d.verdict, look) && c.mayWait() && snapshot.Awaits(d.verdict, began)
 	if !d.found() || d.open {
-		if v := around(blames, span, look); v != nil && (d.open || d.verdict.Or(v) == v) {
+		if v, sure := around(blames, span, look); v != nil && (d.open || d.verdict.Or(v) == v) {
 			d = victim(v)
+			d.unsure = !sure
 		}
 	}
 	if look.Unresolved && !d.found() {
@@ -91,7 +103,7 @@ func (c *core) decide(src *report.Source, span ptrace.Span, look *observation.Sp
 	if d.verdict == nil && !look.Failed {
 		return c.answer(src, span, look, snapshot, now)
 	}
-	if d.verdict != nil && !d.open {
+	if d.verdict != nil && !d.open && !d.unsure {
 		c.memory.remember(span, look.Failed, d.verdict, now)
 	}
 	return d
@@ -151,7 +163,7 @@ func (c *core) answer(src *report.Source, span ptrace.Span, look *observation.Sp
 	if !open {
 		c.memory.remember(span, false, v, now)
 	}
-	return decision{v, roleOf(v, src), open}
+	return decision{verdict: v, role: roleOf(v, src), open: open}
 }
 
 // roleOf is the part that a source plays in a verdict.

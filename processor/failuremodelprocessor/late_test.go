@@ -166,6 +166,23 @@ func TestSpanWaitsUntilItsVerdictHasSettled(t *testing.T) {
 	assert.Equal(t, string(verdict.ClassExhaustion), class.Str())
 }
 
+// Who asked too much of one that is told to be overloaded is found out a little later.
+func TestWhatIsTurnedAwayWaitsForWhoAskedTooMuch(t *testing.T) {
+	for subclass, wait := range map[verdict.Subclass]time.Duration{verdict.SubclassOverload: 2 * settles, verdict.SubclassDisk: settles} {
+		b := newBench(t, nil)
+		hasty := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
+		hasty.verdict.Decided, hasty.verdict.Subclass = t0, subclass
+		b.snapshot.Store(verdict.NewSnapshot(t0, []*verdict.Verdict{hasty.verdict}, []verdict.Target{hasty.target}))
+		p, sink := b.traces(t)
+		require.NoError(t, p.ConsumeTraces(context.Background(), batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed))))
+		b.pass(wait - time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
+		require.Zero(t, sink.SpanCount(), subclass)
+		b.pass(time.Millisecond)
+		eventually(t, "released", func() bool { return sink.SpanCount() == 1 })
+	}
+}
+
 func TestWhatFailsIsHurtHoweverCalmItSeems(t *testing.T) {
 	short := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
 	short.target.Calm = t0.Add(-time.Hour)
@@ -285,4 +302,41 @@ func TestAnswerOfWhoMaySoonBeConvictedWaits(t *testing.T) {
 	b.pass(3 * time.Second)
 	eventually(t, "none waits for ever", func() bool { return sink.SpanCount() == 6 })
 	assertRole(t, spansOf(sink.AllTraces())[6], "")
+}
+
+// A request fails for the failed call below it, which is often told after another that was
+// merely late.
+func TestFailureIsNotPutDownToWhatWasOnlyLateBeforeWhatFailedIsTold(t *testing.T) {
+	const ms = time.Millisecond
+	cart := of(verdict.ClassExhaustion, "cart", "cart-1", "cart:80")
+	payment := of(verdict.ClassExhaustion, "payment", "payment-1", paymentAddress)
+	toCart := func(d time.Duration) ptrace.Traces {
+		return batch("checkout", "c-1", span(1, 3, 2, ptrace.SpanKindClient, with("server.address", "cart"), func(s ptrace.Span) { s.Attributes().PutInt("server.port", 80) }, took(d)))
+	}
+	for name, c := range map[string]struct {
+		late      time.Duration // of the two seconds that the request took
+		failsElse bool
+		want      string
+	}{
+		"what failed is told after it":                {190 * ms, true, "payment-1"},
+		"what failed is told after one that was long": {1100 * ms, true, "payment-1"},
+		"it took most of the time":                    {1100 * ms, false, "cart-1"},
+		"it took a little of it":                      {190 * ms, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil)
+			b.learn(toCart(10 * ms))
+			b.snapshot.Store(verdict.NewSnapshot(t0, []*verdict.Verdict{cart.verdict, payment.verdict}, []verdict.Target{cart.target, payment.target}))
+			p, sink := b.traces(t)
+			require.NoError(t, p.ConsumeTraces(context.Background(), toCart(c.late)))
+			require.NoError(t, p.ConsumeTraces(context.Background(), batch("web", "w-1", span(1, 1, 0, ptrace.SpanKindServer, failed, took(2*time.Second)))))
+			if c.failsElse {
+				require.NoError(t, p.ConsumeTraces(context.Background(), batch("checkout", "c-1", span(1, 4, 2, ptrace.SpanKindClient, toPayment, took(10*ms)))))
+			}
+			b.pass(4 * time.Second)
+			eventually(t, "released", func() bool { _, ok := spansOf(sink.AllTraces())[1]; return ok })
+			culprit, _ := spansOf(sink.AllTraces())[1].Attributes().Get(contract.FailureCulpritName)
+			assert.Equal(t, c.want, culprit.Str())
+		})
+	}
 }

@@ -117,26 +117,39 @@ func below(blames []blame, span ptrace.Span) (v *verdict.Verdict) {
 
 // around returns the verdict on which a failed or late span is to be blamed
 // because it stands above a blamed call in its trace: it is the parent of one, or
-// encloses one in time where a span between them is missing. Of several the firmest.
+// encloses one in time where a span between them is missing. Of several the firmest, and
+// of a failure one that failed rather than one that was merely late. It is not sure that
+// it failed for what was late: why it did may not have been told yet.
 //
 // A part of a blamed call, such as its attempt to connect, stands right below it. What
 // else is only late there is another's business: a call that the same caller made
 // besides.
-func around(blames []blame, span ptrace.Span, look *observation.Span) (v *verdict.Verdict) {
+func around(blames []blame, span ptrace.Span, look *observation.Span) (v *verdict.Verdict, sure bool) {
 	for i := range blames {
 		b := &blames[i]
 		below := !b.span.IsEmpty() && b.span == span.ParentSpanID()
-		var hurt bool
+		above := b.parent == span.SpanID() || b.within(span, enclosing)
+		hurt, fails := below && b.call && span.Kind() == ptrace.SpanKindInternal || b.delays(span, look.Over), true
 		if look.Failed {
-			hurt = below || b.parent == span.SpanID() || b.within(span, enclosing)
-		} else {
-			hurt = below && b.call && span.Kind() == ptrace.SpanKindInternal || b.delays(span, look.Over)
+			hurt, fails = below || above && (b.fails() || b.mostOf(span)), below || b.fails()
 		}
-		if hurt || b.span == span.SpanID() {
-			v = v.Or(b.verdict)
+		if !hurt && b.span != span.SpanID() {
+			continue
+		}
+		if better := v.Or(b.verdict); better != v || fails && !sure && b.verdict.Firmness() == v.Firmness() {
+			v, sure = b.verdict, fails
 		}
 	}
-	return v
+	return v, sure
+}
+
+// fails says whether what needs b fails for want of it: it failed, or answered wrongly.
+func (b *blame) fails() bool { return b.failed || b.verdict.Class == verdict.ClassByzantine }
+
+// mostOf says whether b took half of the time of a span, or more: if that ran out of
+// time, b is why.
+func (b *blame) mostOf(span ptrace.Span) bool {
+	return 2*(b.end-b.start) >= span.EndTimestamp()-span.StartTimestamp()
 }
 
 // delays says whether a span that went well was late for b: it made that call, and waited
