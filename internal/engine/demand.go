@@ -71,12 +71,6 @@ func (e *Engine) slowed(n *entity) {
 	}
 }
 
-// slowsHeldBack says whether n is held back, and more of its answers are slow than by
-// chance: of such a one that is enough.
-func (e *Engine) slowsHeldBack(n *entity, share, many float64) bool {
-	return share >= slowShare && many >= slowMany && n.isHeldBack(e.now)
-}
-
 // isHeldBack says whether n is given less of a processor than it wants, and used to
 // be given enough.
 func (n *entity) isHeldBack(now clock.Time) bool {
@@ -147,6 +141,9 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 	}
 	if times, usual := e.demand(n, p); times >= stat.MoreFrom && !e.slowForOne(n) {
 		p.note(belief.EvDemand, stat.Clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
+		if slow && e.pressed(n) {
+			p.note(belief.EvSharesLoad, 1, e.now, "others of its service, asked alike, are short")
+		}
 	}
 	detectKnee(e, n, p)
 }

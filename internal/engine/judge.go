@@ -84,7 +84,7 @@ func (e *Engine) decide(n *entity, p *episode, b *belief.Posterior) verdict.Clas
 		return verdict.ClassNone
 	case n.verdict == nil && (e.mayStillStart(n, p) || n.cut.onlyVain() && n.cut.excused()):
 		return verdict.ClassNone
-	case n.kind == kindInstance && n.verdict == nil && first == verdict.ClassExhaustion && e.shared(n) && !p.limits():
+	case n.kind == kindInstance && n.verdict == nil && first == verdict.ClassExhaustion && e.shared(n) && !p.limits() && !e.pressed(n):
 		return verdict.ClassNone // it is the same with all of its siblings: the service is judged
 	case n.verdict == nil && p.backAt != 0 && !p.hurts() && !p.proof():
 		return verdict.ClassNone // it is back, and nobody was hurt

@@ -22,6 +22,7 @@ type siblings struct {
 	silent  int          // silent, or answer nobody
 	absent  int          // those, and who has left or has a verdict
 	crashed int          // known to have crashed
+	short   int          // told to do less than is asked of them
 	served  []clock.Time // when each last answered a call, in order; event time
 }
 
@@ -50,7 +51,7 @@ func (e *Engine) siblings(n *entity) *siblings {
 
 // count counts the instances of s other than one.
 func (c *siblings) count(s *service, other *entity, now clock.Time) {
-	c.at, c.silent, c.absent, c.crashed, c.served = now, 0, 0, 0, c.served[:0]
+	c.at, c.silent, c.absent, c.crashed, c.short, c.served = now, 0, 0, 0, 0, c.served[:0]
 	for _, i := range s.instances {
 		if i == other {
 			continue
@@ -63,6 +64,9 @@ func (c *siblings) count(s *service, other *entity, now clock.Time) {
 		}
 		if i.crashed() {
 			c.crashed++
+		}
+		if i.overloaded() {
+			c.short++
 		}
 		c.served = append(c.served, i.served.last)
 	}

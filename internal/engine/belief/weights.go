@@ -234,6 +234,7 @@ const (
 	EvStillUnreached
 	EvStarved
 	EvHoldsUp
+	EvSharesLoad
 	NumEvidence
 )
 
@@ -344,6 +345,7 @@ var weights = [NumEvidence]row{
 	EvCalleeSlow:        {GroupChange, 0, false, dB{ha: -6, pa: -2, ex: -6, by: -4, vi: 14}},
 	EvCalleesWell:       {GroupChange, 0, false, dB{vi: -9}},
 	EvDemand:            {GroupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 11}},
+	EvSharesLoad:        {GroupChange, 0, false, dB{ex: 5, vi: -6}},
 	EvKnee:              {GroupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 10}},
 	EvStarved:           {GroupSaturation, 15 * time.Second, false, dB{ha: -4, pa: -4, ex: 13, by: -4, vi: -4}},
 	EvCallersOverloaded: {GroupCallers, 15 * time.Second, false, dB{pl: -4, de: -8, ha: -8, nl: -8, pa: -6, ex: 22, vi: 2, su: -6}},
