@@ -58,7 +58,7 @@ func TestWhatTheWordOfOneWeighsThatAnAnswerWasWrong(t *testing.T) {
 					continue
 				}
 				t.Logf("%.2f: %s", v.Confidence, v.Reason)
-				if got = v.Class; got == verdict.ClassByzantine && v.Confidence > ceilingOneSided != x.sure {
+				if got = v.Class; got == verdict.ClassByzantine && v.Confidence > ceilingOneVoice != x.sure {
 					t.Errorf("confidence is %.2f", v.Confidence)
 				}
 			}

@@ -95,41 +95,41 @@ const (
 // docs/accuracy.md says how they hold on other faults and on real ones.
 var Named = Scale{
 	{"always", 3.00, modest, always},
-	{"proof", 0.72, grows, when(func(_ *Posterior, c *Case) bool { return c.Proof })},
-	{"exhaustion", -0.70, either, when(func(_ *Posterior, c *Case) bool { return c.Cause == CauseExhaustion })},
-	{"it is known what is short", 2.29, grows, when(func(_ *Posterior, c *Case) bool { return c.Cause == CauseExhaustion && c.Short })},
+	{"proof", 1.26, grows, when(func(_ *Posterior, c *Case) bool { return c.Proof })},
+	{"exhaustion", -0.96, either, when(func(_ *Posterior, c *Case) bool { return c.Cause == CauseExhaustion })},
+	{"it is known what is short", 3.22, grows, when(func(_ *Posterior, c *Case) bool { return c.Cause == CauseExhaustion && c.Short })},
 	// The one who turns them away may be full, or they have used up what is due to them.
-	{"some are turned away, others served", -1.15, shrinks, func(b *Posterior, _ *Case) float64 {
+	{"some are turned away, others served", -0.90, shrinks, func(b *Posterior, _ *Case) float64 {
 		if b.found[EvCallersOverloaded] == 0 {
 			return 0
 		}
 		return b.found[EvCallersSucceed]
 	}},
-	{"hang that nobody looked at", -0.51, shrinks, when(func(b *Posterior, c *Case) bool {
+	{"hang that nobody looked at", -0.63, shrinks, when(func(b *Posterior, c *Case) bool {
 		return c.Cause == CauseHang && b.groups[c.Cause][GroupProbe] < countsFrom && b.groups[c.Cause][GroupRuntime] < countsFrom
 	})},
-	{"hang beside a cut", -0.80, shrinks, when(func(_ *Posterior, c *Case) bool { return c.Cause == CauseHang && c.OtherCuts > 0 })},
+	{"hang beside a cut", -1.94, shrinks, when(func(_ *Posterior, c *Case) bool { return c.Cause == CauseHang && c.OtherCuts > 0 })},
 	// By the kernel for want of memory, perhaps, which is told in a moment.
-	{"killed, and no more is known", -2.85, shrinks, when(func(b *Posterior, c *Case) bool {
+	{"killed, and no more is known", -3.64, shrinks, when(func(b *Posterior, c *Case) bool {
 		return c.Cause == CauseDead && b.found[EvExitKilled] > 0 && b.Independent(c.Cause) < 2
 	})},
-	{"place that is told by how it came back", -0.65, shrinks, when(func(b *Posterior, c *Case) bool {
+	{"place that is told by how it came back", -0.66, shrinks, when(func(b *Posterior, c *Case) bool {
 		return c.wide() && b.groups[c.Cause][GroupReturn] >= countsFrom
 	})},
-	{"other cuts", -0.31, shrinks, when(func(_ *Posterior, c *Case) bool { return c.OtherCuts > 0 })},
+	{"other cuts", -0.49, shrinks, when(func(_ *Posterior, c *Case) bool { return c.OtherCuts > 0 })},
 }
 
 // Open is the scale of `unknown`: that something failed there.
 var Open = Scale{
-	{"always", -0.13, either, always},
-	{"log-odds that it is not well", 0.34, grows, func(b *Posterior, _ *Case) float64 { return logOdds(1 - b.P[CauseHealthy]) }},
-	{"it is silent itself", 0.68, grows, when(func(_ *Posterior, c *Case) bool { return c.Silent })},
-	{"cut across which somebody asked in vain", 1.97, grows, when(func(_ *Posterior, c *Case) bool { return c.Asked })},
-	{"connections are refused", 1.67, grows, func(b *Posterior, _ *Case) float64 { return b.found[EvCallersRefused] }},
-	{"its host lives", -2.78, either, func(b *Posterior, _ *Case) float64 { return b.found[EvHostAlive] }},
-	{"instance that nobody calls", -1.50, shrinksSome, when(func(_ *Posterior, c *Case) bool { return c.Uncalled })},
-	{"service", -0.99, either, when(func(_ *Posterior, c *Case) bool { return c.Level == verdict.CulpritService })},
-	{"other cuts, each time twice as many", -0.64, shrinks, func(_ *Posterior, c *Case) float64 { return math.Log2(1 + float64(c.OtherCuts)) }},
+	{"always", -0.15, either, always},
+	{"log-odds that it is not well", 0.35, grows, func(b *Posterior, _ *Case) float64 { return logOdds(1 - b.P[CauseHealthy]) }},
+	{"it is silent itself", 1.28, grows, when(func(_ *Posterior, c *Case) bool { return c.Silent })},
+	{"cut across which somebody asked in vain", 2.18, grows, when(func(_ *Posterior, c *Case) bool { return c.Asked })},
+	{"connections are refused", 2.15, grows, func(b *Posterior, _ *Case) float64 { return b.found[EvCallersRefused] }},
+	{"its host lives", -2.37, either, func(b *Posterior, _ *Case) float64 { return b.found[EvHostAlive] }},
+	{"instance that nobody calls", -2.50, shrinksSome, when(func(_ *Posterior, c *Case) bool { return c.Uncalled })},
+	{"service", -0.81, either, when(func(_ *Posterior, c *Case) bool { return c.Level == verdict.CulpritService })},
+	{"other cuts, each time twice as many", -0.88, shrinks, func(_ *Posterior, c *Case) float64 { return math.Log2(1 + float64(c.OtherCuts)) }},
 }
 
 // wide says whether it is not one who fails but a place, or the way between two.
