@@ -6,6 +6,7 @@ package engine
 import (
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
@@ -19,13 +20,16 @@ const (
 	// more than processes start there.
 	drawnMany   = 40.0
 	drawnWindow = time.Minute // half-life
-	drawnHosts  = 256         // hosts of a service that are told apart
+	// drawnHosts is how many hosts of one service are told apart; the one on which none
+	// was drawn for longest goes first.
+	drawnHosts = 256
 )
 
 // drawnOn is how many ids a service has drawn on a host of late.
 type drawnOn struct {
 	count stat.Fading
-	void  bool // they name nobody
+	void  bool       // they name nobody
+	at    clock.Time // engine time of the latest
 }
 
 // drawnAnew takes in an id that was not known, and returns the instance for whom it
@@ -37,7 +41,8 @@ func (e *Engine) drawnAnew(s *service, src *report.Source) *entity {
 	d := s.draws[src.Host]
 	if d == nil {
 		if len(s.draws) >= drawnHosts {
-			return nil
+			s.forgetDraws()
+			e.stats.ForgottenHosts++
 		}
 		if s.draws == nil {
 			s.draws = map[string]*drawnOn{}
@@ -45,6 +50,7 @@ func (e *Engine) drawnAnew(s *service, src *report.Source) *entity {
 		d = &drawnOn{}
 		s.draws[src.Host] = d
 	}
+	d.at = e.now
 	if !d.void {
 		d.count.Add(1, e.now, drawnWindow)
 		if d.count.Latest() < drawnMany {
@@ -64,6 +70,18 @@ func (e *Engine) drawnAnew(s *service, src *report.Source) *entity {
 		}
 	}
 	return one
+}
+
+// forgetDraws forgets the host on which none was drawn for longest: where each process is
+// a host of its own, as in a container, hosts come and go for good.
+func (s *service) forgetDraws() {
+	var oldest string
+	for host, d := range s.draws {
+		if o := s.draws[oldest]; o == nil || d.at < o.at || d.at == o.at && host < oldest {
+			oldest = host
+		}
+	}
+	delete(s.draws, oldest)
 }
 
 // drawsVoid says whether ids that the service draws on a host name nobody.

@@ -50,3 +50,35 @@ func TestProcessesThatAreStartedAgainKeepTheirIDs(t *testing.T) {
 		t.Error("twenty starts are taken for requests")
 	}
 }
+
+// Where each process is a host of its own, hosts come and go for good: those that are
+// gone take no room from those that come.
+func TestHostsThatWentTakeNoRoomFromThoseThatDraw(t *testing.T) {
+	e, now := New(DefaultParams()), testStart
+	draw := func(host, id string) *service {
+		now = now.Add(100 * time.Millisecond)
+		src := report.NewSource(report.Source{Service: report.ServiceID{Name: "shop"}, Instance: id, Volatile: true, Host: host})
+		e.Observe(&report.Batch{Arrived: now, Served: []report.Served{{Source: src, OK: 1, Last: now}}})
+		return e.reg.services[src.Service.Key()]
+	}
+	for i := range 60 {
+		draw("stays", fmt.Sprintf("s%d", i))
+	}
+	for i := range drawnHosts + 20 {
+		draw(fmt.Sprintf("gone-%d", i), "only")
+		draw("stays", fmt.Sprintf("t%d", i))
+	}
+	var s *service
+	for i := range 60 {
+		s = draw("comes", fmt.Sprintf("c%d", i))
+	}
+	if !s.drawsVoid("stays") || !s.drawsVoid("comes") {
+		t.Errorf("ids that are drawn on end count: on the host that stayed void is %t, on the one that came %t", s.drawsVoid("stays"), s.drawsVoid("comes"))
+	}
+	if len(s.draws) != drawnHosts {
+		t.Errorf("%d hosts are kept", len(s.draws))
+	}
+	if n := e.Stats().ForgottenHosts; n != 22 {
+		t.Errorf("%d hosts are counted as forgotten, not 22", n)
+	}
+}
