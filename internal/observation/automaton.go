@@ -31,8 +31,9 @@ type finding struct {
 
 const classBits = 6
 
+// allWordings are those of all tables; see callWordings.
 func allWordings() []wording {
-	return slices.Concat(wordings, clientWordings, replyWordings, errorWordings)
+	return slices.Concat(callWordings, clientWordings, replyWordings, ownWordings, errorWordings)
 }
 
 // words finds all wordings. It is built at the first use, in a few milliseconds.

@@ -4,7 +4,7 @@
 package observation
 
 // clientWordings are words that one library alone writes when a call of its fails,
-// by who writes them; what many have in common stands in wording.go.
+// by who writes them; what many have in common stands in callWordings.
 var clientWordings = []wording{
 	// Java: OkHttp, Apache, the JDK's own client, netty.
 	{"stream was reset", saysReset, anywhere},

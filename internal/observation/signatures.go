@@ -13,7 +13,7 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
-// What lines of a log say outright. The words are those of wording.go; here
+// What lines of a log say outright. The words are those of callWordings and its like; here
 // stands at which severity they are believed and whom they are about.
 
 // ordinaryText is how much of a line below WARN is read, in bytes: stops, starts
