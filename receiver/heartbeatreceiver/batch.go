@@ -99,13 +99,8 @@ func (q *batcher) size() int {
 // under the lock: it must not call out.
 func (q *batcher) add(write func(plog.ResourceLogsSlice)) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	write(q.current.ResourceLogs())
-	q.added()
-	q.mu.Unlock()
-}
-
-// added counts a record that was appended to current; q.mu is held.
-func (q *batcher) added() {
 	q.count++
 	switch q.count {
 	case 1:

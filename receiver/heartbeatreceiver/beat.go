@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/probe"
 )
 
 // field is one field of a heartbeat. Their order is that of the canonical form
@@ -91,7 +92,7 @@ func (b *beat) put(f field, text string) error {
 			return errors.New("must not be empty")
 		}
 	}
-	return checkName(text)
+	return probe.CheckName(text)
 }
 
 func (b *beat) setInterval(d time.Duration) error {

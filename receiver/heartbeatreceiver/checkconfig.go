@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/robfig/cron/v3"
 	"go.opentelemetry.io/collector/config/configopaque"
+
+	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/probe"
 )
 
 // CheckConfig says what the pings of one id stand for.
@@ -87,7 +89,7 @@ func (c *CheckConfig) Validate() error {
 	for _, f := range []struct{ name, value string }{
 		{"service", c.Service}, {"instance", c.Instance}, {"namespace", c.Namespace}, {"environment", c.Environment},
 	} {
-		if err := checkName(f.value); err != nil {
+		if err := probe.CheckName(f.value); err != nil {
 			bad("%s: %w", f.name, err)
 		}
 	}

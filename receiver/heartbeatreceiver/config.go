@@ -57,7 +57,6 @@ type Config struct {
 const (
 	defaultEndpoint = "localhost:8321"
 	maxTargets      = 1000
-	maxNameRunes    = 256
 	maxInterval     = 366 * 24 * time.Hour
 	minInterval     = 10 * time.Millisecond
 )
@@ -95,7 +94,7 @@ func (c *Config) Validate() error {
 	if c.HTTP.NetAddr.Endpoint == "" && len(c.Checks) > 0 {
 		bad("checks: nobody can ping them without http::endpoint: write %s there", defaultEndpoint)
 	}
-	if err := checkName(c.Observer); err != nil {
+	if err := probe.CheckName(c.Observer); err != nil {
 		bad("observer: %w", err)
 	}
 	if c.ObserverInterval < 100*time.Millisecond || c.ObserverInterval > time.Minute {

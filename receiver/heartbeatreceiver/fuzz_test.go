@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/receivertest"
 
 	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/metadata"
+	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/probe"
 )
 
 // depthOf is how deep a valid document is nested.
@@ -104,7 +105,7 @@ func FuzzBeats(f *testing.F) {
 		decodeBeats(doc, new(beat), func(b *beat) *elementError {
 			n++
 			for fd, text := range b.text {
-				if checkName(text) != nil {
+				if probe.CheckName(text) != nil {
 					t.Fatalf("%s: %q passed", field(fd), text)
 				}
 			}

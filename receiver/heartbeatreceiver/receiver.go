@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.opentelemetry.io/otel/metric"
@@ -244,11 +245,7 @@ func (r *heartbeatReceiver) accept(b *beat, at stamp, check string) {
 	if r.batch == nil {
 		return
 	}
-	q := r.batch
-	q.mu.Lock()
-	r.stamper.writeBeat(q.current.ResourceLogs(), b, id, at)
-	q.added()
-	q.mu.Unlock()
+	r.batch.add(func(dst plog.ResourceLogsSlice) { r.stamper.writeBeat(dst, b, id, at) })
 }
 
 // reason is why a heartbeat was refused, as the own metric names it.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/plog"
+
 	"github.com/faultline-otel/faultline/internal/contract"
 )
 
@@ -48,19 +50,17 @@ func (r *heartbeatReceiver) ownBeat(at stamp, late time.Duration, refused int64)
 	if r.batch == nil || !r.batch.reserve(1) {
 		return false
 	}
-	q := r.batch
-	q.mu.Lock()
-	res, lr := newRecord(q.current.ResourceLogs())
-	res.PutStr(attrHost, r.host)
-	attrs := lr.Attributes()
-	attrs.EnsureCapacity(7)
-	r.stamper.put(lr, at)
-	attrs.PutDouble(contract.HeartbeatInterval, r.cfg.ObserverInterval.Seconds())
-	attrs.PutDouble(contract.HeartbeatObserverLate, late.Seconds())
-	attrs.PutInt(contract.HeartbeatObserverRefused, refused)
-	lr.Body().SetStr(ownSentence(r.observer, late, refused))
-	q.added()
-	q.mu.Unlock()
+	r.batch.add(func(dst plog.ResourceLogsSlice) {
+		res, lr := newRecord(dst)
+		res.PutStr(attrHost, r.host)
+		attrs := lr.Attributes()
+		attrs.EnsureCapacity(stampAttrs + 3)
+		r.stamper.put(lr, at)
+		attrs.PutDouble(contract.HeartbeatInterval, r.cfg.ObserverInterval.Seconds())
+		attrs.PutDouble(contract.HeartbeatObserverLate, late.Seconds())
+		attrs.PutInt(contract.HeartbeatObserverRefused, refused)
+		lr.Body().SetStr(ownSentence(r.observer, late, refused))
+	})
 	r.accepted(1, sourceSelf)
 	return true
 }

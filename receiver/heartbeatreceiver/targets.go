@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/plog"
+
 	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/probe"
 )
@@ -112,27 +114,25 @@ func (r *heartbeatReceiver) tell(id *identity, name string, interval time.Durati
 		r.refused(1, reasonQueueFull)
 		return
 	}
-	q := r.batch
-	q.mu.Lock()
-	res, lr := newRecord(q.current.ResourceLogs())
-	id.putTo(res)
-	attrs := lr.Attributes()
-	attrs.EnsureCapacity(8)
-	r.stamper.put(lr, at)
-	attrs.PutStr(contract.HeartbeatTarget, name)
-	attrs.PutDouble(contract.HeartbeatInterval, interval.Seconds())
-	putStr(attrs, contract.HeartbeatZone, id.zone)
-	if len(addresses) > 0 {
-		list := attrs.PutEmptySlice(contract.HeartbeatAddresses)
-		list.EnsureCapacity(len(addresses))
-		for _, a := range addresses {
-			list.AppendEmpty().SetStr(a)
+	r.batch.add(func(dst plog.ResourceLogsSlice) {
+		res, lr := newRecord(dst)
+		id.putTo(res)
+		attrs := lr.Attributes()
+		attrs.EnsureCapacity(8)
+		r.stamper.put(lr, at)
+		attrs.PutStr(contract.HeartbeatTarget, name)
+		attrs.PutDouble(contract.HeartbeatInterval, interval.Seconds())
+		putStr(attrs, contract.HeartbeatZone, id.zone)
+		if len(addresses) > 0 {
+			list := attrs.PutEmptySlice(contract.HeartbeatAddresses)
+			list.EnsureCapacity(len(addresses))
+			for _, a := range addresses {
+				list.AppendEmpty().SetStr(a)
+			}
 		}
-	}
-	result.PutTo(attrs)
-	lr.Body().SetStr(probeSentence(name, result))
-	q.added()
-	q.mu.Unlock()
+		result.PutTo(attrs)
+		lr.Body().SetStr(probeSentence(name, result))
+	})
 	r.accepted(1, sourceProbe)
 }
 

@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/config/configtls"
@@ -91,7 +90,6 @@ const (
 	maxInterval     = 24 * time.Hour
 	minTimeout      = time.Millisecond
 	maxTimeout      = time.Minute
-	maxNameRunes    = 256
 	maxEndpoint     = 2048
 )
 
@@ -141,7 +139,7 @@ func (c *Config) Validate() error {
 		{"name", c.Name}, {"service", c.Service}, {"instance", c.Instance}, {"namespace", c.Namespace},
 		{"environment", c.Environment}, {"zone", c.Zone}, {"version", c.Version},
 	} {
-		if err := checkName(f.value); err != nil {
+		if err := CheckName(f.value); err != nil {
 			bad("%s: %w", f.name, err)
 		}
 	}
@@ -267,18 +265,6 @@ func hasDotDot(p string) bool {
 		}
 	}
 	return false
-}
-
-func checkName(s string) error {
-	switch {
-	case !utf8.ValidString(s):
-		return errors.New("is not valid UTF-8")
-	case utf8.RuneCountInString(s) > maxNameRunes:
-		return fmt.Errorf("has %d characters, more than the %d allowed", utf8.RuneCountInString(s), maxNameRunes)
-	case strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }):
-		return errors.New("holds a control character")
-	}
-	return nil
 }
 
 // checkHostPort wants both halves and a port that can be dialled.

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -189,7 +190,7 @@ func (t *dnsTarget) judge(m *dnsmessage.Message) Result {
 		}
 		found++
 		addr, ok := addressOf(m.Answers[i].Body)
-		if ok && len(t.addresses) > 0 && !contains(t.addresses, addr) {
+		if ok && len(t.addresses) > 0 && !slices.Contains(t.addresses, addr) {
 			return Result{Outcome: contract.OutcomeWrongAnswer, Message: fmt.Sprintf("resolves to %s, which is not expected", addr)}
 		}
 	}
@@ -197,15 +198,6 @@ func (t *dnsTarget) judge(m *dnsmessage.Message) Result {
 		return Result{Outcome: contract.OutcomeDNS, Message: "the name has no such record"}
 	}
 	return Result{Outcome: contract.OutcomeOK}
-}
-
-func contains(list []netip.Addr, a netip.Addr) bool {
-	for _, l := range list {
-		if l == a {
-			return true
-		}
-	}
-	return false
 }
 
 func addressOf(body dnsmessage.ResourceBody) (netip.Addr, bool) {

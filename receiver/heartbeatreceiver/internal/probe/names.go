@@ -1,22 +1,23 @@
 // Copyright The Faultline Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package heartbeatreceiver
+package probe
 
 import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
-
-	"github.com/google/uuid"
 )
+
+// maxNameRunes is how many characters a name may have.
+const maxNameRunes = 256
 
 var errControl = errors.New("holds a control character")
 
-// checkName says what is wrong with a name that comes from outside: it must be
+// CheckName says what is wrong with a name, of a target or of one who beats: it must be
 // valid UTF-8, of at most maxNameRunes characters, none of them a control
 // character (they would break lines, and the canonical form that is signed).
-func checkName(s string) error {
+func CheckName(s string) error {
 	ascii := true
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] == 0x7f {
@@ -35,29 +36,4 @@ func checkName(s string) error {
 		return fmt.Errorf("has %d characters, more than the %d allowed", n, maxNameRunes)
 	}
 	return nil
-}
-
-// isUUID accepts the plain form with hyphens, as in a ping URL, in either case.
-func isUUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	_, err := uuid.Parse(s)
-	return err == nil
-}
-
-const maxSlug = 100
-
-// isSlug says whether s may be a slug: a-z, 0-9, hyphen and underscore.
-func isSlug(s string) bool {
-	if s == "" || len(s) > maxSlug {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
 }
