@@ -28,6 +28,12 @@ type flow struct {
 // traffic counts packets with data: sent, sent again, and those that came twice.
 type traffic struct{ sent, again, twice uint32 }
 
+// follows says whether t may be what a connection has counted that had counted before: no
+// count of one falls.
+func (t traffic) follows(before traffic) bool {
+	return t.sent >= before.sent && t.again >= before.again && t.twice >= before.twice
+}
+
 // sending is what was sent to a machine lately, and lost, in packets.
 type sending struct{ sent, lost float64 }
 
@@ -52,7 +58,7 @@ func (l *losses) look(all []tcpSocket) map[netip.Addr]float64 {
 		f := flow{s.localPort, s.remote}
 		sent[f] = s.traffic
 		before, known := l.sent[f]
-		if !known || s.traffic.sent < before.sent {
+		if !known || !s.traffic.follows(before) { // it is new, maybe in another's place
 			if l.sent == nil {
 				continue // at the first look nobody knows since when
 			}

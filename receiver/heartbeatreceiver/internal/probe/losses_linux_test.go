@@ -105,3 +105,15 @@ func TestLossIsTold(t *testing.T) {
 	t.Logf("%.2f", share)
 	assert.Greater(t, share, 0.2)
 }
+
+// Who connects again from the same port is another: its counts begin anew, and may have
+// come further than those of the one before.
+func TestAnotherInTheSamePlaceIsNotCountedOn(t *testing.T) {
+	f := newFakeTable(t, 64)
+	f.lookAt()
+	f.lookAt(sends(socketTo(aPeer, 300*ms), 1000, 9, 0))
+	f.all = []tcpSocket{sends(socketTo(aPeer, 300*ms), 1010, 2, 0)}
+	for _, p := range f.Look() {
+		assert.Zero(t, p.Result.Loss, "two of a thousand packets were lost")
+	}
+}
