@@ -37,12 +37,13 @@ const (
 )
 
 // TagKeys are the attributes that belong to Faultline on a span or log record:
-// when one is tagged the whole set is replaced.
+// when one is tagged the whole set is replaced, those included that only events carry.
 var TagKeys = []string{
 	FailureClass, FailureSubclass, FailureConfidence, FailureRole,
 	FailureCulpritType, FailureCulpritName, FailureCulpritService,
 	FailureCulpritNamespace, FailureCulpritInstanceID, FailureReason,
 	FailureEvidence, FailureRuledOut, IncidentID, AnomalyScore,
+	FailureStartTime, FailureRevision, FailurePreviousClass, IncidentMembers,
 }
 
 // Values of failure.role.

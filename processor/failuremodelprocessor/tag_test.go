@@ -5,6 +5,9 @@ package failuremodelprocessor
 
 import (
 	"context"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +72,45 @@ func TestHealthyBatchPassesUntouched(t *testing.T) {
 	require.Len(t, sink.AllTraces(), 1)
 	assert.Equal(t, want, sink.AllTraces()[0])
 	assert.Positive(t, b.seen())
+}
+
+// What a sender claims under our names must not be read as our word, nor may it stand
+// beside it. On what we do not tag it is the sender's own business.
+func TestWhatComesInUnderOurNamesIsReplacedWhereWeTag(t *testing.T) {
+	claimed := func(s ptrace.Span) {
+		for _, key := range contract.TagKeys {
+			s.Attributes().PutStr(key, "claimed")
+		}
+	}
+	spans := convicted(t, nil,
+		batch("payment", "payment-1", span(1, 1, 0, ptrace.SpanKindServer, failed, claimed)),
+		batch("elsewhere", "elsewhere-1", span(2, 2, 0, ptrace.SpanKindServer, failed, claimed)))
+	for _, key := range contract.TagKeys {
+		if v, ok := spans[1].Attributes().Get(key); ok {
+			assert.NotEqual(t, "claimed", v.AsString(), key)
+		}
+		v, _ := spans[2].Attributes().Get(key)
+		assert.Equal(t, "claimed", v.AsString(), key)
+	}
+	assertRole(t, spans[1], contract.RoleCulprit)
+	for key := range spans[1].Attributes().All() {
+		if strings.HasPrefix(key, "failure.") || strings.HasPrefix(key, "incident.") {
+			assert.Contains(t, contract.TagKeys, key)
+		}
+	}
+}
+
+// Names that are added to the contract belong to us as well.
+func TestEveryNameOfAFailureIsOurs(t *testing.T) {
+	source, err := os.ReadFile("../../internal/contract/contract.go")
+	require.NoError(t, err)
+	attributes, _, found := strings.Cut(string(source), "var TagKeys")
+	require.True(t, found)
+	names := regexp.MustCompile(`= "((?:failure|incident)\.[a-z_.]+)"`).FindAllStringSubmatch(attributes, -1)
+	require.Greater(t, len(names), 10)
+	for _, name := range names {
+		assert.Contains(t, contract.TagKeys, name[1])
+	}
 }
 
 func TestAnswersOfTheConvictedAreTaggedThoughTheyLookWell(t *testing.T) {
