@@ -84,8 +84,8 @@ func TestLinksInTheDocumentationLeadSomewhere(t *testing.T) {
 	assert.Greater(t, links, 15)
 }
 
-// Own metrics are what a reader is told to alert on: a name that is not emitted
-// is an alert that never fires.
+// Whoever looks for the file of a question finds it by the page: one that is not listed
+// there is found by nobody.
 func TestPageOnTheEngineSaysWhatEachOfItsFilesIsFor(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root(t), "docs", "engine.md"))
 	require.NoError(t, err)
@@ -105,6 +105,8 @@ func TestPageOnTheEngineSaysWhatEachOfItsFilesIsFor(t *testing.T) {
 	}
 }
 
+// Own metrics are what a reader is told to alert on: a name that is not emitted
+// is an alert that never fires.
 func TestOwnMetricsInTheDocumentationExist(t *testing.T) {
 	declared := map[string]bool{}
 	files, err := filepath.Glob(filepath.Join(root(t), "*", "*", "metadata.yaml"))

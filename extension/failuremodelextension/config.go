@@ -23,7 +23,7 @@ type Config struct {
 	// Limits bound what the engine keeps. What does not fit is counted.
 	Limits LimitsConfig `mapstructure:"limits"`
 	// QueueSize is the number of batches of observations that may wait for the
-	// engine; beyond it they are dropped and counted.
+	// engine, 1 to 10000000; beyond it they are dropped and counted.
 	QueueSize int `mapstructure:"queue_size"`
 
 	// prevent unkeyed literal initialization
@@ -37,11 +37,15 @@ type HeartbeatConfig struct {
 	MistakeRecurrence time.Duration `mapstructure:"mistake_recurrence"`
 }
 
-// LimitsConfig bounds what the engine keeps.
+// LimitsConfig bounds what the engine keeps, up to 10000000 of each.
 type LimitsConfig struct {
+	// MaxInstances is how many instances, services and externals are known, at least 10.
 	MaxInstances int `mapstructure:"max_instances"`
+	// MaxAddresses is of how many addresses it is known who answers there, at least 10.
 	MaxAddresses int `mapstructure:"max_addresses"`
+	// MaxObservers is how many observers' clocks are followed, at least 2: one is the engine's own.
 	MaxObservers int `mapstructure:"max_observers"`
+	// MaxSpanKinds is of how many kinds of spans the usual duration is known, at least 10.
 	MaxSpanKinds int `mapstructure:"max_span_kinds"`
 }
 

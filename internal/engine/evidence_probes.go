@@ -11,6 +11,8 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
+// What probes say of whom they ask: that it answers, or how it fails them.
+
 // probeRow is which evidence an outcome is, and how sure one such result is.
 var probeRow = map[report.Outcome]struct {
 	kind belief.Evidence

@@ -12,6 +12,8 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
+// What the agents on a host say of a process there: that it is gone, stopped or runs.
+
 // detectProcess: what the kernel says of the process itself.
 func detectProcess(e *Engine, n *entity, p *episode) {
 	if p.onset != 0 && n.seenRun > p.onset.Add(time.Second) && e.now.Sub(n.seenRun) < seenRunFor {

@@ -36,16 +36,17 @@ type Config struct {
 
 // AnnotateConfig says what is written where.
 type AnnotateConfig struct {
+	// Enabled has anything written at all.
 	Enabled bool `mapstructure:"enabled"`
 	// Wait is how long a failed span waits for the verdict that it belongs to,
 	// 1ms to 60s; 0 turns waiting off.
 	Wait time.Duration `mapstructure:"wait"`
-	// MaxWaiting (spans) and MaxWaitingBytes bound what waits; the rest passes
-	// at once and is counted.
+	// MaxWaiting (spans) and MaxWaitingBytes (their size as OTLP) bound what waits; the
+	// rest passes at once and is counted. With 0 none waits.
 	MaxWaiting      int `mapstructure:"max_waiting"`
 	MaxWaitingBytes int `mapstructure:"max_waiting_bytes"`
 	// Score says which spans get anomaly.score: `never`, `threshold` (failed or
-	// slow spans from ScoreThreshold on) or `always` (all spans).
+	// slow spans from ScoreThreshold on, 0 to 1) or `always` (all spans).
 	Score          string  `mapstructure:"score"`
 	ScoreThreshold float64 `mapstructure:"score_threshold"`
 	// JaegerWarnings also writes the reason where Jaeger shows warnings.
@@ -57,8 +58,10 @@ type AnnotateConfig struct {
 
 // TraceMemoryConfig bounds what is remembered of traces with a blamed call.
 type TraceMemoryConfig struct {
-	MaxTraces int           `mapstructure:"max_traces"`
-	TTL       time.Duration `mapstructure:"ttl"`
+	// MaxTraces is how many traces are remembered, 1 to 10000000.
+	MaxTraces int `mapstructure:"max_traces"`
+	// TTL is for how long at least, 1s to 1h, unless there are more.
+	TTL time.Duration `mapstructure:"ttl"`
 }
 
 const (

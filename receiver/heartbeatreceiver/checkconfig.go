@@ -27,13 +27,14 @@ type CheckConfig struct {
 	Namespace   string `mapstructure:"namespace"`
 	Environment string `mapstructure:"environment"`
 
-	// Period is the usual time between pings. Either it or Schedule is needed.
+	// Period is the usual time between pings, 10ms to 8784h. Either it or Schedule is needed.
 	Period time.Duration `mapstructure:"period"`
 	// Schedule is a cron expression of five fields or @hourly and the like.
 	Schedule string `mapstructure:"schedule"`
 	// Timezone is that of Schedule, such as Europe/Berlin; default UTC.
 	Timezone string `mapstructure:"timezone"`
-	// Grace is the lateness allowed; default: the period, at most 1h, and 1h with a schedule.
+	// Grace is the lateness allowed, 0 or 10ms to 8784h; default: the period, at most 1h, and
+	// 1h with a schedule.
 	Grace *time.Duration `mapstructure:"grace"`
 }
 
@@ -147,7 +148,7 @@ type KeyConfig struct {
 	Service   string              `mapstructure:"service"`
 	Namespace string              `mapstructure:"namespace"` // empty: any
 	Instance  string              `mapstructure:"instance"`  // empty: all that have no key of their own
-	Key       configopaque.String `mapstructure:"key"`
+	Key       configopaque.String `mapstructure:"key"`       // at least 16 bytes
 }
 
 const minKeyLength = 16 // bytes; shorter ones can be guessed from one signed heartbeat
