@@ -55,13 +55,20 @@ func isDuration(args []string) error {
 }
 
 func isNumber(args []string) error {
+	_, err := number(args)
+	return err
+}
+
+// number is the first argument, a whole number of 0 or more.
+func number(args []string) (int, error) {
 	if len(args) == 0 {
-		return errors.New("needs a number")
+		return 0, errors.New("needs a number")
 	}
-	if n, err := strconv.Atoi(args[0]); err != nil || n < 0 {
-		return fmt.Errorf("%q is not a number of 0 or more", args[0])
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q is not a number of 0 or more", args[0])
 	}
-	return nil
+	return n, nil
 }
 
 func isWords([]string) error { return nil }

@@ -39,10 +39,10 @@ func mischief(f *faults, c Config, d *door) {
 		return soon(func() { debug.SetTraceback("crash"); panic("abort") })
 	})
 	f.on(control.Exit, func(args []string) (string, error) {
-		if err := isNumber(args); err != nil {
+		status, err := number(args)
+		if err != nil {
 			return "", err
 		}
-		status, _ := strconv.Atoi(args[0])
 		return soon(func() { os.Exit(status) })
 	})
 	f.on(control.Deadlock, func([]string) (string, error) {
@@ -59,12 +59,12 @@ func mischief(f *faults, c Config, d *door) {
 	f.on(control.Expired, func([]string) (string, error) { d.hangUp(); return "", nil })
 	f.on(control.GCPause, func(args []string) (string, error) { return "", pauseAll(args) })
 	f.on(control.FillDisk, func(args []string) (string, error) {
-		if err := isNumber(args); err != nil {
+		free, err := number(args)
+		if err != nil {
 			return "", err
 		}
-		free, _ := strconv.ParseInt(args[0], 10, 64)
 		f.later(func() { _ = os.Remove(filepath.Join(c.Data, "ballast")) })
-		return "", fill(c.Data, free)
+		return "", fill(c.Data, int64(free))
 	})
 	steadily(f, control.LeakMemory, func(n int) func() {
 		block := make([]byte, n)
@@ -101,10 +101,10 @@ func mischief(f *faults, c Config, d *door) {
 		return func() { close(stop) }
 	})
 	f.on(control.Burn, func(args []string) (string, error) {
-		if err := isNumber(args); err != nil {
+		n, err := number(args)
+		if err != nil {
 			return "", err
 		}
-		n, _ := strconv.Atoi(args[0])
 		stop := make(chan struct{})
 		for range n {
 			go func() {
@@ -125,10 +125,10 @@ func mischief(f *faults, c Config, d *door) {
 		if len(args) < 2 {
 			return "", errors.New("needs HOST:PORT and a number")
 		}
-		if err := isNumber(args[1:]); err != nil {
+		n, err := number(args[1:])
+		if err != nil {
 			return "", err
 		}
-		n, _ := strconv.Atoi(args[1])
 		var conns []net.Conn
 		f.later(func() {
 			for _, c := range conns {
@@ -157,10 +157,10 @@ const parts = 10
 // until reset, which gives all of it back.
 func steadily(f *faults, name string, take func(n int) (give func())) {
 	f.on(name, func(args []string) (string, error) {
-		if err := isNumber(args); err != nil {
+		rate, err := number(args)
+		if err != nil {
 			return "", err
 		}
-		rate, _ := strconv.Atoi(args[0])
 		if rate < parts {
 			return "", fmt.Errorf("%d a second is too few: at least %d", rate, parts)
 		}
