@@ -102,6 +102,7 @@ type edge struct {
 // maxCallees is how many callees are remembered of one caller.
 const maxCallees = 64
 
+// called takes in calls of one caller to one callee that ended alike.
 func (e *Engine) called(c *report.Calls) {
 	if c.Hearsay && (e.proxied(c) || c.Caller != nil && c.Caller.Key == 0) {
 		return
@@ -132,48 +133,7 @@ func (e *Engine) called(c *report.Calls) {
 	}
 	failed := c.Outcome.Failed() && !c.Outcome.Answered()
 	if caller != nil && !c.Hearsay {
-		caller.heard = e.now
-		caller.host.spoke(c.Last, e.now)
-		if len(e.cuts) > 0 {
-			e.worked(caller, c.Last)
-		}
-		ed := e.edge(caller, n)
-		if c.Outcome != report.OutcomeOther || e.lacksPool(caller) {
-			ed.use(e.now) // else nothing shows that anybody was there
-		}
-		ed.rate.Add(float64(c.Count), c.Took, e.now, n.episode == nil)
-		if !c.Counted {
-			caller.conduct.calls(c)
-		}
-		if c.Outcome == report.OutcomeOverloaded {
-			ed.full.Add(float64(c.Count), e.now, e.params.CallWindow)
-		}
-		if c.Outcome.Failed() {
-			ed.lastFail = e.now
-			ed.failed.Add(float64(c.Count), e.now, e.params.CallWindow)
-			if c.Outcome.Answered() || c.Outcome == report.OutcomeUnavailable {
-				ed.answeredBadly.Add(float64(c.Count), e.now, e.params.CallWindow)
-			}
-		} else {
-			ed.ok.Add(float64(c.Count), e.now, e.params.CallWindow)
-			if c.Done != 0 && ed.stoodUntil(c.Done) {
-				caller.stoodAgain(ed.okEnd, c.Done)
-			}
-			ed.okEnd = max(ed.okEnd, c.Last)
-			if c.Slow > 0 {
-				ed.slow.Add(float64(c.Slow), e.now, e.params.CallWindow)
-			}
-			ed.run.add(e, c.Count, c.Slow)
-		}
-		if c.Outcome == report.OutcomeRefused && c.Callee.Direct && len(e.cuts) > 0 {
-			e.refused(n)
-		}
-		if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
-			e.seenFrom(n, caller.host, caller, c.Outcome, c.Count, c.First, c.Last)
-			if w := n.seenBy(caller); w != nil && failed {
-				w.byName = !c.Callee.Direct
-			}
-		}
+		e.onItsWay(caller, n, c, failed)
 	}
 	if n.calls != nil {
 		n.calls.told.SawBy(e.now, c.Counted)
@@ -196,60 +156,117 @@ func (e *Engine) called(c *report.Calls) {
 		s.standsStill(cmp.Or(c.Done, c.First), e.now) // who sends spans seldom sends many
 	}
 	e.wants(n, s, c)
-	if !failed {
-		s.ok.Add(float64(c.Count), e.now, e.params.CallWindow)
-		if c.Outcome != report.OutcomeOK {
-			s.byOutcome[c.Outcome].Add(float64(c.Count), e.now, e.params.CallWindow)
-		}
-		s.rights.Add(float64(c.Count), e.now, wrongWindow)
-		switch c.Outcome {
-		case report.OutcomeOverloaded:
-			s.lastFull = e.now
-			if full := s.full(e); full > s.usualFull+fullOver {
-				e.suspect(n)
-			}
-		case report.OutcomeWrongAnswer:
-			e.wrong(n, s, caller, float64(c.Count), c.First)
-		case report.OutcomeDiskFull, report.OutcomeMemoryFull:
-			if e.now.Sub(s.lastTold) > e.params.RecoveryCalls {
-				s.toldSince = c.First
-			}
-			s.lastTold = e.now
-			if caller != nil {
-				s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
-			}
-			e.suspect(n)
-		case report.OutcomeServerError:
-			if n.served.total == 0 {
-				e.answered(n, c.Count, c.Count)
-			}
-		case report.OutcomeOK:
-			if n.served.total == 0 {
-				e.answered(n, 0, c.Count)
-			}
-		}
-		if e.paced(n) {
-			s.pace.add(c.Count, c.Slow, e.now)
-		}
-		if c.Slow > 0 {
-			s.slow.Add(float64(c.Slow), e.now, e.params.CallWindow)
-			if n.served.total == 0 {
-				e.slowed(n)
-			}
-		}
-		if gap := e.now.Sub(s.learned); gap >= time.Second {
-			if n.episode == nil {
-				s.usualFull += (s.full(e) - s.usualFull) * (1 - math.Exp2(-min(gap.Seconds()/stat.RateHalfLife.Seconds(), 1)))
-			}
-			s.learned = e.now
-		}
-		s.lastOK, s.okEnd = e.now, max(s.okEnd, c.Last)
-		n.alive, n.answered = true, true
-		if n.episode != nil {
-			e.mark(n)
-		}
-		return
+	if failed {
+		e.gotNoAnswer(n, s, caller, c)
+	} else {
+		e.gotAnswer(n, s, caller, c)
 	}
+}
+
+// onItsWay takes in what calls that caller made itself tell of it, and of the way to n:
+// whether they failed, and were not answered, or went well.
+func (e *Engine) onItsWay(caller, n *entity, c *report.Calls, failed bool) {
+	caller.heard = e.now
+	caller.host.spoke(c.Last, e.now)
+	if len(e.cuts) > 0 {
+		e.worked(caller, c.Last)
+	}
+	ed := e.edge(caller, n)
+	if c.Outcome != report.OutcomeOther || e.lacksPool(caller) {
+		ed.use(e.now) // else nothing shows that anybody was there
+	}
+	ed.rate.Add(float64(c.Count), c.Took, e.now, n.episode == nil)
+	if !c.Counted {
+		caller.conduct.calls(c)
+	}
+	if c.Outcome == report.OutcomeOverloaded {
+		ed.full.Add(float64(c.Count), e.now, e.params.CallWindow)
+	}
+	if c.Outcome.Failed() {
+		ed.lastFail = e.now
+		ed.failed.Add(float64(c.Count), e.now, e.params.CallWindow)
+		if c.Outcome.Answered() || c.Outcome == report.OutcomeUnavailable {
+			ed.answeredBadly.Add(float64(c.Count), e.now, e.params.CallWindow)
+		}
+	} else {
+		ed.ok.Add(float64(c.Count), e.now, e.params.CallWindow)
+		if c.Done != 0 && ed.stoodUntil(c.Done) {
+			caller.stoodAgain(ed.okEnd, c.Done)
+		}
+		ed.okEnd = max(ed.okEnd, c.Last)
+		if c.Slow > 0 {
+			ed.slow.Add(float64(c.Slow), e.now, e.params.CallWindow)
+		}
+		ed.run.add(e, c.Count, c.Slow)
+	}
+	if c.Outcome == report.OutcomeRefused && c.Callee.Direct && len(e.cuts) > 0 {
+		e.refused(n)
+	}
+	if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
+		e.seenFrom(n, caller.host, caller, c.Outcome, c.Count, c.First, c.Last)
+		if w := n.seenBy(caller); w != nil && failed {
+			w.byName = !c.Callee.Direct
+		}
+	}
+}
+
+// gotAnswer takes in calls that n answered, well or not.
+func (e *Engine) gotAnswer(n *entity, s *callStats, caller *entity, c *report.Calls) {
+	s.ok.Add(float64(c.Count), e.now, e.params.CallWindow)
+	if c.Outcome != report.OutcomeOK {
+		s.byOutcome[c.Outcome].Add(float64(c.Count), e.now, e.params.CallWindow)
+	}
+	s.rights.Add(float64(c.Count), e.now, wrongWindow)
+	switch c.Outcome {
+	case report.OutcomeOverloaded:
+		s.lastFull = e.now
+		if full := s.full(e); full > s.usualFull+fullOver {
+			e.suspect(n)
+		}
+	case report.OutcomeWrongAnswer:
+		e.wrong(n, s, caller, float64(c.Count), c.First)
+	case report.OutcomeDiskFull, report.OutcomeMemoryFull:
+		if e.now.Sub(s.lastTold) > e.params.RecoveryCalls {
+			s.toldSince = c.First
+		}
+		s.lastTold = e.now
+		if caller != nil {
+			s.named(caller.src.Service.Name, float64(c.Count), e.now, e.params.CallWindow)
+		}
+		e.suspect(n)
+	case report.OutcomeServerError:
+		if n.served.total == 0 {
+			e.answered(n, c.Count, c.Count)
+		}
+	case report.OutcomeOK:
+		if n.served.total == 0 {
+			e.answered(n, 0, c.Count)
+		}
+	}
+	if e.paced(n) {
+		s.pace.add(c.Count, c.Slow, e.now)
+	}
+	if c.Slow > 0 {
+		s.slow.Add(float64(c.Slow), e.now, e.params.CallWindow)
+		if n.served.total == 0 {
+			e.slowed(n)
+		}
+	}
+	if gap := e.now.Sub(s.learned); gap >= time.Second {
+		if n.episode == nil {
+			s.usualFull += (s.full(e) - s.usualFull) * (1 - math.Exp2(-min(gap.Seconds()/stat.RateHalfLife.Seconds(), 1)))
+		}
+		s.learned = e.now
+	}
+	s.lastOK, s.okEnd = e.now, max(s.okEnd, c.Last)
+	n.alive, n.answered = true, true
+	if n.episode != nil {
+		e.mark(n)
+	}
+}
+
+// gotNoAnswer takes in calls that failed, and that n did not answer.
+func (e *Engine) gotNoAnswer(n *entity, s *callStats, caller *entity, c *report.Calls) {
 	if c.Last != 0 && e.now.Sub(c.Last) > staleCalls {
 		return // a backlog tells of another time
 	}
@@ -359,6 +376,7 @@ const stillAnswers = 3 * time.Second
 // staleCalls is the age from which on failed calls are history.
 const staleCalls = 45 * time.Second
 
+// named counts failures of calls that a service made, of the maxCallersNamed that complain most.
 func (s *callStats) named(service string, count float64, now clock.Time, halfLife time.Duration) {
 	least := 0
 	for i := range s.callers {
@@ -379,6 +397,7 @@ func (s *callStats) named(service string, count float64, now clock.Time, halfLif
 	s.callers[least] = c
 }
 
+// serving takes in what an instance says of calls that it answered.
 func (e *Engine) serving(v *report.Served) {
 	n := e.instance(v.Source)
 	if n == nil {
