@@ -25,7 +25,7 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 		}
 		switch ps.process.State {
 		case report.ProcessGone, report.ProcessZombie:
-			if n.alive && (!n.supposed || e.missedSince(n, ps.first)) && (!ps.uncertain() || e.endMissed(n, ps)) && (n.returned == 0 || ps.at > n.returned.Add(stillThere)) { // else it is a look from before it came back
+			if e.endCounts(n, ps) {
 				e.exitSeen(n, ps.target, ps.process) // it may be missed only since the agent told
 				p.blame(belief.EvProcessGone, 1, e.now, fmt.Sprintf("process %s is gone", ps.processName()))
 				p.startedBy(ps.first)
@@ -43,6 +43,16 @@ func detectProcess(e *Engine, n *entity, p *episode) {
 			}
 		}
 	}
+}
+
+// endCounts says whether the end that ps tells of is held against n: it is known to have
+// lived, the process is its own or it is missed since, and has not come back by then.
+func (e *Engine) endCounts(n *entity, ps *probeState) bool {
+	switch {
+	case !n.alive, n.supposed && !e.missedSince(n, ps.first), ps.uncertain() && !e.endMissed(n, ps):
+		return false
+	}
+	return n.returned == 0 || ps.at > n.returned.Add(stillThere)
 }
 
 // seenRunFor is how long it counts that a process was seen to run.
