@@ -85,7 +85,11 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now clock.Time, bl *engine.Basel
 	for i := range resources.Len() {
 		rm := resources.At(i)
 		attrs := rm.Resource().Attributes()
-		r = metricResource{x: x, now: now, out: b, attrs: attrs, id: identify(attrs), firstUp: len(b.Probes), firstQueue: len(b.Queues), firstLevel: len(b.Levels), checks: r.checks[:0], levels: r.levels[:0], bl: bl}
+		r = metricResource{
+			x: x, now: now, out: b, bl: bl, attrs: attrs, id: identify(attrs),
+			firstUp: len(b.Probes), firstQueue: len(b.Queues), firstLevel: len(b.Levels),
+			checks: r.checks[:0], levels: r.levels[:0],
+		}
 		r.src = x.source(&r.id)
 		if r.id.podUID != "" && hostAndPort(r.id.instance) { // a scrape, named after its job
 			if in := x.inPod(&r.id); in != nil {

@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
@@ -98,7 +99,7 @@ func playFor(seed uint64, number int, list []scenario, quiet time.Duration, verb
 	ep.Hidden, ep.OneSided, ep.Passes, ep.What = inj.hidden, inj.oneSided, inj.passes, inj.what
 	w.judge(&ep)
 	if w.verbose {
-		ep.events = append([]string{fmt.Sprintf("%8.2f  %s of%s%s until %.2f", inj.start.Seconds(), sc.name, " ", inj.what, inj.end.Seconds())}, w.seen...)
+		ep.events = append([]string{fmt.Sprintf("%8.2f  %s of %s until %.2f", inj.start.Seconds(), sc.name, strings.TrimSpace(inj.what), inj.end.Seconds())}, w.seen...)
 	}
 	return ep
 }

@@ -20,7 +20,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/faultline-otel/faultline/receiver/heartbeatreceiver/internal/metadata"
@@ -261,12 +260,8 @@ const (
 	reasonUnknownCheck reason = "unknown_check"
 )
 
-var reasonOptions = map[reason]metric.AddOption{
-	reasonConsumer: option("reason", reasonConsumer), reasonEncoding: option("reason", reasonEncoding),
-	reasonForbidden: option("reason", reasonForbidden), reasonInvalid: option("reason", reasonInvalid),
-	reasonQueueFull: option("reason", reasonQueueFull), reasonTooLarge: option("reason", reasonTooLarge),
-	reasonUnknownCheck: option("reason", reasonUnknownCheck),
-}
+var reasonOptions = options("reason",
+	reasonConsumer, reasonEncoding, reasonForbidden, reasonInvalid, reasonQueueFull, reasonTooLarge, reasonUnknownCheck)
 
 func (r *heartbeatReceiver) refused(n int, why reason) {
 	r.refusedTotal.Add(int64(n))
@@ -287,11 +282,7 @@ const (
 	sourceSelf  source = "self"
 )
 
-var sourceOptions = map[source]metric.AddOption{
-	sourceJSON: option("source", sourceJSON), sourceOTLP: option("source", sourceOTLP),
-	sourcePing: option("source", sourcePing), sourceProbe: option("source", sourceProbe),
-	sourceSelf: option("source", sourceSelf),
-}
+var sourceOptions = options("source", sourceJSON, sourceOTLP, sourcePing, sourceProbe, sourceSelf)
 
 func (r *heartbeatReceiver) accepted(n int, from source) {
 	if n > 0 {

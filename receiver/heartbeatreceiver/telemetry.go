@@ -12,8 +12,14 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-func option[T ~string](key string, value T) metric.AddOption {
-	return metric.WithAttributeSet(attribute.NewSet(attribute.String(key, string(value))))
+// options are the attribute sets with which an own metric counts, made once for each value
+// of their only attribute.
+func options[T ~string](key string, values ...T) map[T]metric.AddOption {
+	of := make(map[T]metric.AddOption, len(values))
+	for _, v := range values {
+		of[v] = metric.WithAttributeSet(attribute.NewSet(attribute.String(key, string(v))))
+	}
+	return of
 }
 
 // registerGauges offers the sizes of all that is bounded.
