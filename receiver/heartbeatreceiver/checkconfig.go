@@ -151,6 +151,9 @@ type KeyConfig struct {
 	Key       configopaque.String `mapstructure:"key"`       // at least 16 bytes
 }
 
+// sender is of whom the key is.
+func (c *KeyConfig) sender() [3]string { return [3]string{c.Service, c.Namespace, c.Instance} }
+
 const minKeyLength = 16 // bytes; shorter ones can be guessed from one signed heartbeat
 
 // Validate reports all that is wrong, each with its key.

@@ -115,38 +115,36 @@ func (c *Config) Validate() error {
 	if len(c.Targets) > maxTargets {
 		bad("targets: %d are more than the %d that one receiver probes: spread them over several", len(c.Targets), maxTargets)
 	}
-	errs = append(errs, checkUnique(c.Checks)...)
-	return errors.Join(append(errs, targetsUnique(c.Targets)...)...)
+	errs = append(errs, alike(c.Checks, (*CheckConfig).id, func(i, j int) error {
+		return fmt.Errorf("checks::%d: has the same uuid or slug as checks::%d: a ping must mean one check", i, j)
+	})...)
+	errs = append(errs, alike(c.Keys, (*KeyConfig).sender, func(i, j int) error {
+		return fmt.Errorf("keys::%d: is of the same service, namespace and instance as keys::%d: only one key of a sender counts: remove one", i, j)
+	})...)
+	errs = append(errs, alike(c.Targets, seriesOf, func(i, j int) error {
+		return fmt.Errorf("targets::%d: is called %s for the same service as targets::%d: write a name for one of them", i, c.Targets[i].Target(), j)
+	})...)
+	return errors.Join(errs...)
 }
 
-// checkUnique finds checks that one ping would mean both of.
-func checkUnique(checks []CheckConfig) []error {
+// alike finds the elements of a list of which an earlier one, the j-th, has the same key.
+func alike[T any, K comparable](list []T, key func(*T) K, problem func(i, j int) error) []error {
 	var errs []error
-	ids := map[string]int{}
-	for i := range checks {
-		id := checks[i].id()
-		if j, twice := ids[id]; twice {
-			errs = append(errs, fmt.Errorf("checks::%d: has the same uuid or slug as checks::%d: a ping must mean one check", i, j))
+	first := map[K]int{}
+	for i := range list {
+		k := key(&list[i])
+		if j, twice := first[k]; twice {
+			errs = append(errs, problem(i, j))
 			continue
 		}
-		ids[id] = i
+		first[k] = i
 	}
 	return errs
 }
 
-// targetsUnique finds targets whose metrics could not be told apart.
-func targetsUnique(targets []probe.Config) []error {
-	type series struct{ target, service, namespace, instance, environment string }
-	var errs []error
-	seen := map[series]int{}
-	for i := range targets {
-		c := &targets[i]
-		id := series{c.Target(), c.Service, c.Namespace, c.Instance, c.Environment}
-		if j, twice := seen[id]; twice {
-			errs = append(errs, fmt.Errorf("targets::%d: is called %s for the same service as targets::%d: write a name for one of them", i, c.Target(), j))
-			continue
-		}
-		seen[id] = i
-	}
-	return errs
+// series is what tells the metrics of two targets apart.
+type series struct{ target, service, namespace, instance, environment string }
+
+func seriesOf(c *probe.Config) series {
+	return series{c.Target(), c.Service, c.Namespace, c.Instance, c.Environment}
 }

@@ -95,6 +95,7 @@ func TestWrongConfigNamesTheKey(t *testing.T) {
 		"bad_bare_grace":        {"checks::0: ", "grace: 30ns is not 0s or between 10ms"},
 		"bad_service":           {"checks::0: ", "service: "},
 		"bad_key":               {"keys::0: ", "key: "},
+		"bad_keys_alike":        {"keys::2: ", "keys::0", "remove one"},
 		"bad_target":            {"targets::0: ", "endpoint: "},
 		"bad_targets_alike":     {"targets::1: ", "targets::0", "write a name"},
 		"bad_local_servers":     {"local_servers: ", "collection_interval: 50ms ", "write 2s", "max_processes: ", "write 64"},
