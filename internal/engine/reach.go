@@ -316,6 +316,7 @@ func (c *cut) overlaps(d *cut, sights []sight) bool {
 func (f *foundCut) take(sights []sight) {
 	var sum, n float64
 	var from *hostState
+	var over clock.Time // earliest silence that is over: it had a reason of its own
 	for i := range sights {
 		s := &sights[i]
 		if s.taken || !f.predicts(s) {
@@ -340,9 +341,16 @@ func (f *foundCut) take(sights []sight) {
 			from = s.from
 		}
 		f.bad = max(f.bad, s.bad)
-		if f.since == 0 || s.since < f.since {
-			f.since = s.since
+		since := &f.since
+		if !f.lossy && s.good > s.bad {
+			since = &over
 		}
+		if *since == 0 || s.since < *since {
+			*since = s.since
+		}
+	}
+	if f.since == 0 {
+		f.since = over
 	}
 	if n > 0 {
 		f.share = sum / n

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
@@ -57,6 +58,29 @@ func TestCutsAreToldByWhoReachesWhom(t *testing.T) {
 				t.Errorf("%d are still under suspicion a minute after it healed", n)
 			}
 		})
+	}
+}
+
+// A way that was silent before, and has been open since, tells nothing of when a place
+// was cut off: who was heard in between did not live on behind the cut.
+func TestCutBeginsWithTheSilencesThatLast(t *testing.T) {
+	a, b := &hostState{name: "a"}, &hostState{name: "b"}
+	f := foundCut{cut: cut{near: side{host: b}}}
+	silence := func(since, good, bad clock.Time) sight {
+		return sight{from: a, to: b, share: 1, weight: 1, since: since, good: good, bad: bad}
+	}
+	for _, c := range []struct {
+		sights []sight
+		since  clock.Time
+	}{
+		{[]sight{silence(30, 20, 50), silence(40, 35, 50)}, 30},
+		{[]sight{silence(10, 20, 15), silence(30, 20, 50)}, 30},
+		{[]sight{silence(10, 20, 15)}, 10},
+	} {
+		g := f
+		if g.take(c.sights); g.since != c.since || g.paths != len(c.sights) {
+			t.Errorf("%d silences, since %d, want %d", g.paths, g.since, c.since)
+		}
 	}
 }
 
