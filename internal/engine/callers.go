@@ -44,6 +44,7 @@ type callStats struct {
 	okEnd        clock.Time  // event time at which the latest answered call ended
 	refusedFrom  clock.Time  // start of the first call that was refused since the latest answer
 	refusedFirst clock.Time  // start of the first call of the current run of failures that was refused
+	refusedEnd   clock.Time  // event time at which the latest refused call ended
 	directly     clock.Time  // engine time of the latest refusal by an instance's own address
 	callers      []callerCount
 	troubled     bool // in Engine.troubled
@@ -288,6 +289,7 @@ func (e *Engine) gotNoAnswer(n *entity, s *callStats, caller *entity, c *report.
 		if s.okEnd >= s.refusedFrom || s.firstFail > s.refusedFrom {
 			s.refusedFrom = max(c.First, s.okEnd, s.firstFail)
 		}
+		s.refusedEnd = max(s.refusedEnd, c.Last)
 		if c.Callee.Direct {
 			s.directly = e.now
 		}

@@ -121,8 +121,8 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 	if weight < 1 {
 		refusedFrom = s.refusedFirst // others behind the name answer meanwhile
 	}
-	if f := &p.found[belief.EvCallersRefused]; f.now && (s.okEnd <= refusedFrom || weight < 1) && s.failEnd.Sub(refusedFrom) > stillRefusedFor {
-		p.note(belief.EvStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.failEnd.Sub(refusedFrom))))
+	if f := &p.found[belief.EvCallersRefused]; f.now && (s.okEnd <= refusedFrom || weight < 1) && s.refusedEnd.Sub(refusedFrom) > stillRefusedFor {
+		p.note(belief.EvStillRefused, weight, e.now, fmt.Sprintf("and so for %s on end", inWords(s.refusedEnd.Sub(refusedFrom))))
 	}
 	if f := &p.found[belief.EvCallersUnavailable]; f.now && (s.okEnd < s.firstFail || weight < 1) && s.failEnd.Sub(s.firstFail) > stillRefusedFor {
 		lasted := s.failEnd.Sub(s.firstFail)

@@ -206,3 +206,44 @@ func TestSiblingOfOneThatCrashedNeedsMoreToBeMissed(t *testing.T) {
 		})
 	}
 }
+
+// A call that fails otherwise a while after a database refused for a moment does not make
+// the moment longer: nothing is known of the time between.
+func TestRefusalsLastAsLongAsCallsAreRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		refused int // seconds
+		class   verdict.Class
+	}{
+		"for a moment": {2, verdict.ClassNone},
+		"on end":       {8, verdict.ClassCrash},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newBehind(2)
+			db := func(b *report.Batch, outcome report.Outcome, count int) {
+				b.Calls = append(b.Calls, report.Calls{Caller: f.client, Callee: report.Callee{Address: "db:5432"}, Outcome: outcome, Count: count, First: f.now, Last: f.now})
+			}
+			f.each = func(b *report.Batch) { db(b, report.OutcomeOK, 3) }
+			f.run(2 * time.Minute)
+			began := f.now
+			f.each = func(b *report.Batch) {
+				switch sec := int(f.now.Sub(began) / time.Second); {
+				case sec <= c.refused:
+					db(b, report.OutcomeRefused, 8)
+				case sec == c.refused+4:
+					db(b, report.OutcomeUnavailable, 1)
+				}
+			}
+			f.run(time.Duration(c.refused+6) * time.Second)
+			if p := f.e.external("db:5432").episode; p == nil || p.found[belief.EvStillRefused].strength > 0 != (c.class != verdict.ClassNone) {
+				t.Error("it is taken to have refused for another time than it did")
+			}
+			f.each = func(b *report.Batch) { db(b, report.OutcomeOK, 3) }
+			f.run(30 * time.Second)
+			culprit, subclass := "", ""
+			if c.class != verdict.ClassNone {
+				culprit, subclass = "external db:5432", "process_exit"
+			}
+			f.expect(t, culprit, c.class, subclass)
+		})
+	}
+}
