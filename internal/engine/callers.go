@@ -58,51 +58,6 @@ type callerCount struct {
 // maxCallersNamed is how many services are told apart among those who complain of one.
 const maxCallersNamed = 8
 
-// servedStats is what an instance says of calls that it answered itself.
-type servedStats struct {
-	told      stat.Cadence
-	total     uint64
-	badly     uint64     // of total, those that failed
-	coded     uint64     // of total, those with a status code of success
-	last      clock.Time // event time of the latest end
-	seen      clock.Time // engine time
-	failedAt  clock.Time // engine time of the latest failure
-	failsFrom clock.Time // engine time at which the present run of failures began
-	spanned   clock.Time // when a span of it was seen last
-	bare      bool       // they are counted by what counts nothing else
-	ok        stat.Fading
-	failed    stat.Fading
-	faults    stat.Fading // failures of its own making
-	waited    stat.Fading // failures that came after far longer than usual
-	passed    stat.Fading // failures that are another's by what they say
-	slow      stat.Fading
-	late      stat.Fading // slow, over rareWindow
-	some      stat.Fading // ok, over rareWindow
-	pace      pace
-}
-
-// edge is a caller that calls a callee.
-type edge struct {
-	caller        *entity
-	callee        *entity
-	through       bool // the caller writes no spans of its calls: it is a proxy
-	rate          stat.Rate
-	full          stat.Fading // calls that were turned away for overload
-	used          clock.Time
-	missed        clock.Time  // engine time at which the caller was last found to miss the callee
-	before        [2]uint64   // answers of the caller by then, and those of them that failed
-	lastFail      clock.Time  // engine time of the latest call that failed, however
-	okEnd         clock.Time  // event time at which the latest call that did not fail ended
-	failed        stat.Fading // calls that failed, however
-	answeredBadly stat.Fading // of failed, those that were answered so
-	ok            stat.Fading
-	slow          stat.Fading // of ok, those far slower than usual
-	run           slowRun
-}
-
-// maxCallees is how many callees are remembered of one caller.
-const maxCallees = 64
-
 // called takes in calls of one caller to one callee that ended alike.
 func (e *Engine) called(c *report.Calls) {
 	if c.Hearsay && (e.proxied(c) || c.Caller != nil && c.Caller.Key == 0) {
@@ -161,53 +116,6 @@ func (e *Engine) called(c *report.Calls) {
 		e.gotNoAnswer(n, s, caller, c)
 	} else {
 		e.gotAnswer(n, s, caller, c)
-	}
-}
-
-// onItsWay takes in what calls that caller made itself tell of it, and of the way to n:
-// whether they failed, and were not answered, or went well.
-func (e *Engine) onItsWay(caller, n *entity, c *report.Calls, failed bool) {
-	caller.heard = e.now
-	caller.host.spoke(c.Last, e.now)
-	if len(e.cuts) > 0 {
-		e.worked(caller, c.Last)
-	}
-	ed := e.edge(caller, n)
-	if c.Outcome != report.OutcomeOther || e.lacksPool(caller) {
-		ed.use(e.now) // else nothing shows that anybody was there
-	}
-	ed.rate.Add(float64(c.Count), c.Took, e.now, n.episode == nil)
-	if !c.Counted {
-		caller.conduct.calls(c)
-	}
-	if c.Outcome == report.OutcomeOverloaded {
-		ed.full.Add(float64(c.Count), e.now, e.params.CallWindow)
-	}
-	if c.Outcome.Failed() {
-		ed.lastFail = e.now
-		ed.failed.Add(float64(c.Count), e.now, e.params.CallWindow)
-		if c.Outcome.Answered() || c.Outcome == report.OutcomeUnavailable {
-			ed.answeredBadly.Add(float64(c.Count), e.now, e.params.CallWindow)
-		}
-	} else {
-		ed.ok.Add(float64(c.Count), e.now, e.params.CallWindow)
-		if c.Done != 0 && ed.stoodUntil(c.Done) {
-			caller.stoodAgain(ed.okEnd, c.Done)
-		}
-		ed.okEnd = max(ed.okEnd, c.Last)
-		if c.Slow > 0 {
-			ed.slow.Add(float64(c.Slow), e.now, e.params.CallWindow)
-		}
-		ed.run.add(e, c.Count, c.Slow)
-	}
-	if c.Outcome == report.OutcomeRefused && c.Callee.Direct && len(e.cuts) > 0 {
-		e.refused(n)
-	}
-	if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
-		e.seenFrom(n, caller.host, caller, c.Outcome, c.Count, c.First, c.Last)
-		if w := n.seenBy(caller); w != nil && failed {
-			w.byName = !c.Callee.Direct
-		}
 	}
 }
 
@@ -397,75 +305,6 @@ func (s *callStats) named(service string, count float64, now clock.Time, halfLif
 		return
 	}
 	s.callers[least] = c
-}
-
-// serving takes in what an instance says of calls that it answered.
-func (e *Engine) serving(v *report.Served) {
-	n := e.instance(v.Source)
-	if n == nil {
-		return
-	}
-	if e.counted(v.Counted, &n.served.spanned) {
-		return
-	}
-	n.alive, n.answered, n.heard = true, true, e.now
-	n.host.spoke(v.Last, e.now)
-	if len(e.cuts) > 0 {
-		e.worked(n, v.Last)
-	}
-	if v.Last != 0 && e.now.Sub(v.Last) > staleCalls {
-		return // a backlog tells of another time
-	}
-	n.served.total += uint64(v.OK + v.Failed)
-	n.served.bare = v.Bare
-	n.served.badly += uint64(v.Failed)
-	n.served.coded += uint64(v.Coded)
-	n.served.ok.Add(float64(v.OK), e.now, e.params.CallWindow)
-	n.served.failed.Add(float64(v.Failed), e.now, e.params.CallWindow)
-	if v.Failed > 0 {
-		if n.served.failedAt == 0 || e.now.Sub(n.served.failedAt) > missedLeast+n.served.told.Slack() {
-			n.served.failsFrom = e.now
-		}
-		n.served.failedAt = e.now
-	}
-	n.served.faults.Add(float64(v.Faults), e.now, e.params.CallWindow)
-	n.served.waited.Add(float64(v.Waited), e.now, e.params.CallWindow)
-	n.served.passed.Add(float64(v.Passed), e.now, e.params.CallWindow)
-	switch {
-	case v.Failed > 0 && !v.Counted:
-		e.lookForMissed(n)
-	case v.Waited > 0 && n.waitsInVain(e) >= errorsFrom:
-		e.suspect(n) // whose calls it makes is told too coarsely
-	}
-	n.served.slow.Add(float64(v.Slow), e.now, e.params.CallWindow)
-	n.served.some.Add(float64(v.OK), e.now, rareWindow)
-	if e.paced(n) {
-		n.served.pace.add(v.OK, v.Slow, e.now)
-	}
-	n.served.late.Add(float64(v.Slow), e.now, rareWindow)
-	e.answered(n, v.Faults, v.OK+v.Failed)
-	if !v.Counted {
-		e.conducts(n, v)
-	}
-	e.answers(n, float64(v.OK+v.Failed), v.Took)
-	if v.Slow > 0 {
-		e.slowed(n)
-	}
-	n.served.last = max(n.served.last, v.Last)
-	if n.left && v.Last > n.leftAt.Add(stillAnswers) {
-		e.comeBack(n)
-	}
-	if n.host != nil && v.Last <= e.now {
-		n.host.busy(n, v.Last)
-	}
-	n.served.seen = e.now
-	n.served.told.SawBy(e.now, v.Counted)
-	if v.Waited > 0 && !v.Counted || n.starved != 0 {
-		e.lookForStarved(n)
-	}
-	if n.episode != nil {
-		e.mark(n)
-	}
 }
 
 // calleesOf is how many n, or all of a service together, are known to call.

@@ -8,7 +8,31 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
+
+// edge is a caller that calls a callee.
+type edge struct {
+	caller        *entity
+	callee        *entity
+	through       bool // the caller writes no spans of its calls: it is a proxy
+	rate          stat.Rate
+	full          stat.Fading // calls that were turned away for overload
+	used          clock.Time
+	missed        clock.Time  // engine time at which the caller was last found to miss the callee
+	before        [2]uint64   // answers of the caller by then, and those of them that failed
+	lastFail      clock.Time  // engine time of the latest call that failed, however
+	okEnd         clock.Time  // event time at which the latest call that did not fail ended
+	failed        stat.Fading // calls that failed, however
+	answeredBadly stat.Fading // of failed, those that were answered so
+	ok            stat.Fading
+	slow          stat.Fading // of ok, those far slower than usual
+	run           slowRun
+}
+
+// maxCallees is how many callees are remembered of one caller.
+const maxCallees = 64
 
 // edge returns the edge from caller to callee; the longest unused makes room.
 func (e *Engine) edge(caller, callee *entity) *edge {
@@ -109,3 +133,50 @@ func (e *Engine) counted(byMetric bool, spanned *clock.Time) bool {
 
 // spansLately is how long spans stand in for the counts of metrics.
 const spansLately = 5 * time.Minute
+
+// onItsWay takes in what calls that caller made itself tell of it, and of the way to n:
+// whether they failed, and were not answered, or went well.
+func (e *Engine) onItsWay(caller, n *entity, c *report.Calls, failed bool) {
+	caller.heard = e.now
+	caller.host.spoke(c.Last, e.now)
+	if len(e.cuts) > 0 {
+		e.worked(caller, c.Last)
+	}
+	ed := e.edge(caller, n)
+	if c.Outcome != report.OutcomeOther || e.lacksPool(caller) {
+		ed.use(e.now) // else nothing shows that anybody was there
+	}
+	ed.rate.Add(float64(c.Count), c.Took, e.now, n.episode == nil)
+	if !c.Counted {
+		caller.conduct.calls(c)
+	}
+	if c.Outcome == report.OutcomeOverloaded {
+		ed.full.Add(float64(c.Count), e.now, e.params.CallWindow)
+	}
+	if c.Outcome.Failed() {
+		ed.lastFail = e.now
+		ed.failed.Add(float64(c.Count), e.now, e.params.CallWindow)
+		if c.Outcome.Answered() || c.Outcome == report.OutcomeUnavailable {
+			ed.answeredBadly.Add(float64(c.Count), e.now, e.params.CallWindow)
+		}
+	} else {
+		ed.ok.Add(float64(c.Count), e.now, e.params.CallWindow)
+		if c.Done != 0 && ed.stoodUntil(c.Done) {
+			caller.stoodAgain(ed.okEnd, c.Done)
+		}
+		ed.okEnd = max(ed.okEnd, c.Last)
+		if c.Slow > 0 {
+			ed.slow.Add(float64(c.Slow), e.now, e.params.CallWindow)
+		}
+		ed.run.add(e, c.Count, c.Slow)
+	}
+	if c.Outcome == report.OutcomeRefused && c.Callee.Direct && len(e.cuts) > 0 {
+		e.refused(n)
+	}
+	if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
+		e.seenFrom(n, caller.host, caller, c.Outcome, c.Count, c.First, c.Last)
+		if w := n.seenBy(caller); w != nil && failed {
+			w.byName = !c.Callee.Direct
+		}
+	}
+}
