@@ -14,7 +14,9 @@ import (
 // the other, so two digests say something only if the state stood still meanwhile. The
 // digests of a service are therefore compared once a period of two beats: who said in
 // it nothing that any sibling has ever said, while the others said one thing all along,
-// dissents. An old state was a sibling's once, and one who is ahead is followed soon.
+// dissents. An old state was a sibling's once, and one who is ahead is followed soon. What
+// only dissenters said is nobody's old state: who loses all he has vouches for the same
+// nothing as who lost it before him.
 // So the cost is a constant a beat, however many there are.
 
 // ballot is what the instances of a service vouched for of late.
@@ -31,6 +33,7 @@ type word struct {
 	digest uint64
 	at     clock.Time // when it was said first
 	by     uint64     // key of who said it then
+	wrong  bool       // who said it was convicted of it, and the others never came to say it
 	last   [2]sayer   // the two who said it last, the later one first
 }
 
@@ -93,7 +96,7 @@ func (b *ballot) word(digest uint64, n *entity, now clock.Time) *word {
 // heard notes, before n's word is replaced and when the period ends, whether any other
 // has said it.
 func (v *vouching) heard(n *entity) {
-	if v.word == nil || v.words == 0 {
+	if v.word == nil || v.words == 0 || v.word.wrong {
 		return
 	}
 	if at := v.word.byOthers(n); at != 0 {
@@ -115,6 +118,11 @@ func (e *Engine) compareDigests(s *service, interval time.Duration) {
 		return
 	}
 	most, voters := e.tally(s, b.began)
+	for _, top := range most {
+		if top.votes > 1 {
+			top.word.wrong = false
+		}
+	}
 	for _, n := range s.instances {
 		v := &n.vouching
 		if v.words == 0 {
@@ -213,7 +221,12 @@ func (e *Engine) dissents(n *entity, top majority) {
 	}
 	v.stoodStill = v.stoodStill && top.word.at <= v.agreedAt
 	v.against = top.votes
-	if v.dissents++; v.convicts(e.now) || v.soonConvicts(e.now) {
+	v.dissents++
+	convicts := v.convicts(e.now)
+	if convicts {
+		v.word.wrong = true
+	}
+	if convicts || v.soonConvicts(e.now) {
 		e.suspect(n)
 	}
 }

@@ -149,6 +149,54 @@ func TestReplicaThatWasPutRightIsToldWhenItIsWrongAgain(t *testing.T) {
 	}
 }
 
+// One replica after the other loses all that it has, and vouches for the same nothing.
+func TestReplicaThatIsWrongAsAnotherWasBefore(t *testing.T) {
+	r := newReplicas(3, time.Second)
+	empty := func(i int, at time.Duration) bool {
+		return i == 1 && at > time.Minute && at < 2*time.Minute || i == 2 && at > 4*time.Minute
+	}
+	r.digest = func(i int, at time.Duration) string {
+		if empty(i, at) {
+			return "nothing"
+		}
+		return fmt.Sprint("state ", at/(40*time.Second))
+	}
+	r.run(4 * time.Minute)
+	if said := r.said(); len(said) != 1 || said["s-1"] != "byzantine wrong_answer" {
+		t.Fatalf("said %v", said)
+	}
+	r.events = nil
+	r.run(20 * time.Second)
+	if said := r.said(); len(said) != 1 || said["s-2"] != "byzantine wrong_answer" {
+		t.Errorf("then said %v", said)
+	}
+}
+
+// What one was convicted of for being ahead of the rest is right once they follow.
+func TestStateThatAllCameToIsNobodysFault(t *testing.T) {
+	r := newReplicas(3, time.Second)
+	r.digest = func(i int, at time.Duration) string {
+		switch {
+		case i > 0 && at < 2*time.Minute, at < time.Minute:
+			return "old"
+		case i == 2 && at > 4*time.Minute && at < 6*time.Minute:
+			return "new" // it has fallen behind
+		case at > 4*time.Minute:
+			return "newest"
+		}
+		return "new"
+	}
+	r.run(3 * time.Minute)
+	if said := r.said(); said["s-0"] != "byzantine wrong_answer" {
+		t.Fatalf("said %v", said)
+	}
+	r.events = nil
+	r.run(5 * time.Minute)
+	if said := r.said(); said["s-2"] != "" {
+		t.Errorf("then said %v", said)
+	}
+}
+
 // Replicas beat at different times, and get a change at different times.
 func TestDigestsThatDifferForAReasonAccuseNobody(t *testing.T) {
 	for name, c := range map[string]struct {
