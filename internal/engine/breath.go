@@ -121,3 +121,18 @@ func (n *entity) gaspsSince(e *Engine, t clock.Time) bool {
 func (s *levelState) gasps(share float64) bool {
 	return share >= waitsFrom && share-s.usual >= roseBy
 }
+
+// breathesFreely says whether it is told of n that it hardly waits for a processor, and no
+// more than usual: however busy its machine is, others leave it all that it wants.
+func (n *entity) breathesFreely(now clock.Time) bool {
+	if n.levels == nil {
+		return false
+	}
+	s := &n.levels[report.LevelCPUWait]
+	return s.told(now) && s.share < hardlyWaits && s.share-s.usual < hardlyMore
+}
+
+const (
+	hardlyWaits = 0.10 // of the time
+	hardlyMore  = 0.05 // than usual
+)

@@ -25,6 +25,15 @@ func crowd(z *zones, busy, queue, own, neighbour float64) {
 	}
 }
 
+// waits tells besides for which share of the time svc1-b0 waits for a processor.
+func waits(z *zones, share float64) {
+	more := z.more
+	z.more = func(b *report.Batch) {
+		more(b)
+		b.Levels = append(b.Levels, report.Level{Source: z.who("svc1-b0").src, Kind: report.LevelCPUWait, Share: share, At: z.now})
+	}
+}
+
 func TestWhoTakesAllProcessorsIsToBlameForThoseWhoWait(t *testing.T) {
 	late := func(to *zoned) bool { return to.src.Instance == "svc1-b0" }
 	for name, c := range map[string]struct {
@@ -40,6 +49,7 @@ func TestWhoTakesAllProcessorsIsToBlameForThoseWhoWait(t *testing.T) {
 			crowd(z, 0.3, 0, 0.1, 0.2)
 			z.run(2 * time.Minute)
 			crowd(z, 1, 0.8, c.own, c.neighbour)
+			waits(z, 0.4)
 			z.late = late
 			z.run(40 * time.Second)
 			z.expect(t, verdict.ClassExhaustion, c.culprit)
@@ -58,6 +68,7 @@ func TestBusyProcessorsThatHurtNobodyAccuseNobody(t *testing.T) {
 		"a job that takes all of them":   func(z *zones) { crowd(z, 1, 0.8, 0.1, 1) },
 		"tasks that wait for a disk":     func(z *zones) { crowd(z, 0.3, 0.9, 0.1, 0.2); z.late = late },
 		"busy, and others wait for none": func(z *zones) { crowd(z, 1, 0.2, 0.1, 0.2); z.late = late },
+		"busy with what gives way":       func(z *zones) { crowd(z, 1, 0.8, 0.1, 1); waits(z, 0.02); z.late = late },
 		"as busy as ever, when one is late": func(z *zones) {
 			crowd(z, 1, 0.8, 0.1, 0.2)
 			z.run(40 * time.Minute)

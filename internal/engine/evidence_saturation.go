@@ -73,7 +73,7 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 			if kind == report.LevelRunQueue && !n.host.levels.short(report.LevelCPU, e.now) {
 				continue // they wait for disks, or not any more
 			}
-			if e.startTakes(n, kind, &n.host.levels[kind]) {
+			if e.startTakes(n, kind, &n.host.levels[kind]) || ofProcessors(kind) && n.breathesFreely(e.now) {
 				continue
 			}
 			p.short(e, kind, &n.host.levels[kind], "its host's", hostShort)

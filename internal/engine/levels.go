@@ -157,6 +157,11 @@ func (s *levelState) set(l *report.Level, now clock.Time, since time.Duration, l
 	}
 }
 
+// ofProcessors says whether a level tells how busy the processors of a machine are.
+func ofProcessors(kind report.LevelKind) bool {
+	return kind == report.LevelCPU || kind == report.LevelCPUWait || kind == report.LevelRunQueue
+}
+
 // startsAnew forgets how fast the process before used something: that says nothing of
 // the one that took its place. Since when it is short stays, for who goes on to be.
 func (ls *levels) startsAnew() {

@@ -57,12 +57,12 @@ func (h *hostState) startsAt(now clock.Time) {
 // machine, or, of what n alone may use, itself: it began no sooner, and passes by itself.
 func (e *Engine) startTakes(n *entity, kind report.LevelKind, s *levelState) bool {
 	since := clock.Time(0)
-	switch kind {
-	case report.LevelCPU, report.LevelCPUWait, report.LevelRunQueue:
+	switch {
+	case ofProcessors(kind):
 		if n.host != nil {
 			since = n.host.starts
 		}
-	case report.LevelThrottled:
+	case kind == report.LevelThrottled:
 		since = n.starts
 	}
 	return since != 0 && e.now.Sub(since) < startingFor && s.full > since.Add(-startSeen)
