@@ -39,28 +39,28 @@ type Term struct {
 // Side bounds a weight to what makes sense, whatever the fit says.
 type Side struct {
 	Least, Most float64 // nats
-	// Cut is the least that is kept of a weight that is fitted without it, where the lab
-	// has too many of a kind: so these do not bend the weights of other terms.
-	Cut float64 // nats
+	// Floor is the least that is kept of a weight that is fitted without this bound, where
+	// the lab has too many of a kind: so these do not bend the weights of other terms.
+	Floor float64 // nats
 }
 
-const far = 9 // nats: no bound
+const unbounded = 9 // nats: no weight comes near
 
 var (
-	either  = Side{-far, far, -far}
-	grows   = Side{0, far, 0}     // more evidence makes nobody less sure
-	shrinks = Side{-far, 0, -far} // nor does a reason for doubt make anybody surer
+	either  = Side{-unbounded, unbounded, -unbounded}
+	grows   = Side{0, unbounded, 0}           // more evidence makes nobody less sure
+	shrinks = Side{-unbounded, 0, -unbounded} // nor does a reason for doubt make anybody surer
 	// What no lab thought of comes on top of what it tells: 0.95 to begin with, at most.
-	modest = Side{-far, 3, -far}
+	modest = Side{-unbounded, 3, -unbounded}
 	// The simulated lab breaks nobody whom nobody calls, and lets many such sleep.
-	shrinksSome = Side{-far, 0, -2.5}
+	shrinksSome = Side{-unbounded, 0, -2.5}
 )
 
 // Bound keeps a weight on its side.
 func (t *Term) Bound(weight float64) float64 { return stat.Clamp(weight, t.Side.Least, t.Side.Most) }
 
 // Kept is what is taken over of a weight that was fitted.
-func (t *Term) Kept(weight float64) float64 { return max(weight, t.Side.Cut) }
+func (t *Term) Kept(weight float64) float64 { return max(weight, t.Side.Floor) }
 
 // Values are those of the terms for one verdict.
 func (s Scale) Values(b *Posterior, c *Case) []float64 {
