@@ -17,9 +17,10 @@ import (
 type absence struct {
 	lasted       time.Duration // 0: there is none
 	back         clock.Time    // engine time of the first record after it
-	clock        time.Duration // the observer's, before
+	clock, awake time.Duration // the observer's, before
 	seq          uint64        // its count then
 	starts, naps int           // then
+	counted      bool          // it is over, and the observer had counted on
 }
 
 // backFor is how long after an absence the beats of that time may come in.
@@ -28,7 +29,7 @@ const backFor = 30 * time.Second
 // wasAway notes that o, of which something comes now, was away for long.
 func (o *observer) wasAway(now clock.Time) {
 	if away := now.Sub(o.seen); o.ownBeat && away > observerSilence*o.interval+time.Second {
-		o.absence = absence{lasted: away, back: now, clock: o.clock, seq: o.seq, starts: o.starts, naps: o.naps}
+		o.absence = absence{lasted: away, back: now, clock: o.clock, awake: o.awake(), seq: o.seq, starts: o.starts, naps: o.naps}
 	}
 }
 
@@ -49,8 +50,20 @@ func (e *Engine) observerBack(o *observer, b *report.ObserverBeat) {
 		*a = absence{}
 	case went >= a.lasted/2:
 		e.countedOn(e.host(o.host), fmt.Sprintf("the observer on %s came back after %s and had counted on", o.host, inWords(a.lasted)))
-		*a = absence{}
+		a.counted = true
 	}
+}
+
+// heardMeanwhile tells, once all is taken in that came with it, whose beats an observer
+// heard while nobody heard of it: they lived on in their zone, whichever is its own.
+func (e *Engine) heardMeanwhile(o *observer) {
+	a := &o.absence
+	for _, s := range e.watched {
+		if s.observer == o && s.kind == signBeat && s.last > a.awake+behindAliveFor {
+			e.countedOn(s.entity.host, fmt.Sprintf("the observer on %s came back after %s and had heard %s meanwhile", o.host, inWords(a.lasted), s.entity.name()))
+		}
+	}
+	*a = absence{}
 }
 
 // countedOn notes for the cuts around a host that it went on meanwhile. Whom nobody asked

@@ -4,9 +4,11 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
@@ -149,5 +151,54 @@ func TestMachineThatNobodyAskedWasNotMissedThoughItsAgentAskedOthers(t *testing.
 		if f.paths != 1 || f.asked != c.asked {
 			t.Errorf("%s: asked %v by %d, want %v by one", name, f.asked, f.paths, c.asked)
 		}
+	}
+}
+
+// Nobody in a zone that is cut off calls anybody, and nobody tells where the agent stands
+// that hears their heartbeats: whom it heard meanwhile lived on.
+func TestWhomAnAgentHeardBehindACutLivedOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		dead  bool
+		class verdict.Class
+	}{"cut off": {false, verdict.ClassPartition}, "down": {true, verdict.ClassCrash}} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			for _, a := range z.agents {
+				a.at.name = "watch-" + a.at.zone
+			}
+			within := func(x zoneHost) bool { return x.zone == "zone-a" }
+			z.never = func(from, _ *zoned) bool { return within(from.at) }
+			z.run(60 * time.Second)
+			hosts := []string{"watch-zone-a", "zone-a-h0", "zone-a-h1"}
+			if c.dead {
+				for _, h := range hosts {
+					z.dead[h] = true
+				}
+			} else {
+				z.blocked = func(x, y zoneHost) bool { return within(x) != within(y) }
+			}
+			z.run(25 * time.Second)
+			z.blocked, z.dead = func(_, _ zoneHost) bool { return false }, map[string]bool{}
+			for _, n := range z.instances {
+				if c.dead && within(n.at) {
+					n.inc, n.seq = n.inc+1000, 0
+				}
+			}
+			z.run(30 * time.Second)
+			z.expect(t, c.class, "zone zone-a")
+			cleared := false
+			for _, ev := range z.events {
+				if ev.Kind != contract.EventFailureCleared || ev.Verdict.Culprit.Name != "zone-a" {
+					continue
+				}
+				cleared = true
+				if heard := strings.Contains(strings.Join(ev.Verdict.Evidence, " "), "had heard svc"); heard == c.dead || heard && ev.Verdict.Confidence <= ceilingOneSided {
+					t.Errorf("the agent heard them: %.2f %v", ev.Verdict.Confidence, ev.Verdict.Evidence)
+				}
+			}
+			if !cleared && !c.dead {
+				t.Error("it is held though all are heard again")
+			}
+		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
@@ -50,5 +51,20 @@ func TestCutHoldsWhileCallsWaitForWhatWasSentIntoIt(t *testing.T) {
 				z.dump(t)
 			}
 		})
+	}
+}
+
+// A port that is closed when its machine comes back tells that it was down; one that has
+// answered since it came back tells nothing of that time.
+func TestPortThatIsClosedAfterItAnsweredAgainTellsNothingOfTheCut(t *testing.T) {
+	for answered, want := range map[clock.Time]string{0: "the port of store was closed when zone-a came back", 25e9: ""} {
+		c := &cutState{cut: cut{near: side{zone: "zone-a"}}, found: foundCut{bad: 20e9}, at: 20e9, began: 10e9}
+		e := told(30e9, c)
+		n := machine("", "zone-a")
+		n.src = report.NewSource(report.Source{Service: report.ServiceID{Name: "store"}, Instance: "store"})
+		n.cutOff, n.served.last = c, answered
+		if e.refused(n); c.anewHow != want {
+			t.Errorf("an answer at %d: %q, want %q", answered, c.anewHow, want)
+		}
 	}
 }

@@ -316,6 +316,9 @@ func (o *observer) name() string {
 // asleep. Nobody is judged by the word of such an observer.
 func (e *Engine) checkObservers() {
 	for _, o := range e.observerList {
+		if o.absence.counted {
+			e.heardMeanwhile(o)
+		}
 		if o.id != "" && o.ownBeat && !o.degraded && e.now.Sub(o.seen) > observerSilence*o.interval+time.Second {
 			o.misses = min(o.misses+2, maxMisses)
 			e.cutSuspected = true // it may be its host

@@ -49,6 +49,7 @@ type cut struct {
 	near, far side
 	lossy     bool    // a part gets through
 	prior     float64 // nats
+	said      float64 // nats over no cut, without caps
 	placed    placing // where it takes those to stand of whom nobody tells
 }
 
@@ -188,11 +189,35 @@ func likeliest(hypotheses []cut, scores []float64, across func(*cut) []sight) in
 			}
 		}
 		if scores[best] < acceptedFrom || !hypotheses[best].isManyLinks(across(&hypotheses[best])) {
+			if zone := zoneAround(hypotheses, scores, best); zone != best && !hypotheses[zone].isManyLinks(across(&hypotheses[zone])) {
+				return zone
+			}
 			return best
 		}
 		scores[best] = math.Inf(-1)
 	}
 }
+
+// zoneAround is the zone of the machine that is the best hypothesis, if that it is cut off
+// is about as likely, and likelier by all that is said, beyond the caps, too: where few
+// look, what one of its machines explains is as much as counts. Else it is the best.
+func zoneAround(hypotheses []cut, scores []float64, best int) int {
+	machine := &hypotheses[best]
+	if machine.near.host == nil || !machine.far.anywhere() {
+		return best
+	}
+	for i := range hypotheses {
+		h := &hypotheses[i]
+		if h.near.zone != "" && h.far.anywhere() && h.near.has(machine.near.host, nil) && !h.lossy && h.said > hypotheses[best].said && scores[i] >= scores[best]-aboutAsLikely {
+			best = i
+		}
+	}
+	return best
+}
+
+// aboutAsLikely is by how many nats the scores of two hypotheses may differ that are
+// told apart by what is said beyond the caps.
+const aboutAsLikely = 1.0
 
 // kin says whether two sides are places, or the same entity: a failure of an
 // entity is another explanation than a failure of the ways to it.
@@ -204,20 +229,34 @@ func (s *side) kin(t *side) bool {
 }
 
 // weighSights fills in what each sight says. What was seen to be well before the
-// first silence began says nothing of now.
+// first silence began says nothing of now, nor what an observer told of in its last
+// report before it fell silent.
 func weighSights(sights []sight) {
 	began := clock.Time(0)
+	var lastWord map[*hostState]clock.Time // of observers that are silent
 	for i := range sights {
-		if s := &sights[i]; s.share >= 0.5 && s.since != 0 && (began == 0 || s.since < began) {
+		s := &sights[i]
+		if s.share < 0.5 || s.since == 0 {
+			continue
+		}
+		if began == 0 || s.since < began {
 			began = s.since
+		}
+		if s.caller == nil && s.target == nil {
+			if lastWord == nil {
+				lastWord = map[*hostState]clock.Time{}
+			}
+			lastWord[s.from] = s.since
 		}
 	}
 	for i := range sights {
-		if s := &sights[i]; s.share < silentFrom && s.good < began {
+		s := &sights[i]
+		last := max(lastWord[s.from], lastWord[s.to])
+		if s.share < silentFrom && (s.good < began || last != 0 && s.good <= last) {
 			s.weight *= staleWeight
 		}
-		if sights[i].cut, sights[i].lossy = sights[i].says(silentIfCut), sights[i].says(silentIfLossy); sights[i].back {
-			sights[i].lossy = min(sights[i].lossy, 0)
+		if s.cut, s.lossy = s.says(silentIfCut), s.says(silentIfLossy); s.back {
+			s.lossy = min(s.lossy, 0)
 		}
 	}
 }
@@ -234,13 +273,17 @@ func (c *cut) score(sights []sight) float64 {
 	}
 	prior := c.prior + priorPlaced*float64(len(c.placed))
 	whole, part := prior, prior+priorLossy
-	var hostWhole, hostPart float64
+	var hostWhole, hostPart, saidWhole, saidPart float64
 	var from *hostState
+	add := func() {
+		whole += stat.Clamp(hostWhole, -sightCap, sightCap)
+		part += stat.Clamp(hostPart, -sightCap, sightCap)
+		saidWhole, saidPart = saidWhole+hostWhole, saidPart+hostPart
+	}
 	for i := range sights {
 		s := &sights[i]
 		if s.from != from {
-			whole += stat.Clamp(hostWhole, -sightCap, sightCap)
-			part += stat.Clamp(hostPart, -sightCap, sightCap)
+			add()
 			from, hostWhole, hostPart = s.from, 0, 0
 		}
 		if !s.taken && c.predicts(s) {
@@ -248,8 +291,8 @@ func (c *cut) score(sights []sight) float64 {
 			hostPart += s.lossy
 		}
 	}
-	whole += stat.Clamp(hostWhole, -sightCap, sightCap)
-	part += stat.Clamp(hostPart, -sightCap, sightCap)
+	add()
+	c.said = prior + max(saidWhole, saidPart)
 	if c.lossy = part > whole; c.lossy && c.losesApart(sights) {
 		c.lossy, part = false, math.Inf(-1)
 	}

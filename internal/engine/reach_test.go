@@ -84,6 +84,63 @@ func TestCutBeginsWithTheSilencesThatLast(t *testing.T) {
 	}
 }
 
+// Two who look at a zone say as much of one of its machines as counts; what they say of the
+// others, too, is the same cut.
+func TestMachineIsNotTakenForItsZone(t *testing.T) {
+	h1, h2 := &hostState{name: "a1", zone: "a"}, &hostState{name: "a2", zone: "a"}
+	for name, c := range map[string]struct {
+		others  int     // on the other machine
+		share   float64 // of what got no reply from these
+		reached bool    // an answer of the first was on its way
+		near    side
+	}{
+		"both machines are silent":       {3, 1, false, side{zone: "a"}},
+		"one is":                         {3, 0, false, side{host: h1}},
+		"and the other is slow to reply": {12, 0.3, true, side{host: h1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			on := func(h *hostState) *entity { return &entity{kind: kindInstance, host: h, src: &report.Source{}} }
+			targets := []*entity{on(h1), on(h1)}
+			shares := []float64{1, 1}
+			for range c.others {
+				targets, shares = append(targets, on(h2)), append(shares, c.share)
+			}
+			var sights []sight
+			for _, watch := range [...]string{"watch-b", "watch-c"} {
+				from := &hostState{name: watch}
+				for i, target := range targets {
+					sights = append(sights, seen(from, nil, target, shares[i], true))
+				}
+			}
+			if c.reached {
+				late := seen(&hostState{name: "watch-d"}, nil, targets[0], 0, false)
+				late.weight = 0.3
+				sights = append(sights, late)
+			}
+			if found := solve(sights, nil); len(found) == 0 || found[0].near != c.near || found[0].lossy {
+				t.Errorf("found %d cuts, the first of %+v, want one of %+v", len(found), found[0].near, c.near)
+			}
+		})
+	}
+}
+
+func TestLastReportOfOneThatFellSilentTellsNothingOfThen(t *testing.T) {
+	watch, here, b := &hostState{name: "watch"}, &hostState{}, &hostState{name: "b"}
+	sights := []sight{
+		{from: watch, to: here, share: 1, weight: 1, since: 10, good: 10},
+		{from: watch, to: b, target: &entity{}, weight: 1, good: 10},
+		{from: b, to: watch, caller: &entity{}, weight: 1, good: 10},
+		{from: b, to: here, weight: 1, good: 10},
+		{from: watch, to: b, target: &entity{}, weight: 1, good: 11},
+	}
+	weighSights(sights)
+	for i, want := range []float64{1, staleWeight, staleWeight, 1, 1} {
+		if sights[i].weight != want {
+			t.Errorf("sight %d counts %v, want %v", i, sights[i].weight, want)
+		}
+	}
+}
+
 func TestNodeSeenFromOneSideIsUnknownUntilItComesBack(t *testing.T) {
 	for name, c := range map[string]struct {
 		dead  bool

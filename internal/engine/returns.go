@@ -187,8 +187,8 @@ const heardAgainFor = 30 * time.Second
 // back from behind a cut has listened all along; a machine that starts refuses at
 // first.
 func (e *Engine) refused(n *entity) {
-	if n.kind == kindInstance && n.cutOff != nil {
-		e.startedAnew(n.host, n.name(), fmt.Sprintf("the port of %s was closed when %s came back", n.name(), n.host.name))
+	if c := n.cutOff; n.kind == kindInstance && c != nil && !n.answersSince(c.found.bad) {
+		e.startedAnew(n.host, n.name(), fmt.Sprintf("the port of %s was closed when %s came back", n.name(), c.entity.name()))
 	}
 }
 
