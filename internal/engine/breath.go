@@ -5,6 +5,7 @@ package engine
 
 import (
 	"slices"
+	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
@@ -17,17 +18,32 @@ import (
 
 const (
 	// breathless is the share of the time from which on a process that waits for a
-	// processor is late for it, if it waits so many times longer than usual.
+	// processor is late for it, if that is so much more than usual.
 	breathless     = 0.4
-	breathlessMore = 3.0
+	breathlessMore = 0.2
+	// lateFor is how long after somebody had to wait for a processor calls are late, or
+	// told to have been.
+	lateFor = 20 * time.Second
 	// everyCall is the share of the calls on a way from which on all of them are late, and
 	// hardlyAny the one up to which those on others are not.
 	everyCall, hardlyAny = 0.8, 0.1
 )
 
-// wantOfBreath says whether a cut is slow because its side s has no processor to spare.
-func (e *Engine) wantOfBreath(f *foundCut, s *side, sights []sight, processes map[*hostState]breath) bool {
-	return e.outOfBreath(s, processes) && !f.aloneSlow(s, sights)
+// wantOfBreath says whether most of what is late across a cut is so because somebody at
+// one of the two ends had to wait for a processor.
+func (e *Engine) wantOfBreath(f *foundCut, sights []sight, machines map[*hostState]bool) bool {
+	var late, waits float64
+	for i := range sights {
+		s := &sights[i]
+		if s.share < silentFrom || !f.predicts(s) {
+			continue
+		}
+		late += s.share * s.weight
+		if machines[s.from] || machines[s.to] || s.caller.isBreathless(e.now) || s.target.isBreathless(e.now) {
+			waits += s.share * s.weight
+		}
+	}
+	return 2*waits > late && !(f.aloneSlow(&f.near, sights) && f.aloneSlow(&f.far, sights))
 }
 
 // aloneSlow says whether nearly every call across the cut is late, and hardly any on
@@ -49,59 +65,48 @@ func (f *foundCut) aloneSlow(s *side, sights []sight) bool {
 	return ways >= 2 && late <= hardlyAny*weight
 }
 
-// outOfBreath says whether a side is a machine that has no processor to spare, or a
-// zone of which most have none: by what the machines tell of their processors, or by
-// what their processes tell, as breathing counted them.
-func (e *Engine) outOfBreath(s *side, processes map[*hostState]breath) bool {
-	if s.host == nil && s.zone == "" {
+// isBreathless says whether n's process has to wait for a processor for long and longer
+// than usual, or had to a moment ago. n may be nil.
+func (n *entity) isBreathless(now clock.Time) bool {
+	if n == nil || n.levels == nil {
 		return false
 	}
-	var machines, waiting breath
-	for _, h := range e.hosts {
-		if s.host != nil && h != s.host || s.host == nil && h.zone != s.zone {
-			continue
-		}
-		if h.levels != nil && h.levels[report.LevelCPU].at != 0 {
-			machines.add(h.levels.short(report.LevelCPU, e.now))
-		}
-		if of := processes[h]; of.told > 0 {
-			waiting.add(of.most())
-		}
+	l := &n.levels[report.LevelCPUWait]
+	share := 0.0
+	if l.at != 0 && now.Sub(l.at) <= levelFresh {
+		share = l.share
 	}
-	return machines.most() || waiting.most()
+	if l.at != 0 && now.Sub(l.highAt) <= lateFor {
+		share = max(share, l.high)
+	}
+	return share >= breathless && share-l.usual >= breathlessMore
 }
 
-// breath is how many tell whether they have to wait for a processor, and how many have
-// to.
-type breath struct{ wait, told int }
-
-func (b *breath) add(waits bool) {
-	b.told++
-	if waits {
-		b.wait++
-	}
-}
-
-func (b *breath) most() bool { return 2*b.wait > b.told }
-
-// breathing counts the processes of each machine.
-func (e *Engine) breathing() map[*hostState]breath {
-	of := map[*hostState]breath{}
+// outOfBreath are the machines that have no processor to spare: by what they tell of their
+// processors, or by what most of their processes tell.
+func (e *Engine) outOfBreath() map[*hostState]bool {
+	type count struct{ wait, told int }
+	of := map[*hostState]count{}
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.head; n != nil; n = n.next {
-			if n.host == nil || n.levels == nil {
+			if n.host == nil || n.levels == nil || n.levels[report.LevelCPUWait].at == 0 {
 				continue
 			}
-			l := &n.levels[report.LevelCPUWait]
-			if l.at == 0 || e.now.Sub(l.at) > levelFresh {
-				continue
+			c := of[n.host]
+			c.told++
+			if n.isBreathless(e.now) {
+				c.wait++
 			}
-			b := of[n.host]
-			b.add(l.share >= breathless && l.share >= breathlessMore*l.usual)
-			of[n.host] = b
+			of[n.host] = c
 		}
 	}
-	return of
+	out := map[*hostState]bool{}
+	for _, h := range e.hosts {
+		if c := of[h]; 2*c.wait > c.told || h.levels.short(report.LevelCPU, e.now) {
+			out[h] = true
+		}
+	}
+	return out
 }
 
 // gaspsSince says whether an agent that looked at n's process since t, and lately, found

@@ -88,3 +88,38 @@ func TestSilenceOfOneSeenToWaitForAProcessorIsNoSightOfTheNetwork(t *testing.T) 
 		}
 	}
 }
+
+// Calls are late for want of a processor at one of their ends, and are told to have been
+// for a while after it is over; idle neighbours hardly wait for one.
+func TestLateCallsOfThoseWhoWaitForAProcessorMakeNoSlowLink(t *testing.T) {
+	for name, c := range map[string]struct {
+		ago    time.Duration // since the caller had to wait
+		share  float64       // of the time, that it waited
+		breath bool
+	}{
+		"it waits":               {0, 0.7, true},
+		"it waited a moment ago": {15 * time.Second, 0.7, true},
+		"it waited long ago":     {40 * time.Second, 0.7, false},
+		"it waits as ever":       {0, 0.35, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := New(DefaultParams())
+			e.now = 100e9
+			busy, idle, called := machine("a1", "a"), machine("a1", "a"), machine("b1", "b")
+			busy.levels, idle.levels = &levels{}, &levels{}
+			now := levelState{share: c.share, high: c.share, highAt: e.now.Add(-c.ago), at: e.now, usual: 0.25}
+			if c.ago > 0 {
+				now.share = 0.2
+			}
+			busy.levels[report.LevelCPUWait] = now
+			idle.levels[report.LevelCPUWait] = levelState{share: 0.1, at: e.now, usual: 0.1}
+			late := func(from *entity, share float64) sight {
+				return sight{from: from.host, to: called.host, caller: from, target: called, share: share, weight: 3, late: true}
+			}
+			f := &foundCut{cut: cut{near: side{zone: "a"}}, share: 0.4}
+			if got := e.wantOfBreath(f, []sight{late(busy, 0.5), late(busy, 0.4), late(idle, 0.2)}, nil); got != c.breath {
+				t.Errorf("for want of a processor: %v", got)
+			}
+		})
+	}
+}

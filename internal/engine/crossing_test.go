@@ -63,6 +63,16 @@ func TestSlowWaysAreToldByWhatCallsSpendOnThem(t *testing.T) {
 			}
 			return usual
 		}, verdict.ClassNone, ""},
+		"all wait now and then, and those of one zone more": {func(z *zones, from, to *zoned) time.Duration {
+			often := 25 // in a hundred
+			if from.at.zone == "zone-a" || to.at.zone == "zone-a" {
+				often = 35
+			}
+			if z.rand.IntN(100) < often {
+				return slow
+			}
+			return usual
+		}, verdict.ClassNone, ""},
 		"a call here and there is late": {func(z *zones, _, _ *zoned) time.Duration {
 			if z.rand.IntN(50) == 0 {
 				return slow

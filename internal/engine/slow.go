@@ -26,6 +26,9 @@ const (
 	// slowShares is the share of the calls into and out of a place that must be slow
 	// for it to be cut off slowly: of many, some are late any day.
 	slowShares = 0.3
+	// slowElsewhere is the share of late calls on all other ways, of that across a cut,
+	// from which on something makes all of them late.
+	slowElsewhere = 1.0 / 3
 	// caughtUp is how long after it slept itself the engine believes in no slow link:
 	// all who could not tell it anything do so at once, and keep the machines busy.
 	caughtUp = 20 * time.Second
@@ -167,9 +170,9 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 	if len(found) == 0 {
 		return
 	}
-	processes := e.breathing()
+	machines := e.outOfBreath()
 	for _, f := range found {
-		if e.wantOfBreath(&f, &f.near, sights, processes) || e.wantOfBreath(&f, &f.far, sights, processes) {
+		if e.wantOfBreath(&f, sights, machines) || f.elsewhere(sights) >= f.share*slowElsewhere {
 			continue
 		}
 		if who := f.inAllThatIsLate(sights); who != nil && who.short() {
@@ -178,6 +181,22 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 		f.narrow(sights)
 		e.believe(f, true)
 	}
+}
+
+// elsewhere is the share, 0-1, of calls that are late on ways that do not cross the cut; 0
+// if nothing is known of any.
+func (f *foundCut) elsewhere(sights []sight) float64 {
+	var late, n float64
+	for i := range sights {
+		if s := &sights[i]; !f.predicts(s) {
+			late += s.share * s.weight
+			n += s.weight
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return late / n
 }
 
 // inAllThatIsLate is the one who calls, or is called, on all late ways across the cut; nil

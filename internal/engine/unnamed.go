@@ -119,7 +119,7 @@ func (e *Engine) isDark(p *portHost, v *vain) bool {
 
 // unnamedSights are the ways on which nothing is acknowledged though both ends live.
 func (e *Engine) unnamedSights(out []sight) []sight {
-	var processes map[*hostState]breath // counted once, if at all
+	var machines map[*hostState]bool // that have no processor to spare
 	for _, k := range slices.SortedFunc(maps.Keys(e.ties.vain), tie.compare) {
 		v := e.ties.vain[k]
 		if e.now.Sub(v.at) > shortView+3*v.interval {
@@ -143,10 +143,10 @@ func (e *Engine) unnamedSights(out []sight) []sight {
 		}
 		to := e.host(p.host)
 		if v.share < 1 {
-			if processes == nil {
-				processes = e.breathing()
+			if machines == nil {
+				machines = e.outOfBreath()
 			}
-			if e.outOfBreath(&side{host: from}, processes) || e.outOfBreath(&side{host: to}, processes) {
+			if machines[from] || machines[to] {
 				continue // it loses what it does not get to
 			}
 		}
