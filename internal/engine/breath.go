@@ -82,6 +82,20 @@ func (n *entity) isBreathless(now clock.Time) bool {
 	return share >= breathless && share-l.usual >= breathlessMore
 }
 
+// wantsProcessorFor says whether n, or its machine, has been told to be at its limit of
+// waits for a processor for so long on end.
+func (n *entity) wantsProcessorFor(d time.Duration, now clock.Time) bool {
+	for _, kind := range [...]report.LevelKind{report.LevelCPUWait, report.LevelRunQueue} {
+		if n.levels != nil && n.levels[kind].full != 0 && now.Sub(n.levels[kind].full) >= d {
+			return true
+		}
+		if h := n.host; h != nil && h.levels != nil && h.levels[kind].full != 0 && now.Sub(h.levels[kind].full) >= d {
+			return true
+		}
+	}
+	return false
+}
+
 // outOfBreath are the machines that have no processor to spare: by what they tell of their
 // processors, or by what most of their processes tell.
 func (e *Engine) outOfBreath() map[*hostState]bool {

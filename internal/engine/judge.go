@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -212,13 +213,14 @@ func (e *Engine) shared(n *entity) bool {
 	return n.service != nil && n.service.whole != nil && n.service.whole.episode != nil && e.allSlow(n.service)
 }
 
-// limits says whether a resource of its own is known to be short.
-func (p *episode) limits() bool {
+// limits says whether a resource of its own is known to be short, by other evidence than
+// some.
+func (p *episode) limits(besides ...belief.Evidence) bool {
 	for kind := range p.found {
-		switch belief.Evidence(kind) {
+		switch ev := belief.Evidence(kind); ev {
 		case belief.EvDemand, belief.EvSlow, belief.EvCallersOverloaded, belief.EvBusy, belief.EvServesErrors:
 		default:
-			if p.found[kind].strength > 0 && belief.Evidence(kind).Weight(belief.CauseExhaustion) >= 11 {
+			if p.found[kind].strength > 0 && ev.Weight(belief.CauseExhaustion) >= 11 && !slices.Contains(besides, ev) {
 				return true
 			}
 		}

@@ -33,6 +33,9 @@ const (
 	overloadedWait = 2 * time.Second
 	// reachWait gives the ways that are cut the time to be told from each other.
 	reachWait = 2 * time.Second
+	// breathWait is how long one that goes on beating must want for a processor, and for
+	// nothing else: what passes sooner, such as when a neighbour starts, is nothing to act on.
+	breathWait = 8 * time.Second
 	// serviceWait gives the instances of a service the time to be told apart.
 	serviceWait = 3 * time.Second
 )
@@ -59,6 +62,10 @@ func (e *Engine) wait(n *entity, p *episode, class verdict.Class) time.Duration 
 			return stat.RateSpan + n.told().Slack() // how often that one asks is not counted yet
 		}
 		return overloadedWait
+	case class == verdict.ClassExhaustion && p.found[belief.EvCPUWait].strength > 0 && !p.limits(belief.EvCPUWait, belief.EvCPURose) && !p.silent():
+		if !n.wantsProcessorFor(breathWait, e.now) {
+			return breathWait
+		}
 	case class == verdict.ClassPartition:
 		return reachWait // what is cut may turn out to be more
 	}
