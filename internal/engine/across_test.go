@@ -20,12 +20,12 @@ func TestEachHypothesisLooksAtItsOwnSights(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		sights, here := randomSights(r)
 		weighSights(sights)
-		nowhere := placelessIn(sights)
+		nowhere := placelessIn(sights, nil)
 		places := endsOf(sights, nowhere, here)
 		hypotheses := propose(sights, here)
 		for i := range hypotheses {
 			c := &hypotheses[i]
-			c.place(sights, nowhere, here)
+			c.place(sights, nowhere, nil, here)
 			whole := *c
 			few := places.across(sights, c)
 			looked, all = looked+len(few), all+len(sights)

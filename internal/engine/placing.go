@@ -3,7 +3,10 @@
 
 package engine
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // A database or an outside server sends no telemetry, so nobody tells where it
 // stands. Each cut that is considered puts it where that explains most: behind
@@ -72,8 +75,8 @@ func (c *cut) predictsAt(s *sight, where whichSide) bool {
 }
 
 // placelessIn lists the sights of each of whom nobody tells where it stands, if
-// one of them is silent.
-func placelessIn(sights []sight) map[placeless][]int {
+// one of them is silent, or its home is known.
+func placelessIn(sights []sight, homes map[*hostState]string) map[placeless][]int {
 	var out map[placeless][]int
 	for i := range sights {
 		if p, ok := sights[i].leadsTo(); ok {
@@ -84,16 +87,17 @@ func placelessIn(sights []sight) map[placeless][]int {
 		}
 	}
 	for p, at := range out {
-		if !slices.ContainsFunc(at, func(i int) bool { return sights[i].share >= silentFrom }) {
+		if homes[p.host] == "" && !slices.ContainsFunc(at, func(i int) bool { return sights[i].share >= silentFrom }) {
 			delete(out, p)
 		}
 	}
 	return out
 }
 
-// place puts each of them where the cut explains most. That the engine itself
-// stands in a zone that is cut off is a hypothesis of its own.
-func (c *cut) place(sights []sight, nowhere map[placeless][]int, here *hostState) {
+// place puts each of them where the cut explains most, an observer rather in the zone
+// where those are who beat to it. That the engine itself stands in a zone that is cut off
+// is a hypothesis of its own.
+func (c *cut) place(sights []sight, nowhere map[placeless][]int, homes map[*hostState]string, here *hostState) {
 	if c.near.entity != nil || c.far.entity != nil {
 		return // it is about one entity, wherever it stands
 	}
@@ -101,12 +105,14 @@ func (c *cut) place(sights []sight, nowhere map[placeless][]int, here *hostState
 		if p.host != nil && (c.near.zone == "" || p.host == here && c.far.anywhere()) {
 			continue
 		}
-		best, most := elsewhere, c.saysOf(sights, at, elsewhere)
-		for _, where := range [...]whichSide{nearSide, farSide} {
-			if x := c.saysOf(sights, at, where) + priorPlaced; x > most {
-				best, most = where, x
+		best, most, price := elsewhere, math.Inf(-1), 0.0
+		for _, where := range [...]whichSide{elsewhere, nearSide, farSide} {
+			prior := c.priorOf(where, homes[p.host])
+			if x := c.saysOf(sights, at, where) + prior; x > most {
+				best, most, price = where, x, prior
 			}
 		}
+		c.price += price
 		if best != elsewhere {
 			if c.placed == nil {
 				c.placed = placing{}
@@ -114,6 +120,49 @@ func (c *cut) place(sights []sight, nowhere map[placeless][]int, here *hostState
 			c.placed[p] = best
 		}
 	}
+}
+
+// priorOf is what is thought beforehand of one who stands on a side, in nats: home is the
+// zone in which all are who beat to it, "" if they are in several, or nobody is known to.
+func (c *cut) priorOf(where whichSide, home string) float64 {
+	if home == "" {
+		if where == elsewhere {
+			return 0
+		}
+		return priorPlaced
+	}
+	at := elsewhere
+	switch home {
+	case c.near.zone:
+		at = nearSide
+	case c.far.zone:
+		at = farSide
+	}
+	if where == at {
+		return 0
+	}
+	return priorAway
+}
+
+// homesOf are the zones in which all are who beat to an observer of whose host nobody
+// tells the zone: agents stand where those do whom they hear. The engine may stand anywhere.
+func homesOf(sights []sight, here *hostState) map[*hostState]string {
+	var homes map[*hostState]string
+	for i := range sights {
+		s := &sights[i]
+		if s.caller == nil || s.target != nil || s.to == nil || s.to == here || s.to.zone != "" || s.from == nil {
+			continue
+		}
+		if homes == nil {
+			homes = map[*hostState]string{}
+		}
+		if home, known := homes[s.to]; known && home != s.from.zone {
+			homes[s.to] = ""
+		} else if !known {
+			homes[s.to] = s.from.zone
+		}
+	}
+	return homes
 }
 
 // saysOf is what the sights at some indices say for the cut, in nats, if their

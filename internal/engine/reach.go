@@ -51,6 +51,7 @@ type cut struct {
 	prior     float64 // nats
 	said      float64 // nats over no cut, without caps
 	placed    placing // where it takes those to stand of whom nobody tells
+	price     float64 // nats, of that
 }
 
 const (
@@ -71,6 +72,7 @@ const (
 	priorHostToHost = -5.5
 	priorLossy      = -1.0
 	priorPlaced     = -1.0 // that a server stands on a certain side, where nobody tells
+	priorAway       = -7.0 // that an observer stands in another zone than all that beat to it
 	priorHostToOne  = -5.8
 	// A caller that is ill itself is late; that it cannot even connect is the
 	// network's doing, and then the way to the one that it did not reach is the
@@ -127,7 +129,8 @@ type foundCut struct {
 // goes on sooner than another begins.
 func solve(sights []sight, here *hostState, stands ...*cutState) []foundCut {
 	weighSights(sights)
-	nowhere := placelessIn(sights)
+	homes := homesOf(sights, here)
+	nowhere := placelessIn(sights, homes)
 	places := endsOf(sights, nowhere, here)
 	var out []foundCut
 	for range maxCuts {
@@ -138,7 +141,7 @@ func solve(sights []sight, here *hostState, stands ...*cutState) []foundCut {
 		scores := make([]float64, len(hypotheses))
 		for i := range hypotheses {
 			hypotheses[i].lasts(stands)
-			hypotheses[i].place(sights, nowhere, here)
+			hypotheses[i].place(sights, nowhere, homes, here)
 			scores[i] = hypotheses[i].score(places.across(sights, &hypotheses[i]))
 		}
 		best := likeliest(hypotheses, scores, func(c *cut) []sight { return places.across(sights, c) })
@@ -271,7 +274,7 @@ func (c *cut) score(sights []sight) float64 {
 	if c.onlyOneWay(sights) {
 		return math.Inf(-1)
 	}
-	prior := c.prior + priorPlaced*float64(len(c.placed))
+	prior := c.prior + c.price
 	whole, part := prior, prior+priorLossy
 	var hostWhole, hostPart, saidWhole, saidPart float64
 	var from *hostState

@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -228,6 +229,45 @@ func TestObserversOfUnknownZoneShareTheCutOfTheirZone(t *testing.T) {
 	}
 	if found[0].paths != 4 {
 		t.Errorf("explains %d silences, want all four", found[0].paths)
+	}
+}
+
+// Nobody tells the zones of agents, but those who beat to them: an agent of zone c, whose
+// probes of zone a are silent, is not thought to stand in zone b, where one call failed.
+func TestObserverStandsWhereThoseDoWhoBeatToIt(t *testing.T) {
+	a1, a2, b1, b2, c1 := machine("a1", "a"), machine("a2", "a"), machine("b1", "b"), machine("b2", "b"), machine("c1", "c")
+	watchA, watchB, watchC := machine("watch-a", ""), machine("watch-b", ""), machine("watch-c", "")
+	here := &hostState{name: "gateway"}
+	beats := func(n, o *entity) sight { return sight{from: n.host, to: o.host, caller: n, weight: 1, good: 20e9} }
+	calls := seen(a1.host, a1, b1, 1, true) // its name look-up fails in zone c
+	calls.weight = 1.5
+	through := seen(watchA.host, nil, c1, 0, false) // some gets through
+	through.weight = 1
+	sights := []sight{
+		calls, seen(watchC.host, nil, a1, 1, true), seen(watchC.host, nil, a2, 1, true), seen(watchC.host, nil, b1, 0, false), seen(watchC.host, nil, b2, 0, false),
+		seen(watchA.host, nil, b1, 0, false), seen(watchA.host, nil, b2, 0, false), through,
+		seen(watchB.host, nil, a1, 0, false), seen(watchB.host, nil, c1, 0, false),
+	}
+	for name, c := range map[string]struct {
+		beats   []sight
+		drawnIn bool // zone b is
+	}{
+		"they beat to the agents of their zones": {[]sight{beats(a1, watchA), beats(a2, watchA), beats(b1, watchB), beats(c1, watchC)}, false},
+		"each hears two zones":                   {[]sight{beats(a1, watchA), beats(c1, watchA), beats(b1, watchC), beats(c1, watchC)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := solve(byOrigin(slices.Concat(sights, c.beats)), here)
+			drawnIn := slices.ContainsFunc(found, func(f foundCut) bool { return f.near.zone == "b" || f.far.zone == "b" })
+			if len(found) == 0 || drawnIn != c.drawnIn {
+				t.Errorf("%d cuts are found, and zone b is part of one: %v", len(found), drawnIn)
+			}
+		})
+	}
+	if homes := homesOf([]sight{beats(a1, machine("gateway", ""))}, nil); len(homes) != 1 {
+		t.Errorf("%d observers have a home, want one", len(homes))
+	}
+	if homes := homesOf([]sight{{from: a1.host, to: here, caller: a1}}, here); len(homes) != 0 {
+		t.Error("the engine is thought to stand with one that it hears")
 	}
 }
 
