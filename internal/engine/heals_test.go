@@ -68,3 +68,48 @@ func TestPortThatIsClosedAfterItAnsweredAgainTellsNothingOfTheCut(t *testing.T) 
 		}
 	}
 }
+
+// A machine is taken away. That is nobody's failure if all on it had stopped in order.
+func TestMachineThatIsTakenAwayOnceAllOnItHaveStoppedIsMissedByNobody(t *testing.T) {
+	for name, stop := range map[string]bool{"all had stopped": true, "nobody had": false} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			const taken = "zone-a-h1"
+			exits, seq := false, uint64(1<<40)
+			z.never = func(_, to *zoned) bool { return to.at.name == taken } // a balancer sends it nothing
+			z.more = func(b *report.Batch) {
+				for _, n := range z.instances {
+					if exits && n.at.name == taken {
+						b.Facts = append(b.Facts, report.Fact{Source: n.src, Kind: report.FactExit, At: z.now})
+					}
+				}
+				exits = false
+				if (z.now/1e8)%10 != 0 {
+					return
+				}
+				for _, a := range z.agents {
+					for _, n := range z.instances {
+						if n.at.zone == a.at.zone {
+							continue
+						}
+						outcome := report.OutcomeOK
+						if z.cut(a.at, n.at) {
+							outcome = report.OutcomeConnectTimeout
+						}
+						seq++
+						b.Probes = append(b.Probes, report.Probe{Stamp: report.Stamp{Observer: a.id, At: z.now, Uptime: time.Duration(z.now - 1_800_000_000_000_000_000 + 1e12), Seq: seq},
+							Source: n.src, Target: "http://" + n.addr, Outcome: outcome, Interval: time.Second, Direct: true})
+					}
+				}
+			}
+			z.run(60 * time.Second)
+			exits = stop
+			z.dead[taken] = true
+			z.run(30 * time.Second)
+			if said := z.verdicts(); (len(said) == 0) != stop {
+				z.dump(t)
+				t.Errorf("%d verdicts", len(said))
+			}
+		})
+	}
+}

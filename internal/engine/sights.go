@@ -26,7 +26,7 @@ func (e *Engine) sights() []sight {
 			for _, w := range n.views {
 				s, ok := e.sight(n, w)
 				switch {
-				case !ok, w.caller != nil && w.caller.starves(e), s.share >= silentFrom && s.tried < well:
+				case !ok, w.caller != nil && w.caller.starves(e), s.share >= silentFrom && (s.tried < well || w.caller == nil && n.leftBefore(s.since)):
 					continue
 				case n.kind == kindService && w.caller != nil && len(out)-before < maxBehindName:
 					out = e.behindName(out, s, w)
@@ -50,6 +50,15 @@ func (e *Engine) sights() []sight {
 	out = e.unnamedSights(append(out, unanswered(e.signSights(), out)...))
 	return byOrigin(out)
 }
+
+// leftBefore says whether n had stopped on purpose when a silence began, be that told a
+// moment later: probes of a machine that is taken away once all on it have stopped miss nobody.
+func (n *entity) leftBefore(since clock.Time) bool {
+	return n.left && n.leftAt != 0 && since > n.leftAt.Add(-stopToldIn)
+}
+
+// stopToldIn is how long after it stopped it may be known that somebody did so on purpose.
+const stopToldIn = 10 * time.Second
 
 // answersBeside are the sights of callers on n's own machine whom it answers well
 // since: no network lies between, so that they speak of n alone.
