@@ -28,6 +28,7 @@ func (e *Engine) believe(f foundCut, slow bool) {
 			if c.goneAt <= c.at { // who could not connect once makes it no more doubtful later
 				f.beside = f.beside && (c.found.beside || c.found.vain)
 				f.vain = f.vain && c.found.vain
+				f.sure = max(f.sure, c.found.sure) // what told it from others may age while it lasts
 			} else {
 				c.opened++
 				c.began = f.since
@@ -38,6 +39,7 @@ func (e *Engine) believe(f foundCut, slow bool) {
 			if f.share >= c.found.share-healing { // less only means that it heals
 				c.found, c.lossy = f, f.lossy
 			}
+			c.found.sure = f.sure
 			e.suspect(c.entity)
 			return
 		}

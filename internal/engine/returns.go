@@ -22,6 +22,9 @@ func (e *Engine) returned(s *stream, gap time.Duration, token, seq uint64) {
 		n.service.restart = max(n.service.restart, min(gap, maxRestart))
 	}
 	if n.episode == nil {
+		if restarted {
+			e.cutReturned(n, belief.EvReturnNew, gap) // nobody suspected it, as its place was cut off
+		}
 		if !restarted || n.left || !s.declared {
 			return
 		}
