@@ -65,6 +65,7 @@ func (x *failureModel) registerGauges() error {
 				"observer": s.ForgottenObservers, "host": s.ForgottenHosts, "queue": s.ForgottenQueues,
 				"cut": s.ForgottenCuts, "incident": s.ForgottenIncidents, "verdict": s.ForgottenVerdicts,
 				"long_gap": s.ForgottenGaps, "clock_pair": s.ForgottenClockPairs,
+				"stream": s.ForgottenStreams, "probe": s.ForgottenProbes,
 			} {
 				o.Observe(int64(n), metric.WithAttributes(attribute.String("kind", kind)))
 			}

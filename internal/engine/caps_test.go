@@ -263,3 +263,65 @@ func TestFloodOfAddressesLeavesRoomForThoseWhoStay(t *testing.T) {
 }
 
 const testStart = clock.Time(1_700_000_000_000_000_000)
+
+// More observers than are followed hear one instance and probe it: it is judged by those that
+// are, and one that falls silent gives its place to another.
+func TestOneThatManyObserversWatchIsJudgedByAsManyAsAreFollowed(t *testing.T) {
+	e := New(DefaultParams())
+	src := report.NewSource(report.Source{Service: report.ServiceID{Name: "store"}, Instance: "store-1", Host: "h"})
+	const watchers = maxProbesEach + 10
+	now, seq := clock.Time(1_800_000_000_000_000_000), uint64(0)
+	began := now
+	second := func(first int, alive bool) {
+		now, seq = now.Add(time.Second), seq+1
+		b := &report.Batch{Arrived: now}
+		for i := first; i < first+watchers; i++ {
+			stamp := report.Stamp{Observer: fmt.Sprint("agent-", i), At: now, Uptime: now.Sub(began) + time.Hour, Seq: 3 * seq}
+			b.Observers = append(b.Observers, report.ObserverBeat{Stamp: stamp, Interval: time.Second, Host: fmt.Sprint("w-", i)})
+			outcome := report.OutcomeNoAnswer
+			if stamp.Seq++; alive {
+				outcome = report.OutcomeOK
+				b.Beats = append(b.Beats, report.Beat{Stamp: stamp, Source: src, Interval: time.Second, Incarnation: 1, Seq: seq, SentAt: now})
+			}
+			stamp.Seq++
+			b.Probes = append(b.Probes, report.Probe{Stamp: stamp, Source: src, Target: "http://10.0.0.1/", Interval: time.Second, Direct: true, Outcome: outcome})
+		}
+		e.Observe(b)
+		e.Tick(now)
+	}
+	said := func() (last *verdict.Verdict) {
+		for _, ev := range e.Events() {
+			if ev.Kind == contract.EventFailureDetected || ev.Kind == contract.EventFailureRevised {
+				last = ev.Verdict
+			}
+		}
+		return last
+	}
+	for range 60 {
+		second(0, true)
+	}
+	n := e.reg.byKey[src.Key]
+	if n == nil {
+		t.Fatal("it is not known")
+	}
+	for _, ps := range n.probes {
+		if ps.run < 30 {
+			t.Fatalf("of the probe of %s %d results in a row are known", ps.observer.id, ps.run)
+		}
+	}
+	for range 20 {
+		second(0, false)
+	}
+	if v := said(); v == nil || v.Class != verdict.ClassCrash {
+		t.Errorf("said %v, want a crash", v)
+	}
+	if s := e.Stats(); s.ForgottenStreams == 0 || s.ForgottenProbes == 0 {
+		t.Error("nothing tells that there were more")
+	}
+	for range 100 {
+		second(watchers, true)
+	}
+	if s := n.streams[len(n.streams)-1]; len(n.streams) != maxStreamsEach || s.observer.id < fmt.Sprint("agent-", watchers) {
+		t.Errorf("followed by %d, the last of them %s", len(n.streams), s.observer.id)
+	}
+}

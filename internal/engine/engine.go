@@ -276,7 +276,8 @@ type Stats struct {
 	ClockPairs, LongGaps, ComparedServices, Hops int
 	// Forgotten counts what was dropped because a cap was reached, by what.
 	ForgottenInstances, ForgottenAddresses, ForgottenEdges, ForgottenSpanKinds, ForgottenObservers,
-	ForgottenHosts, ForgottenQueues, ForgottenCuts, ForgottenIncidents, ForgottenVerdicts, ForgottenGaps, ForgottenClockPairs uint64
+	ForgottenHosts, ForgottenQueues, ForgottenCuts, ForgottenIncidents, ForgottenVerdicts, ForgottenGaps, ForgottenClockPairs,
+	ForgottenStreams, ForgottenProbes uint64
 	// Suspects is the number of entities against which something speaks.
 	Suspects int
 	// Verdicts is the number of verdicts in force.

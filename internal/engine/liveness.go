@@ -5,6 +5,7 @@ package engine
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -73,7 +74,9 @@ const (
 	telemetrySlack = 2  // telemetry is late more easily than heartbeats
 )
 
-// stream returns n's stream of a kind at an observer, new if need be.
+// stream returns n's stream of a kind at an observer, new if need be: in the place of the one
+// that was not heard for longest, where there are maxStreamsEach. It is nil where all of
+// these go on: so many tell enough, and each would lose what it has learned to the next.
 func (e *Engine) stream(n *entity, o *observer, kind signKind) *stream {
 	for _, s := range n.streams {
 		if s.observer == o && s.kind == kind {
@@ -81,8 +84,18 @@ func (e *Engine) stream(n *entity, o *observer, kind signKind) *stream {
 		}
 	}
 	if len(n.streams) >= maxStreamsEach {
-		e.unwatch(n.streams[0])
-		n.streams = append(n.streams[:0], n.streams[1:]...)
+		oldest := 0
+		for i, s := range n.streams {
+			if s.heardAt() < n.streams[oldest].heardAt() {
+				oldest = i
+			}
+		}
+		e.stats.ForgottenStreams++
+		if e.now.Sub(n.streams[oldest].heardAt()) < stillWatched {
+			return nil
+		}
+		e.unwatch(n.streams[oldest])
+		n.streams = slices.Delete(n.streams, oldest, oldest+1)
 	}
 	s := &stream{entity: n, observer: o, kind: kind, index: len(e.watched)}
 	e.watched = append(e.watched, s)
@@ -90,8 +103,12 @@ func (e *Engine) stream(n *entity, o *observer, kind signKind) *stream {
 	return s
 }
 
-// maxStreamsEach is how many streams of one entity are followed: one for each observer and kind of sign.
-const maxStreamsEach = 16
+const (
+	// maxStreamsEach is how many streams of one entity are followed: one for each observer and kind of sign.
+	maxStreamsEach = 16
+	// stillWatched is how long after its last sign a stream gives way to no other.
+	stillWatched = time.Minute
+)
 
 func (e *Engine) unwatch(s *stream) {
 	end := len(e.watched) - 1
@@ -112,6 +129,9 @@ func (e *Engine) beat(b *report.Beat) {
 		return
 	}
 	s := e.stream(n, o, signBeat)
+	if s == nil {
+		return
+	}
 	if b.Stamp.Seq != 0 && b.Stamp.Seq <= s.lastSeq && at <= s.lastAt && s.starts == o.starts {
 		return // duplicated or overtaken in transport
 	}
@@ -151,6 +171,9 @@ func (e *Engine) telemetry(g *report.Sign) {
 		return
 	}
 	s := e.stream(n, e.self, signTelemetry)
+	if s == nil {
+		return
+	}
 	at := e.self.awake()
 	token := g.Source.Incarnation
 	if n.beatsTell() {

@@ -71,7 +71,10 @@ func (e *Engine) probed(b *report.Probe) {
 		n = e.wholeServiceInstead(n)
 	}
 	at := e.place(o, &b.Stamp)
-	ps := n.probe(o, b.Target)
+	ps := e.probe(n, o, b)
+	if ps == nil {
+		return
+	}
 	if b.Seq != 0 && b.Seq <= ps.seq && at <= ps.seenAt && ps.starts == o.starts {
 		return // duplicated or overtaken in transport
 	}
@@ -283,23 +286,35 @@ func (e *Engine) wholeServiceInstead(n *entity) *entity {
 	return n
 }
 
-// probe returns what o's probe of a target last said, new if need be. It takes the place of
-// the one heard of least lately where there are maxProbesEach.
-func (n *entity) probe(o *observer, target string) *probeState {
-	oldest := 0
+// probe returns what o's probe of a target last said, new if need be: where there are
+// maxProbesEach, in the place of the one heard of least lately. It is nil where all of these
+// still stand: so many tell enough, and each would lose how often it said so to the next.
+// What becomes of a process only few tell, so that it takes the place of any other.
+func (e *Engine) probe(n *entity, o *observer, b *report.Probe) *probeState {
+	oldest, other := 0, -1
 	for i, p := range n.probes {
-		if p.observer == o && p.target == target {
+		if p.observer == o && p.target == b.Target {
 			return p
 		}
 		if p.at < n.probes[oldest].at {
 			oldest = i
 		}
+		if p.process == nil && (other < 0 || p.at < n.probes[other].at) {
+			other = i
+		}
 	}
-	p := &probeState{observer: o, target: target}
+	p := &probeState{observer: o, target: b.Target}
 	if len(n.probes) < maxProbesEach {
 		n.probes = append(n.probes, p)
-	} else {
+		return p
+	}
+	e.stats.ForgottenProbes++
+	if old := n.probes[oldest]; e.now.Sub(old.at) > probeStands(old.interval) {
 		n.probes[oldest] = p
+	} else if b.Process != nil && other >= 0 {
+		n.probes[other] = p
+	} else {
+		return nil
 	}
 	return p
 }
@@ -310,5 +325,8 @@ const processTarget = "process:"
 // current says whether a probe's result still stands: its observer is well and
 // the next result is not overdue.
 func (e *Engine) current(ps *probeState) bool {
-	return ps.at != 0 && ps.observer.overdueAt == 0 && (ps.observer.doubted == 0 || e.now.Sub(ps.observer.doubted) > doubtedFor) && e.now.Sub(ps.at) <= 3*ps.interval+5*time.Second
+	return ps.at != 0 && ps.observer.overdueAt == 0 && (ps.observer.doubted == 0 || e.now.Sub(ps.observer.doubted) > doubtedFor) && e.now.Sub(ps.at) <= probeStands(ps.interval)
 }
+
+// probeStands is how long a result of a probe made at an interval still stands.
+func probeStands(interval time.Duration) time.Duration { return 3*interval + 5*time.Second }

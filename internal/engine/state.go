@@ -152,6 +152,9 @@ func (e *Engine) restore(in *storedInstance) {
 			continue
 		}
 		s := e.stream(n, o, signKind(t.Kind))
+		if s == nil {
+			continue
+		}
 		s.gaps.Interval, s.declared, s.token, s.seq, s.seen = t.Interval, t.Declared, t.Token, t.Seq, max(t.Seen, 1)
 		s.kept = t.Kept
 		s.last, s.real = o.awake(), neverHeard
