@@ -183,7 +183,7 @@ func detectReach(e *Engine, n *entity, p *episode) {
 	if c == nil || !c.explains(p, e.now) || p.proven() || p.found[belief.EvExitKilled].strength > 0 || p.answersOthers(n, c) {
 		return
 	}
-	if v := c.entity.verdict; v != nil && v.Class != verdict.ClassUnknown {
+	if c.entity.verdict != nil {
 		p.note(belief.EvExplainedByCut, 1, e.now, c.hurts())
 	} else if c.entity.episode != nil {
 		p.note(belief.EvExplainedByCut, 0.8, e.now, c.hurts())

@@ -345,3 +345,19 @@ func TestCutOfOneBehindANameIsNotBelievedWhileAnotherMayHaveBeenMeant(t *testing
 		t.Error("whoever it meant is behind the cut, and yet it may mean others")
 	}
 }
+
+// Whether a place was cut off or is down is not known yet; why nobody hears those there is.
+func TestWhoIsBehindACutOfUnknownClassIsItsVictim(t *testing.T) {
+	c := &cutState{cut: cut{near: side{zone: "a"}}, at: 26e9, began: 10e9}
+	e := told(26e9, c)
+	n := machine("a1", "a")
+	n.cutOff = c
+	for verdicts, want := range map[*verdict.Verdict]float64{nil: 0.8, {Class: verdict.ClassUnknown}: 1, {Class: verdict.ClassPartition}: 1} {
+		c.entity.verdict = verdicts
+		p := &episode{onset: 20e9}
+		detectReach(e, n, p)
+		if got := p.found[belief.EvExplainedByCut].strength; got != want {
+			t.Errorf("with the verdict %v it explains %v, want %v", verdicts, got, want)
+		}
+	}
+}
