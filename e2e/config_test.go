@@ -120,7 +120,7 @@ func TestShippedConfigurationsValidateStartAndStop(t *testing.T) {
 			t.Cleanup(account.Close)
 			environment := append(a.environment(),
 				"FAULTLINE_STATE="+t.TempDir(), "FAULTLINE_LOGS="+t.TempDir()+"/*.log",
-				"FAULTLINE_JAEGER_OTLP="+out, "FAULTLINE_OTLP_OUT="+out, "FAULTLINE_GATEWAY="+out,
+				"FAULTLINE_JAEGER_OTLP="+out, "FAULTLINE_OTLP_OUT="+out, "FAULTLINE_GATEWAY="+account.URL,
 				"FAULTLINE_ELASTICSEARCH="+newDocumentSink(t), "FAULTLINE_DEMO_ACCOUNT="+account.URL)
 
 			status, text := exitStatus(collector(bin, environment, "validate", config))

@@ -207,9 +207,9 @@ class Fleet:
             if host.name == "out":
                 continue
             env = {"FAULTLINE_STATE": host.state / "faultline", "FAULTLINE_SELF_METRICS": "none", "GOMEMLIMIT": "384MiB", "GOMAXPROCS": 2,
-                   "FAULTLINE_LOGS": host.logs / "*.log", "FAULTLINE_GATEWAY": "gateway:4317"}
+                   "FAULTLINE_LOGS": host.logs / "*.log", "FAULTLINE_GATEWAY": "http://gateway:4318"}
             if host.name == "ops":
-                env["FAULTLINE_OTLP_GRPC"] = "0.0.0.0:4317"
+                env["FAULTLINE_OTLP_GRPC"], env["FAULTLINE_OTLP_HTTP"] = "0.0.0.0:4317", "0.0.0.0:4318"
                 argv = [binary, "--config", shipped / "gateway.yaml", "--config", gateway]
             else:
                 argv = [binary, "--config", shipped / "agent.yaml"]

@@ -206,7 +206,7 @@ func (in *Instance) environment() map[string]string {
 		env["FAULTLINE_PROMETHEUS_LISTEN"] = addr + ":9464"
 		env["FAULTLINE_SELF_METRICS"] = "none"
 		env["FAULTLINE_STATE"] = filepath.Join(f.Dir, "state", in.Name)
-		env["FAULTLINE_GATEWAY"] = f.Node(nodeHub).Addr.String() + ":4317"
+		env["FAULTLINE_GATEWAY"] = "http://" + f.Node(nodeHub).Addr.String() + ":4318"
 		// A share of the machine: the shipped limit is one of all its memory.
 		env["GOMEMLIMIT"] = "512MiB"
 	default:
