@@ -78,3 +78,22 @@ func TestCertificateThatNoProbeAcceptsIsToldByProbesAlone(t *testing.T) {
 		})
 	}
 }
+
+// When a cut heals, the observer that was behind it finds fault with all until it looks
+// again; one that goes on to while all others find them well is not believed for a while.
+func TestObserverThatSoonLooksAgainIsBelieved(t *testing.T) {
+	for lasts, believed := range map[time.Duration]bool{3 * time.Second: true, 20 * time.Second: false} {
+		f := newFleet(t)
+		const from = 2 * time.Minute
+		f.lookers(from+lasts+5*time.Second, func(o, _ int, at time.Duration) report.Outcome {
+			if o == 0 && at >= from && at < from+lasts {
+				return report.OutcomeConnectTimeout
+			}
+			return report.OutcomeOK
+		})
+		told := f.first("observer.degraded")
+		if o := f.e.observers["agent-0"]; o.credible(f.e.now) != believed || told == nil || told.Entity != o.name() {
+			t.Errorf("after it found fault for %s it is believed: %v; told %v", lasts, !believed, told)
+		}
+	}
+}

@@ -46,9 +46,10 @@ type observer struct {
 	heard  clock.Time    // when behind was last brought up to date
 	lived  clock.Time    // engine time at which it made the latest of its own beats
 
-	doubted  clock.Time // when all others last contradicted it; 0 if never
-	misses   int        // 0-7, local health (Lifeguard): 0 is well
-	degraded bool
+	doubted     clock.Time // when all others last contradicted it; 0 if never
+	doubtedFrom clock.Time // since when it is on end, as far as that went
+	misses      int        // 0-7, local health (Lifeguard): 0 is well
+	degraded    bool
 	degradedAt,
 	overdueAt clock.Time // when most of its streams fell silent together; 0 if not
 	overdueAwake time.Duration // its awake clock then
@@ -350,7 +351,7 @@ func (e *Engine) doubtObservers() {
 	said, contradicted, in := map[*observer]int{}, map[*observer]int{}, map[*observer]onePlace{}
 	for _, n := range e.suspects {
 		for _, ps := range n.probes {
-			if ps.outcome == report.OutcomeOK || ps.process != nil || ps.passive || !e.current(ps) {
+			if ps.outcome == report.OutcomeOK || ps.process != nil || ps.passive || !e.recent(ps) {
 				continue
 			}
 			said[ps.observer]++
@@ -365,15 +366,25 @@ func (e *Engine) doubtObservers() {
 	for _, o := range e.observerList {
 		place := in[o]
 		if c := contradicted[o]; c >= doubtFrom && float64(c) >= commonModeShare*float64(said[o]) && !place.away(e.standsOn(o)) {
+			if o.doubted == 0 || e.now.Sub(o.doubted) > doubtedFor {
+				o.doubtedFrom = e.now
+			}
 			o.misses, o.doubted = maxMisses, e.now
 			e.degrade(o, fmt.Sprintf("observer %s finds fault with %d that all others find well: its word does not count", o.name(), c))
+		} else if c < doubtFrom && o.doubted != 0 && o.doubted.Sub(o.doubtedFrom) < looksAgain {
+			o.misses, o.doubted = 0, 0 // a cut healed, and it was the last to look again
 		}
 	}
 }
 
-// doubtFrom is the number of contradicted words from which on an observer is
-// doubted.
-const doubtFrom = 3
+const (
+	// doubtFrom is the number of contradicted words from which on an observer is
+	// doubted.
+	doubtFrom = 3
+	// looksAgain is how long it may take an observer to look again at those to whom the
+	// way was cut, when others that were behind the cut are heard again.
+	looksAgain = 5 * time.Second
+)
 
 // fineElsewhere says whether others than the observer of a bad probe find n
 // well: their probes, its callers, or its own heartbeats and answers.

@@ -325,7 +325,12 @@ const processTarget = "process:"
 // current says whether a probe's result still stands: its observer is well and
 // the next result is not overdue.
 func (e *Engine) current(ps *probeState) bool {
-	return ps.at != 0 && ps.observer.overdueAt == 0 && (ps.observer.doubted == 0 || e.now.Sub(ps.observer.doubted) > doubtedFor) && e.now.Sub(ps.at) <= probeStands(ps.interval)
+	return e.recent(ps) && (ps.observer.doubted == 0 || e.now.Sub(ps.observer.doubted) > doubtedFor)
+}
+
+// recent says the same of one whose observer may be doubted.
+func (e *Engine) recent(ps *probeState) bool {
+	return ps.at != 0 && ps.observer.overdueAt == 0 && e.now.Sub(ps.at) <= probeStands(ps.interval)
 }
 
 // probeStands is how long a result of a probe made at an interval still stands.
