@@ -3,7 +3,11 @@
 
 package engine
 
-import "github.com/faultline-otel/faultline/internal/engine/report"
+import (
+	"slices"
+
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
 
 // Which cuts are followed: those that were found, once each, and none that a wider
 // one explains.
@@ -20,6 +24,9 @@ func (e *Engine) believe(f foundCut, slow bool) {
 		}
 		sameZone := c.near.zone != "" && c.near.zone == f.near.zone && c.far.anywhere() && f.far.anywhere()
 		if sameZone || c.sameAs(&f.cut) {
+			if c.entity.verdict == nil && !c.stands(e.now) && e.isRemnant(&f.cut, c) {
+				return
+			}
 			c.near, c.far, c.placed, c.slow = f.near, f.far, f.placed, slow
 			if !e.knows(c.entity) { // it made room meanwhile
 				c.entity = e.cutEntity(c)
@@ -52,10 +59,8 @@ func (e *Engine) believe(f foundCut, slow bool) {
 		return
 	}
 	c := &cutState{cut: f.cut, slow: slow, found: f, at: e.now, began: f.since}
-	for _, wide := range e.cuts {
-		if (c.within(&wide.cut) || c.maybeWithin(&wide.cut)) && e.now.Sub(wide.at) < remnant {
-			return // what is left of a wider one while it heals
-		}
+	if e.isRemnant(&c.cut, nil) {
+		return
 	}
 	c.entity = e.cutEntity(c)
 	c.entity.cut = c
@@ -66,6 +71,14 @@ func (e *Engine) believe(f foundCut, slow bool) {
 	}
 	e.cuts = append(e.cuts, c)
 	e.suspect(c.entity)
+}
+
+// isRemnant says whether a cut, known as one that is over or not at all, is what is left of
+// a wider one while that heals.
+func (e *Engine) isRemnant(c *cut, known *cutState) bool {
+	return slices.ContainsFunc(e.cuts, func(wide *cutState) bool {
+		return wide != known && (c.within(&wide.cut) || c.maybeWithin(&wide.cut)) && e.now.Sub(wide.at) < remnant
+	})
 }
 
 // onlyWatches says whether nobody but an observer is known on a host: that it is cut off

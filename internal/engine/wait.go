@@ -84,8 +84,16 @@ func (e *Engine) mayPass(n *entity, p *episode, b *belief.Posterior, class verdi
 		return e.cutMayPass(n, p)
 	case verdict.ClassExhaustion:
 		return e.onlyWaited(n, p)
+	case verdict.ClassUnknown:
+		return n.verdict == nil && n.cut == nil && n.cutOff.accountsFor(e.now)
 	}
 	return false
+}
+
+// accountsFor says whether the cut holds, and is told, or was found so lately that it may
+// yet be: nobody wonders at those behind it one by one. c may be nil.
+func (c *cutState) accountsFor(now clock.Time) bool {
+	return c != nil && c.entity.episode != nil && c.stands(now) && (c.entity.verdict != nil || now.Sub(c.began) < asleepWait)
 }
 
 // overstays says whether what may pass by itself should have by now, for all that is

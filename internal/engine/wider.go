@@ -87,6 +87,13 @@ func (c *cutState) isInside(now clock.Time) bool {
 	return w != nil && c.far.anywhere() && (w.stands(now) || w.heals(now))
 }
 
+// isRest says whether the cut, of which nobody was told, is no more than a part of a wider
+// one that holds, or did until a short while ago.
+func (c *cutState) isRest(now clock.Time) bool {
+	w := c.entity.cutOff
+	return c.entity.verdict == nil && w != nil && w.entity != c.entity && (w.stands(now) || w.heals(now))
+}
+
 // widerThan is the wider cut, standing or just healed, without which c would not be
 // believed; nil if there is none. known is c itself, if it is followed.
 func (e *Engine) widerThan(c *cut, known *cutState, sights []sight) *cutState {

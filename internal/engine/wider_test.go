@@ -361,3 +361,54 @@ func TestWhoIsBehindACutOfUnknownClassIsItsVictim(t *testing.T) {
 		}
 	}
 }
+
+// A link within a zone that was cut off is known from before. What is left of the zone's
+// cut when it heals is no new cut of the link, nor do those who come back speak for one.
+func TestLinkWithinACutThatHealsIsNotTold(t *testing.T) {
+	link := &cutState{cut: cut{near: side{zone: "a"}, far: side{zone: "c"}}, at: 50e9, goneAt: 60e9, found: foundCut{asked: true}}
+	zone := &cutState{cut: cut{near: side{zone: "c"}}, at: 100e9, began: 90e9, found: foundCut{asked: true}}
+	e := told(101e9, link, zone)
+	link.entity.verdict = nil
+	if e.believe(foundCut{cut: cut{near: side{zone: "c"}, far: side{zone: "a"}}, share: 1}, false); link.at != 50e9 {
+		t.Error("the link is believed to be cut again")
+	}
+	host := &hostState{name: "c1", zone: "c"}
+	for cutOff, want := range map[*cutState]float64{zone: 0, nil: 1} {
+		link.entity.cutOff = cutOff
+		e.countedOn(host, "it came back")
+		if got := link.entity.episode.found[belief.EvReturnCounted].strength; got != want {
+			t.Errorf("behind %v it counts %v for the link, want %v", cutOff, got, want)
+		}
+		link.entity.episode.found[belief.EvReturnCounted] = finding{}
+	}
+	e.now = 200e9
+	if e.believe(foundCut{cut: cut{near: side{zone: "c"}, far: side{zone: "a"}}, share: 1}, false); link.at != e.now {
+		t.Error("the link is not believed to be cut")
+	}
+}
+
+// Behind a cut that is told, or may soon be, nobody is wondered at by himself.
+func TestWhomACutAccountsForIsNotTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		began, at, gone clock.Time
+		told, accounts  bool
+	}{
+		"it was just found":              {20e9, 26e9, 0, false, true},
+		"it is told":                     {1e9, 26e9, 0, true, true},
+		"it was found, and never told":   {1e9, 26e9, 0, false, false},
+		"it is over":                     {20e9, 25e9, 26e9, true, false},
+		"it was not found again of late": {1e9, 10e9, 0, true, false},
+	} {
+		s := &cutState{cut: cut{near: side{zone: "a"}}, began: c.began, at: c.at, goneAt: c.gone}
+		e := told(26e9, s)
+		if !c.told {
+			s.entity.verdict = nil
+		}
+		if got := s.accountsFor(e.now); got != c.accounts {
+			t.Errorf("%s: it accounts for them: %v", name, got)
+		}
+	}
+	if (*cutState)(nil).accountsFor(1) {
+		t.Error("no cut accounts for somebody")
+	}
+}
