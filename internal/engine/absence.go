@@ -70,7 +70,7 @@ func (e *Engine) heardMeanwhile(o *observer) {
 // for anything was not missed: what it tells came late, and that is all.
 func (e *Engine) countedOn(h *hostState, how string) {
 	for _, c := range e.cuts {
-		if h == nil || c.slow || !c.found.asked || c.isInside(e.now) || c.isRest(e.now) || c.entity.episode == nil || !c.near.has(h, nil) && (c.far.anywhere() || !c.far.has(h, nil)) {
+		if h == nil || c.slow || !c.found.asked || c.isPart(e.now) || c.entity.episode == nil || !c.near.has(h, nil) && (c.far.anywhere() || !c.far.has(h, nil)) {
 			continue
 		}
 		c.entity.episode.note(belief.EvReturnCounted, 1, e.now, how)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/engine/belief"
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 )
@@ -82,18 +83,24 @@ func (n *entity) isBreathless(now clock.Time) bool {
 	return share >= breathless && share-l.usual >= breathlessMore
 }
 
-// wantsProcessorFor says whether n, or its machine, has been told to be at its limit of
-// waits for a processor for so long on end.
-func (n *entity) wantsProcessorFor(d time.Duration, now clock.Time) bool {
-	for _, kind := range [...]report.LevelKind{report.LevelCPUWait, report.LevelRunQueue} {
-		if n.levels != nil && n.levels[kind].full != 0 && now.Sub(n.levels[kind].full) >= d {
-			return true
-		}
-		if h := n.host; h != nil && h.levels != nil && h.levels[kind].full != 0 && now.Sub(h.levels[kind].full) >= d {
-			return true
+// mayCatchBreath says whether n goes on beating and is short of nothing but a processor, and
+// neither it nor its machine has been told for breathWait on end to wait for one.
+func (n *entity) mayCatchBreath(p *episode, now clock.Time) bool {
+	if p.silent() || p.found[belief.EvCPUWait].strength == 0 || p.limits(belief.EvCPUWait, belief.EvCPURose) {
+		return false
+	}
+	told := [2]*levels{n.levels}
+	if n.host != nil {
+		told[1] = n.host.levels
+	}
+	for _, ls := range told {
+		for _, kind := range [...]report.LevelKind{report.LevelCPUWait, report.LevelRunQueue} {
+			if ls != nil && ls[kind].full != 0 && now.Sub(ls[kind].full) >= breathWait {
+				return false
+			}
 		}
 	}
-	return false
+	return true
 }
 
 // outOfBreath are the machines that have no processor to spare: by what they tell of their
@@ -103,7 +110,7 @@ func (e *Engine) outOfBreath() map[*hostState]bool {
 	of := map[*hostState]count{}
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for n := q.head; n != nil; n = n.next {
-			if n.host == nil || n.levels == nil || n.levels[report.LevelCPUWait].at == 0 {
+			if n.host == nil || n.levels == nil || n.levels[report.LevelCPUWait].at == 0 || e.now.Sub(n.levels[report.LevelCPUWait].at) > levelFresh {
 				continue
 			}
 			c := of[n.host]

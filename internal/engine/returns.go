@@ -82,7 +82,7 @@ func (e *Engine) cutReturned(n *entity, kind belief.Evidence, gap time.Duration)
 			e.cameBackNew(c, n.name(), fmt.Sprintf("%s came back after %s and is a new process", n.name(), inWords(gap)))
 			continue
 		}
-		if !c.isInside(e.now) && !c.isRest(e.now) {
+		if !c.isPart(e.now) {
 			c.entity.episode.note(kind, 1, e.now, fmt.Sprintf("%s came back after %s and had counted on", n.name(), inWords(gap)))
 		}
 		if kind == belief.EvReturnCounted && n.cut == nil && c.tookAway(e.now.Add(-gap)) {

@@ -62,10 +62,8 @@ func (e *Engine) wait(n *entity, p *episode, class verdict.Class) time.Duration 
 			return stat.RateSpan + n.told().Slack() // how often that one asks is not counted yet
 		}
 		return overloadedWait
-	case class == verdict.ClassExhaustion && p.found[belief.EvCPUWait].strength > 0 && !p.limits(belief.EvCPUWait, belief.EvCPURose) && !p.silent():
-		if !n.wantsProcessorFor(breathWait, e.now) {
-			return breathWait
-		}
+	case class == verdict.ClassExhaustion && n.mayCatchBreath(p, e.now):
+		return breathWait
 	case class == verdict.ClassPartition:
 		return reachWait // what is cut may turn out to be more
 	}

@@ -87,11 +87,10 @@ func (c *cutState) isInside(now clock.Time) bool {
 	return w != nil && c.far.anywhere() && (w.stands(now) || w.heals(now))
 }
 
-// isRest says whether the cut, of which nobody was told, is no more than a part of a wider
-// one that holds, or did until a short while ago.
-func (c *cutState) isRest(now clock.Time) bool {
+// isPart says the same of a link, too, of which nobody was told.
+func (c *cutState) isPart(now clock.Time) bool {
 	w := c.entity.cutOff
-	return c.entity.verdict == nil && w != nil && w.entity != c.entity && (w.stands(now) || w.heals(now))
+	return w != nil && (c.far.anywhere() || c.entity.verdict == nil) && (w.stands(now) || w.heals(now))
 }
 
 // widerThan is the wider cut, standing or just healed, without which c would not be
