@@ -5,7 +5,6 @@ package probe
 
 import (
 	"net/netip"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -82,9 +81,6 @@ func TestConnectionsThatComeAndGoCount(t *testing.T) {
 }
 
 func TestLossIsTold(t *testing.T) {
-	if _, err := exec.LookPath("iptables"); err != nil {
-		needs(t, false, "iptables")
-	}
 	w := newWay(t)
 	w.server(9001)
 	for range 8 {
@@ -100,7 +96,7 @@ func TestLossIsTold(t *testing.T) {
 		return most
 	}
 	assert.Zero(t, loss(4*time.Second))
-	w.ip("netns", "exec", w.far, "iptables", "-A", "INPUT", "-p", "tcp", "-m", "statistic", "--mode", "random", "--probability", "0.35", "-j", "DROP")
+	w.drops("statistic", "--mode", "random", "--probability", "0.35")
 	share := loss(12 * time.Second)
 	t.Logf("%.2f", share)
 	assert.Greater(t, share, 0.2)
