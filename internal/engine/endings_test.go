@@ -293,3 +293,58 @@ func TestAKillIsNotOverBecauseTheProcessRanBefore(t *testing.T) {
 		t.Errorf("said %v, want one verdict", got)
 	}
 }
+
+// All of a service is stopped before others are started in its place. Callers, who know it
+// by its name alone, are refused meanwhile.
+func TestAServiceOfWhichAllStopInOrderIsNoCrash(t *testing.T) {
+	for name, c := range map[string]struct {
+		say     int           // of two, who say that they will stop
+		away    time.Duration // until others answer
+		accused bool
+	}{
+		"both_say_so":                 {say: 2, away: 20 * time.Second},
+		"one_says_nothing":            {say: 1, away: 20 * time.Second, accused: true},
+		"nobody_comes_in_their_place": {say: 2, away: 3 * time.Minute, accused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			checkout := f.add("checkout", "checkout-1")
+			ledgers := func(ids ...string) (all []*proc) {
+				for _, id := range ids {
+					p := f.add("ledger", id)
+					p.addr, p.beats, p.state = "ledger:8080", false, "unlisted"
+					f.calls(checkout, p)
+					all = append(all, p)
+				}
+				return all
+			}
+			old := ledgers("ledger-a", "ledger-b")
+			for _, p := range old {
+				p.state = "up"
+			}
+			f.run(2 * time.Minute)
+			for _, p := range old[:c.say] {
+				f.note(p, report.Fact{Kind: report.FactStopping, Text: "Commencing graceful shutdown"})
+			}
+			f.run(time.Second)
+			for _, p := range old {
+				p.state = "unlisted"
+			}
+			f.run(c.away)
+			for _, p := range ledgers("ledger-c", "ledger-d") {
+				p.state = "up"
+			}
+			for _, p := range old {
+				p.callers = nil
+			}
+			f.run(time.Minute)
+			if !c.accused {
+				f.nobodyAccused(false)
+				return
+			}
+			if f.first(contract.EventFailureDetected) == nil {
+				t.Errorf("nobody accused: %s", f.dump())
+			}
+		})
+	}
+}

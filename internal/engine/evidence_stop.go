@@ -132,6 +132,22 @@ func (e *Engine) excused(n *entity, onset clock.Time) bool {
 	return n.announced != 0 && onset < n.announced.Add(e.params.AnnouncedFor)
 }
 
+// allStop says whether all instances of a service have left in order, or said a moment ago
+// that they would stop, but for those that have only just started: calls that began to fail
+// at onset find nobody. If nobody comes in their place it is a failure all the same.
+func (e *Engine) allStop(s *service, onset clock.Time) bool {
+	stop := false
+	for _, i := range s.instances {
+		switch {
+		case i.left, e.excused(i, onset) && e.now.Sub(i.announced) < e.params.AnnouncedFor:
+			stop = true
+		case e.now.Sub(i.born) > startingFor || i.answeredSince(i.born):
+			return false
+		}
+	}
+	return stop
+}
+
 // leave notes that n has gone in order: it is not missed until it is heard
 // again.
 func (e *Engine) leave(n *entity, why string) {
@@ -172,6 +188,8 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	case p.proven():
 	case n.announced != 0 && e.excused(n, onset):
 		p.note(belief.EvAnnounced, 1, e.now, fmt.Sprintf("it said that it would stop, %s ago", inWords(e.now.Sub(n.announced))))
+	case n.kind == kindService && e.allStop(n.service, onset):
+		p.note(belief.EvAnnounced, 1, e.now, "each of its instances said that it would stop")
 	case !p.violent() && e.stopsByTheLog(n, onset):
 		p.note(belief.EvAnnounced, 1, e.now, "on its host somebody wrote: "+n.host.stops.Text)
 	case n.service != nil && n.service.announcedStops >= 2:
