@@ -137,6 +137,10 @@ func (e *Engine) beat(b *report.Beat) {
 	}
 	s.lastSeq, s.lastAt, s.starts = b.Stamp.Seq, at, o.starts
 	if e.repeated(s, b) {
+		if s.saysMore(b) && e.ownWord(n, s, b, b.Incarnation) {
+			s.sent = b.SentAt
+			e.status(n, s, b)
+		}
 		return
 	}
 	if s.declares(b) {

@@ -109,6 +109,13 @@ func (e *Engine) repeated(s *stream, b *report.Beat) bool {
 	return true
 }
 
+// saysMore says whether a beat with the count of the latest was sent after it to say how
+// its sender is: counts are ticks of a timer, and what happens between two ticks has none
+// of its own. A retry, or a copy, was sent when the latest was.
+func (s *stream) saysMore(b *report.Beat) bool {
+	return b.Seq == s.seq && s.sent != 0 && b.SentAt > s.sent && (b.Status != report.StatusUnset || b.HasExitCode)
+}
+
 // replayedWithin is how long one that came again is remembered: longer of who beats rarely.
 func (s *stream) replayedWithin() time.Duration {
 	return max(replayedWithin, 4*s.gaps.Interval)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
@@ -136,6 +137,71 @@ func TestReplayedBeats(t *testing.T) {
 		s.run(2 * time.Minute)
 		s.nobodyAccused(false)
 	})
+}
+
+// between sends p's latest count again, with a word and when it was sent.
+func (f *fleet) between(p *proc, sent clock.Time, change func(*report.Beat)) {
+	f.beatAs(p, func(b *report.Beat) {
+		b.SentAt, b.Remote, b.Authenticated = sent, p.remote, f.signed
+		change(b)
+	})
+}
+
+func TestWordBetweenTwoTicks(t *testing.T) {
+	stops := func(b *report.Beat) { b.Status = report.StatusStopping }
+	fails := func(b *report.Beat) { b.Status, b.HasExitCode, b.ExitCode = report.StatusFailed, true, 139 }
+	t.Run("goodbye", func(t *testing.T) {
+		s := newShop(t)
+		remote(s)
+		s.run(time.Minute)
+		s.between(s.ledger, s.now, stops)
+		s.ledger.state = "unlisted"
+		s.ledger.callers, s.ledger.probe, s.ledger.watch = nil, 0, false
+		s.run(30 * time.Second)
+		s.nobodyAccused(false)
+		if s.first(contract.EventPlannedStop) == nil {
+			t.Error("it does not pass for a stop on purpose")
+		}
+	})
+	t.Run("end", func(t *testing.T) {
+		s := newShop(t)
+		remote(s)
+		for _, p := range s.procs {
+			p.probe, p.watch, p.callers = 0, false, nil
+		}
+		s.run(time.Minute)
+		s.between(s.ledger, s.now, fails)
+		s.ledger.state = "dead"
+		at := s.now
+		s.run(30 * time.Second)
+		s.accused(at, 15*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
+	})
+	for name, c := range map[string]struct {
+		signed bool
+		sent   time.Duration // after its latest
+		change func(*report.Beat)
+	}{
+		"copy_of_the_latest":       {true, 0, stops},
+		"one_of_before":            {true, -10 * time.Second, stops},
+		"unsigned_by_a_signer":     {true, time.Second / 2, func(b *report.Beat) { stops(b); b.Authenticated = false }},
+		"forged_from_elsewhere":    {false, time.Second / 2, func(b *report.Beat) { stops(b); b.Remote = forger }},
+		"forged_for_another_start": {false, time.Second / 2, func(b *report.Beat) { stops(b); b.Incarnation = 4711 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.signed = c.signed
+			remote(s)
+			s.run(time.Minute)
+			s.between(s.ledger, s.e.instance(s.ledger.src).streams[0].sent.Add(c.sent), c.change)
+			s.ledger.state = "dead"
+			at := s.now
+			s.run(15 * time.Second)
+			s.accused(at, 6*time.Second, verdict.ClassCrash, "process_exit", "ledger-1")
+			if s.first(contract.EventPlannedStop) != nil {
+				t.Error("it passed for a stop on purpose")
+			}
+		})
+	}
 }
 
 func TestHostPort(t *testing.T) {
