@@ -69,7 +69,9 @@ func (e *Engine) addFact(n *entity, f report.Fact) {
 		return
 	}
 	if f.Kind == report.FactTwins {
-		e.twins(n, f.Text)
+		if f.Value == 0 || !n.isOne(e.now) { // else its falls count
+			e.twins(n, f.Text)
+		}
 		return
 	}
 	if f.Kind == report.FactDoubts {

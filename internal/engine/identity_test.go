@@ -124,3 +124,33 @@ func TestWhatOnlyLooksLikeAnotherIsNoConviction(t *testing.T) {
 		})
 	}
 }
+
+// A meter that tells two states of its register in turn, while its heartbeats come from
+// one start and one address, lies; where another beats under its name, too, nobody does.
+func TestCountBackAndForthOfOneSender(t *testing.T) {
+	for _, twin := range []bool{false, true} {
+		s := newShop(t)
+		remote(s)
+		s.run(time.Minute)
+		at := s.now
+		for i := range uint64(6) {
+			kind := report.FactBackwards
+			if i%2 == 1 {
+				kind = report.FactTwins
+			}
+			s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: s.ledger.src, Kind: kind, Value: int64(i % 2), At: s.now, Text: "its count x goes back and forth"}}})
+			if twin {
+				s.beatAs(s.ledger, func(b *report.Beat) { b.Incarnation, b.Seq, b.Remote = 900, i+1, "10.0.0.77" })
+			}
+			s.run(3 * time.Second)
+		}
+		if twin {
+			s.nobodyAccused(false)
+			if s.first(contract.EventIdentityConflict) == nil {
+				t.Error("nobody was told of the twins")
+			}
+			continue
+		}
+		s.accused(at, 15*time.Second, verdict.ClassByzantine, "impossible_state", "ledger-1")
+	}
+}

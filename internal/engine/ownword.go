@@ -70,6 +70,23 @@ func (n *entity) signs(now clock.Time) bool {
 	return false
 }
 
+// isOne says whether the heartbeats of n can only come from one process: from one
+// start and one address each, counted in order.
+func (n *entity) isOne(now clock.Time) bool {
+	one := false
+	for _, s := range n.streams {
+		if s.kind != signBeat || !s.fresh() {
+			continue
+		}
+		if s.token == 0 || s.token != n.incarnations[len(n.incarnations)-1].token || s.seq == 0 ||
+			s.voice.run < knownAddress || s.replays.since > 0 || s.replays.between > 0 {
+			return false
+		}
+		one = true
+	}
+	return one && !n.shared(now)
+}
+
 // impostor says whether a beat is unsigned though its sender signs, and tells.
 func (e *Engine) impostor(n *entity, b *report.Beat) bool {
 	if b.Authenticated || !n.signs(e.now) {

@@ -19,7 +19,8 @@ import (
 // the Python runtime's count of objects since the last collection, fall all the
 // time or back to nothing; whoever did so once is not followed any more. Where
 // several counts fall together, or one rises back to where it was, two processes
-// are heard under one name: a scrape by a virtual address, a copied id.
+// are heard under one name: a scrape by a virtual address, a copied id. One that
+// jumps back is followed on: heartbeats may tell that there is only one.
 
 // counts remembers the latest of many counts in a table of fixed size: two that
 // meet in a slot displace each other and begin anew.
@@ -36,6 +37,7 @@ type countSlot struct {
 	rises uint8   // at most risesEnough; noCount: it is no count
 	since uint8   // points since it fell, at most reboundsWithin; 0 if it did not
 	high  float64 // before it fell
+	low   float64 // after it
 }
 
 const (
@@ -50,6 +52,9 @@ const (
 	resetTo = 0.5
 	// reboundsWithin so many points a count that is back where it was is another's.
 	reboundsWithin = 8
+	// jumpsBack is the part of its fall that a count makes good at once where two
+	// states of it are told in turn.
+	jumpsBack = 0.5
 	noCount        = math.MaxUint8
 )
 
@@ -93,14 +98,19 @@ func (r *metricResource) backwards(m pmetric.Metric) {
 			case s.rises != risesEnough || v < resetTo*s.value:
 				s.rises = noCount
 			default:
-				s.since, s.high = 1, s.value
+				s.since, s.high, s.low = 1, s.value, v
 				r.fell(m.Name(), s.value, v, p.Timestamp())
 			}
 		} else if v > s.value && s.rises < risesEnough {
 			s.rises++
 		}
 		if s.since > 0 && s.rises == risesEnough && v >= s.high {
-			s.rises = noCount
+			s.since = 0
+			if v-s.value < jumpsBack*(s.high-s.low) {
+				s.rises = noCount // it goes up and down
+			} else {
+				r.fallen.jumps = true
+			}
 			r.fallen.twins = fmt.Sprintf("its count %s goes back and forth", own(cut(m.Name(), maxName)))
 		} else if s.since > 0 {
 			s.since = (s.since + 1) % (reboundsWithin + 1)
@@ -114,13 +124,14 @@ type fallen struct {
 	fact  report.Fact
 	name  string // of the metric that fell; "" if none
 	twins string // why several processes must be heard; "" if one may be
+	jumps bool   // that is one count, which is told in two states in turn
 }
 
 // fell notes that a count fell.
 func (r *metricResource) fell(name string, from, to float64, at pcommon.Timestamp) {
 	f := &r.fallen
 	if f.name != "" && f.name != name {
-		f.twins = "several of its counts fell together"
+		f.twins, f.jumps = "several of its counts fell together", false
 		return
 	}
 	f.name = name
@@ -134,7 +145,11 @@ func (r *metricResource) fell(name string, from, to float64, at pcommon.Timestam
 func (r *metricResource) finishFallen() {
 	switch f := &r.fallen; {
 	case f.twins != "":
-		r.out.Facts = append(r.out.Facts, report.Fact{Source: r.src, Kind: report.FactTwins, At: r.now, Text: f.twins})
+		twins := report.Fact{Source: r.src, Kind: report.FactTwins, At: r.now, Text: f.twins}
+		if f.jumps {
+			twins.Value = 1
+		}
+		r.out.Facts = append(r.out.Facts, twins)
 	case f.name != "":
 		r.out.Facts = append(r.out.Facts, f.fact)
 	}

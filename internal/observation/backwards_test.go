@@ -62,3 +62,41 @@ func TestCountsThatRunBackwards(t *testing.T) {
 		})
 	}
 }
+
+func TestCountThatGoesBackAndForth(t *testing.T) {
+	rising := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+	falls, twins, one := report.Fact{Kind: report.FactBackwards}, report.Fact{Kind: report.FactTwins}, report.Fact{Kind: report.FactTwins, Value: 1}
+	for name, c := range map[string]struct {
+		values []float64
+		want   []report.Fact
+	}{
+		"by jumps":            {[]float64{8, 9, 14, 9, 15}, []report.Fact{falls, one, falls, one}},
+		"by falls and climbs": {[]float64{8, 9, 10, 11, 12, 13, 8, 9, 10, 11, 12, 13, 14}, []report.Fact{falls, twins}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := New(Settings{})
+			var got []report.Fact
+			for i, v := range append(append([]float64{}, rising...), c.values...) {
+				md := pmetric.NewMetrics()
+				rm := md.ResourceMetrics().AppendEmpty()
+				rm.Resource().Attributes().PutStr("service.name", "meter")
+				rm.Resource().Attributes().PutStr("service.instance.id", "meter-1")
+				m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+				m.SetName("energy")
+				s := m.SetEmptySum()
+				s.SetIsMonotonic(true)
+				s.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+				p := s.DataPoints().AppendEmpty()
+				p.SetDoubleValue(v)
+				p.SetStartTimestamp(1)
+				p.SetTimestamp(pcommon.Timestamp(1e18 + int64(i)*1e9))
+				var b report.Batch
+				x.Metrics(md, 2e18, nil, &b)
+				for _, f := range b.Facts {
+					got = append(got, report.Fact{Kind: f.Kind, Value: f.Value})
+				}
+			}
+			assert.Equal(t, c.want, got)
+		})
+	}
+}

@@ -55,7 +55,7 @@ const (
 	FactAlive                 // its agent or host sees it running
 	FactEvicted               // its node ended it because the node itself was short, Value = LevelKind of what
 	FactOverLimit             // it was ended because it used more disk than its limit
-	FactTwins                 // what is told in its name can only come from several
+	FactTwins                 // what is told in its name can only come from several; Value = 1: or is one count that jumps back and forth
 	FactDoubts                // it finds fault with what somebody gave it, whom Text names after "from"; Value = how often
 	NumFacts
 )
