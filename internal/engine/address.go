@@ -17,6 +17,7 @@ import (
 // the address, the server's end below it in the same trace names the instance.
 type addressBook struct {
 	entries map[string]*addressEntry
+	named   map[string]string     // hostnames.go: by address, the name at which it was called
 	hops    map[uint64]pendingHop // ends that wait for the other
 	queue   []uint64              // keys of hops in order of arrival: a ring
 	head    int
@@ -58,7 +59,7 @@ type pendingHop struct {
 
 func newAddressBook(addresses, hops int) addressBook {
 	return addressBook{
-		entries: map[string]*addressEntry{}, hops: map[uint64]pendingHop{},
+		entries: map[string]*addressEntry{}, named: map[string]string{}, hops: map[uint64]pendingHop{},
 		queue: make([]uint64, 0, hops), cap: addresses,
 	}
 }
@@ -233,6 +234,9 @@ func (e *Engine) callee(c report.Callee) *entity {
 		if entry == nil || address == "" || address == c.Address && c.Named != "" && entry.only() == nil && entry.service() == nil {
 			continue // the name says more than the address of a proxy
 		}
+		if address == c.Named && c.Direct && c.Address != "" && e.book.entries[c.Address] == nil {
+			e.calledThere(c.Address, c.Named)
+		}
 		if one := entry.only(); one != nil {
 			return one
 		}
@@ -264,6 +268,9 @@ func (e *Engine) callee(c report.Callee) *entity {
 			e.reg.touch(n, e.now)
 			return n // the others call it by a name
 		}
+		if n := e.servingAt(named); n != nil {
+			return n
+		}
 		n := e.external(named)
 		if c.Direct && c.Address != "" && c.Address != named {
 			e.servers.called(c.Address, n)
@@ -276,6 +283,12 @@ func (e *Engine) callee(c report.Callee) *entity {
 		}
 		if n := e.onlyOne(e.doors.at[c.Address]); n != nil {
 			return n // nobody has told the address before, but he who is called at it
+		}
+		if name := e.book.named[c.Address]; name != "" {
+			return e.callee(report.Callee{Address: name, Service: c.Service})
+		}
+		if n := e.servingAt(c.Address); n != nil {
+			return n
 		}
 		return e.external(c.Address)
 	case c.Service != "":

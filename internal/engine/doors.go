@@ -28,6 +28,7 @@ const (
 )
 
 func (e *Engine) door(d *report.Door) {
+	e.hostIP(d)
 	n := e.instance(d.Source)
 	if n == nil || d.Address == "" || slices.Contains(n.doors, d.Address) {
 		return

@@ -26,9 +26,10 @@ type Engine struct {
 	servers       servers
 	ties          ties
 	hosts         map[string]*hostState
-	here          *hostState // where the engine itself stands
-	cutSuspected  bool       // a view went silent since cuts were last looked for
-	slowSuspected bool       // slow.go: some calls are far slower than usual
+	hostNames     map[string]*hostState // hostnames.go: nil for several
+	here          *hostState            // where the engine itself stands
+	cutSuspected  bool                  // a view went silent since cuts were last looked for
+	slowSuspected bool                  // slow.go: some calls are far slower than usual
 	solvedAt      clock.Time
 	cuts          []*cutState
 	splits        []split       // split.go
@@ -82,6 +83,7 @@ func New(p Params) *Engine {
 		servers:   newServers(p.MaxAddresses),
 		ties:      ties{at: map[tie]clock.Time{}, vain: map[tie]*vain{}, cap: p.MaxAddresses},
 		hosts:     map[string]*hostState{},
+		hostNames: map[string]*hostState{},
 		here:      &hostState{name: "the Collector"},
 		observers: map[string]*observer{},
 		readings:  map[readingKey]*readingState{},

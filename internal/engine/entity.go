@@ -101,6 +101,7 @@ type entity struct {
 	well      clock.Time   // judge.go: when it was last seen to be well again after a verdict: what ended or failed before is dealt with
 
 	supposed  bool     // servers.go: its host was concluded from a port, nobody told
+	byAddress bool     // hostnames.go: its host was concluded from its address
 	unspoken  bool     // ties.go: only agents tell of it, no call does
 	addresses []string // at which it is called, newest last, at most maxAddressesEach
 	doors     []string // doors.go: at which it says that it is, newest last, at most maxDoorsEach

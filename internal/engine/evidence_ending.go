@@ -51,11 +51,34 @@ func (e *Engine) hostStops(f report.Fact) {
 	}
 }
 
-// stopsByTheLog says whether n, which has no telemetry that would say so, began to fail
-// right after somebody on its host had written that he stops in order. Who goes on is not
-// meant; the word expires as any other does.
-func (e *Engine) stopsByTheLog(n *entity, onset clock.Time) bool {
-	return n.kind == kindExternal && n.host != nil && n.host.stops.At != 0 && soonAfter(onset, n.host.stops.At) && e.now.Sub(n.host.stops.At) < e.params.AnnouncedFor
+// stopsByTheLog is the line right after which n, which has no telemetry that would say so,
+// began to fail, and in which somebody on its host wrote that he stops in order: nobody
+// known, or one of whom nothing but a log is known. Who goes on is not meant; the word
+// expires as any other does. nil if there is none.
+func (e *Engine) stopsByTheLog(n *entity, onset clock.Time) *report.Fact {
+	if n.kind != kindExternal || n.host == nil {
+		return nil
+	}
+	meant := func(f *report.Fact) bool {
+		return f.At != 0 && soonAfter(onset, f.At) && e.now.Sub(f.At) < e.params.AnnouncedFor
+	}
+	if meant(&n.host.stops) {
+		return &n.host.stops
+	}
+	for _, m := range e.onHost(n.host.name) {
+		for i := range m.facts {
+			if f := &m.facts[i]; f.Kind == report.FactStopping && m.onlyWrites() && meant(f) {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+// onlyWrites says whether nothing but a log is known of n: no sign of life, no call and
+// nobody who looks at it.
+func (n *entity) onlyWrites() bool {
+	return len(n.streams) == 0 && len(n.probes) == 0 && n.served.total == 0 && n.calls == nil && n.spanned == 0
 }
 
 // hostsWords notes that n ended by itself right after somebody on its host had written

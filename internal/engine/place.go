@@ -155,6 +155,7 @@ func (e *Engine) host(name string) *hostState {
 		}
 		h = &hostState{name: name, born: e.now}
 		e.hosts[name] = h
+		e.nameHost(h)
 	}
 	return h
 }
@@ -175,6 +176,10 @@ func (e *Engine) pruneHosts() {
 	}
 	e.stats.ForgottenHosts += uint64(len(e.hosts) - len(used))
 	e.hosts = used
+	clear(e.hostNames)
+	for _, h := range used {
+		e.nameHost(h)
+	}
 }
 
 // locate puts n on the host that src names. Who names none stands on a host of

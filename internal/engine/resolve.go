@@ -191,6 +191,7 @@ func (e *Engine) external(address string) *entity {
 		e.add(n)
 		e.servers.add(n)
 	}
+	e.byItsAddress(n)
 	e.reg.touch(n, e.now)
 	return n
 }

@@ -126,7 +126,7 @@ func (e *Engine) server(b *report.Probe) (n *entity, named bool) {
 				return nil, false // nobody misses it
 			}
 			if n.kind == kindExternal {
-				n.host = host
+				n.host, n.byAddress = host, false
 			}
 			return n, false
 		}
@@ -158,7 +158,7 @@ func (e *Engine) balancer(b *report.Probe, host *hostState) *entity {
 		}
 		if !slices.ContainsFunc(entry.behind, func(s seenBehind) bool { return s.entity.host == nil || s.entity.host == host }) {
 			n := e.external(a)
-			n.host = host
+			n.host, n.byAddress = host, false
 			return n
 		}
 	}
@@ -168,7 +168,7 @@ func (e *Engine) balancer(b *report.Probe, host *hostState) *entity {
 // suppose takes n to stand on a host, at addresses there, until another host turns
 // out to have its port.
 func (e *Engine) suppose(n *entity, host *hostState, addresses []string) {
-	n.host, n.supposed = host, true
+	n.host, n.supposed, n.byAddress = host, true, false
 	for _, a := range addresses {
 		if at, err := netip.ParseAddrPort(a); err == nil && !at.Addr().IsLoopback() && e.servers.ownAddress(a, e.now) {
 			e.servers.called(a, n)

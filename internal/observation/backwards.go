@@ -55,7 +55,7 @@ const (
 	// jumpsBack is the part of its fall that a count makes good at once where two
 	// states of it are told in turn.
 	jumpsBack = 0.5
-	noCount        = math.MaxUint8
+	noCount   = math.MaxUint8
 )
 
 // backwards looks whether a count of the resource's own process fell.

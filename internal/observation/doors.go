@@ -4,6 +4,7 @@
 package observation
 
 import (
+	"iter"
 	"strconv"
 	"strings"
 
@@ -90,21 +91,44 @@ const maxHostIPs = 4
 
 // hostDoors tells the addresses of the host on which the current resource serves.
 func (sc *scratch) hostDoors(attrs pcommon.Map) {
-	ips, ok := attrs.Get("host.ip")
-	if !ok || ips.Type() != pcommon.ValueTypeSlice {
-		return
-	}
-	told := 0
-	for _, v := range ips.Slice().All() {
-		host := v.Str()
-		if told == maxHostIPs || !literal(host) || loopback(host) || strings.HasPrefix(host, "fe80:") {
-			continue
-		}
-		told++
+	for host := range hostIPs(attrs) {
 		if !sc.doorIsTold(mixString(sc.src.Key, host)) {
 			if ip := canonicalIP(host); ip != "" {
 				sc.out.Doors = append(sc.out.Doors, report.Door{Source: sc.src, Address: strings.Trim(ip, "[]")})
 			}
+		}
+	}
+}
+
+// hostIPs are the addresses that a resource tells of its host, at most maxHostIPs.
+func hostIPs(attrs pcommon.Map) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		ips, ok := attrs.Get("host.ip")
+		if !ok || ips.Type() != pcommon.ValueTypeSlice {
+			return
+		}
+		told := 0
+		for _, v := range ips.Slice().All() {
+			host := v.Str()
+			if told == maxHostIPs || !literal(host) || loopback(host) || strings.HasPrefix(host, "fe80:") {
+				continue
+			}
+			if told++; !yield(host) {
+				return
+			}
+		}
+	}
+}
+
+// hostIPs tells the addresses of a host of which an agent there tells, for nobody who
+// serves.
+func (r *metricResource) hostIPs() {
+	if r.src == nil || r.src.Key != 0 || r.src.Host == "" {
+		return
+	}
+	for host := range hostIPs(r.attrs) {
+		if ip := canonicalIP(host); ip != "" {
+			r.out.Doors = append(r.out.Doors, report.Door{Source: r.src, Address: strings.Trim(ip, "[]")})
 		}
 	}
 }

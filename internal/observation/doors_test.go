@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine/report"
@@ -61,6 +63,31 @@ func TestServersTellAtWhichAddressTheyAreCalled(t *testing.T) {
 			t.Errorf("told %v, want 10.0.0.7", b.Doors)
 		}
 	})
+}
+
+func TestAgentTellsTheAddressesOfItsHost(t *testing.T) {
+	for name, c := range map[string]struct {
+		res  attrs
+		want int
+	}{
+		"of_an_agent":    {attrs{"host.name": "h", "host.ip": []any{"127.0.0.1", "10.0.0.7", "fe80::1", "fd00::7"}}, 2},
+		"of_a_service":   {attrs{"service.name": "web", "host.name": "h", "host.ip": []any{"10.0.0.7"}}, 0}, // its spans do
+		"without_a_name": {attrs{"host.ip": []any{"10.0.0.7"}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			md := pmetric.NewMetrics()
+			rm := md.ResourceMetrics().AppendEmpty()
+			require.NoError(t, rm.Resource().Attributes().FromRaw(map[string]any(c.res)))
+			m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+			m.SetName("system.memory.usage")
+			m.SetEmptySum().DataPoints().AppendEmpty().SetIntValue(1)
+			var b report.Batch
+			New(Settings{}).Metrics(md, testNow, nil, &b)
+			if len(b.Doors) != c.want || c.want > 0 && (b.Doors[0].Address != "10.0.0.7" || b.Doors[1].Address != "fd00::7") {
+				t.Errorf("told %v", b.Doors)
+			}
+		})
+	}
 }
 
 func TestLogsOfProxiesTellOfThoseBehindThem(t *testing.T) {

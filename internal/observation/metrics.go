@@ -128,6 +128,7 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now clock.Time, bl *engine.Basel
 			}
 		}
 		r.finish(firstSign)
+		r.hostIPs()
 	}
 }
 
