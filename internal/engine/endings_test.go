@@ -294,6 +294,62 @@ func TestAKillIsNotOverBecauseTheProcessRanBefore(t *testing.T) {
 	}
 }
 
+// Clients of a cluster try again elsewhere when a member is killed, so that no call
+// fails. Whose port stays closed without a word, and who was at work when it closed, was
+// not taken out of service first.
+func TestKilledMemberWhoseCallersAreWellIsMissed(t *testing.T) {
+	for name, c := range map[string]struct {
+		drains  time.Duration // from when nobody calls it any more until it ends
+		away    time.Duration
+		other   func(s *shop, p *proc) // happens meanwhile
+		unknown bool
+	}{
+		"killed":                 {0, 50 * time.Second, nil, true},
+		"taken_out_of_service":   {3 * time.Second, 50 * time.Second, nil, false},
+		"restarted_slowly":       {0, 15 * time.Second, nil, false},
+		"replaced":               {0, 50 * time.Second, func(s *shop, p *proc) { s.calls(s.checkout, s.add("member", "member-9")) }, false},
+		"said_that_it_would_end": {0, 50 * time.Second, func(s *shop, p *proc) { s.note(p, report.Fact{Kind: report.FactStopping, Text: "SIGTERM received"}) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			p := s.add("member", "member-1")
+			p.beats, p.mute, p.probe, p.callEvery = false, true, time.Second, 50*time.Millisecond
+			s.calls(s.checkout, p)
+			look := func(d time.Duration) { // another looks, too
+				s.tell(time.Second, d, func(b *report.Batch) {
+					o := report.OutcomeOK
+					if p.state == "dead" {
+						o = report.OutcomeRefused
+					}
+					stamp := s.stamp()
+					stamp.Observer = "node-2"
+					b.Observers = append(b.Observers, report.ObserverBeat{Stamp: stamp, Interval: time.Second, Host: "node-2"})
+					b.Probes = append(b.Probes, report.Probe{Stamp: stamp, Source: p.src, Target: "http://" + p.addr, Outcome: o, Interval: time.Second, Direct: true})
+				})
+			}
+			look(2 * time.Minute)
+			p.callers = nil
+			look(c.drains)
+			p.state = "dead"
+			at := s.now
+			if c.other != nil {
+				c.other(s, p)
+			}
+			look(c.away)
+			if c.unknown {
+				ev := s.first(contract.EventFailureDetected)
+				if ev == nil || ev.Verdict.Class != verdict.ClassUnknown || ev.Verdict.Culprit.Name != "member-1" || ev.At.Sub(at) > 25*time.Second {
+					t.Errorf("told %v, want unknown of member-1; %s", s.verdicts(), s.dump())
+				}
+				return
+			}
+			p.state = "up"
+			look(20 * time.Second)
+			s.nobodyAccused(false)
+		})
+	}
+}
+
 // All of a service is stopped before others are started in its place. Callers, who know it
 // by its name alone, are refused meanwhile.
 func TestAServiceOfWhichAllStopInOrderIsNoCrash(t *testing.T) {

@@ -209,15 +209,44 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	if s := n.service; s != nil && s.deployed != 0 && e.now.Sub(s.deployed) < deployFor && p.silent() && !p.proven() && !p.hurts() {
 		p.note(belief.EvDeploy, 1, e.now, fmt.Sprintf("%s is being rolled out", s.id.Name))
 	}
-	if n.kind == kindInstance && (p.silent() || p.found[belief.EvProbeRefused].now) && !p.violent() && e.nobodyHurt(n, p, onset) {
-		p.note(belief.EvNobodyHurt, 1, e.now, "no call to it failed, though it used to be called: its callers were sent elsewhere first")
-	}
 	if s := n.service; s != nil && s.youngest != nil && s.youngest != n && n.kind == kindInstance &&
 		s.lastBorn > onset.Add(-e.params.ReplacedWithin) && s.lastBorn < onset.Add(e.params.ReplacedWithin) && s.lastBorn > n.born &&
 		n.born.Add(youngFor) < s.lastBorn {
 		p.note(belief.EvReplaced, 1, e.now, s.youngest.name()+" came in its place")
 	}
+	if n.kind == kindInstance && (p.silent() || p.found[belief.EvProbeRefused].now) && !p.violent() && e.nobodyHurt(n, p, onset) {
+		if two, since := e.refusedMidWork(n); p.found[belief.EvReplaced].strength > 0 || since == 0 || e.now.Sub(since) < proxySure || !two && e.now.Sub(since) < startingFor {
+			p.note(belief.EvNobodyHurt, 1, e.now, "no call to it failed, though it used to be called: its callers were sent elsewhere first")
+		}
+	}
 }
+
+// refusedMidWork is since when probes of n, which was answering calls a moment before, find
+// its port closed, 0 if they do not, and whether two observers do. Who is taken out of
+// service in order gets no calls any more by the time that his port closes; clients that
+// try again elsewhere are as well when he is killed.
+func (e *Engine) refusedMidWork(n *entity) (two bool, since clock.Time) {
+	var by *observer
+	for _, ps := range n.probes {
+		if ps.outcome != report.OutcomeRefused || ps.passive || ps.process != nil || !e.current(ps) {
+			continue
+		}
+		two = two || by != nil && by != ps.observer
+		if by == nil || ps.first < since {
+			since = ps.first
+		}
+		by = ps.observer
+	}
+	if by == nil || n.calls == nil || n.calls.okEnd.Sub(since).Abs() >= midWork {
+		return false, 0 // or it goes on at another port
+	}
+	return two, since
+}
+
+// midWork is how long before its port is found closed a call was answered by one who was
+// not taken out of service first: less than anybody drains for, and more than the next
+// probe takes where a few look.
+const midWork = time.Second
 
 // nobodyHurt says whether n used to be called by those who tell, and no call
 // failed when it went: what fails much later is something else. Where its port

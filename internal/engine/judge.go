@@ -278,7 +278,7 @@ func (e *Engine) plannedStop(n *entity, p *episode) {
 	if n.verdict != nil {
 		e.clear(n, "it was a stop on purpose: "+why)
 	}
-	if p.silent() {
+	if _, since := e.refusedMidWork(n); p.silent() && (since == 0 || p.found[belief.EvAnnounced].strength > 0 || p.found[belief.EvExitClean].strength > 0 || p.found[belief.EvReplaced].strength > 0) {
 		e.leave(n, why)
 	}
 	if n.left || e.now.Sub(p.latest) > e.params.AnnouncedFor {
