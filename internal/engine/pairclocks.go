@@ -16,7 +16,8 @@ import (
 // The two ends of a call bound by how much the clocks of two hosts differ: the
 // server began after its client and ended before it. All calls of a moment together
 // bound it closely (Marzullo). A clock that jumps against three others at once has
-// been set; that is worth telling and nobody's failure.
+// been set, and so has one that jumps against two who go on agreeing with each other; that
+// is worth telling and nobody's failure.
 
 // clockPair is what calls between two hosts, either way, tell of their clocks.
 type clockPair struct {
@@ -27,6 +28,7 @@ type clockPair struct {
 	wasAt  clock.Time // end of the window that was is of; 0 while there is none
 	step   time.Duration
 	stepAt clock.Time
+	steady int // windows on end, up to was, in which it did not jump
 	used   clock.Time
 }
 
@@ -45,7 +47,7 @@ const (
 	clockCalls    = 3                      // in a window; fewer bound little
 	clockJump     = 200 * time.Millisecond // more than a clock drifts or is slewed in clockSoon
 	clockSoon     = time.Minute
-	clockPeers    = 3                      // hosts against which it must have jumped
+	clockPeers    = 3                      // hosts against which it must have jumped; or two that agree
 	clockAlike    = 100 * time.Millisecond // by how much the jumps may differ
 )
 
@@ -119,8 +121,8 @@ func (e *Engine) compareClocks() {
 	for _, p := range k.list {
 		if e.now.Sub(p.wasAt) <= clockSoon {
 			noticed := p.stepAt != 0 && e.now.Sub(p.stepAt) <= 2*clockWindow
-			jumpOf(of, p.a).take(-p.step, noticed)
-			jumpOf(of, p.b).take(p.step, noticed)
+			jumpOf(of, p.a).take(p.b, -p.step, noticed)
+			jumpOf(of, p.b).take(p.a, p.step, noticed)
 		}
 	}
 	for _, p := range k.list {
@@ -136,7 +138,8 @@ func (e *Engine) compareClocks() {
 type hostJump struct {
 	least, most time.Duration
 	peers       int
-	unnoticed   bool // by one of them
+	two         [2]*hostState // the first of them
+	unnoticed   bool          // by one of them
 }
 
 func jumpOf(of map[*hostState]*hostJump, h *hostState) *hostJump {
@@ -148,9 +151,12 @@ func jumpOf(of map[*hostState]*hostJump, h *hostState) *hostJump {
 	return j
 }
 
-func (j *hostJump) take(step time.Duration, noticed bool) {
+func (j *hostJump) take(peer *hostState, step time.Duration, noticed bool) {
 	if j.unnoticed = j.unnoticed || !noticed; j.unnoticed {
 		return
+	}
+	if j.peers < len(j.two) {
+		j.two[j.peers] = peer
 	}
 	if j.peers++; j.peers == 1 {
 		j.least, j.most = step, step
@@ -162,6 +168,7 @@ func (j *hostJump) take(step time.Duration, noticed bool) {
 // meanwhile, or processes on one host go by different clocks.
 func (p *clockPair) close(now clock.Time) (jumped bool) {
 	if p.n >= clockCalls && p.lo <= p.hi {
+		p.steady++
 		if p.wasAt != 0 && now.Sub(p.wasAt) < clockSoon {
 			switch {
 			case p.lo > p.was[1]+clockJump:
@@ -170,6 +177,9 @@ func (p *clockPair) close(now clock.Time) (jumped bool) {
 				p.step, p.stepAt, jumped = p.hi-p.was[0], now, true
 			}
 		}
+		if jumped || now.Sub(p.wasAt) >= clockSoon {
+			p.steady = 0
+		}
 		p.was, p.wasAt = [2]time.Duration{p.lo, p.hi}, now
 	}
 	p.n = 0
@@ -177,12 +187,12 @@ func (p *clockPair) close(now clock.Time) (jumped bool) {
 }
 
 // clockOf tells that the clock of a host was set, if it jumped by the same against
-// all of those with whom it exchanges calls, three at least.
+// all of those with whom it exchanges calls: three at least, or two that agree.
 func (e *Engine) clockOf(h *hostState, j *hostJump) {
 	if h.stepped != 0 && e.now.Sub(h.stepped) < clockSoon {
 		return
 	}
-	if j.unnoticed || j.peers < clockPeers || j.most-j.least > clockAlike {
+	if j.unnoticed || j.peers < clockPeers && !e.clockPairs.agree(j.two, e.now) || j.most-j.least > clockAlike {
 		return
 	}
 	h.stepped = e.now
@@ -193,3 +203,20 @@ func (e *Engine) clockOf(h *hostState, j *hostJump) {
 	e.emit(verdict.Event{Kind: contract.EventClockStepped, Source: report.NewSource(report.Source{Host: h.name, Zone: h.zone}), Entity: h.name,
 		Body: fmt.Sprintf("the clock of %s stepped %s by %s, by the calls between it and %d other hosts", h.name, way, inWords(((j.least + j.most) / 2).Abs()), j.peers)})
 }
+
+// agree says whether the clocks of two hosts have not jumped against each other over the
+// windows of now.
+func (k *clockPairs) agree(two [2]*hostState, now clock.Time) bool {
+	a, b := two[0], two[1]
+	if a == nil || b == nil {
+		return false
+	}
+	if a.name > b.name {
+		a, b = b, a
+	}
+	p := k.at[[2]*hostState{a, b}]
+	return p != nil && p.steady >= steadyWindows && now.Sub(p.wasAt) <= clockWindow
+}
+
+// steadyWindows reach from before a jump, in the middle of a window, until it is noticed.
+const steadyWindows = 3

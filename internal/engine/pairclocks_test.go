@@ -158,22 +158,26 @@ func TestClockPairsAreBounded(t *testing.T) {
 	}
 }
 
-// Two others cannot tell whose clock it was, nor can calls that went on at the server
+// Two others that do not call each other cannot tell whose clock it was, nor can calls that went on at the server
 // when their clients had gone.
-func TestClockIsToldByThreeOthersOnly(t *testing.T) {
+func TestWhoTellsWhoseClockItWas(t *testing.T) {
 	for name, c := range map[string]struct {
 		peers int
 		took  time.Duration // of the server; the client takes 5 ms
 		last  time.Duration // the same of another call
 		jumps func(peer int) time.Duration
+		agree func(window int) time.Duration // of the first two with each other; nil if they do not call each other
 		told  bool
 	}{
-		"three others":                        {3, 4 * time.Millisecond, 4 * time.Millisecond, func(int) time.Duration { return time.Second }, true},
-		"some of its work outlasts the calls": {3, 4 * time.Millisecond, 6 * time.Millisecond, func(int) time.Duration { return time.Second }, true},
-		"two others":                          {2, 4 * time.Millisecond, 4 * time.Millisecond, func(int) time.Duration { return time.Second }, false},
-		"one of four has not noticed":         {4, 4 * time.Millisecond, 4 * time.Millisecond, func(p int) time.Duration { return time.Duration(min(p, 1)) * time.Second }, false},
-		"each by another time":                {3, 4 * time.Millisecond, 4 * time.Millisecond, func(p int) time.Duration { return time.Duration(p+1) * time.Second }, false},
-		"its work outlasts those calls":       {3, 6 * time.Millisecond, 6 * time.Millisecond, func(int) time.Duration { return time.Second }, false},
+		"three others":                        {3, 4 * time.Millisecond, 4 * time.Millisecond, func(int) time.Duration { return time.Second }, nil, true},
+		"some of its work outlasts the calls": {3, 4 * time.Millisecond, 6 * time.Millisecond, func(int) time.Duration { return time.Second }, nil, true},
+		"two others":                          {2, 4 * time.Millisecond, 4 * time.Millisecond, func(int) time.Duration { return time.Second }, nil, false},
+		"two others that agree":               {2, 4 * time.Millisecond, 4 * time.Millisecond, func(int) time.Duration { return time.Second }, func(int) time.Duration { return 0 }, true},
+		"two others that drift apart":         {2, 4 * time.Millisecond, 4 * time.Millisecond, func(int) time.Duration { return time.Second }, func(w int) time.Duration { return time.Duration(w) * time.Second }, false},
+		"two others that just met":            {2, 4 * time.Millisecond, 4 * time.Millisecond, func(int) time.Duration { return time.Second }, func(w int) time.Duration { return time.Duration(min(w-2, 0)) }, false},
+		"one of four has not noticed":         {4, 4 * time.Millisecond, 4 * time.Millisecond, func(p int) time.Duration { return time.Duration(min(p, 1)) * time.Second }, nil, false},
+		"each by another time":                {3, 4 * time.Millisecond, 4 * time.Millisecond, func(p int) time.Duration { return time.Duration(p+1) * time.Second }, nil, false},
+		"its work outlasts those calls":       {3, 6 * time.Millisecond, 6 * time.Millisecond, func(int) time.Duration { return time.Second }, nil, false},
 	} {
 		e := New(DefaultParams())
 		host, told := &hostState{name: "h"}, false
@@ -192,6 +196,11 @@ func TestClockIsToldByThreeOthersOnly(t *testing.T) {
 				e.clockPairs.met(e, peer, host, &pendingHop{began: e.now, took: 5 * time.Millisecond}, &pendingHop{began: began, took: c.last})
 				for range clockCalls {
 					e.clockPairs.met(e, peer, host, &pendingHop{began: e.now, took: 5 * time.Millisecond}, &pendingHop{began: began, took: c.took})
+				}
+			}
+			if c.agree != nil && c.agree(window) >= 0 {
+				for range clockCalls {
+					e.clockPairs.met(e, e.hosts["0"], e.hosts["1"], &pendingHop{began: e.now, took: 5 * time.Millisecond}, &pendingHop{began: e.now.Add(c.agree(window)), took: c.took})
 				}
 			}
 			e.clockPairs.next = 0
