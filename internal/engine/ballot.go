@@ -140,6 +140,7 @@ func (e *Engine) compareDigests(s *service, interval time.Duration) {
 			e.dissents(n, top)
 		}
 		v.words, v.lone = 0, true
+		e.fallsBehind(n)
 	}
 	b.begin(e.now, e.usualInterval(s))
 }

@@ -323,3 +323,70 @@ func TestDigestsOfManyReplicasAreRememberedWithinBounds(t *testing.T) {
 		t.Errorf("said %v", said)
 	}
 }
+
+// A replica that used to follow each change at once and stays with an old digest has
+// stopped following; which of two reasons it has nobody can tell.
+func TestReplicaThatStopsFollowing(t *testing.T) {
+	state := func(at time.Duration) string { return fmt.Sprint("state ", at/(4*time.Second)) }
+	const from = 3 * time.Minute
+	for name, c := range map[string]struct {
+		digest  func(r *replicas, i int, at time.Duration) string
+		unknown bool
+	}{
+		"one stays with an old one": {func(_ *replicas, i int, at time.Duration) string {
+			if i == 1 {
+				return state(min(at, from))
+			}
+			return state(at)
+		}, true},
+		"one stays with an old one, and follows again": {func(_ *replicas, i int, at time.Duration) string {
+			if i == 1 && at < from+100*time.Second {
+				return state(min(at, from))
+			}
+			return state(at)
+		}, true},
+		"one falls behind for a moment": {func(_ *replicas, i int, at time.Duration) string {
+			if i == 1 && at < from+20*time.Second {
+				return state(min(at, from))
+			}
+			return state(at)
+		}, false},
+		"one usually follows late": {func(_ *replicas, i int, at time.Duration) string {
+			switch {
+			case i != 1:
+				return state(at)
+			case at < from:
+				return state(max(at-20*time.Second, 0))
+			}
+			return state(min(max(at-20*time.Second, 0), from))
+		}, false},
+		"all stand still": {func(_ *replicas, _ int, at time.Duration) string { return state(min(at, from)) }, false},
+		"two of four do, as half of the shards is idle": {func(_ *replicas, i int, at time.Duration) string {
+			if i%2 == 1 {
+				return state(min(at, from))
+			}
+			return state(at)
+		}, false},
+		"it runs another version": {func(r *replicas, i int, at time.Duration) string {
+			if i == 1 && at > from {
+				r.version(1, "2")
+				return state(from)
+			}
+			return state(at)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReplicas(4, time.Second)
+			r.digest = func(i int, at time.Duration) string { return c.digest(r, i, at) }
+			r.run(from + 2*time.Minute + 30*time.Second)
+			for _, ev := range r.events {
+				if v := ev.Verdict; v != nil && (!c.unknown || v.Class != verdict.ClassUnknown || v.Culprit.Name != "s-1") {
+					t.Errorf("said %s", ev.Body)
+				}
+			}
+			if said := r.said()["s-1"]; c.unknown && said == "" {
+				t.Error("nobody was told")
+			}
+		})
+	}
+}

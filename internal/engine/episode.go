@@ -48,6 +48,7 @@ type episode struct {
 	past         clock.Time // kept.go: when the engine was told late of an end; 0 if it was not
 	oneVoice     bool       // onesword.go: only one says that its answers are wrong, at this evaluation
 	contested    bool       // and others were answered well meanwhile
+	stale        bool       // it is its digest that is wrong, and that is merely an old one
 	doubted      bool       // doubt.go: it may soon be convicted of wrong answers
 	failing      float64    // probability at the last evaluation that it is a failure of the entity
 }

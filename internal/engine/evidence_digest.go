@@ -32,6 +32,11 @@ type vouching struct {
 	against    int        // siblings that agreed in the latest of them
 	usualLone  int        // periods for which it was alone before they followed, usually
 	stoodStill bool       // they have said the same since before it was alone
+
+	// evidence_stale.go
+	lag      time.Duration // how long after others it usually says what they said first
+	moves    int           // changes of its word that taught that, at most followsKnown
+	staleFor time.Duration // for which it has stopped following; 0: it has not
 }
 
 // vouch takes in the digest of a heartbeat from o.
@@ -52,6 +57,7 @@ func (e *Engine) vouch(n *entity, o *observer, b *report.Beat) {
 	if v.word == nil || v.word.digest != h {
 		v.heard(n)
 		v.word, v.changedAt = n.service.ballot.word(h, n, e.now), e.now
+		v.took(v.word, n, e.now)
 	}
 	v.word.say(n, e.now)
 	v.at, v.token, v.seq = e.now, b.Incarnation, b.Seq
@@ -89,5 +95,6 @@ func (e *Engine) dissent(n *entity, p *episode) {
 	if !v.convicts(e.now) || !n.vouches(e.now) || e.mayHaveParted(n) {
 		return
 	}
+	p.stale = false
 	p.blame(belief.EvDissent, 1, e.now, fmt.Sprintf("its digest has differed for %s from the one on which %d siblings agree", inWords(e.now.Sub(v.agreedAt)), v.against))
 }

@@ -90,6 +90,7 @@ func detectIntegrity(e *Engine, n *entity, p *episode) {
 	e.wrongToCallers(n, p)
 	e.failuresOfItsOwn(n, p)
 	e.dissent(n, p)
+	e.stays(n, p)
 	falls := 0
 	for i := range n.facts {
 		f := &n.facts[i]

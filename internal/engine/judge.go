@@ -101,8 +101,8 @@ func (e *Engine) decide(n *entity, p *episode, b *belief.Posterior) verdict.Clas
 		if n.cut.onlyVain() {
 			return verdict.ClassUnknown // what keeps one waiting may be the callee
 		}
-		if first == verdict.ClassByzantine && p.contested {
-			return verdict.ClassUnknown // it may be who says so that is wrong
+		if first == verdict.ClassByzantine && (p.contested || p.onlyStale()) {
+			return verdict.ClassUnknown // it may be who says so that is wrong, or what it should get does not come
 		}
 		if first == verdict.ClassCrash && (p.quietly() || b.Likeliest(first) == belief.CauseHang && e.besideCut(n, p)) {
 			return verdict.ClassUnknown
@@ -291,7 +291,7 @@ func (e *Engine) plannedStop(n *entity, p *episode) {
 func (e *Engine) conclude(n *entity, b *belief.Posterior) {
 	if v := n.verdict; v != nil {
 		first := b.Best()
-		if first != v.Class && n.alive && b.Class(first) >= e.params.EnterProbability && n.episode.corroborated() && !n.episode.paused() && !e.mayPass(n, n.episode, b, first) {
+		if first != v.Class && n.alive && b.Class(first) >= e.params.EnterProbability && n.episode.corroborated() && !n.episode.paused() && !n.episode.onlyStale() && !e.mayPass(n, n.episode, b, first) {
 			e.hold(n, n.episode, b, first)
 		}
 		e.clear(n, "it is well again")

@@ -432,7 +432,7 @@ func (e *Engine) begin(n *entity, token uint64) {
 	}
 	if fresh {
 		n.startsNow(e.now)
-		n.vouching.agreed, n.vouching.dissents = 0, 0 // it begins anew
+		n.vouching.agreed, n.vouching.dissents, n.vouching.staleFor = 0, 0, 0 // it begins anew
 	}
 	if fresh && (n.announced != 0 || n.left) && n.verdict == nil && (n.episode == nil || n.episode.planned) {
 		e.comeBack(n)

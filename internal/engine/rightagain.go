@@ -16,7 +16,7 @@ import (
 
 // rightAgain says whether answers have been right for long enough.
 func (e *Engine) rightAgain(n *entity) bool {
-	if !e.probesAgain(n) || n.integrity.errorsSince != 0 || n.vouching.dissents > 0 || !n.errsNoMore(e) {
+	if !e.probesAgain(n) || n.integrity.errorsSince != 0 || n.vouching.dissents > 0 || n.vouching.staleFor > 0 || !n.errsNoMore(e) {
 		return false
 	}
 	for i := range n.facts {

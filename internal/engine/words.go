@@ -98,6 +98,8 @@ func (e *Engine) unknownWords(n *entity, p *episode, b *belief.Posterior, v *ver
 		v.Reason = fmt.Sprintf("%s; %s: seen from one side only", what, either)
 	case p.contested:
 		v.Reason = what + "; either it answers some of them wrongly, or who says so is wrong: what its callers make of its answers would tell"
+	case p.onlyStale():
+		v.Reason = what + "; either it does not take in what it gets, or it gets nothing: how far its replication is would tell"
 	case !p.corroborated():
 		v.Reason = fmt.Sprintf("%s; nothing else speaks, so a stop, a crash and a cut look alike: %s", what, missing)
 	default:
