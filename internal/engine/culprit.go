@@ -26,6 +26,10 @@ func (e *Engine) narrow(n *entity, p *episode, v *verdict.Verdict) {
 			v.Subclass = verdict.SubclassQuota
 			v.Culprit = verdict.Culprit{Type: verdict.CulpritClient, Name: s.id.Name, Service: s.id}
 		}
+	case v.Subclass == verdict.SubclassCrashLoop:
+		if version := n.loopingRelease(); version != "" {
+			v.Culprit = verdict.Culprit{Type: verdict.CulpritVersion, Name: version, Service: n.src.Service}
+		}
 	case v.NarrowsTo(verdict.CulpritVersion):
 		if version := n.release(e, v.Since); version != "" {
 			v.Subclass = verdict.SubclassFaultyRelease

@@ -224,9 +224,9 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 	}
 	p.hostsWords(n)
 	latest := n.incarnations[len(n.incarnations)-1].first
-	if starts := n.restartsWithin(e.now, crashLoopWithin); starts >= crashLoopStarts && !n.announcedWithin(e.now, crashLoopWithin) && !n.dealtWith(latest) && !n.leftLoop(p) {
+	if starts, within := n.unannouncedStarts(e.now); starts >= crashLoopStarts && (!n.dealtWith(latest) || p.violent()) && !n.leftLoop(p) {
 		p.remember(belief.EvCrashLoop, 1, latest,
-			fmt.Sprintf("started %d times within %s, and never said that it would stop", starts, inWords(crashLoopWithin)))
+			fmt.Sprintf("started %d times within %s, and never said that it would stop", starts, inWords(within)))
 	}
 }
 
@@ -244,10 +244,20 @@ func (n *entity) leftLoop(p *episode) bool {
 	return len(n.incarnations)-1-then < crashLoopStarts && began.Sub(n.incarnations[then].first) > n.loopsFor(then)
 }
 
-// announcedWithin says whether n itself said within d that it would stop. That others
-// of its service did, of a fleet that is never quite still, excuses nobody.
+// announcedWithin says whether n itself said within d that it would stop.
 func (n *entity) announcedWithin(now clock.Time, d time.Duration) bool {
 	return n.announcedLast != 0 && now.Sub(n.announcedLast) < d
+}
+
+// unannouncedStarts counts the starts of n of late that may be of a loop: those since it
+// last said itself that it would stop, but for the one that followed from that. A new
+// release begins with such a stop and may loop from then on. That others of its service
+// said so, of a fleet that is never quite still, excuses nobody.
+func (n *entity) unannouncedStarts(now clock.Time) (starts int, within time.Duration) {
+	if since := now.Sub(n.announcedLast); n.announcedWithin(now, crashLoopWithin) {
+		return n.restartsWithin(now, since) - 1, since
+	}
+	return n.restartsWithin(now, crashLoopWithin), crashLoopWithin
 }
 
 // evictions is what a node that is short of something ends others for.

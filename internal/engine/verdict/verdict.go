@@ -162,7 +162,7 @@ func (v *Verdict) NarrowsTo(t CulpritType) bool {
 	switch v.Subclass {
 	case SubclassOverload, SubclassQuota:
 		return t == CulpritClient
-	case SubclassErrorResponse, SubclassInvalidResponse, SubclassWrongAnswer:
+	case SubclassErrorResponse, SubclassInvalidResponse, SubclassWrongAnswer, SubclassCrashLoop:
 		return t == CulpritVersion
 	}
 	return false
