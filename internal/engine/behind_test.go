@@ -407,6 +407,8 @@ func TestStartedAgainAtItsMemoryLimit(t *testing.T) {
 		"its_memory_had_filled_up":                {0.93, 0.4, 0.3, nil, verdict.ClassExhaustion},
 		"and_nothing_was_told_since":              {0.93, 0.4, -1, nil, verdict.ClassExhaustion},
 		"it_was_always_as_full_as_that":           {0.93, 0.9, 0.3, nil, verdict.ClassNone},
+		"it_rose_so_fast_that_it_had_to_meet_it":  {0.85, 0.4, 0.3, nil, verdict.ClassExhaustion},
+		"it_rose_more_slowly":                     {0.85, 0.72, 0.3, nil, verdict.ClassNone},
 		"it_was_far_from_full":                    {0.6, 0.4, 0.3, nil, verdict.ClassNone},
 		"the_new_one_is_as_full":                  {0.93, 0.4, 0.92, nil, verdict.ClassNone},
 		"it_had_said_that_it_would_stop":          {0.93, 0.4, 0.3, []report.Fact{{Kind: report.FactStopping}}, verdict.ClassNone},

@@ -23,8 +23,9 @@ type levelState struct {
 	every   time.Duration // between the last two that were told
 	stands  time.Duration // how long it stands by itself; 0 if it is told again and again
 	full    clock.Time    // since when it is told to be at its limit, on end; 0 if it is not
-	high    float64       // the highest share of late, and when
+	high    float64       // the highest share of late, when, and by how much it rose a second
 	highAt  clock.Time
+	rising  float64
 
 	usual float64       // 0-1, share that it usually has while nothing is wrong
 	known time.Duration // over which that was learned
@@ -153,7 +154,7 @@ func (s *levelState) set(l *report.Level, now clock.Time, since time.Duration, l
 		s.full = now
 	}
 	if s.share >= s.high || now.Sub(s.highAt) > highFor {
-		s.high, s.highAt = s.share, now
+		s.high, s.highAt, s.rising = s.share, now, max(s.slope, 0)
 	}
 }
 
@@ -232,6 +233,9 @@ const (
 	// highFor is how long before that it may have been told: one interval for the level,
 	// another for the count of starts.
 	highFor = time.Minute
+	// risenFrom is the share from which on one that rose so fast that it had to come to its
+	// limit before it was told again most likely did.
+	risenFrom = 0.8
 	// restartedLow is what a new process has of that at most.
 	restartedLow = 0.75
 )
@@ -239,7 +243,8 @@ const (
 // filledBefore says whether it was full shortly before t, and unusually, and what came
 // after, if that was told, is not.
 func (s *levelState) filledBefore(t clock.Time) bool {
-	return s.high >= restartedFrom && s.high > s.usual+filledOver && t.Sub(s.highAt) <= highFor &&
+	full := s.high >= restartedFrom || s.high >= risenFrom && s.high+s.rising*s.every.Seconds() >= 1
+	return full && s.high > s.usual+filledOver && t.Sub(s.highAt) <= highFor &&
 		(s.highAt == s.at || s.share < restartedLow*s.high)
 }
 
