@@ -44,6 +44,7 @@ type callStats struct {
 	okEnd        clock.Time  // event time at which the latest answered call ended
 	refusedFrom  clock.Time  // start of the first call that was refused since the latest answer
 	refusedFirst clock.Time  // start of the first call of the current run of failures that was refused
+	refusedSince clock.Time  // livingon.go: start of the first of the refusals that have not ceased since
 	refusedEnd   clock.Time  // event time at which the latest refused call ended
 	directly     clock.Time  // engine time of the latest refusal by an instance's own address
 	callers      []callerCount
@@ -191,6 +192,9 @@ func (e *Engine) gotNoAnswer(n *entity, s *callStats, caller *entity, c *report.
 		s.run += float64(c.Count)
 	}
 	if c.Outcome == report.OutcomeRefused {
+		if s.refusedEnd == 0 || c.First.Sub(s.refusedEnd) > refusalsCease {
+			s.refusedSince = max(c.First, s.firstFail)
+		}
 		if s.refusedFirst == 0 {
 			s.refusedFirst = max(c.First, s.firstFail)
 		}

@@ -68,6 +68,8 @@ type entity struct {
 	sending   *sending      // flow.go: nil while it sends no messages
 	starts    clock.Time    // when its process last started, as far as was seen
 	seenRun   clock.Time    // facts.go: when its host's agent saw its process run
+	signedAt  clock.Time    // liveness.go: the date of the newest telemetry of its own
+	ready     readyState    // livingon.go
 	given     stat.Fading   // given.go: how often it said of late that what it was given does not check
 	facts     []report.Fact // facts.go: what was said outright, latest last
 

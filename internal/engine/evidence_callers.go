@@ -103,6 +103,9 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 				strength = min(count/e.params.BurstCalls, 1) * min(2*share, 1) * weight // slow ones answer some in time
 			}
 			if r.kind == belief.EvCallersRefused {
+				if weight < 1 && e.refusedInFront(n.service) {
+					continue
+				}
 				if s.okEnd <= s.refusedFrom && weight == 1 { // what it answered before its port was closed is no answer
 					strength = min(count/e.params.BurstCalls, 1) * e.oneVoice(n, s.firstEnd)
 				}

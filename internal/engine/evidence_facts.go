@@ -68,6 +68,10 @@ func (e *Engine) addFact(n *entity, f report.Fact) {
 		e.mark(n)
 		return
 	}
+	if f.Kind == report.FactReady {
+		e.saysReady(n, &f)
+		return
+	}
 	if f.Kind == report.FactTwins {
 		if f.Value == 0 || !n.isOne(e.now) { // else its falls count
 			e.twins(n, f.Text)

@@ -107,6 +107,9 @@ func (e *Engine) decide(n *entity, p *episode, b *belief.Posterior) verdict.Clas
 		if first == verdict.ClassCrash && (p.quietly() || b.Likeliest(first) == belief.CauseHang && e.besideCut(n, p)) {
 			return verdict.ClassUnknown
 		}
+		if first == verdict.ClassCrash && e.mayBeRefusedInFront(n, p) {
+			return verdict.ClassUnknown
+		}
 		if c := b.Likeliest(first); (c == belief.CauseHang || c == belief.CauseNotListening) && !n.answered && !p.stopped && !p.proof() {
 			return verdict.ClassNone // it never answered: it may still start
 		}

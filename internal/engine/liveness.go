@@ -178,6 +178,7 @@ func (e *Engine) telemetry(g *report.Sign) {
 	if s == nil {
 		return
 	}
+	n.signedAt = max(n.signedAt, min(g.Dated, e.now))
 	at := e.self.awake()
 	token := g.Source.Incarnation
 	if n.beatsTell() {

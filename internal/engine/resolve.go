@@ -115,7 +115,7 @@ func (e *Engine) successor(n *entity) *entity {
 	}
 	for i := len(n.service.instances) - 1; i >= 0; i-- {
 		m := n.service.instances[i]
-		if m.born <= n.born || m.born < n.heard {
+		if m.born <= n.born || m.born < max(n.heard, n.ready.at, n.seenRun) {
 			return nil // so are all before it
 		}
 		if !m.alive {

@@ -96,6 +96,8 @@ func (e *Engine) unknownWords(n *entity, p *episode, b *belief.Posterior, v *ver
 	switch {
 	case p.found[belief.EvCutOff].strength > 0:
 		v.Reason = fmt.Sprintf("%s; %s: seen from one side only", what, either)
+	case e.mayBeRefusedInFront(n, p):
+		v.Reason = what + "; nobody has told that its processes ended: either their ports are closed, or the name leads to none of them"
 	case p.contested:
 		v.Reason = what + "; either it answers some of them wrongly, or who says so is wrong: what its callers make of its answers would tell"
 	case p.onlyStale():

@@ -54,11 +54,12 @@ type metricResource struct {
 	src   *report.Source // nil if the resource names neither service nor host
 
 	scope      string
-	down       bool // a scrape of it failed
-	alive      bool // it has sent a point of its own
-	firstUp    int  // index of its first scrape result in out.Probes
-	firstLevel int  // index of its first level in out.Levels
-	firstQueue int  // index of its first queue in out.Queues
+	down       bool              // a scrape of it failed
+	alive      bool              // it has sent a point of its own
+	dated      pcommon.Timestamp // of that point
+	firstUp    int               // index of its first scrape result in out.Probes
+	firstLevel int               // index of its first level in out.Levels
+	firstQueue int               // index of its first queue in out.Queues
 	took       time.Duration
 	checks     []httpCheck
 	levels     []level
@@ -123,7 +124,7 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now clock.Time, bl *engine.Basel
 					r.backwards(m)
 				}
 				if own && !r.alive && !strings.HasPrefix(m.Name(), "scrape_") {
-					r.alive = hasValue(m)
+					r.dated, r.alive = hasValue(m)
 				}
 			}
 		}
@@ -155,37 +156,43 @@ func (r *metricResource) finish(firstSign int) {
 			return
 		}
 	}
-	r.out.Signs = append(r.out.Signs, report.Sign{Source: r.src, At: r.now})
+	r.out.Signs = append(r.out.Signs, report.Sign{Source: r.src, At: r.now, Dated: clock.Time(min(r.dated, pcommon.Timestamp(r.now)))})
 }
 
 // hasValue says whether a metric's first few points hold a value, and are not
-// mere markers of its absence.
-func hasValue(m pmetric.Metric) bool {
+// mere markers of its absence, and the date of the first that does.
+func hasValue(m pmetric.Metric) (dated pcommon.Timestamp, found bool) {
 	const few = 8
-	found := false
-	look := func(n int, flags func(int) pmetric.DataPointFlags) {
+	look := func(n int, point func(int) dataPoint) {
 		for i := 0; i < min(n, few) && !found; i++ {
-			found = !flags(i).NoRecordedValue()
+			p := point(i)
+			dated, found = p.Timestamp(), !p.Flags().NoRecordedValue()
 		}
 	}
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
 		p := m.Gauge().DataPoints()
-		look(p.Len(), func(i int) pmetric.DataPointFlags { return p.At(i).Flags() })
+		look(p.Len(), func(i int) dataPoint { return p.At(i) })
 	case pmetric.MetricTypeSum:
 		p := m.Sum().DataPoints()
-		look(p.Len(), func(i int) pmetric.DataPointFlags { return p.At(i).Flags() })
+		look(p.Len(), func(i int) dataPoint { return p.At(i) })
 	case pmetric.MetricTypeHistogram:
 		p := m.Histogram().DataPoints()
-		look(p.Len(), func(i int) pmetric.DataPointFlags { return p.At(i).Flags() })
+		look(p.Len(), func(i int) dataPoint { return p.At(i) })
 	case pmetric.MetricTypeExponentialHistogram:
 		p := m.ExponentialHistogram().DataPoints()
-		look(p.Len(), func(i int) pmetric.DataPointFlags { return p.At(i).Flags() })
+		look(p.Len(), func(i int) dataPoint { return p.At(i) })
 	case pmetric.MetricTypeSummary:
 		p := m.Summary().DataPoints()
-		look(p.Len(), func(i int) pmetric.DataPointFlags { return p.At(i).Flags() })
+		look(p.Len(), func(i int) dataPoint { return p.At(i) })
 	}
-	return found
+	return dated, found
+}
+
+// dataPoint is a point of any kind of metric.
+type dataPoint interface {
+	Timestamp() pcommon.Timestamp
+	Flags() pmetric.DataPointFlags
 }
 
 // points calls f for the points of a gauge or sum that hold a value.

@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
@@ -83,6 +85,50 @@ func TestMetrics_one_sign_a_source_and_batch(t *testing.T) {
 	New(Settings{}).Metrics(md, testNow, nil, &b)
 	if len(b.Signs) != 1 || b.Signs[0].At != testNow {
 		t.Errorf("%+v", b.Signs)
+	}
+}
+
+// What an export tells may have waited: its own date says when its sender lived.
+func TestMetrics_sign_of_life_is_dated_by_its_sender(t *testing.T) {
+	for name, c := range map[string]struct{ sent, want clock.Time }{
+		"it_waited":         {testNow.Add(-time.Minute), testNow.Add(-time.Minute)},
+		"its_clock_is_fast": {testNow.Add(time.Minute), testNow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			md, ms := metricsOf(t, attrs{"service.name": "payment"}, "x")
+			p := gauge(t, ms, "queue", 1, nil)
+			p.SetTimestamp(pcommon.Timestamp(c.sent))
+			var b report.Batch
+			New(Settings{}).Metrics(md, testNow, nil, &b)
+			if len(b.Signs) != 1 || b.Signs[0].Dated != c.want {
+				t.Errorf("%+v, want it dated %v", b.Signs, c.want)
+			}
+		})
+	}
+}
+
+func TestMetrics_container_that_is_ready(t *testing.T) {
+	for name, c := range map[string]struct {
+		res   attrs
+		scope string
+		name  string
+		point attrs
+	}{
+		"k8s_cluster":        {attrs{"k8s.pod.uid": "pod-1", "k8s.container.name": "app"}, contribScope + "receiver/k8sclusterreceiver", "k8s.container.ready", nil},
+		"kube_state_metrics": {attrs{"service.name": "ksm"}, promScope, "kube_pod_container_status_ready", attrs{"uid": "pod-1", "container": "app"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := heardOf(t)
+			for _, ready := range []float64{1, 1, 0} {
+				md, ms := metricsOf(t, c.res, c.scope)
+				gauge(t, ms, c.name, ready, c.point)
+				b := &report.Batch{}
+				x.Metrics(md, testNow, nil, b)
+				if len(b.Facts) != 1 || b.Facts[0].Kind != report.FactReady || b.Facts[0].Value != int64(ready) || b.Facts[0].Source.Service.Name != "payment" {
+					t.Errorf("%v: %+v", ready, b.Facts)
+				}
+			}
+		})
 	}
 }
 

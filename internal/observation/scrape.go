@@ -25,6 +25,7 @@ var metricReaders = map[string]func(*metricResource, pmetric.Metric){
 	// Receivers k8s_cluster and docker_stats.
 	"k8s.container.restarts":                 (*metricResource).restarts,
 	"container.restarts":                     (*metricResource).restarts,
+	"k8s.container.ready":                    (*metricResource).ready,
 	"k8s.container.status.reason":            (*metricResource).containerStatus,
 	"k8s.pod.phase":                          (*metricResource).podPhase,
 	"k8s.node.condition_ready":               (*metricResource).nodeCondition,
@@ -39,6 +40,7 @@ var metricReaders = map[string]func(*metricResource, pmetric.Metric){
 	// kube-state-metrics, scraped.
 	"kube_pod_container_status_restarts_total":         (*metricResource).restarts,
 	"kube_pod_container_status_last_terminated_reason": (*metricResource).lastTerminated,
+	"kube_pod_container_status_ready":                  (*metricResource).ready,
 	"kube_pod_container_status_waiting_reason":         (*metricResource).containerStatus,
 	"kube_pod_container_status_terminated_reason":      (*metricResource).containerStatus,
 	"kube_pod_status_phase":                            (*metricResource).podPhase,

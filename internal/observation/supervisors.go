@@ -202,6 +202,15 @@ func (r *metricResource) containerStatus(m pmetric.Metric) {
 	})
 }
 
+// ready: 1 while the kubelet's probes of a container succeed, or it has none, and it runs.
+func (r *metricResource) ready(m pmetric.Metric) {
+	points(m, func(p pmetric.NumberDataPoint, value float64) {
+		if _, src := r.supervised(p); src != nil && (value == 0 || value == 1) {
+			r.out.Facts = append(r.out.Facts, report.Fact{Source: src, Kind: report.FactReady, Value: int64(value), At: r.past(p.Timestamp())})
+		}
+	})
+}
+
 // podPhase: a pod that succeeded has ended as it should.
 func (r *metricResource) podPhase(m pmetric.Metric) {
 	const succeeded = 3 // of receiver k8s_cluster; kube-state-metrics writes it as a label

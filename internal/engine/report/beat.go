@@ -42,6 +42,7 @@ type Beat struct {
 type Sign struct {
 	Source *Source
 	At     clock.Time // when the batch was seen
+	Dated  clock.Time // its sender's date of what it tells; 0 if not told
 }
 
 // Status is what a heartbeat says of its sender.

@@ -57,6 +57,7 @@ const (
 	FactOverLimit             // it was ended because it used more disk than its limit
 	FactTwins                 // what is told in its name can only come from several; Value = 1: or is one count that jumps back and forth
 	FactDoubts                // it finds fault with what somebody gave it, whom Text names after "from"; Value = how often
+	FactReady                 // its supervisor says whether it is ready, Value = 1 or 0
 	NumFacts
 )
 
