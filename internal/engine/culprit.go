@@ -14,6 +14,8 @@ func (e *Engine) narrow(n *entity, p *episode, v *verdict.Verdict) {
 		return
 	}
 	switch {
+	case v.Subclass == verdict.SubclassNodeDown && p.nodeDown(n) != 0:
+		v.Culprit = e.nodeCulprit(n)
 	case v.Class == verdict.ClassExhaustion && p.evicted() && n.host != nil && n.host.name != "":
 		v.Culprit = verdict.Culprit{Type: verdict.CulpritNode, Name: n.host.name}
 	case v.Subclass == verdict.SubclassCPU && p.crowded && n.host != nil:

@@ -220,7 +220,7 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 		case report.FactCrashLoop:
 			p.remember(belief.EvCrashLoop, 1, f.At, f.Text)
 		case report.FactNodeDown:
-			p.remember(belief.EvNodeDown, 1, f.At, f.Text)
+			e.nodeFell(n, p, f)
 		}
 	}
 	if wantOfMemory != nil {

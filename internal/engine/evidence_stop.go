@@ -41,7 +41,7 @@ func (e *Engine) status(n *entity, s *stream, b *report.Beat) {
 			e.comeBack(n)
 		}
 	case report.StatusLastGasp:
-		e.addFact(n, report.Fact{Kind: report.FactNodeDown, At: e.now, Text: "it sent its last gasp: power or link is lost"})
+		e.addFact(n, report.Fact{Kind: report.FactNodeDown, At: e.now, Said: true, Text: "it sent its last gasp: power or link is lost"})
 	case report.StatusFailed:
 		if !b.HasExitCode {
 			e.addFact(n, report.Fact{Kind: report.FactExit, Value: 1, At: e.now, Said: s.merelySaid(b)})

@@ -87,6 +87,8 @@ func (e *Engine) decide(n *entity, p *episode, b *belief.Posterior) verdict.Clas
 		return verdict.ClassNone
 	case n.kind == kindInstance && n.verdict == nil && first == verdict.ClassExhaustion && e.shared(n) && !p.limits() && !e.pressed(n):
 		return verdict.ClassNone // it is the same with all of its siblings: the service is judged
+	case e.toldByNode(n, p, b.Class(verdict.ClassCrash) >= e.params.EnterProbability):
+		return verdict.ClassNone
 	case n.verdict == nil && p.backAt != 0 && !p.hurts() && !p.proof():
 		return verdict.ClassNone // it is back, and nobody was hurt
 	case p.paused() && (n.verdict == nil || n.verdict.Class == verdict.ClassUnknown):
@@ -107,7 +109,7 @@ func (e *Engine) decide(n *entity, p *episode, b *belief.Posterior) verdict.Clas
 		if first == verdict.ClassCrash && (p.quietly() || b.Likeliest(first) == belief.CauseHang && e.besideCut(n, p)) {
 			return verdict.ClassUnknown
 		}
-		if first == verdict.ClassCrash && e.mayBeRefusedInFront(n, p) {
+		if first == verdict.ClassCrash && (e.mayBeRefusedInFront(n, p) || p.mayBeCutOffWithNode(n)) {
 			return verdict.ClassUnknown
 		}
 		if c := b.Likeliest(first); (c == belief.CauseHang || c == belief.CauseNotListening) && !n.answered && !p.stopped && !p.proof() {
@@ -176,7 +178,7 @@ func (p *episode) quietEnd() bool {
 	if p.violent() {
 		return false
 	}
-	for _, kind := range [...]belief.Evidence{belief.EvCrashLoop, belief.EvNodeDown, belief.EvNotAnnounced, belief.EvStillRefused, belief.EvStillUnavailable, belief.EvReadsNothing} {
+	for _, kind := range [...]belief.Evidence{belief.EvCrashLoop, belief.EvNodeDown, belief.EvNodeRebooted, belief.EvNotAnnounced, belief.EvStillRefused, belief.EvStillUnavailable, belief.EvReadsNothing} {
 		if p.found[kind].strength > 0 {
 			return false
 		}
@@ -316,6 +318,10 @@ func (e *Engine) hold(n *entity, p *episode, b *belief.Posterior, class verdict.
 	old := n.verdict
 	c := b.Likeliest(class)
 	v := e.words(n, p, b, class, c)
+	if p.nodeDown(n) != 0 {
+		f := &n.host.fallen
+		f.by, f.told, f.sure = n, e.now, class == verdict.ClassCrash
+	}
 	if old != nil && old.Class == verdict.ClassExhaustion && c == belief.CauseDead && p.dead {
 		e.clear(n, "it ended, and not for want of that") // two failures, one after the other
 		old, v.Since = nil, max(n.ended(), v.Since)

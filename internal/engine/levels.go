@@ -103,10 +103,16 @@ func (e *Engine) level(l *report.Level) {
 		return
 	}
 	if n != nil {
+		if n.host != nil {
+			n.host.levelsAt = e.now
+		}
 		e.levelOf(n, l)
 		return
 	}
 	if h := e.host(l.Source.Host); h != nil {
+		if levelRules[l.Kind].from < 1 { // what is told of a node's conditions comes from elsewhere
+			h.levelsAt = e.now
+		}
 		if h.levels == nil {
 			h.levels = &levels{}
 		}

@@ -19,6 +19,8 @@ type hostState struct {
 	zone     string       // "" while nobody told
 	observer *observer    // the latest that looks from there, or nil
 	levels   *levels      // nil while nobody told
+	levelsAt clock.Time   // when an agent there told how full something is
+	fallen   fallenNode   // evidence_node.go
 	born     clock.Time   // when it was first named
 	told     stat.Cadence // of signs from it
 	doubted  clock.Time   // when it last was the only one to find fault with several

@@ -336,7 +336,7 @@ func TestNodeReachesThoseWhoKnowOnlyTheirContainer(t *testing.T) {
 	at := s.now
 	s.e.Observe(&report.Batch{Arrived: s.now, Facts: []report.Fact{{Source: &report.Source{Host: "node-7"}, Kind: report.FactNodeDown, At: s.now, Text: "Kubernetes says that node node-7 is not ready"}}})
 	s.run(15 * time.Second)
-	s.accused(at, 8*time.Second, verdict.ClassCrash, "node_down", "ledger-1")
+	s.accused(at, 8*time.Second, verdict.ClassCrash, "node_down", "node-7")
 }
 
 func TestPodsThatARollOutReplaces(t *testing.T) {

@@ -57,6 +57,9 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if !replaced && e.refusedLately(n) {
 		return false
 	}
+	if !replaced && p.stillDown(n) {
+		return false
+	}
 	if p.bad[belief.GroupReach] && n.cut != nil && !n.cut.reachable(e.now) {
 		return false
 	}

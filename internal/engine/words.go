@@ -22,6 +22,9 @@ func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict
 		v.Since = p.began
 	}
 	if class == verdict.ClassUnknown {
+		if p.nodeDown(n) != 0 {
+			v.Culprit = e.nodeCulprit(n)
+		}
 		v.Terms = belief.Open.Values(b, e.caseOf(n, p, v, c))
 		v.Confidence = belief.Open.Confidence(v.Terms)
 		e.unknownWords(n, p, b, v)
@@ -125,7 +128,7 @@ func subclass(p *episode, c belief.Cause) verdict.Subclass {
 		switch {
 		case has(belief.EvCrashLoop):
 			return verdict.SubclassCrashLoop
-		case has(belief.EvNodeDown):
+		case has(belief.EvNodeDown) || has(belief.EvNodeRebooted):
 			return verdict.SubclassNodeDown
 		}
 		return verdict.SubclassProcessExit

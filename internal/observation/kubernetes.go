@@ -70,7 +70,7 @@ var nodeEvents = map[string]func(sc *scratch, e *event){
 	"NodeReady":    func(sc *scratch, e *event) { sc.x.nodeReady(e.name, e.cluster, true, e.at, sc.out) },
 	"Rebooted": func(sc *scratch, e *event) {
 		if !sc.x.cordoned(e.name, e.at) {
-			sc.fact(e, report.FactNodeDown, 0)
+			sc.fact(e, report.FactNodeDown, 1)
 		}
 	},
 

@@ -58,6 +58,7 @@ func TestEventsAsKubernetesWritesThem(t *testing.T) {
 		"rolled_out":            {"Deployment", "payment", "d-1", "ScalingReplicaSet", "Scaled up replica set payment-85bc to 1 from 0", report.FactDeploy, 0, "payment"},
 		"another_rolled_out":    {"Deployment", "mail", "d-2", "ScalingReplicaSet", "Scaled up replica set mail-85bc to 1", 0, 0, ""},
 		"node_not_ready":        {"Node", "node-1", "node-1", "NodeNotReady", "Node node-1 status is now: NodeNotReady", report.FactNodeDown, 0, ""},
+		"node_started_anew":     {"Node", "node-1", "node-1", "Rebooted", "Node node-1 has been rebooted, boot id: 7", report.FactNodeDown, 1, ""},
 		"kernel_killed_a_known": {"Node", "node-1", "node-1", "SystemOOM", "System OOM encountered, victim process: batch, pid: 4711", report.FactOOMKill, 0, "batch"},
 		"kernel_killed_another": {"Node", "node-1", "node-1", "OOMKilling", "Memory cgroup out of memory: Killed process 99 (java) total-vm:1kB", 0, 0, ""},
 	} {

@@ -235,6 +235,7 @@ const (
 	EvStarved
 	EvHoldsUp
 	EvSharesLoad
+	EvNodeRebooted
 	NumEvidence
 )
 
@@ -305,6 +306,7 @@ var weights = [NumEvidence]row{
 	EvExitClean:      {GroupRuntime, 10 * time.Minute, false, dB{pl: 22, de: -10, ha: -8, nl: -8, pa: -8, ex: -4, vi: -4, su: -8}},
 	EvCrashLoop:      {GroupChange, 10 * time.Minute, true, dB{pl: -12, de: 18, ha: -6, nl: -4, pa: -10, ex: 2, vi: -4, su: -10}},
 	EvNodeDown:       {GroupReach, 5 * time.Minute, false, dB{pl: 4, de: 14, pa: 8, su: -6}},
+	EvNodeRebooted:   {GroupReach, 5 * time.Minute, false, dB{pl: 4, de: 22, ha: -8, nl: -8, pa: -12, su: -10}},
 
 	EvAnnounced:    {GroupChange, 0, false, dB{pl: 20, de: -10, ha: -8, nl: -8, pa: -8, ex: -4, vi: -4, su: -8}},
 	EvNotAnnounced: {GroupChange, 0, false, dB{pl: -10}},

@@ -46,7 +46,7 @@ const (
 	FactNoThread              // cannot create a thread or process
 	FactPoolEmpty             // timed out waiting for a connection of a pool
 	FactIntegrity             // checksum, signature or digest mismatch
-	FactNodeDown              // node not ready, Source is the node
+	FactNodeDown              // node not ready, or, Value = 1, started anew; Source is the node
 	FactDeploy                // a new version is rolled out
 	FactBackwards             // a count of it that only rises fell, in one run of the process
 	FactEquivocated           // it signed two different words for the same thing
