@@ -184,6 +184,9 @@ func (e *Engine) gotNoAnswer(n *entity, s *callStats, caller *entity, c *report.
 		caller != nil && caller.starves(e) && !c.Outcome.Answered() {
 		return
 	}
+	if c.Outcome == report.OutcomeConnectTimeout && e.flowLost(caller, n, c.Count) {
+		return
+	}
 	if s.firstFail == 0 || e.now.Sub(s.lastFail) > e.params.RecoveryCalls+s.told.Slack() || s.lastOK.Sub(s.lastFail) > newRunAfter && !e.oneStalls(n) {
 		s.newRun(c.First, c.Last, e.now)
 	}

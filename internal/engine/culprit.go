@@ -3,7 +3,10 @@
 
 package engine
 
-import "github.com/faultline-otel/faultline/internal/engine/verdict"
+import (
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
+)
 
 // narrow names who is to blame where that is somebody else than the entity that
 // was judged: its node, who asks too much of it, or its latest version. Once
@@ -16,6 +19,8 @@ func (e *Engine) narrow(n *entity, p *episode, v *verdict.Verdict) {
 	switch {
 	case v.Subclass == verdict.SubclassNodeDown && p.nodeDown(n) != 0:
 		v.Culprit = e.nodeCulprit(n)
+	case v.Subclass == verdict.SubclassPorts && p.found[belief.EvFlowsLost].strength > 0:
+		v.Culprit = verdict.Culprit{Type: verdict.CulpritNode, Name: n.host.name}
 	case v.Class == verdict.ClassExhaustion && p.evicted() && n.host != nil && n.host.name != "":
 		v.Culprit = verdict.Culprit{Type: verdict.CulpritNode, Name: n.host.name}
 	case v.Subclass == verdict.SubclassCPU && p.crowded && n.host != nil:

@@ -28,6 +28,7 @@ var detectors = []detector{
 	detectProxies,
 	detectFacts,
 	detectSaturation,
+	detectFlowTable,
 	detectTold,
 	detectQueue,
 	detectStop,

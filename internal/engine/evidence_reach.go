@@ -101,7 +101,7 @@ func (e *Engine) lookForCuts() {
 				f.beside = f.besideIsWell(sights)
 				f.vain = !f.beside
 			}
-			if e.absorbed(&f, sights) || e.nameAcross(&f) {
+			if e.absorbed(&f, sights) || e.nameAcross(&f) || e.flowsAcross(&f.cut) {
 				continue
 			}
 			e.believe(f, false)

@@ -21,6 +21,7 @@ type hostState struct {
 	levels   *levels      // nil while nobody told
 	levelsAt clock.Time   // when an agent there told how full something is
 	fallen   fallenNode   // evidence_node.go
+	flows    flowTable    // flowtable.go
 	born     clock.Time   // when it was first named
 	told     stat.Cadence // of signs from it
 	doubted  clock.Time   // when it last was the only one to find fault with several

@@ -174,7 +174,7 @@ func subclass(p *episode, c belief.Cause) verdict.Subclass {
 			return verdict.SubclassFileDescriptors
 		case has(belief.EvNoThread):
 			return verdict.SubclassThreads
-		case has(belief.EvNoPort) || has(belief.EvFlowsFull) && !has(belief.EvPoolEmpty):
+		case has(belief.EvNoPort) || has(belief.EvFlowsLost) || has(belief.EvFlowsFull) && !has(belief.EvPoolEmpty):
 			return verdict.SubclassPorts
 		case has(belief.EvVolumeFull):
 			return verdict.SubclassDisk

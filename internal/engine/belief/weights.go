@@ -236,6 +236,7 @@ const (
 	EvHoldsUp
 	EvSharesLoad
 	EvNodeRebooted
+	EvFlowsLost
 	NumEvidence
 )
 
@@ -339,6 +340,7 @@ var weights = [NumEvidence]row{
 	EvPoolFull:          {GroupSaturation, 0, false, dB{ha: -2, pa: -4, ex: 13, vi: -2}},
 	EvVolumeFull:        {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
 	EvFlowsFull:         {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	EvFlowsLost:         {GroupLogs, 0, false, dB{de: -8, ha: -8, nl: -6, pa: -16, ex: 20, by: -6, vi: -8, su: -6}}, // which the kernel writes, too
 	EvIOPressure:        {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
 	EvBusy:              {GroupSaturation, 0, false, dB{ha: -2, pa: -2, ex: 8, vi: -1}},
 	EvCPURose:           {GroupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 12, vi: -3}},
