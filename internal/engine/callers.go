@@ -184,6 +184,9 @@ func (e *Engine) gotNoAnswer(n *entity, s *callStats, caller *entity, c *report.
 		caller != nil && caller.starves(e) && !c.Outcome.Answered() {
 		return
 	}
+	if c.Outcome == report.OutcomeDNS {
+		e.notFound(caller, n, c)
+	}
 	if c.Outcome == report.OutcomeConnectTimeout && e.flowLost(caller, n, c.Count) {
 		return
 	}

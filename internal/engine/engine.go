@@ -25,6 +25,7 @@ type Engine struct {
 	doors         doors
 	servers       servers
 	ties          ties
+	lookups       lookups
 	hosts         map[string]*hostState
 	hostNames     map[string]*hostState // hostnames.go: nil for several
 	here          *hostState            // where the engine itself stands

@@ -95,7 +95,7 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 		for o := range callerRow {
 			r := &callerRow[o]
 			count := more * s.byOutcome[o].Value(e.now, window)
-			if r.kind == 0 || count < 0.5 || r.kind == belief.EvCallersTimeout && n.startedAfter(s.failEnd) || r.kind == belief.EvCallersName && e.namesFell(n) != nil {
+			if r.kind == 0 || count < 0.5 || r.kind == belief.EvCallersTimeout && n.startedAfter(s.failEnd) || r.kind == belief.EvCallersName && (e.namesFell(n) != nil || e.resolverFails(n)) {
 				continue
 			}
 			strength := min(count/e.params.BurstCalls, 1) * share * weight

@@ -138,6 +138,9 @@ func (e *Engine) lookForMissed(n *entity) {
 
 // detectMissed: it is missed by those who used to call it.
 func detectMissed(e *Engine, n *entity, p *episode) {
+	if e.resolverFails(n) {
+		return // its name is not found
+	}
 	for _, ed := range n.calledBy {
 		if ed.heardOtherwise() {
 			continue // who tells of its own calls is seen to go on, or not

@@ -22,6 +22,7 @@ func (e *Engine) evaluate(n *entity) {
 	}
 	p.dirty = false
 	e.tellKept(n)
+	e.forgiveName(n, p)
 	b := e.find(n)
 	if e.frozen {
 		return

@@ -1,0 +1,104 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"strings"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/verdict"
+)
+
+// Who tells addresses by names is called by no span. When several names that were found before
+// are found no more, and by several hosts, it is him who fails, and none of those whom they name.
+
+const (
+	// resolverName is what is called that of which nobody tells more.
+	resolverName = "DNS"
+	// lookupsKept is how many failed look-ups are remembered, one for each name and host, and
+	// lookupsWithin for how long they are one failure.
+	lookupsKept   = 16
+	lookupsWithin = 30 * time.Second
+)
+
+// lookups are those that failed of late.
+type lookups struct {
+	failed []lookup
+	fellAt clock.Time // when several names were last not found by several hosts
+}
+
+type lookup struct {
+	name string
+	host *hostState
+	at   clock.Time
+}
+
+// notFound notes calls that were not made, as the name of n was not found.
+func (e *Engine) notFound(caller, n *entity, c *report.Calls) {
+	if caller == nil || caller.host == nil || !n.answered || n.name() == resolverName {
+		return
+	}
+	l := lookup{zoneOfName(n.name()), caller.host, e.now}
+	oldest, known := 0, false
+	names, hosts := false, false
+	for i := range e.lookups.failed {
+		o := &e.lookups.failed[i]
+		if o.name == l.name && o.host == l.host {
+			o.at, known = e.now, true
+		}
+		if o.at < e.lookups.failed[oldest].at {
+			oldest = i
+		}
+		if e.now.Sub(o.at) < lookupsWithin {
+			names, hosts = names || o.name != l.name, hosts || o.host != l.host
+		}
+	}
+	switch {
+	case known:
+	case len(e.lookups.failed) < lookupsKept:
+		e.lookups.failed = append(e.lookups.failed, l)
+	default:
+		e.lookups.failed[oldest] = l
+	}
+	if !names || !hosts {
+		return
+	}
+	e.lookups.fellAt = e.now
+	r := e.external(resolverName)
+	r.alive = true
+	if r.calls == nil {
+		r.calls = &callStats{}
+	}
+	e.gotNoAnswer(r, r.calls, caller, c)
+}
+
+// zoneOfName is who has to know a name: of names of the world the domain, which may fail by
+// itself, of those of a cluster all of it.
+func zoneOfName(name string) string {
+	host, _, _ := strings.Cut(name, ":")
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	if last := labels[len(labels)-1]; len(labels) < 3 || last == "local" || last == "internal" || last == "svc" {
+		return host
+	}
+	return strings.Join(labels[len(labels)-2:], ".")
+}
+
+// resolverFails says whether that n's name is not found is the failure of who tells names.
+func (e *Engine) resolverFails(n *entity) bool {
+	return e.lookups.fellAt != 0 && e.now.Sub(e.lookups.fellAt) < lookupsWithin && n.name() != resolverName
+}
+
+// forgiveName takes back what is held against n for its name's sake.
+func (e *Engine) forgiveName(n *entity, p *episode) {
+	if !e.resolverFails(n) || p.found[belief.EvCallersName].strength == 0 {
+		return
+	}
+	p.found[belief.EvCallersName] = finding{}
+	if v := n.verdict; v != nil && (v.Class == verdict.ClassPartition || v.Class == verdict.ClassUnknown) {
+		e.clear(n, "several names are not found, by several hosts")
+	}
+}

@@ -1,0 +1,62 @@
+// Copyright The Faultline Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/report"
+)
+
+// Several names that several hosts find no more are the failure of who tells names.
+func TestNamesThatAreFoundNoMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		names [2]string // what each of two callers asks for
+		hosts int
+		want  string
+	}{
+		"two_names_on_two_hosts":                     {[2]string{"orders:80", "stock:80"}, 2, "[DNS network_partition/dns]"},
+		"two_names_on_one_host":                      {[2]string{"orders:80", "stock:80"}, 1, "[orders:80 network_partition/dns stock:80 network_partition/dns]"},
+		"one_name_on_two_hosts":                      {[2]string{"orders:80", "orders:80"}, 2, "[orders:80 network_partition/dns]"},
+		"two_names_of_one_domain_that_is_gone":       {[2]string{"api.partner.com:443", "auth.partner.com:443"}, 2, "[api.partner.com:443 network_partition/dns auth.partner.com:443 network_partition/dns]"},
+		"two_names_that_never_were_found_by_anybody": {[2]string{"", ""}, 2, "[]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			callers := []*proc{f.add("web", "web-1"), f.add("app", "app-1")}
+			if c.hosts == 1 {
+				s := *callers[1].src
+				s.Host = callers[0].src.Host
+				callers[1].src = report.NewSource(s)
+			}
+			ask := func(o report.Outcome) func(b *report.Batch) {
+				return func(b *report.Batch) {
+					for i, whom := range c.names {
+						if whom == "" && o == report.OutcomeOK {
+							continue
+						}
+						if whom == "" {
+							whom = fmt.Sprintf("mistyped-%d:80", i)
+						}
+						b.Calls = append(b.Calls, report.Calls{Caller: callers[i].src, Callee: report.Callee{Address: whom}, Outcome: o, Count: 2, First: b.Arrived - 1e7, Last: b.Arrived, Done: b.Arrived})
+					}
+				}
+			}
+			f.tell(time.Second, time.Minute, ask(report.OutcomeOK))
+			f.tell(time.Second, 20*time.Second, ask(report.OutcomeDNS))
+			var said []string
+			for _, ev := range f.events {
+				if ev.Kind == contract.EventFailureDetected && ev.Verdict.Subclass != "" {
+					said = append(said, fmt.Sprintf("%s %s/%s", ev.Verdict.Culprit.Name, ev.Verdict.Class, ev.Verdict.Subclass))
+				}
+			}
+			if got := fmt.Sprint(said); got != c.want {
+				t.Errorf("said %s, want %s; %s", got, c.want, f.dump())
+			}
+		})
+	}
+}
