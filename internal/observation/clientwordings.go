@@ -27,6 +27,13 @@ var clientWordings = []wording{
 	{"unable to resolve host", saysName, anywhere},
 	{"failed to start thread", saysThreads, anywhere},
 
+	// Spring's clients, of an answer of which they can make nothing.
+	{"could not extract response", saysDecode, anywhere},
+	{"unknowncontenttypeexception", saysDecode, anywhere},
+	{"error while extracting response", saysDecode, anywhere},
+	{"not supported for bodytype", saysDecode, anywhere},
+	{"codec.decodingexception", saysDecode, anywhere},
+
 	// Python: httpx, aiohttp.
 	{"httpx.connecterror", saysConnectFailed | saysConnecting, anywhere},
 	{"httpcore.connecterror", saysConnectFailed | saysConnecting, anywhere},

@@ -50,6 +50,7 @@ func TestLogs_signatures(t *testing.T) {
 		"java_threads":                      {errorLevel, "java.lang.OutOfMemoryError: unable to create native thread", nil, report.FactNoThread},
 		"fork":                              {errorLevel, "bash: fork: Resource temporarily unavailable", nil, report.FactNoThread},
 		"descriptors":                       {errorLevel, "accept tcp [::]:8080: accept4: too many open files", nil, report.FactNoDescriptor},
+		"descriptors_of_a_broker":           {errorLevel, "Unable to accept new connection, system socket count has been exceeded. Try increasing \"ulimit -n\" or equivalent.", nil, report.FactNoDescriptor},
 		"descriptors_of_a_callee":           {errorLevel, "request failed", attrs{"error": "cart answered 502 Bad Gateway: Get \"http://10.0.0.7:80/a\": dial tcp 10.0.0.7:80: socket: too many open files"}, 0},
 		"descriptors_for_a_call_of_its_own": {errorLevel, "request failed", attrs{"error": "Get \"http://10.0.0.7:80/a\": dial tcp 10.0.0.7:80: socket: too many open files"}, report.FactNoDescriptor},
 		"threads_of_a_callee":               {errorLevel, "cart responded with 500: fork: Resource temporarily unavailable", nil, 0},

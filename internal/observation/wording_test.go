@@ -50,6 +50,10 @@ var messages = map[string][]struct {
 		{`name resolver error: produced zero addresses`, report.OutcomeDNS, "", 0},
 	},
 	"java": {
+		{`org.springframework.web.client.UnknownContentTypeException: Could not extract response: no suitable HttpMessageConverter found for response type [class com.example.Charge] and content type [text/html]`, report.OutcomeWrongAnswer, "", 0},
+		{`org.springframework.web.client.RestClientException: Error while extracting response for type [class com.example.Charge] and content type [application/json]`, report.OutcomeWrongAnswer, "", 0},
+		{`org.springframework.web.reactive.function.UnsupportedMediaTypeException: Content type 'text/html' not supported for bodyType=com.example.Charge`, report.OutcomeWrongAnswer, "", 0},
+		{`org.springframework.core.codec.DecodingException: JSON decoding error: Unexpected character`, report.OutcomeWrongAnswer, "", 0},
 		{`io.netty.channel.AbstractChannel$AnnotatedConnectException: Connection refused: payment/10.0.0.7:8080`, report.OutcomeRefused, "10.0.0.7", 8080},
 		{`Connection refused: /10.0.0.7:8080`, report.OutcomeRefused, "10.0.0.7", 8080},
 		{`java.net.ConnectException: Connection refused (Connection refused)`, report.OutcomeRefused, "", 0},
