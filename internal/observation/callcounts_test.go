@@ -85,7 +85,7 @@ func TestCallsThatMetricsCount(t *testing.T) {
 		"called_by_dotnet_and_no_name_was_found":         {histogram("http.client.request.duration", attrs{"error.type": "name_resolution_error", "server.address": "payment", "server.port": 8080}), 0, 0, 0, report.OutcomeDNS, "payment:8080"},
 		"called_by_dotnet_and_why_it_failed_is_not_told": {histogram("http.client.request.duration", attrs{"error.type": "connection_error", "server.address": "payment", "server.port": 8080}), 0, 0, 0, report.OutcomeUnavailable, "payment:8080"},
 		"a_proxy_asked_a_cluster":                        {counter("envoy_cluster_upstream_rq", attrs{"envoy_response_code": "503", "envoy_cluster_name": "outbound|80||payment.shop.svc.cluster.local"}), 0, 0, 0, report.OutcomeUnavailable, "payment.shop.svc.cluster.local:80"},
-		"a_mesh_tells_at_the_source":                     {counter("istio_requests_total", attrs{"reporter": "source", "response_code": "0", "response_flags": "UF", "destination_service_name": "payment"}), 0, 0, 0, report.OutcomeRefused, "payment"},
+		"a_mesh_tells_at_the_source":                     {counter("istio_requests_total", attrs{"reporter": "source", "response_code": "0", "response_flags": "UF", "destination_service_name": "payment"}), 0, 0, 0, report.OutcomeUnavailable, "payment"},
 		"a_mesh_tells_at_the_far_end":                    {counter("istio_requests_total", attrs{"reporter": "destination", "response_code": "200", "response_flags": "-"}), 30, 0, 0, 0, ""},
 		"a_call_without_a_callee":                        {histogram("http.client.request.duration", attrs{"error.type": "timeout"}), 0, 0, 0, 0, ""},
 		"a_metric_that_counts_no_call":                   {histogram("payment.amount", attrs{"http.response.status_code": 500}), 0, 0, 0, 0, ""},

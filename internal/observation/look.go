@@ -113,7 +113,7 @@ func (v *view) failedSilently(span ptrace.Span, kind ptrace.SpanKind) bool {
 // judge says how an odd span ended and whether it failed.
 func (v *view) judge(span ptrace.Span, kind ptrace.SpanKind, errored bool) (o report.Outcome, failed bool, t texts) {
 	t.status, t.grpc = -1, -1
-	if errored || v.grpc > 0 {
+	if errored || v.grpc > 0 || v.errorText != "" {
 		t = v.texts(span)
 	}
 	o = v.outcome(errored, &t)
@@ -141,7 +141,7 @@ func (v *view) outcome(errored bool, t *texts) report.Outcome {
 		grpc = t.grpc
 	}
 	if o := flagged(v.flags); o != report.OutcomeUnset && (errored || http < 100 || http >= 400) {
-		if words := t.says.outcome(); o == report.OutcomeRefused && phase(words) {
+		if words := t.says.outcome(); o == report.OutcomeUnavailable && phase(words) {
 			return words
 		}
 		return o

@@ -133,11 +133,11 @@ var proxyFlags = [...]struct {
 	flag    string
 	outcome report.Outcome
 }{
-	{"UF", report.OutcomeRefused}, // upstream connection failure
-	{"UC", report.OutcomeReset},   // upstream connection termination
-	{"UT", report.OutcomeTimeout}, // upstream request time-out
-	{"UR", report.OutcomeReset},   // upstream remote reset
-	{"LR", report.OutcomeReset},   // local reset
+	{"UF", report.OutcomeUnavailable}, // upstream connection failure: refused, in vain for too long, or TLS failed
+	{"UC", report.OutcomeReset},       // upstream connection termination
+	{"UT", report.OutcomeTimeout},     // upstream request time-out
+	{"UR", report.OutcomeReset},       // upstream remote reset
+	{"LR", report.OutcomeReset},       // local reset
 	{"UO", report.OutcomeOverloaded},
 	{"RL", report.OutcomeOverloaded},
 	{"OM", report.OutcomeOverloaded},

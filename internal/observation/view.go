@@ -62,6 +62,10 @@ func (v *view) read(attrs pcommon.Map) {
 			if v.errorText == "" {
 				v.errorText = val.Str()
 			}
+		case "response_code_details", "upstream_transport_failure_reason": // Envoy's, which writes no spaces
+			if s := val.Str(); len(s) > 1 && s != "via_upstream" {
+				v.errorText = strings.ReplaceAll(s, "_", " ")
+			}
 		case "error.cause_chain": // Rust's for HTTP, whose message does not tell why
 			v.errorText = val.Str()
 		case "upstream_cluster": // Envoy's

@@ -163,8 +163,9 @@ var callWordings = []wording{
 	{"unable to connect", saysConnectFailed | saysConnecting, anywhere},
 	{"not possible to connect", saysConnectFailed | saysConnecting, anywhere},
 	{"connectexception", saysConnectFailed | saysConnecting, anywhere},
-	{"reset reason: connection failure", saysConnectFailed, anywhere},
-	{"remote connection failure", saysConnectFailed, anywhere},
+	// Envoy's, of any connection that did not come about, TLS included.
+	{"reset reason: connection failure", saysUnavailable, anywhere},
+	{"remote connection failure", saysUnavailable, anywhere},
 	{"read tcp", saysEstablished, anywhere},
 	{"write tcp", saysEstablished, anywhere},
 	{"while reading response header from upstream", saysEstablished, anywhere},

@@ -140,6 +140,7 @@ var messages = map[string][]struct {
 	},
 	"envoy": {
 		{`upstream connect error or disconnect/reset before headers. reset reason: connection failure, transport failure reason: delayed connect error: 111`, report.OutcomeRefused, "", 0},
+		{`upstream connect error or disconnect/reset before headers. reset reason: connection failure`, report.OutcomeUnavailable, "", 0}, // or TLS, or in vain
 		{`upstream connect error or disconnect/reset before headers. reset reason: connection timeout`, report.OutcomeConnectTimeout, "", 0},
 		{`upstream connect error or disconnect/reset before headers. reset reason: connection termination`, report.OutcomeReset, "", 0},
 		{`upstream connect error or disconnect/reset before headers. reset reason: overflow`, report.OutcomeOverloaded, "", 0},
