@@ -6,6 +6,7 @@ package engine
 import (
 	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
@@ -65,6 +66,9 @@ func (e *Engine) called(c *report.Calls) {
 		return
 	}
 	caller := e.instance(c.Caller)
+	if c.Hearsay && caller != nil && e.toldOtherwise(caller, &c.Callee) {
+		return
+	}
 	n := e.callee(c.Callee)
 	if n == nil || c.Count <= 0 || c.Outcome == report.OutcomeUnset {
 		return
@@ -86,9 +90,13 @@ func (e *Engine) called(c *report.Calls) {
 		return
 	}
 	if caller != nil && !c.Hearsay && e.counted(c.Counted, &caller.spanned) {
+		n.calls.retold(e, c)
 		return
 	}
 	failed := c.Outcome.Failed() && !c.Outcome.Answered()
+	if caller != nil && c.Hearsay && failed {
+		e.onlyHeard(caller, n, c)
+	}
 	if caller != nil && !c.Hearsay {
 		e.onItsWay(caller, n, c, failed)
 	}
@@ -117,6 +125,43 @@ func (e *Engine) called(c *report.Calls) {
 		e.gotNoAnswer(n, s, caller, c)
 	} else {
 		e.gotAnswer(n, s, caller, c)
+	}
+}
+
+// toldOtherwise says whether a line names an address behind which nobody is known, while the
+// spans of its caller tell of calls that fail: by the name that it calls, such as that of a
+// virtual address.
+func (e *Engine) toldOtherwise(caller *entity, c *report.Callee) bool {
+	if !c.Direct || c.Named != "" || e.book.entries[c.Address] != nil || e.servers.at[c.Address] != nil || e.doors.at[c.Address] != nil ||
+		caller.spanned == 0 || e.now.Sub(caller.spanned) > spansLately {
+		return false
+	}
+	n := e.reg.byKey[externalKey(c.Address)]
+	if n != nil && len(n.calledBy) > 0 ||
+		!slices.ContainsFunc(caller.callees, func(ed *edge) bool { return ed.lastFail != 0 && e.now.Sub(ed.lastFail) < e.params.RecoveryCalls }) {
+		return false
+	}
+	if n != nil {
+		e.forget(n) // the line came first
+	}
+	return true
+}
+
+// retold takes in why calls failed of which a span has told only that they did: a proxy
+// beside the caller knows in which phase.
+func (s *callStats) retold(e *Engine, c *report.Calls) {
+	switch c.Outcome {
+	case report.OutcomeRefused, report.OutcomeConnectTimeout, report.OutcomeUnreachable, report.OutcomeTLS:
+	default:
+		return
+	}
+	if s == nil || e.now.Sub(c.Last) > staleCalls {
+		return
+	}
+	vague := &s.byOutcome[report.OutcomeUnavailable]
+	if some := min(vague.Value(e.now, e.params.CallWindow), float64(c.Count)); some > 0 {
+		vague.Add(-some, e.now, e.params.CallWindow)
+		s.byOutcome[c.Outcome].Add(some, e.now, e.params.CallWindow)
 	}
 }
 

@@ -134,6 +134,17 @@ func (e *Engine) counted(byMetric bool, spanned *clock.Time) bool {
 // spansLately is how long spans stand in for the counts of metrics.
 const spansLately = 5 * time.Minute
 
+// onlyHeard takes in a failed call that a line of its caller tells of, who writes no spans of
+// calls: it has a reason to fail in turn, though nothing tells of calls that go well.
+func (e *Engine) onlyHeard(caller, n *entity, c *report.Calls) {
+	if caller.spanned != 0 && e.now.Sub(caller.spanned) < spansLately || e.now.Sub(c.Last) > staleCalls {
+		return
+	}
+	ed := e.edge(caller, n)
+	ed.used, ed.lastFail = e.now, e.now
+	ed.failed.Add(float64(c.Count), e.now, e.params.CallWindow)
+}
+
 // onItsWay takes in what calls that caller made itself tell of it, and of the way to n:
 // whether they failed, and were not answered, or went well.
 func (e *Engine) onItsWay(caller, n *entity, c *report.Calls, failed bool) {

@@ -51,7 +51,7 @@ func (sc *scratch) overhear(span ptrace.Span, kind ptrace.SpanKind, t *texts) {
 		if m.port == 0 || m.port >= firstEphemeral || o == report.OutcomeDNS {
 			return
 		}
-		id = calleeID{server: clip(m.host), serverPort: m.port}
+		id = m.callee()
 		if loopback(m.host) {
 			id.place = placeOf(sc.src)
 		}

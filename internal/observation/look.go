@@ -206,6 +206,9 @@ func (v *view) aim(id *calleeID, src *report.Source, o report.Outcome, t *texts)
 		return o // the caller's own end of the connection, perhaps
 	}
 	id.peer, id.peerPort = m.host, m.port
+	if id.server == "" {
+		id.server, id.serverPort = clip(m.name), m.port
+	}
 	if loopback(id.peer) {
 		id.place = placeOf(src)
 	}

@@ -13,16 +13,31 @@ type mention struct {
 	host string // part of the message; "" if it names none
 	port int32  // 0 if none is told
 	ip   bool
+	name string // of an IP address, what was looked up to find it; "" if not told
+}
+
+// callee is whom a message speaks of that names m.
+func (m *mention) callee() calleeID {
+	switch {
+	case !m.ip:
+		return calleeID{server: clip(m.host), serverPort: m.port}
+	case m.name == "":
+		return calleeID{peer: clip(m.host), peerPort: m.port}
+	}
+	return calleeID{peer: clip(m.host), peerPort: m.port, server: clip(m.name), serverPort: m.port}
 }
 
 // mentioned finds the address that an error message is about:
 //
 //	dial tcp 10.0.0.7:8080: connect: connection refused              Go
 //	read tcp 10.0.0.5:3333->10.0.0.7:8080: connection reset by peer  the far end of the two
+//	Get "http://payment:8080/": dial tcp 10.0.0.7:8080: i/o timeout  Go, and what it asked for
 //	Connection refused: payment/10.0.0.7:8080                        netty
 //	connect ECONNREFUSED ::1:8080                                    Node, IPv6 without brackets
 //	Connect call failed ('10.0.0.7', 8080)                           asyncio
 //	connection to server at "10.0.0.7", port 5432 failed             libpq
+//	connection to server at "db" (10.0.0.7), port 5432 failed        the same, of a name
+//	failed to connect to `user=app`: 10.0.0.7:5432 (db): dial error  pgx
 //	HTTPConnectionPool(host='payment', port=8080)                    urllib3
 //	Error 111 connecting to redis:6379                               redis-py
 //
@@ -49,6 +64,13 @@ func mentioned(s string) mention {
 		}
 		start := i
 		i = end - 1
+		m.name = nameBefore(s, start)
+		if m.name == "" && strings.Contains(s[:start], "failed to connect to `") { // pgx
+			m.name = nameAfter(s, end)
+		}
+		if m.name == "" {
+			m.name = nameInURL(s[:start], m.port)
+		}
 		switch {
 		case strings.HasPrefix(s[end:], "->"): // the caller's own end
 		case m.port != 0 && start >= 2 && s[start-1] == '/' && s[start-2] == '/':
@@ -71,6 +93,66 @@ func mentioned(s string) mention {
 		return m
 	}
 	return bare
+}
+
+// nameBefore is the name that stands before an address which it was looked up to be:
+// `payment/10.0.0.7:8080`, `"db" (10.0.0.7)`.
+func nameBefore(s string, i int) string {
+	end := i - 1
+	switch {
+	case strings.HasSuffix(s[:i], `" (`):
+		end = i - len(`" (`)
+		if end > 0 && s[end-1] == '\\' { // inside JSON
+			end--
+		}
+	case end < 0 || s[end] != '/':
+		return ""
+	}
+	start := end
+	for start > 0 && inAddress(s[start-1]) {
+		start--
+	}
+	if start > 0 && s[start-1] == '/' {
+		return "" // the path of a file or URL
+	}
+	return s[start:end]
+}
+
+// nameInURL is the name in the URL that was asked for before an address was dialled at the
+// same port: `Get "http://payment:8080/": dial tcp 10.0.0.7:8080`.
+func nameInURL(s string, port int32) string {
+	i := strings.LastIndex(s, "://")
+	if i < 0 || port == 0 || !strings.HasSuffix(s, "dial tcp ") {
+		return ""
+	}
+	scheme := i
+	for scheme > 0 && inWord(s[scheme-1]) {
+		scheme--
+	}
+	host, at, usual := hostOfURL(s[scheme:])
+	if at == 0 {
+		at = usual
+	}
+	if at != port || literal(host) {
+		return ""
+	}
+	return host
+}
+
+// nameAfter is the name in brackets that follows an address.
+func nameAfter(s string, i int) string {
+	if !strings.HasPrefix(s[i:], " (") {
+		return ""
+	}
+	start := i + len(" (")
+	end := start
+	for end < len(s) && inAddress(s[end]) {
+		end++
+	}
+	if !strings.HasPrefix(s[end:], "):") {
+		return ""
+	}
+	return s[start:end]
 }
 
 // inAddress says whether c before a digit makes it part of something longer.
@@ -132,7 +214,7 @@ func digitsAt(s string, i, otherwise int) (port int32, end int) {
 // quoted host, or `, port=8080`.
 func portAfter(s string, i int, quoted bool) (port int32, end int) {
 	j := i
-	for j < len(s) && j-i < 4 && strings.IndexByte(`'", `, s[j]) >= 0 {
+	for j < len(s) && j-i < 4 && strings.IndexByte(`'", )`, s[j]) >= 0 {
 		j++
 	}
 	if named := strings.HasPrefix(s[j:], "port"); named {

@@ -188,10 +188,7 @@ func (sc *scratch) mentionedPeer(says meaning, at clock.Time, texts ...string) {
 		if m.port == 0 || m.port >= firstEphemeral || ofTelemetry(s, m.port) {
 			continue
 		}
-		id := calleeID{server: clip(m.host), serverPort: m.port}
-		if m.ip {
-			id = calleeID{peer: clip(m.host), peerPort: m.port}
-		}
+		id := m.callee()
 		if loopback(m.host) {
 			// Spans of the same process may tell the host: without it, this
 			// would be somebody else's address.

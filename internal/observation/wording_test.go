@@ -37,6 +37,7 @@ var messages = map[string][]struct {
 		{`context deadline exceeded (Client.Timeout exceeded while awaiting headers)`, report.OutcomeTimeout, "", 0},
 		{`net/http: timeout awaiting response headers`, report.OutcomeTimeout, "", 0},
 		{`net/http: TLS handshake timeout`, report.OutcomeNoAnswer, "", 0},
+		{`failed to connect to ` + "`user=app database=app`" + `: 10.96.1.2:5432 (pg-main): dial error: dial tcp 10.96.1.2:5432: connect: connection refused`, report.OutcomeRefused, "10.96.1.2", 5432},
 		{`context canceled`, report.OutcomeCanceled, "", 0},
 		{`tls: failed to verify certificate: x509: certificate has expired or is not yet valid`, report.OutcomeTLS, "", 0},
 		{`remote error: tls: bad certificate`, report.OutcomeTLS, "", 0},
@@ -161,6 +162,25 @@ var messages = map[string][]struct {
 		{`version 1.2.3.4.5 of the schema`, report.OutcomeOther, "", 0},
 		{`*net.OpError`, report.OutcomeOther, "", 0},
 	},
+}
+
+func TestMessageThatNamesAnAddressAndWhatItWasLookedUpFor(t *testing.T) {
+	for text, want := range map[string]mention{
+		`connection to server at "patients-db" (10.96.1.2), port 5432 failed: Connection refused`:                                         {"10.96.1.2", 5432, true, "patients-db"},
+		`{"msg":"connection to server at \"patients-db\" (10.96.1.2), port 5432 failed: FATAL:  sorry, too many clients already"}`:        {"10.96.1.2", 5432, true, "patients-db"},
+		`connection to server at "10.96.1.2", port 5432 failed: Connection refused`:                                                       {"10.96.1.2", 5432, true, ""},
+		"failed to connect to `user=app database=app`: 10.96.1.2:5432 (pg-main): dial error: dial tcp 10.96.1.2:5432: connection refused": {"10.96.1.2", 5432, true, "pg-main"},
+		`Get "http://pg-main:5432/": dial tcp 10.96.1.2:5432: i/o timeout`:                                                                {"10.96.1.2", 5432, true, "pg-main"},
+		`Get "https://payment/a": dial tcp 10.96.1.2:443: i/o timeout`:                                                                    {"10.96.1.2", 443, true, "payment"},
+		`Get "http://payment:8080/": proxyconnect tcp: dial tcp 10.0.0.1:3128: connect: connection refused`:                               {"10.0.0.1", 3128, true, ""},
+		`Connection refused: payment/10.0.0.7:8080`:                                                                                       {"10.0.0.7", 8080, true, "payment"},
+		`connect to 10.0.0.7:8080 (refused): no luck`:                                                                                     {"10.0.0.7", 8080, true, ""},
+		`GET http://10.0.0.7:8080/ failed`:                                                                                                {"10.0.0.7", 8080, true, ""},
+	} {
+		if got := mentioned(text); got != want {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
 }
 
 func TestWordings(t *testing.T) {
