@@ -257,8 +257,7 @@ func (e *Engine) callee(c report.Callee) *entity {
 	}
 	if host, _, _ := strings.Cut(named, ":"); host != "" && !ofCloud(host) {
 		// In clusters and compose files a service is called by its name.
-		short, _, _ := strings.Cut(host, ".")
-		if s := e.serviceNamed(short); s != nil {
+		if s := e.serviceCalled(host); s != nil {
 			return e.wholeService(s)
 		}
 	}
@@ -358,6 +357,35 @@ func (n *entity) sameSlot(m *entity) bool {
 		n, m = m, n
 	}
 	return n.heard <= m.born
+}
+
+// serviceCalled returns the service that a host is named after, or nil. Of several of a
+// name it is the one in the namespace that follows. A workload that tells no name itself
+// goes by its own only, bare or in its cluster: api.example.com is somebody else's.
+func (e *Engine) serviceCalled(host string) *service {
+	short, rest, dotted := strings.Cut(host, ".")
+	s := e.serviceNamed(short)
+	space, domain, _ := strings.Cut(rest, ".")
+	if s == nil && dotted {
+		for _, of := range e.reg.byName[short] {
+			if of.id.Namespace != space {
+				continue
+			}
+			if s != nil {
+				return nil
+			}
+			s = of
+		}
+	}
+	if s != nil && dotted && s.outside() && (space != s.id.Namespace || domain != "" && domain != "svc" && !strings.HasPrefix(domain, "svc.")) {
+		return nil
+	}
+	return s
+}
+
+// outside says whether nobody of the service says anything himself.
+func (s *service) outside() bool {
+	return len(s.instances) > 0 && !slices.ContainsFunc(s.instances, func(n *entity) bool { return !n.src.Outside })
 }
 
 // serviceNamed returns the only service with a bare name, or nil.

@@ -36,7 +36,7 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.bad[belief.GroupProbe] && !replaced && !e.probesAgain(n) {
 		return false
 	}
-	if p.bad[belief.GroupCallers] && !e.callersAgain(n) {
+	if (p.bad[belief.GroupCallers] || n.src.Outside) && !e.callersAgain(n) {
 		return false
 	}
 	if p.found[belief.EvMissed].now || p.stalls {
@@ -45,7 +45,7 @@ func (e *Engine) over(n *entity, p *episode) bool {
 	if p.found[belief.EvFailsShort].now {
 		return false // and its metrics tell of its answers only now and then
 	}
-	if (p.bad[belief.GroupRuntime] || p.bad[belief.GroupEnding]) && !replaced && !e.runsAgain(n, p) {
+	if (p.bad[belief.GroupRuntime] || p.bad[belief.GroupEnding] || p.found[belief.EvCrashLoop].strength > 0) && !replaced && !e.runsAgain(n, p) {
 		return false
 	}
 	if p.bad[belief.GroupIntegrity] && !e.rightAgain(n) {
@@ -233,6 +233,11 @@ const recoveredSooner = 5
 // runsAgain: after an exit or a kill, some sign of life came.
 func (e *Engine) runsAgain(n *entity, p *episode) bool {
 	ended := max(p.onset, n.ended())
+	for i := range n.facts {
+		if f := &n.facts[i]; f.Kind == report.FactCrashLoop { // it had ended by then, and waits
+			ended = max(ended, f.At)
+		}
+	}
 	for _, ps := range n.probes {
 		if ps.process != nil && e.current(ps) {
 			return ps.process.State == report.ProcessRunning && ps.at > ended // what was seen before it ended says nothing

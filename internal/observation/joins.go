@@ -23,11 +23,12 @@ func (k *podKey) hash() uint64 { return mixString(mixString(1, k.uid), k.contain
 
 // Kinds of names. No uid looks like them.
 const (
-	byName       = "name "        // of a pod without its namespace, or of a host
-	byNamespace  = "in "          // + namespace: name of a pod
-	byPID        = "pid on "      // + host: process.pid
-	byHost       = "on "          // + host: service.name
-	byDeployment = "deployed in " // + namespace: name of a deployment
+	byName      = "name "        // of a pod without its namespace, or of a host
+	byNamespace = "in "          // + namespace: name of a pod
+	byPID       = "pid on "      // + host: process.pid
+	byHost      = "on "          // + host: service.name
+	byWorkload  = "deployed in " // + namespace: name of a deployment, or of another workload
+	byService   = "called"       // service.name
 )
 
 // several stands for a name that more than one service goes by.
@@ -56,8 +57,11 @@ func (x *Extractor) index(id *sourceID, src *report.Source) {
 	if id.podName != "" && id.podNamespace != "" {
 		set(byNamespace+id.podNamespace, id.podName)
 	}
-	if id.deployment != "" {
-		set(byDeployment+id.podNamespace, id.deployment)
+	if workload := id.workloadName(); workload != "" {
+		set(byWorkload+id.podNamespace, workload)
+	}
+	if !id.outside {
+		x.name(podKey{byService, id.name}, src, true)
 	}
 	if id.podUID == "" && id.podName == "" && id.containerID == "" && id.hostName != "" {
 		x.name(podKey{byHost + id.hostName, id.name}, src, true)
@@ -76,6 +80,9 @@ func (x *Extractor) name(key podKey, src *report.Source, shared bool) {
 	if before := x.pods.get(h, &key); before != nil && before.ServiceKey != src.ServiceKey {
 		old, now := hostAndPort(before.Instance), hostAndPort(src.Instance)
 		switch {
+		case src.Outside && !before.Outside && before != several:
+			return
+		case before.Outside && !src.Outside:
 		case now && !old && before != several:
 			return
 		case shared && (old == now || before == several):

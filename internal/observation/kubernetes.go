@@ -16,8 +16,7 @@ import (
 
 // Events of Kubernetes (receivers k8s_events and k8sobjects) name a pod by its
 // uid, a node or a deployment by its name. Which service a pod runs is known from
-// the pod's own telemetry; an event of a pod that was never heard of is about
-// nobody we know.
+// the pod's own telemetry, else it is its workload.
 
 const (
 	// kubeletEvery is how often a kubelet probes by default. Only failures make
@@ -169,7 +168,7 @@ func (sc *scratch) happened(e *event) {
 		if take = podEvents[e.reason]; take == nil {
 			return
 		}
-		e.src = sc.x.inPod(&sourceID{podUID: e.uid, podName: e.name, podNamespace: e.namespace, container: e.container})
+		e.src = sc.x.inPodOrWorkload(&sourceID{podUID: e.uid, podName: e.name, podNamespace: e.namespace, container: e.container, cluster: e.cluster}, sc.now)
 		if e.src == nil {
 			sc.x.skips.add(skipUnknownPod)
 			return
@@ -243,7 +242,7 @@ func (sc *scratch) controller(e *event) {
 			sc.fact(e, report.FactStopping, 0)
 		}
 	case "ScalingReplicaSet":
-		if e.src = sc.x.find(byDeployment+e.namespace, e.name); e.src != nil {
+		if e.src = sc.x.find(byWorkload+e.namespace, e.name); e.src != nil {
 			sc.fact(e, report.FactDeploy, 0)
 		}
 	}

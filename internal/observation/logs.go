@@ -76,12 +76,14 @@ func (r *logResource) identify() {
 	}
 }
 
-// source returns who writes, nil unless it is a service.
+// source returns who writes, nil unless it is a service or the workload of a pod.
 func (r *logResource) source() *report.Source {
 	if r.sc.src == nil {
 		r.identify()
 		if r.id.name != "" {
 			r.sc.src = r.sc.x.source(&r.id)
+		} else if r.id.podUID != "" {
+			r.sc.src = r.sc.x.inPodOrWorkload(&r.id, r.sc.now)
 		}
 	}
 	return r.sc.src

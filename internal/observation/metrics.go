@@ -93,7 +93,7 @@ func (x *Extractor) Metrics(md pmetric.Metrics, now clock.Time, bl *engine.Basel
 		}
 		r.src = x.source(&r.id)
 		if r.id.podUID != "" && hostAndPort(r.id.instance) { // a scrape, named after its job
-			if in := x.inPod(&r.id); in != nil {
+			if in := x.inPod(&r.id); in != nil && !in.Outside {
 				r.src = in
 			}
 		}

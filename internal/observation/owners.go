@@ -26,7 +26,8 @@ func (r *metricResource) owner(w whose, attrs pcommon.Map) (*report.Source, stri
 		if !ok {
 			return nil, ""
 		}
-		return r.x.inPod(&id), ""
+		id.cluster = r.id.cluster
+		return r.x.inPodOrWorkload(&id, r.now), ""
 	}
 	if !r.looked {
 		r.looked = true
@@ -39,7 +40,11 @@ func (r *metricResource) owner(w whose, attrs pcommon.Map) (*report.Source, stri
 func (r *metricResource) subject() (*report.Source, string) {
 	id := &r.id
 	if id.podUID != "" || id.containerID != "" || id.podName != "" && id.name == "" {
-		if src := r.x.inPod(id); src != nil {
+		src := r.x.inPod(id)
+		if src == nil && id.name == "" {
+			src = r.x.inPodOrWorkload(id, r.now)
+		}
+		if src != nil {
 			return src, ""
 		}
 		if id.name == "" {
@@ -165,8 +170,12 @@ func (r *metricResource) placed() {
 		if host == "" {
 			return
 		}
-		if src := r.x.inPod(id); src != nil && src.Host != host {
+		src := r.x.inPod(id)
+		if src != nil && src.Host != host {
 			r.out.Places = append(r.out.Places, report.Place{Source: src, Host: r.x.node(host, "").Host})
+		}
+		if src != nil && src.Outside && strings.HasSuffix(r.scope, "/kubeletstatsreceiver") {
+			r.out.Facts = append(r.out.Facts, report.Fact{Source: src, Kind: report.FactAlive, At: r.now})
 		}
 	}
 }

@@ -97,17 +97,18 @@ func (r *logResource) line(lr plog.LogRecord) {
 	if says&(aboutItself|aboutCall) == 0 {
 		return
 	}
-	if r.source() == nil {
-		if grave && says&aboutCall != 0 {
-			r.proxied(lr, says, s)
-		}
+	src := r.source()
+	if grave && says&aboutCall != 0 && (src == nil || src.Outside) {
+		r.proxied(lr, says, s)
+	}
+	if src == nil {
 		r.unnamed(says, severity, at, s)
 		return
 	}
 	if says&aboutItself != 0 {
 		r.tell(says, severity, at, s)
 	}
-	if grave && says&aboutCall != 0 {
+	if !src.Outside && grave && says&aboutCall != 0 {
 		r.sc.mentionedPeer(says, at, s, detail)
 	}
 }

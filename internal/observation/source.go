@@ -22,9 +22,11 @@ type sourceID struct {
 	created                               string // process.creation.time
 
 	// Who else may speak of it, see joins.go.
-	podName, podNamespace, deployment string
-	hostName, pid                     string // host.name and process.pid
-	containerName, containerHost      string // as Docker has them
+	podName, podNamespace, workload string
+	hostName, pid                   string // host.name and process.pid
+	containerName, containerHost    string // as Docker has them
+	node                            string // k8s.node.name
+	outside                         bool   // it says nothing itself, see workloads.go
 }
 
 // text returns the string of an attribute that ought to be one; numbers are
@@ -74,8 +76,8 @@ func identify(attrs pcommon.Map) sourceID {
 			replicaSet = text(v)
 		case "container.image.tag":
 			imageTag = text(v)
-		case "k8s.deployment.name":
-			id.deployment = text(v)
+		case "k8s.deployment.name", "k8s.statefulset.name", "k8s.daemonset.name":
+			id.workload = text(v)
 		case "container.name":
 			id.containerName = text(v)
 		case "container.hostname":
@@ -83,7 +85,7 @@ func identify(attrs pcommon.Map) sourceID {
 		case "process.pid":
 			id.pid = text(v)
 		case "k8s.node.name":
-			id.host = text(v)
+			id.node = text(v)
 		case "host.name":
 			id.hostName = text(v)
 		case "host.id":
@@ -106,7 +108,7 @@ func identify(attrs pcommon.Map) sourceID {
 	}
 	// The node comes before host.name, which in a pod is the pod's own name:
 	// instances that fail together stand on one node.
-	if id.host == "" {
+	if id.host = id.node; id.host == "" {
 		id.host = id.hostName
 	}
 	if id.host == "" {
@@ -120,9 +122,12 @@ func (id *sourceID) hash() uint64 {
 	for _, s := range [...]string{
 		id.namespace, id.environment, id.cluster, id.instance, id.podUID, id.container,
 		id.containerID, id.host, id.zone, id.group, id.version, id.created,
-		id.podName, id.podNamespace, id.deployment, id.hostName, id.pid, id.containerName, id.containerHost,
+		id.podName, id.podNamespace, id.workload, id.hostName, id.pid, id.containerName, id.containerHost, id.node,
 	} {
 		h = mixString(h, s)
+	}
+	if id.outside {
+		h = mix(h, 1)
 	}
 	return h
 }
@@ -151,7 +156,7 @@ func (x *Extractor) newSource(h uint64, seen *sourceID) *report.Source {
 	for _, s := range []*string{
 		&id.name, &id.namespace, &id.environment, &id.cluster, &id.instance, &id.podUID, &id.container,
 		&id.containerID, &id.host, &id.zone, &id.group, &id.version, &id.created,
-		&id.podName, &id.podNamespace, &id.deployment, &id.hostName, &id.pid, &id.containerName, &id.containerHost,
+		&id.podName, &id.podNamespace, &id.workload, &id.hostName, &id.pid, &id.containerName, &id.containerHost, &id.node,
 	} {
 		*s = own(*s)
 	}
@@ -164,6 +169,10 @@ func (x *Extractor) newSource(h uint64, seen *sourceID) *report.Source {
 		Group:    id.group,
 		Version:  id.version,
 		Volatile: drawn(id.instance),
+		Outside:  id.outside,
+	}
+	if literal(id.instance) && hostAndPort(id.instance) {
+		src.Pod = id.podName
 	}
 	if src.Instance == src.PodUID {
 		// The pod's uid outlives restarts of the process in it: it is a slot,

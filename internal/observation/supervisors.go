@@ -52,9 +52,10 @@ func (x *Extractor) state(id stateID) (value int64, known bool) {
 func (r *metricResource) supervised(p pmetric.NumberDataPoint) (stateID, *report.Source) {
 	id := r.id
 	if other, ok := labelled(p.Attributes()); ok {
+		other.cluster = id.cluster
 		id = other
 	}
-	src := r.x.inPod(&id)
+	src := r.x.inPodOrWorkload(&id, r.now)
 	if src == nil && r.src != nil && r.src.Key != 0 && id == r.id && !scraped(r.scope) && !beside(id.container) {
 		src = r.src
 	}

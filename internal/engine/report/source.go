@@ -27,6 +27,8 @@ type Source struct {
 	Group    string // site, feeder or cell that can fail as one, may be ""
 	Version  string // service.version, may be ""
 	Volatile bool   // Instance is drawn anew at each start (it is a UUID)
+	Pod      string // k8s.pod.name where Instance is but its address, else ""
+	Outside  bool   // it says nothing itself: Service is the name of its pod's workload, or of others of that
 
 	// Incarnation tells one start of the process from the next; only equality
 	// counts, 0 is unknown. From the process start time, else the drawn id.
@@ -60,9 +62,12 @@ func NewSource(s Source) *Source {
 	return &s
 }
 
-// Name is the instance's name for people: its id, unless that is drawn anew at each
-// start; else its service and host, else its host, else "".
+// Name is the instance's name for people: its id, unless that is an address of a pod or
+// drawn anew at each start; else its service and host, else its host, else "".
 func (s *Source) Name() string {
+	if s.Pod != "" {
+		return s.Pod
+	}
 	if s.Instance != "" && !s.Volatile {
 		return s.Instance
 	}
