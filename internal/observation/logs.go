@@ -68,6 +68,8 @@ type logResource struct {
 	attrs pcommon.Map
 	id    sourceID
 	known bool
+
+	proxyOf *report.Source // accesslog.go: for whom the proxy calls that writes; nil until then
 }
 
 func (r *logResource) identify() {

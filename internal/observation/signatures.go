@@ -59,6 +59,9 @@ func (r *logResource) line(lr plog.LogRecord) {
 		return
 	}
 	s := message(lr.Body())
+	if r.accessed(lr, s) {
+		return
+	}
 	if severity == plog.SeverityNumberUnspecified {
 		if severity = severityIn(s); severity > plog.SeverityNumberUnspecified && severity < plog.SeverityNumberInfo {
 			return
