@@ -70,7 +70,7 @@ type entity struct {
 	seenRun   clock.Time    // facts.go: when its host's agent saw its process run
 	signedAt  clock.Time    // liveness.go: the date of the newest telemetry of its own
 	ready     readyState    // livingon.go
-	given     stat.Fading   // given.go: how often it said of late that what it was given does not check
+	given     stat.Fading   // given.go: how often it wrote of late that it fails for want of what others were to give
 	facts     []report.Fact // facts.go: what was said outright, latest last
 
 	incarnations              [8]incarnation // liveness.go: latest last

@@ -73,7 +73,13 @@ const maxErred = 1024
 // errorLine takes in a line that says that a request failed.
 func (e *Engine) errorLine(l *report.ErrorLine) {
 	n := e.instance(l.Source)
-	if n == nil || l.Trace == 0 || e.now.Sub(l.At) > staleCalls {
+	if n == nil || e.now.Sub(l.At) > staleCalls {
+		return
+	}
+	if l.Quoted {
+		n.blamesOthers(e, float64(max(l.Count, 1)))
+	}
+	if l.Trace == 0 {
 		return
 	}
 	if l.Quoted {

@@ -224,9 +224,11 @@ func (e *Engine) excuseOf(n *entity, p *episode, since clock.Time, faults float6
 	case e.calleesFailed(n, since.Add(-n.told().Slack())), e.missesSince(n, since), e.lostOne(n, since):
 		own = 0.1
 	case e.givenWrong(n, faults):
-		own, whose = givenErrors, "it found that what it was given does not check"
+		own, whose = givenErrors, "by its log it failed for want of what others were to give"
 	case e.unheard(n):
 		own, whose = unheardErrors, "what it calls is not told"
+	case e.errsWithAnother(n, since):
+		own, whose = togetherErrors, "another service began to fail in the same seconds"
 	case e.calleesOf(n) == 0 && n.onlyCounted():
 		own, whose = untoldErrors, "what it calls is not told"
 	case e.calleesOf(n) == 0:

@@ -12,7 +12,9 @@ import (
 
 // Who finds that a checksum or a signature does not fit, and says so, is honest, and
 // fails its callers for want of an answer that it could use. Whoever gave it that is
-// wrong; a line of its log may name him.
+// wrong; a line of its log may name him. The same holds of who writes, whenever it fails,
+// that a call of its own was refused, answered badly or not at all: many calls show in
+// no span and no count.
 
 const (
 	// givenErrors is how much of its own making the failures of such a one are.
@@ -23,19 +25,24 @@ const (
 )
 
 // givenWrong says whether n wrote for enough of so many failures that what it was given
-// did not check.
+// did not check, or that a call of its own failed.
 func (e *Engine) givenWrong(n *entity, faults float64) bool {
-	lines := n.given.Value(e.now, e.params.CallWindow)
+	lines := n.given.Value(e.now, e.params.CallWindow+n.told().Slack())
 	return lines > 0 && lines >= givenLeast*faults
 }
 
-// doesNotCheck takes in such a line of n.
+// blamesOthers counts lines in which n says that not its own work is why it fails.
+func (n *entity) blamesOthers(e *Engine, lines float64) {
+	n.given.Add(lines, e.now, e.params.CallWindow+n.told().Slack())
+	if n.service != nil && n.service.whole != nil {
+		n.service.whole.given.Add(lines, e.now, e.params.CallWindow+n.service.whole.told().Slack())
+	}
+}
+
+// doesNotCheck takes in a line of n that says that something does not check.
 func (e *Engine) doesNotCheck(n *entity, f *report.Fact) {
 	count := float64(max(f.Value, 1))
-	n.given.Add(count, e.now, e.params.CallWindow)
-	if n.service != nil && n.service.whole != nil {
-		n.service.whole.given.Add(count, e.now, e.params.CallWindow)
-	}
+	n.blamesOthers(e, count)
 	if who := e.giver(n, f.Text); who != nil {
 		e.wrong(who, who.calls, n, count, f.At)
 		who.calls.byOutcome[report.OutcomeWrongAnswer].Add(count, e.now, e.params.CallWindow)

@@ -22,17 +22,32 @@ const maxErrorLines = 512
 // it is short of something (which is told as such), or the request was bad.
 const notOwn = ofAnother | saysCallFailed | saysDescriptors | saysThreads | saysPorts | saysDisk | saysMemory | saysOOMKill | saysCircuit | saysCanceled
 
-// erred takes in a line at ERROR or above that tells its request.
+// blamesCallee says whether a line tells that a call failed which its writer made: it
+// counts whether it tells its request or not. A pool that is used up is the writer's own.
+func (m meaning) blamesCallee() bool { return m&ofAnother != 0 && m&saysPool == 0 }
+
+// erred takes in a line at ERROR or above that tells its request, or one that only
+// tells how a call of its writer ended.
 func (r *logResource) erred(lr plog.LogRecord, says meaning, s string) {
 	sc := r.sc
-	if says&(saysRequest|saysClients) != 0 || len(sc.out.Errors) >= maxErrorLines || s == "" || r.source() == nil {
+	if says&(saysRequest|saysClients) != 0 || len(sc.out.Errors) >= maxErrorLines || s == "" {
+		return
+	}
+	who := r.source()
+	if who == nil && (r.id.podUID != "" || r.id.podName != "") {
+		who = sc.x.inPod(&r.id) // the log is read from a file of its node
+	}
+	if who == nil {
 		return
 	}
 	l := report.ErrorLine{
-		Source: sc.src, Kind: kindOfLine(s), Trace: traceHash(lr.TraceID()), At: sc.past(when(lr)), Quoted: says&notOwn != 0,
+		Source: who, Kind: kindOfLine(s), Trace: traceHash(lr.TraceID()), Count: 1, At: sc.past(when(lr)), Quoted: says&notOwn != 0,
 	}
 	if n := len(sc.out.Errors); n > 0 {
 		if last := &sc.out.Errors[n-1]; last.Source == l.Source && last.Kind == l.Kind && last.Trace == l.Trace {
+			if l.Trace == 0 {
+				last.Count++
+			}
 			return
 		}
 	}

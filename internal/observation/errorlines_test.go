@@ -68,6 +68,47 @@ func TestLogs_errors_of_requests(t *testing.T) {
 	assert.Empty(t, errorLines(t, plog.SeverityNumberError, false, "no stock of item 17"), "whose request it was is not told")
 }
 
+func TestLogs_lines_that_blame_others_count_without_their_request(t *testing.T) {
+	refused := "GET /track failed: failed to connect to database: dial tcp 10.0.0.9:5432: connect: connection refused"
+	got := errorLines(t, plog.SeverityNumberUnspecified, false, refused, refused, refused)
+	require.Len(t, got, 1)
+	assert.True(t, got[0].Quoted)
+	assert.Equal(t, 3, got[0].Count)
+	assert.Equal(t, "checkout-1", got[0].Source.Instance)
+	assert.Empty(t, errorLines(t, plog.SeverityNumberInfo, false, refused))
+	assert.Empty(t, errorLines(t, plog.SeverityNumberError, false, "HikariPool-1 - Connection is not available, request timed out after 30000ms"),
+		"a pool that is used up is its own want")
+}
+
+func TestLogs_of_a_pod_are_those_of_the_service_in_it(t *testing.T) {
+	x := New(Settings{})
+	pod := attrs{"k8s.pod.uid": "9b7af60a-072a-404f-a0b1-c87b0b9c7efd", "k8s.container.name": "checkout"}
+	of := func(res attrs) *report.Source {
+		ld := plog.NewLogs()
+		rl := ld.ResourceLogs().AppendEmpty()
+		res.putTo(t, rl.Resource().Attributes())
+		lr := rl.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+		lr.Body().SetStr("2026-07-02T09:00:01Z ERROR could not get stock: connection refused")
+		lr.SetTimestamp(pcommon.Timestamp(testNow))
+		var b report.Batch
+		x.Logs(ld, testNow, &b)
+		if len(b.Errors) == 0 {
+			return nil
+		}
+		return b.Errors[0].Source
+	}
+	assert.Nil(t, of(pod), "nobody in it is known")
+	service := attrs{"service.name": "checkout"}
+	for k, v := range pod {
+		service[k] = v
+	}
+	known := of(service)
+	require.NotNil(t, known)
+	assert.Same(t, known, of(pod))
+	pod["k8s.container.name"] = "istio-proxy"
+	assert.Nil(t, of(pod))
+}
+
 func TestLogs_kind_of_an_error_is_what_does_not_vary(t *testing.T) {
 	same := errorLines(t, plog.SeverityNumberError, true,
 		"16:43:17.120 ERROR Stock#37 order 5a4f-77b1: no stock of item 17", "17:01:02.001 ERROR Stock#37 order 19c0-1122: no stock of item 4")

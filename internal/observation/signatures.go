@@ -85,7 +85,7 @@ func (r *logResource) line(lr plog.LogRecord) {
 			says &^= saysDisk | saysMemory // a driver's exception quotes its database
 		}
 	}
-	if severity >= plog.SeverityNumberError && !lr.TraceID().IsEmpty() {
+	if severity >= plog.SeverityNumberError && !lr.TraceID().IsEmpty() || grave && says.blamesCallee() && lr.TraceID().IsEmpty() {
 		r.erred(lr, says, text)
 	}
 	at := r.sc.past(when(lr))

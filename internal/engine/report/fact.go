@@ -22,6 +22,7 @@ type ErrorLine struct {
 	Source *Source    // who wrote it
 	Kind   uint64     // hash of its words without what varies in them
 	Trace  uint64     // hash of the request's trace; 0 if not told
+	Count  int        // of such lines, where no trace is told
 	Quoted bool       // it only tells how a call of its writer ended
 	At     clock.Time // event time
 	Text   string     // for people, at most 200 bytes
