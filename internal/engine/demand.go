@@ -126,7 +126,7 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 		e.holdsUp(n, p, share)
 		n.eachCallee(func(ed *edge) bool {
 			s, ok := ed.slow.Value(e.now, e.params.CallWindow), ed.ok.Value(e.now, e.params.CallWindow)
-			if s < 2 || s/max(ok, 1) < slowFrom/2 || ed.callee == p.starvedOf || !e.mayBeSlow(ed) {
+			if s < 2 || s/max(ok, 1) < slowFrom/2 || ed.callee == p.starvedOf || !e.mayBeSlow(ed) && !e.waitsAtDoor(ed) {
 				return false
 			}
 			p.note(belief.EvCalleeSlow, 1-wantsItself*e.ownWant(n, p), e.now, fmt.Sprintf("it waits for %s, which is slow", ed.callee.name()))
@@ -197,6 +197,16 @@ func (e *Engine) mayBeSlow(ed *edge) bool {
 		return share >= slowFrom/2
 	}
 	return !ed.caller.isHeldBack(e.now)
+}
+
+// waitsAtDoor says whether calls are late for their caller, though not by what the callee
+// tells, because they wait to be taken by it, or on their way: others that the caller makes
+// are as fast as ever, so it is not the caller that is slow to take its answers.
+func (e *Engine) waitsAtDoor(ed *edge) bool {
+	return !ed.caller.isHeldBack(e.now) && slices.ContainsFunc(ed.caller.callees, func(x *edge) bool {
+		ok := x.ok.Value(e.now, e.params.CallWindow)
+		return ok >= slowMany && x.slow.Value(e.now, e.params.CallWindow) < slowShare*ok && (x.callee.service == nil || x.callee.service != ed.callee.service)
+	})
 }
 
 // tellsAnswers says whether n, or an instance of it, sends spans of its answers.
