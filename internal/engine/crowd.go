@@ -24,7 +24,7 @@ func (e *Engine) detectCrowd(n *entity, p *episode) {
 	p.crowded = true
 	var who *entity
 	for _, other := range e.onHost(h.name) {
-		if other == n || !other.levels.short(report.LevelCPU, e.now) || other.levels[report.LevelCPU].news() <= oldNews {
+		if other == n || other.episode != nil && other.episode.crowded || !other.levels.short(report.LevelCPU, e.now) || other.levels[report.LevelCPU].news() <= oldNews {
 			continue
 		}
 		if who != nil {

@@ -85,3 +85,42 @@ func TestBusyProcessorsThatHurtNobodyAccuseNobody(t *testing.T) {
 		})
 	}
 }
+
+// What waited on a machine that was short of processors catches up when they are free:
+// that it then takes many of them, or answers late yet, makes nobody else the culprit.
+func TestAMachineThatIsShortStaysTheCulprit(t *testing.T) {
+	for name, after := range map[string]func(z *zones){
+		"another that waited takes much of what it gets": func(z *zones) { crowd(z, 1, 0.8, 0.1, 0.9); waits(z, 0.4) },
+		"and is short no longer": func(z *zones) {
+			crowd(z, 0.3, 0, 0.1, 0.2)
+			waits(z, 0)
+			z.times = 4
+			z.answer = func(_, to *zoned) report.Outcome {
+				if to.src.Instance == "svc1-b0" && z.rand.Float64() < 0.4 {
+					return report.OutcomeTimeout
+				}
+				return report.OutcomeOK
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			crowd(z, 0.3, 0, 0.1, 0.2)
+			z.run(2 * time.Minute)
+			crowd(z, 1, 0.8, 0.1, 0.2)
+			waits(z, 0.4)
+			z.late = func(to *zoned) bool { return to.src.Instance == "svc1-b0" || to.src.Instance == "svc2-b0" }
+			z.run(30 * time.Second)
+			z.expect(t, verdict.ClassExhaustion, "node zone-b-h0")
+			after(z)
+			for range 60 {
+				z.run(time.Second)
+				for who, v := range z.verdicts() {
+					if who != "node zone-b-h0" || v.Subclass != "cpu" {
+						t.Fatalf("%s: %s (%s)", who, v.Subclass, v.Reason)
+					}
+				}
+			}
+		})
+	}
+}

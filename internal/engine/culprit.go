@@ -16,6 +16,10 @@ func (e *Engine) narrow(n *entity, p *episode, v *verdict.Verdict) {
 		v.Subclass, v.Culprit = old.Subclass, old.Culprit
 		return
 	}
+	if old := n.verdict; old != nil && old.Class == v.Class && old.Culprit.Type == verdict.CulpritNode && v.Subclass == verdict.SubclassOverload {
+		v.Subclass, v.Culprit = old.Subclass, old.Culprit // what waited since is late when the machine no longer is short
+		return
+	}
 	switch {
 	case v.Subclass == verdict.SubclassNodeDown && p.nodeDown(n) != 0:
 		v.Culprit = e.nodeCulprit(n)

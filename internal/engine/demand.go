@@ -242,13 +242,16 @@ func (e *Engine) wants(n *entity, s *callStats, c *report.Calls) {
 }
 
 // cutOpened says whether a cut lies, or lay for no shorter than it has been gone, where n
-// or one of its callers stands: what they ask now may have waited for it.
+// or one of its callers stands: what they ask now may have waited for it. Where one of its
+// siblings stands n does their share, and where one of those that it calls does, or may, it
+// holds what waits for them.
 func (e *Engine) cutOpened(n *entity) bool {
 	for _, c := range e.cuts {
 		if c.slow || e.now.Sub(c.at) > min(c.at.Sub(c.began), drainsMost) {
 			continue
 		}
-		if c.endsAt(n) || slices.ContainsFunc(n.calledBy, func(ed *edge) bool { return c.endsAt(ed.caller) }) {
+		if c.endsAt(n) || slices.ContainsFunc(n.calledBy, func(ed *edge) bool { return c.endsAt(ed.caller) }) ||
+			n.eachCallee(func(ed *edge) bool { return c.endsAt(ed.callee) || ed.callee.host == nil && ed.lastFail >= c.began }) || n.service != nil && len(n.service.instances) <= fewSiblings && slices.ContainsFunc(n.service.instances, c.endsAt) {
 			return true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/belief"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
@@ -154,6 +155,39 @@ func TestWhatWaitedBehindACutIsNoDemand(t *testing.T) {
 			times, _ := z.e.demand(n, &episode{})
 			if (times >= stat.MoreFrom) != c.more {
 				t.Errorf("it is asked %.1f times as often as usual", times)
+			}
+		})
+	}
+}
+
+// Who lost a sibling, or somebody that it calls, to a cut holds what comes of that.
+func TestWhatACutLeavesToOneIsNoDemand(t *testing.T) {
+	away, here := &hostState{name: "b1", zone: "b"}, &hostState{name: "c1", zone: "c"}
+	one := func(h *hostState) *entity { return &entity{kind: kindInstance, host: h, src: &report.Source{}} }
+	for name, c := range map[string]struct {
+		sibling, callee *hostState
+		failed          time.Duration // after the cut began; 0: no call did
+		opened          bool
+	}{
+		"a sibling is cut off":                          {away, here, 0, true},
+		"one that it calls is":                          {here, away, 0, true},
+		"one that it calls, of unknown place, fails it": {here, nil, time.Second, true},
+		"one of unknown place answers it":               {here, nil, 0, false},
+		"all stand elsewhere":                           {here, here, time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := New(DefaultParams())
+			e.now = clock.Time(time.Hour)
+			cut, _ := aCut(e, e.now.Add(-20*time.Second))
+			n := one(here)
+			n.service = &service{instances: []*entity{n, one(c.sibling)}}
+			ed := &edge{caller: n, callee: one(c.callee)}
+			if c.failed != 0 {
+				ed.lastFail = cut.began.Add(c.failed)
+			}
+			n.callees = []*edge{ed}
+			if got := e.cutOpened(n); got != c.opened {
+				t.Errorf("%v", got)
 			}
 		})
 	}
