@@ -215,8 +215,9 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 
 // poolStands says whether those who held the pool at a time made no progress: one
 // that n calls had answered nothing for long, and calls to it have failed since, or
-// it is seen to be stopped, or nobody had answered, and calls under way had not had the
-// time to fail. It keeps them, then.
+// it is seen to be stopped, or stopped answering others of its callers in the same moment,
+// or nobody had answered, and calls under way had not had the time to fail. It keeps them,
+// then.
 // Later than that they are lost, or nobody waits: the pool is short by itself.
 func (e *Engine) poolStands(n *entity, at clock.Time) bool {
 	if at > n.stoodFrom && at <= n.stood.Add(min(n.stood.Sub(n.stoodFrom), poolPatience)) {
@@ -229,9 +230,31 @@ func (e *Engine) poolStands(n *entity, at clock.Time) bool {
 		}
 		stood := ed.stoodUntil(at)
 		all, latest = all && stood, max(latest, ed.okEnd)
-		return stood && (ed.lastFail > ed.okEnd || ed.callee.seenDown(e))
+		return stood && (ed.lastFail > ed.okEnd || ed.callee.seenDown(e) || ed.standsForAll(e, at))
 	})
 	return fails || all && latest != 0 && at.Sub(latest) < poolPatience
+}
+
+// standsForAll says whether the callee has answered none of those who call it since the
+// same moment, and they are several: it, and not what one of them has lost, keeps all of
+// their connections. Pools that leak, or are too small, do not run out together.
+func (ed *edge) standsForAll(e *Engine, at clock.Time) bool {
+	several := false
+	for _, x := range ed.callee.calledBy {
+		if x == ed || x.rate.Known < stat.RateKnown || ed.okEnd.Sub(x.used) > e.params.LeaveFor {
+			continue
+		}
+		if x.okEnd > at || max(x.okEnd.Sub(ed.okEnd), ed.okEnd.Sub(x.okEnd)) > stoodTogether+e.stoodBy(x) {
+			return false
+		}
+		several = true
+	}
+	return several
+}
+
+// stoodBy is the usual time between two calls of an edge.
+func (e *Engine) stoodBy(x *edge) time.Duration {
+	return time.Duration(float64(time.Second) / max(x.rate.Usual, 0.1))
 }
 
 // stoodAgain notes that one that n calls answered nothing from one time to another.
@@ -254,6 +277,9 @@ const (
 	// poolStandsFor is how long none of its calls to somebody must have been
 	// answered.
 	poolStandsFor = 1500 * time.Millisecond
+	// stoodTogether is how far apart those who call one that stands still may have had
+	// their last answers, beside the usual time between two.
+	stoodTogether = 2 * time.Second
 	// poolPatience is how long drivers may wait for an answer before they say so.
 	poolPatience = 12 * time.Second
 )

@@ -130,3 +130,48 @@ func TestAPoolIsNotShortWhenTheHangOfItsCalleeEnds(t *testing.T) {
 		})
 	}
 }
+
+// A database that keeps statements waiting, as for a lock, answers nobody any more, and
+// drivers wait for ever. All pools run out together then; those that leak do not.
+func TestPoolsThatRunOutTogetherAreHeldByTheOneThatAllWaitFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		later int // s, that the other pool lasts for
+		short bool
+	}{
+		"together":   {0, false},
+		"each apart": {20, true},
+		"one of two": {1000, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			web := func(id string) *report.Source {
+				return report.NewSource(report.Source{Service: report.ServiceID{Name: "web"}, Instance: id, Host: "h-" + id})
+			}
+			sources := []*report.Source{web("web-1"), web("web-2")}
+			for second := -120; second < 60; second++ {
+				f.tell(time.Second, time.Second, func(b *report.Batch) {
+					for i, src := range sources {
+						if second < i*c.later {
+							b.Calls = append(b.Calls, report.Calls{Caller: src, Callee: report.Callee{Address: "db:5432", Direct: true}, Outcome: report.OutcomeOK, Count: 10,
+								First: b.Arrived.Add(-time.Second), Started: b.Arrived, Last: b.Arrived, Done: b.Arrived.Add(-time.Second)})
+							b.Served = append(b.Served, report.Served{Source: src, OK: 10, Last: b.Arrived})
+							continue
+						}
+						if second < i*c.later+3 {
+							continue // they wait
+						}
+						b.Served = append(b.Served, report.Served{Source: src, Failed: 10, Waited: 10, Passed: 10, Last: b.Arrived})
+						b.Facts = append(b.Facts, report.Fact{Source: src, Kind: report.FactPoolEmpty, At: b.Arrived, Text: "timed out waiting for a connection from the pool"})
+					}
+				})
+			}
+			said := false
+			for _, ev := range f.events {
+				said = said || ev.Verdict != nil && ev.Verdict.Subclass == verdict.SubclassConnectionPool
+			}
+			if said != c.short {
+				t.Errorf("said that a pool is short: %v; %v", said, f.verdicts())
+			}
+		})
+	}
+}
