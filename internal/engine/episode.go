@@ -38,6 +38,7 @@ type episode struct {
 	limited      bool       // evidence_saturation.go: a limit refuses it again and again, and its own calls fail
 	crowded      bool       // crowd.go: it is short of what its host has too little of, and takes little of it
 	crowder      *entity    // crowd.go: who takes it, nil if that is not known
+	slowHost     *hostState // slowhost.go: on which others are slow as well; nil if that is not known
 	starvedOf    *entity    // evidence_starved.go: for whose connections calls wait in vain now, nil if for nobody's
 	stopped      bool       // probes.go: its process was seen to be stopped
 	dead         bool       // evidence_ending.go: it is known to have ended and not to be back, at this evaluation

@@ -126,6 +126,9 @@ func (e *Engine) decide(n *entity, p *episode, b *belief.Posterior) verdict.Clas
 		if first == verdict.ClassExhaustion && n.verdict != nil && n.verdict.Class == verdict.ClassCrash && p.stopped && !p.limits() {
 			return verdict.ClassCrash // all that waited for it comes at once
 		}
+		if first == verdict.ClassExhaustion && untoldShortage(p) && e.onSlowHost(n, p) {
+			return verdict.ClassUnknown
+		}
 		return first
 	case n.verdict != nil && n.verdict.Class != verdict.ClassUnknown:
 		return n.verdict.Class // until another is known, or it is over

@@ -22,8 +22,11 @@ func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict
 		v.Since = p.began
 	}
 	if class == verdict.ClassUnknown {
-		if p.nodeDown(n) != 0 {
+		switch {
+		case p.nodeDown(n) != 0:
 			v.Culprit = e.nodeCulprit(n)
+		case p.slowHost != nil:
+			v.Culprit = verdict.Culprit{Type: verdict.CulpritNode, Name: p.slowHost.name}
 		}
 		v.Terms = belief.Open.Values(b, e.caseOf(n, p, v, c))
 		v.Confidence = belief.Open.Confidence(v.Terms)
@@ -101,6 +104,8 @@ func (e *Engine) unknownWords(n *entity, p *episode, b *belief.Posterior, v *ver
 		v.Reason = fmt.Sprintf("%s; %s: seen from one side only", what, either)
 	case e.mayBeRefusedInFront(n, p):
 		v.Reason = what + "; nobody has told that its processes ended: either their ports are closed, or the name leads to none of them"
+	case p.slowHost != nil:
+		v.Reason = fmt.Sprintf("%s; so are others on %s, and none of them elsewhere: metrics of that machine would tell", what, p.slowHost.name)
 	case p.contested:
 		v.Reason = what + "; either it answers some of them wrongly, or who says so is wrong: what its callers make of its answers would tell"
 	case p.onlyStale():
