@@ -385,27 +385,49 @@ const servedBeside = 2.0
 // pushes says whether the instances of a service together ask more of n than
 // they used to, beyond what they try again, and are turned away.
 func (e *Engine) pushes(n *entity, s *service) bool {
-	var sum stat.Rate
+	var self, all asks
 	var rose clock.Time // the first of them
-	full, failed, ok := 0.0, 0.0, 0.0
+	full := 0.0
 	w := e.params.CallWindow
 	for _, ed := range n.calledBy {
 		if ed.caller.service != s || ed.rate.Known < stat.RateKnown {
 			continue
 		}
-		sum.Usual += ed.rate.Usual
-		if ed.rate.Stands(e.now) {
-			sum.Now += ed.rate.Now
-		}
+		self.add(e, ed)
+		all.add(e, ed)
+		full += ed.full.Value(e.now, w)
 		if r := ed.rate.Rose; r != 0 && (rose == 0 || r < rose) {
 			rose = r
 		}
-		full += ed.full.Value(e.now, w)
-		failed, ok = failed+ed.failed.Value(e.now, w), ok+ed.ok.Value(e.now, w)
+		for _, x := range ed.caller.callees {
+			if x != ed && x.rate.Known >= stat.RateKnown && x.full.Value(e.now, w) >= 1 {
+				all.add(e, x) // what one member of a cluster turns away is tried at another
+			}
+		}
 	}
-	sum.Known, sum.Began, sum.Span = stat.RateKnown, e.now, stat.RateSpan
 	if p := n.episode; p != nil && rose > cmp.Or(p.onset, p.began).Add(demandLate+n.told().Slack()) {
 		return false // it was turned away before it asked for more
 	}
-	return full >= 1 && sum.More(e.now) && sum.Now/sum.Usual/tries(failed/max(failed+ok, 1)) >= stat.MoreFrom
+	return full >= 1 && self.more(e) && all.more(e)
+}
+
+// asks sums up what some ask of others.
+type asks struct {
+	stat.Rate
+	failed, ok float64
+}
+
+func (a *asks) add(e *Engine, ed *edge) {
+	a.Usual += ed.rate.Usual
+	if ed.rate.Stands(e.now) {
+		a.Now += ed.rate.Now
+	}
+	a.failed += ed.failed.Value(e.now, e.params.CallWindow)
+	a.ok += ed.ok.Value(e.now, e.params.CallWindow)
+}
+
+// more says whether that is more than usual, beyond what is tried again.
+func (a *asks) more(e *Engine) bool {
+	a.Known, a.Began, a.Span = stat.RateKnown, e.now, stat.RateSpan
+	return a.More(e.now) && a.Now/a.Usual/tries(a.failed/max(a.failed+a.ok, 1)) >= stat.MoreFrom
 }

@@ -106,3 +106,47 @@ func TestWhoAloneIsTurnedAwayIsGivenTheTimeToBeCounted(t *testing.T) {
 		})
 	}
 }
+
+// What one member of a cluster turns away its client tries at another: that other is not
+// asked for more by the client's own doing. A client that asks all of them for more is.
+func TestWhoTriesAnotherMemberOfAClusterDoesNotPush(t *testing.T) {
+	for name, c := range map[string]struct {
+		asks, full [2]int // calls a second to each of two members, and how many are turned away
+		client     bool
+	}{
+		"it tries the other":         {[2]int{16, 30}, [2]int{16, 10}, false},
+		"it asks both for much more": {[2]int{60, 60}, [2]int{30, 30}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			client := report.NewSource(report.Source{Service: report.ServiceID{Name: "leases"}, Instance: "leases-1", Host: "h1"})
+			second := func(asks, full [2]int) {
+				f.tell(time.Second, time.Second, func(b *report.Batch) {
+					first := b.Arrived.Add(-time.Second)
+					for i, address := range []string{"etcd-0:2379", "etcd-1:2379"} {
+						call := func(o report.Outcome, count int) {
+							b.Calls = append(b.Calls, report.Calls{Caller: client, Callee: report.Callee{Address: address, Direct: true}, Outcome: o, Count: count, First: first, Started: first, Last: b.Arrived, Done: first})
+						}
+						call(report.OutcomeOK, asks[i]-full[i])
+						if full[i] > 0 {
+							call(report.OutcomeOverloaded, full[i])
+						}
+					}
+				})
+			}
+			for range 120 {
+				second([2]int{12, 12}, [2]int{})
+			}
+			for range 30 {
+				second(c.asks, c.full)
+			}
+			blamed := false
+			for _, ev := range f.events {
+				blamed = blamed || ev.Verdict != nil && ev.Verdict.Culprit.Type == verdict.CulpritClient
+			}
+			if said := strings.Join(f.verdicts(), "; "); blamed != c.client || !strings.Contains(said, "resource_exhaustion") {
+				t.Errorf("client blamed: %v, want %v; said %s", blamed, c.client, said)
+			}
+		})
+	}
+}
