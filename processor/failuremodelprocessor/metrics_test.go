@@ -123,7 +123,7 @@ func TestWhatIsKeptAndWhatIsNotTakenInIsTold(t *testing.T) {
 		kind, _ := dp.Attributes.Value("kind")
 		known[kind.AsString()] = dp.Value
 	}
-	assert.Equal(t, map[string]int64{"callee": 0, "pod": 0, "source": 1, "state": 0}, known)
+	assert.Equal(t, map[string]int64{"callee": 0, "pod": 1, "source": 1, "state": 0}, known)
 	for _, name := range []string{"names_forgotten", "evidence_skipped"} {
 		_, err := b.telemetry.GetMetric("otelcol_processor_failure_model_" + name)
 		assert.NoError(t, err)
