@@ -12,17 +12,18 @@ import (
 	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
-// mayStillStart says whether nothing but probes speaks against one who is new, is
-// heard, and has answered nobody yet: that it is not ready is no failure.
+// mayStillStart says whether nothing but probes speaks against one who is new, or was just
+// started anew, is heard, and has answered nobody yet: that it is not ready is no failure.
 func (e *Engine) mayStillStart(n *entity, p *episode) bool {
-	if n.answered || p.silent() || e.now.Sub(n.born) > startsWithin {
+	again := n.started > n.born && e.now.Sub(n.started) < maxRestart && !n.answersSince(n.started)
+	if p.silent() || !again && (n.answered || e.now.Sub(n.born) > startsWithin) {
 		return false
 	}
 	for kind := range p.found {
 		switch belief.Evidence(kind).Group() {
 		case belief.GroupProbe, belief.GroupGood, belief.GroupOwn, belief.GroupHeartbeat:
 		default:
-			if p.found[kind].strength > 0 && belief.Evidence(kind) != belief.EvHostAlive {
+			if p.found[kind].strength > 0 && !saysNothingOfStart(belief.Evidence(kind)) {
 				return false
 			}
 		}
@@ -34,6 +35,11 @@ func (e *Engine) mayStillStart(n *entity, p *episode) bool {
 		}
 	}
 	return true
+}
+
+// saysNothingOfStart: others on its host are heard, and it never said that it would stop.
+func saysNothingOfStart(kind belief.Evidence) bool {
+	return kind == belief.EvHostAlive || kind == belief.EvNotAnnounced || kind == belief.EvReplaced
 }
 
 // startsNow notes that another process takes n's place.

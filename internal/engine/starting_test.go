@@ -121,3 +121,40 @@ func TestANewProcessIsShortOfNothingUntilItIsSeenToBe(t *testing.T) {
 		t.Error("the new one is short as well, and that is not seen")
 	}
 }
+
+// A container that was just started anew is not ready at first; one that was not has no excuse.
+func TestWhoWasStartedAnewIsNotReadyAtFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		started bool
+		status  int64 // with which it ended before
+		said    bool
+	}{
+		"it_was":                     {true, 0, false},
+		"it_was_not":                 {false, 0, true},
+		"it_was_after_a_violent_end": {true, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newCluster(1)
+			pod := k.pods[0]
+			k.e.Observe(&report.Batch{Arrived: k.now, Probes: []report.Probe{{Stamp: report.Stamp{Observer: "agent", At: k.now}, Source: pod, Target: "http://pod", Outcome: report.OutcomeOK, Direct: true}}})
+			k.run(3 * time.Minute)
+			k.silent["node-0"] = true // while it is not ready nobody calls it so
+			b := &report.Batch{Arrived: k.now}
+			if c.status != 0 {
+				b.Facts = append(b.Facts, report.Fact{Source: pod, Kind: report.FactExit, Value: c.status, At: k.now})
+			}
+			if c.started {
+				b.Facts = append(b.Facts, report.Fact{Source: pod, Kind: report.FactStarted, At: k.now})
+			}
+			k.e.Observe(b)
+			for range 4 {
+				k.run(5 * time.Second)
+				k.e.Observe(&report.Batch{Arrived: k.now, Probes: []report.Probe{{Stamp: report.Stamp{Observer: "agent", At: k.now}, Source: pod, Target: "kubelet:readiness", Outcome: report.OutcomeRefused, Interval: 10 * time.Second, Direct: true}}})
+			}
+			k.run(5 * time.Second)
+			if said := len(k.said) > 0; said != c.said {
+				t.Errorf("said %v", k.said)
+			}
+		})
+	}
+}
