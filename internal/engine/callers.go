@@ -23,6 +23,7 @@ type callStats struct {
 	slow         stat.Fading // of ok, those far slower than usual
 	pace         pace
 	run          float64     // calls of the current run of failures that got no answer
+	waited       float64     // of run, those that may have been taken: they did not fail to connect
 	firstFail    clock.Time  // start of the first failed call of the current run
 	firstEnd     clock.Time  // when that call ended
 	lastFail     clock.Time  // engine time of the latest failed call
@@ -241,6 +242,9 @@ func (e *Engine) gotNoAnswer(n *entity, s *callStats, caller *entity, c *report.
 	s.byOutcome[c.Outcome].Add(float64(c.Count), e.now, e.params.CallWindow)
 	if askedInVain(c.Outcome) {
 		s.run += float64(c.Count)
+		if c.Outcome == report.OutcomeTimeout || c.Outcome == report.OutcomeNoAnswer {
+			s.waited += float64(c.Count)
+		}
 	}
 	if c.Outcome == report.OutcomeRefused {
 		if s.refusedEnd == 0 || c.First.Sub(s.refusedEnd) > refusalsCease {
@@ -311,7 +315,7 @@ func (n *entity) away() bool {
 // newRun forgets how earlier failures looked: these are others.
 func (s *callStats) newRun(first, end, now clock.Time) {
 	before := s.byOutcome
-	s.byOutcome, s.ok, s.run, s.refusedFirst = [report.NumOutcomes]stat.Fading{}, stat.Fading{}, 0, 0
+	s.byOutcome, s.ok, s.run, s.waited, s.refusedFirst = [report.NumOutcomes]stat.Fading{}, stat.Fading{}, 0, 0, 0
 	for o := range toldRow {
 		if toldRow[o].kind != 0 {
 			s.byOutcome[o] = before[o] // an answer, and often why it then fails

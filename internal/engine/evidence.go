@@ -23,6 +23,7 @@ var detectors = []detector{
 	detectProcess,
 	detectStall,
 	detectCallers,
+	detectTakesNone,
 	detectProgress,
 	detectMissed,
 	detectProxies,

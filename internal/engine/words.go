@@ -48,6 +48,9 @@ func (e *Engine) words(n *entity, p *episode, b *belief.Posterior, class verdict
 			v.Confidence = min(v.Confidence, ceilingOneSided)
 		}
 	}
+	if n.cut == nil && class == verdict.ClassPartition && p.found[belief.EvTakesNone].strength > 0 {
+		v.Confidence = min(v.Confidence, ceilingOneSided) // that it lives, and how many wait for it, is all that is known
+	}
 	if class == verdict.ClassByzantine && p.oneVoice {
 		v.Confidence = min(v.Confidence, ceilingOneVoice)
 	}

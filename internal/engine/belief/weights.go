@@ -237,6 +237,7 @@ const (
 	EvSharesLoad
 	EvNodeRebooted
 	EvFlowsLost
+	EvTakesNone
 	NumEvidence
 )
 
@@ -345,6 +346,8 @@ var weights = [NumEvidence]row{
 	EvBusy:              {GroupSaturation, 0, false, dB{ha: -2, pa: -2, ex: 8, vi: -1}},
 	EvCPURose:           {GroupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 12, vi: -3}},
 	EvSlow:              {GroupOwn, 0, false, dB{pl: -4, de: -8, ha: -6, nl: -8, pa: 1, ex: 8, by: -1, vi: 7}},
+	// It lives, its backlog is not full, and who connects to it has no answer at all.
+	EvTakesNone:         {GroupReach, 0, false, dB{pl: -6, de: -6, ha: -18, nl: -8, pa: 18, ex: -8, vi: -6}},
 	EvHoldsUp:           {GroupCallers, 15 * time.Second, false, dB{pl: -4, ha: 6, nl: -4, pa: 2, ex: 7, vi: -4}}, // of one whose own callees nobody tells
 	EvCalleeSlow:        {GroupChange, 0, false, dB{ha: -6, pa: -2, ex: -6, by: -4, vi: 14}},
 	EvCalleesWell:       {GroupChange, 0, false, dB{vi: -9}},
