@@ -14,17 +14,21 @@ import "slices"
 type ends struct {
 	at      map[any][]int32 // by host or entity
 	zones   map[string][]int32
+	all     map[*service][]int32
 	nowhere map[placeless][]int
 	few     []sight // those of the hypothesis looked at last
 	which   []int32
 }
 
 func endsOf(sights []sight, nowhere map[placeless][]int, here *hostState) *ends {
-	x := &ends{at: map[any][]int32{here: nil}, zones: map[string][]int32{}, nowhere: nowhere}
+	x := &ends{at: map[any][]int32{here: nil}, zones: map[string][]int32{}, all: map[*service][]int32{}, nowhere: nowhere}
 	for i := range sights {
 		if s := &sights[i]; s.share >= silentFrom {
 			x.at[s.from], x.at[s.to], x.at[s.caller], x.at[s.target] = nil, nil, nil, nil
 			x.zones[s.from.inZone()], x.zones[s.to.inZone()] = nil, nil
+			if s.broken && s.caller != nil {
+				x.all[s.caller.service] = nil
+			}
 		}
 	}
 	for i := range sights {
@@ -37,6 +41,11 @@ func endsOf(sights []sight, nowhere map[placeless][]int, here *hostState) *ends 
 		for _, zone := range [...]string{s.from.inZone(), s.to.inZone()} {
 			if list, asked := x.zones[zone]; asked {
 				x.zones[zone] = appendOnce(list, i)
+			}
+		}
+		if s.caller != nil {
+			if list, asked := x.all[s.caller.service]; asked {
+				x.all[s.caller.service] = append(list, int32(i))
 			}
 		}
 	}
@@ -90,6 +99,8 @@ func (x *ends) of(s *side) []int32 {
 	switch {
 	case s.entity != nil:
 		return x.at[s.entity]
+	case s.all != nil:
+		return x.all[s.all] // those who call: it is the near side of a link, to whom they call
 	case s.host != nil:
 		return x.at[s.host]
 	}

@@ -124,6 +124,8 @@ func (e *Engine) oneSided(c *cutState, p *episode) bool {
 	switch {
 	case c.slow || p.explained():
 		return false
+	case c.near.all != nil:
+		return true
 	case c.far.anywhere():
 		return p.found[belief.EvBehindAlive].strength == 0
 	}
@@ -136,6 +138,8 @@ func (e *Engine) heardAfter(s *side, t clock.Time) bool {
 	switch {
 	case s.entity != nil:
 		return s.entity.calls != nil && s.entity.calls.okEnd > t || s.entity.host != nil && s.entity.host.livesAfter(t)
+	case s.all != nil:
+		return slices.ContainsFunc(s.all.instances, func(i *entity) bool { return i.host != nil && i.host.livesAfter(t) })
 	case s.host != nil:
 		return s.host.livesAfter(t)
 	}

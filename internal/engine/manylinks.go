@@ -66,7 +66,7 @@ func (c *cut) isManyLinks(sights []sight) bool {
 // altogether, more than it is now and then, while others are open: that is no loss
 // of packets, which all that cross it share.
 func (c *cut) losesApart(sights []sight) bool {
-	if c.near.entity != nil || c.far.entity != nil {
+	if !c.near.place() || !c.far.place() {
 		return false
 	}
 	var all, some, open float64

@@ -233,13 +233,16 @@ type side struct {
 	here   *hostState // of a zone: the engine's own place too, if it stands there
 	host   *hostState
 	entity *entity
-	door   bool // of an entity: what comes to it, not what it calls
+	all    *service // every instance of it
+	door   bool     // of an entity: what comes to it, not what it calls
 }
 
 func (s *side) has(h *hostState, n *entity) bool {
 	switch {
 	case s.entity != nil:
 		return n == s.entity
+	case s.all != nil:
+		return n != nil && n.service == s.all
 	case s.host != nil:
 		return h == s.host
 	case s.zone != "":
@@ -248,7 +251,11 @@ func (s *side) has(h *hostState, n *entity) bool {
 	return true
 }
 
-func (s *side) anywhere() bool { return s.entity == nil && s.host == nil && s.zone == "" }
+func (s *side) anywhere() bool { return s.place() && s.host == nil && s.zone == "" }
+
+// place says whether the side is a place, and not one entity, or all of a service, wherever
+// they stand.
+func (s *side) place() bool { return s.entity == nil && s.all == nil }
 
 // within says whether s is t or a part of it.
 func (s *side) within(t *side) bool {
@@ -268,6 +275,8 @@ func (s *side) name() string {
 	switch {
 	case s.entity != nil:
 		return s.entity.name()
+	case s.all != nil:
+		return s.all.id.Name
 	case s.host != nil:
 		return s.host.name
 	}

@@ -98,7 +98,7 @@ func placelessIn(sights []sight, homes map[*hostState]string) map[placeless][]in
 // where those are who beat to it. That the engine itself stands in a zone that is cut off
 // is a hypothesis of its own.
 func (c *cut) place(sights []sight, nowhere map[placeless][]int, homes map[*hostState]string, here *hostState) {
-	if c.near.entity != nil || c.far.entity != nil {
+	if !c.near.place() || !c.far.place() {
 		return // it is about one entity, wherever it stands
 	}
 	for p, at := range nowhere {

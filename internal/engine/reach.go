@@ -74,6 +74,7 @@ const (
 	priorPlaced     = -1.0 // that a server stands on a certain side, where nobody tells
 	priorAway       = -7.0 // that an observer stands in another zone than all that beat to it
 	priorHostToOne  = -5.8
+	priorAllToAll   = -6.2
 	// A caller that is ill itself is late; that it cannot even connect is the
 	// network's doing, and then the way to the one that it did not reach is the
 	// least that can be cut.
@@ -410,7 +411,7 @@ const silentFrom = 0.12
 // propose lists the cuts that could explain the silences left.
 func propose(sights []sight, here *hostState) []cut {
 	var out []cut
-	seen := map[[2]side]bool{}
+	seen, pairs := map[[2]side]bool{}, 0
 	add := func(near, far side, prior float64) {
 		key := [2]side{near, far}
 		if seen[key] || seen[[2]side{far, near}] {
@@ -468,6 +469,12 @@ func propose(sights []sight, here *hostState) []cut {
 			add(side{host: s.from}, side{entity: s.target}, priorHostToOne)
 			if s.caller != nil {
 				add(side{entity: s.caller}, side{entity: s.target}, priorHostToOne-0.2)
+			}
+			if pair, ok := s.servicesApart(); ok && pairs < maxPairs && !seen[pair] {
+				pairs++
+				if kept := (&cut{near: pair[0], far: pair[1]}).keepsApart(sights); kept {
+					add(pair[0], pair[1], priorAllToAll)
+				}
 			}
 		}
 	}

@@ -96,7 +96,7 @@ func (c *cutState) isPart(now clock.Time) bool {
 // widerThan is the wider cut, standing or just healed, without which c would not be
 // believed; nil if there is none. known is c itself, if it is followed.
 func (e *Engine) widerThan(c *cut, known *cutState, sights []sight) *cutState {
-	if c.near.entity != nil || c.far.entity != nil {
+	if !c.near.place() || !c.far.place() {
 		return nil
 	}
 	for _, w := range e.cuts {
