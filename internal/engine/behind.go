@@ -30,6 +30,7 @@ func (e *Engine) behindName(out []sight, s sight, w *view) []sight {
 		}
 		one := s
 		one.target, one.to, one.named, one.good = i, i.host, s.target, v.lastMet
+		one.arrived = v.arrives(&s)
 		missed := float64(latest.Sub(v.lastMet))*(1-s.share) > float64(missedAfter*v.metEvery) // all are met less often if each loses some
 		switch {
 		case missed && w.stillAsked(v, latest, e.now):

@@ -75,6 +75,9 @@ func (e *Engine) joined(client, server *pendingHop) {
 			w.unheard[0], w.unheard[1] = w.unheard[1], client.at.Add(-client.took)
 		} else {
 			w.worked = max(w.worked, client.at.Add(-client.took))
+			if got := server.at.Add(-server.took - time.Duration(w.net.ahead*float64(time.Second))); w.lastMet != 0 && got > client.at {
+				w.arrived = max(w.arrived, got) // what a cut held up would have come when it was over
+			}
 		}
 		return
 	}

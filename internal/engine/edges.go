@@ -186,8 +186,11 @@ func (e *Engine) onItsWay(caller, n *entity, c *report.Calls, failed bool) {
 	}
 	if caller.host != nil && e.now.Sub(c.Last) < staleCalls {
 		e.seenFrom(n, caller.host, caller, c.Outcome, c.Count, c.First, c.Last)
-		if w := n.seenBy(caller); w != nil && failed {
-			w.byName = !c.Callee.Direct
+		if w := n.seenBy(caller); w != nil {
+			w.begins(c)
+			if failed {
+				w.byName = !c.Callee.Direct
+			}
 		}
 	}
 }

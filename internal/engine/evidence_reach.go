@@ -87,7 +87,7 @@ func (e *Engine) lookForCuts() {
 		for _, f := range found {
 			wide := f
 			f.narrowest(sights)
-			if f.sure < surelyCut || f.oneObserversWord() || f.meansOthers(sights) {
+			if f.sure < surelyCut || f.oneObserversWord() || f.meansOthers(sights) || f.isOpen(sights) {
 				continue
 			}
 			narrow := f.tooNarrow(sights)

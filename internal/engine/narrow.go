@@ -79,6 +79,23 @@ func (s *sight) openDuring(f *foundCut) bool {
 	return s.good <= f.bad || s.goodOn != 0 && s.goodOn <= f.bad && (s.goodOn > f.since || f.bad.Sub(f.since) > goodBreak)
 }
 
+// isOpen says whether something gets through where nothing should: a call arrived whose
+// caller had given up, or on each way the latest call was answered. Some may be lost.
+func (f *foundCut) isOpen(sights []sight) bool {
+	over := !f.lossy
+	for i := range sights {
+		s := &sights[i]
+		if f.lossy || s.share < silentFrom || !f.predicts(s) {
+			continue
+		}
+		if s.arrived {
+			return true
+		}
+		over = over && s.over && !s.unacked
+	}
+	return over
+}
+
 // inVain says whether one caller, or one host, has asked one callee for long and had
 // nothing back at all, while it goes on answering others elsewhere. They may be cut
 // off, or wait for something that it keeps from them: that is not told by lateness,

@@ -27,6 +27,8 @@ type sight struct {
 	named   *entity    // the service that the caller named, where target is one behind its name
 	broken  bool       // some could not even connect
 	unacked bool       // a kernel tells that nothing is acknowledged
+	over    bool       // the latest call on it was answered
+	arrived bool       // what was asked in vain arrives there, late
 	back    bool       // it was silent once, on end, and answers again: it does not come and go
 	told    bool       // agents at both ends tell of it meanwhile: neither is cut off from all
 	looked  bool       // of what is not acknowledged: an agent on its machine looks at the target

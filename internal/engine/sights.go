@@ -186,6 +186,7 @@ func (e *Engine) sight(n *entity, w *view) (s sight, ok bool) {
 		return s, false
 	}
 	s = sight{from: w.from, to: n.host, caller: w.caller, target: n, share: share, calls: count, since: w.firstBad, good: w.lastGood, goodOn: w.goodFrom, bad: w.lastBad, tried: w.triedAt, back: w.back()}
+	s.over, s.arrived = n.kind != kindService && w.over(), w.arrives(&s)
 	s.weight = min(count, callsFull) / 2
 	if s.broken = w.broken(); s.broken {
 		s.weight = min(count, callsFull/2) // not to connect is rarer than to be late

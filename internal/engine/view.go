@@ -39,6 +39,8 @@ type view struct {
 	byName   bool          // the latest call that failed named no address of its own
 	unheard  [2]clock.Time // crossing.go: starts of the latest calls that were answered in vain
 	worked   clock.Time    // crossing.go: start of the latest call that got no reply, and on which the callee worked for long
+	arrived  clock.Time    // crossing.go: when the callee last got to a call whose caller had given up
+	begun    [2]clock.Time // starts of the latest call without a reply, and of the latest with one
 }
 
 const (
@@ -144,6 +146,30 @@ func (n *entity) seenBy(caller *entity) *view {
 func (w *view) back() bool {
 	return w.trouble != 0 && w.backAt.Sub(w.trouble) >= silentOnEnd && w.backAt >= w.triedAt
 }
+
+// begins notes when the latest calls began, with a reply or without.
+func (w *view) begins(c *report.Calls) {
+	at := max(c.First, min(c.Started, c.Last))
+	crossed, silent := c.Outcome.Crossed(false)
+	if silent > 0 {
+		w.begun[0] = max(w.begun[0], at)
+	}
+	if crossed > 0 {
+		w.begun[1] = max(w.begun[1], at)
+	}
+}
+
+// over says whether the latest call was answered, by when it began or by when it ended:
+// those without a reply are told when they have run out of time, and waited for an open way.
+func (w *view) over() bool { return w.lastGood > w.lastBad || w.begun[1] > w.begun[0] }
+
+// arrives says whether calls that got no reply, as s says, have arrived lately.
+func (w *view) arrives(s *sight) bool {
+	return w.arrived > s.since && s.tried.Sub(w.arrived) < arrivesFor
+}
+
+// arrivesFor is how long it says that a way is open that something arrived.
+const arrivesFor = 10 * time.Second
 
 // silentOnEnd is how long nothing must have come back: on a way that loses packets that
 // happens for a few seconds.
