@@ -40,8 +40,11 @@ func (e *Engine) followCuts(all, slow []sight) {
 			e.mark(c.entity)
 		}
 		open := (n > 0 && bad/n < silentFrom || n == 0 && spoke && !mute) && !c.toldAcross(sights)
-		if c.near.entity == nil && c.far.entity == nil && !c.slow && n >= callsFull && bad/n >= oneWayShare {
+		if c.near.place() && c.far.place() && !c.slow && n >= callsFull && bad/n >= oneWayShare {
 			c.at = e.now // whatever else may explain it: nothing has got through since
+		}
+		if !open && n >= callsFull/2 && bad/n >= oneWayShare && c.bothLive(e) {
+			c.at = e.now // that others do not reach its end either makes it no failure of that
 		}
 		if !open && mute && c.goneAt < c.at && e.now.Sub(c.found.bad) < e.params.LeaveFor {
 			c.at = e.now // those who were sent elsewhere meanwhile say nothing of it
@@ -61,6 +64,14 @@ func (e *Engine) followCuts(all, slow []sight) {
 	}
 	clear(e.cuts[len(kept):])
 	e.cuts = kept
+}
+
+// bothLive says whether a link that ends in one entity was told, for want of connections,
+// and both of its ends have been heard of lately: nobody there is gone with his machine.
+func (c *cutState) bothLive(e *Engine) bool {
+	lately := e.now.Add(-cutStands)
+	return !c.far.anywhere() && !c.slow && c.found.broken && c.entity.verdict != nil && c.goneAt < c.at &&
+		e.heardAfter(&c.near, lately) && e.heardAfter(&c.far, lately)
 }
 
 // waitsFor says whether a way across a cut that healed has been silent since it held: what
