@@ -332,20 +332,20 @@ var weights = [NumEvidence]row{
 	EvNoPort:       {GroupLogs, time.Minute, false, dB{de: -6, ha: -4, nl: -2, pa: -8, ex: 20, by: -4, vi: -4, su: -6}},
 	EvPoolEmpty:    {GroupLogs, time.Minute, false, dB{de: -6, ha: -2, nl: -4, pa: -4, ex: 20, by: -4, su: -4}},
 
-	EvThrottled:         {GroupSaturation, 0, false, dB{ha: -10, pa: -4, ex: 16, vi: -3}}, // who waits for nothing but a lock uses no processor
-	EvCPUWait:           {GroupSaturation, 0, false, dB{ha: -5, pa: -4, ex: 12, vi: -2}},
-	EvMemoryPressure:    {GroupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
-	EvMemoryFull:        {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 11, vi: -3}},
-	EvDescriptorsFull:   {GroupSaturation, 0, false, dB{ha: -12, pa: -4, ex: 16, vi: -3}}, // who has none left accepts no connection
-	EvThreadsFull:       {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
-	EvPoolFull:          {GroupSaturation, 0, false, dB{ha: -2, pa: -4, ex: 13, vi: -2}},
-	EvVolumeFull:        {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
-	EvFlowsFull:         {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
-	EvFlowsLost:         {GroupLogs, 0, false, dB{de: -8, ha: -8, nl: -6, pa: -16, ex: 20, by: -6, vi: -8, su: -6}}, // which the kernel writes, too
-	EvIOPressure:        {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
-	EvBusy:              {GroupSaturation, 0, false, dB{ha: -2, pa: -2, ex: 8, vi: -1}},
-	EvCPURose:           {GroupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 12, vi: -3}},
-	EvSlow:              {GroupOwn, 0, false, dB{pl: -4, de: -8, ha: -6, nl: -8, pa: 1, ex: 8, by: -1, vi: 7}},
+	EvThrottled:       {GroupSaturation, 0, false, dB{ha: -10, pa: -4, ex: 16, vi: -3}}, // who waits for nothing but a lock uses no processor
+	EvCPUWait:         {GroupSaturation, 0, false, dB{ha: -5, pa: -4, ex: 12, vi: -2}},
+	EvMemoryPressure:  {GroupSaturation, 0, false, dB{ha: -6, pa: -4, ex: 14, vi: -3}},
+	EvMemoryFull:      {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 11, vi: -3}},
+	EvDescriptorsFull: {GroupSaturation, 0, false, dB{ha: -12, pa: -4, ex: 16, vi: -3}}, // who has none left accepts no connection
+	EvThreadsFull:     {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	EvPoolFull:        {GroupSaturation, 0, false, dB{ha: -2, pa: -4, ex: 13, vi: -2}},
+	EvVolumeFull:      {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	EvFlowsFull:       {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	EvFlowsLost:       {GroupLogs, 0, false, dB{de: -8, ha: -8, nl: -6, pa: -16, ex: 20, by: -6, vi: -8, su: -6}}, // which the kernel writes, too
+	EvIOPressure:      {GroupSaturation, 0, false, dB{ha: -4, pa: -4, ex: 13, vi: -3}},
+	EvBusy:            {GroupSaturation, 0, false, dB{ha: -2, pa: -2, ex: 8, vi: -1}},
+	EvCPURose:         {GroupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 12, vi: -3}},
+	EvSlow:            {GroupOwn, 0, false, dB{pl: -4, de: -8, ha: -6, nl: -8, pa: 1, ex: 8, by: -1, vi: 7}},
 	// It lives, its backlog is not full, and who connects to it has no answer at all.
 	EvTakesNone:         {GroupReach, 0, false, dB{pl: -6, de: -6, ha: -18, nl: -8, pa: 18, ex: -8, vi: -6}},
 	EvHoldsUp:           {GroupCallers, 15 * time.Second, false, dB{pl: -4, ha: 6, nl: -4, pa: 2, ex: 7, vi: -4}}, // of one whose own callees nobody tells

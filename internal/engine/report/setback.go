@@ -20,6 +20,9 @@ func (b *Batch) MoveOn(by time.Duration) {
 			m.all(0, &t.Due) // by a sender's clock, nobody knows which: rather too late than too soon
 		}
 	}
+	for i := range b.Signs {
+		m.all(b.Signs[i].Dated, &b.Signs[i].Dated)
+	}
 	for i := range b.Calls {
 		c := &b.Calls[i]
 		m.all(c.Last, &c.First, &c.Started, &c.Done, &c.Last)
