@@ -49,6 +49,7 @@ func TestWhoLivesOnHasNotEndedThoughItsNameRefuses(t *testing.T) {
 		"nothing_tells_of_its_only_process":              {1, nil, nil, true},
 		"all_of_several_machines_refuse_at_once":         {3, nil, nil, false},
 		"and_nothing_but_their_ends_was_told":            {3, nil, func(f *behind) { f.exit(1) }, true},
+		"and_they_were_told_to_stop":                     {3, nil, func(f *behind) { f.toldToStop() }, true},
 		"its_only_process_was_ready_and_is_so_no_longer": {1, ready, func(f *behind) { f.notReady() }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,6 +83,14 @@ func (f *behind) exit(status int64) {
 	for _, r := range f.instances {
 		f.e.Observe(&report.Batch{Arrived: f.now, Facts: []report.Fact{{Source: r.src, Kind: report.FactExit, Value: status, At: f.now}}})
 	}
+}
+
+// toldToStop is what Kubernetes says when all are replaced, and it is not they who refuse then.
+func (f *behind) toldToStop() {
+	for _, r := range f.instances {
+		f.e.Observe(&report.Batch{Arrived: f.now, Facts: []report.Fact{{Source: r.src, Kind: report.FactStopping, At: f.now}}})
+	}
+	f.run(2 * time.Minute)
 }
 
 func (f *behind) notReady() {
