@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
@@ -139,13 +140,22 @@ func (e *Engine) allStop(s *service, onset clock.Time) bool {
 	stop := false
 	for _, i := range s.instances {
 		switch {
-		case i.left, e.excused(i, onset) && e.now.Sub(i.announced) < e.params.AnnouncedFor:
+		case i.left, e.excused(i, onset) && e.now.Sub(i.announced) < allAwayFor:
 			stop = true
-		case e.now.Sub(i.born) > startingFor || i.answeredSince(i.born):
+		case e.now.Sub(i.born) > startingFor || i.answeredSince(i.born) || i.ended() > i.born || i.loops():
 			return false
 		}
 	}
 	return stop
+}
+
+// allAwayFor is how long nobody of a service may be there until others have come in place of
+// those who stopped: what these take to end, and those to start.
+const allAwayFor = time.Minute
+
+// loops says whether somebody told outright that n crashes again and again.
+func (n *entity) loops() bool {
+	return slices.ContainsFunc(n.facts, func(f report.Fact) bool { return f.Kind == report.FactCrashLoop })
 }
 
 // leave notes that n has gone in order: it is not missed until it is heard

@@ -94,7 +94,7 @@ func (e *Engine) refusedInFront(s *service) bool {
 			continue
 		case i.livesOn(max(from, answered)) || e.now.Sub(answered) < askedLately && answered > from.Add(atOnce) && i.livesOn(from):
 			live++
-		case i.started > from || i.starts > from || i.ended() > from || i.announcedWithin(e.now, e.params.AnnouncedFor) || i.episode != nil && i.episode.silent():
+		case i.started > from || i.starts > from || i.ended() > from || i.announcedLast > from.Add(-e.params.AnnouncedFor) || i.episode != nil && i.episode.silent():
 			return false
 		case from.Sub(answered) > askedLately:
 			continue // nobody knows that it is there
