@@ -42,7 +42,7 @@ func (e *Engine) notFound(caller, n *entity, c *report.Calls) {
 	if caller == nil || caller.host == nil || !n.answered || n.name() == resolverName {
 		return
 	}
-	l := lookup{zoneOfName(n.name()), caller.host, e.now}
+	l := lookup{n.lookedUp(), caller.host, e.now}
 	oldest, known := 0, false
 	names, hosts := false, false
 	for i := range e.lookups.failed {
@@ -74,6 +74,14 @@ func (e *Engine) notFound(caller, n *entity, c *report.Calls) {
 		r.calls = &callStats{}
 	}
 	e.gotNoAnswer(r, r.calls, caller, c)
+}
+
+// lookedUp is the name by which n is called: instances of a service mostly go by one.
+func (n *entity) lookedUp() string {
+	if n.service != nil {
+		return n.service.id.Name
+	}
+	return zoneOfName(n.name())
 }
 
 // zoneOfName is who has to know a name: of names of the world the domain, which may fail by

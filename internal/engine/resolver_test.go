@@ -60,3 +60,34 @@ func TestNamesThatAreFoundNoMore(t *testing.T) {
 		})
 	}
 }
+
+// Instances of one service go by its name: that all of them are found no more is one name's
+// failure.
+func TestNameOfAServiceWithSeveralInstancesIsOneName(t *testing.T) {
+	f := newFleet(t)
+	callers := []*proc{f.add("web", "web-1"), f.add("app", "app-1")}
+	stock := []*proc{f.add("stock", "stock-1"), f.add("stock", "stock-2")}
+	for i := range stock {
+		f.calls(callers[i], stock[i])
+	}
+	f.run(time.Minute)
+	for _, p := range stock {
+		p.callers = nil
+	}
+	f.tell(time.Second, 20*time.Second, func(b *report.Batch) {
+		for i, p := range stock {
+			b.Calls = append(b.Calls, report.Calls{Caller: callers[i].src, Callee: report.Callee{Address: p.addr}, Outcome: report.OutcomeDNS, Count: 2, First: f.now, Last: f.now, Done: f.now})
+		}
+	})
+	told := false
+	for _, ev := range f.events {
+		if ev.Kind == contract.EventFailureDetected {
+			if told = true; ev.Verdict.Culprit.Name == resolverName {
+				t.Errorf("said %s", ev.Body)
+			}
+		}
+	}
+	if !told {
+		t.Errorf("said nothing; %s", f.dump())
+	}
+}
