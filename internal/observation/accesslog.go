@@ -59,9 +59,8 @@ func readAccessLine(s string) (a accessLine, ok bool) {
 	if !ok {
 		return a, false
 	}
-	var fields [accessFields]string
-	n := 0
-	for rest = strings.TrimRight(rest, "\n"); rest != ""; n++ {
+	fields := make([]string, 0, accessFields)
+	for rest = strings.TrimRight(rest, "\n"); rest != ""; {
 		var field string
 		if rest[0] == '"' {
 			field, rest, ok = strings.Cut(rest[1:], `"`)
@@ -72,12 +71,12 @@ func readAccessLine(s string) (a accessLine, ok bool) {
 		} else {
 			field, rest, _ = strings.Cut(rest, " ")
 		}
-		if n == accessFields {
+		if len(fields) == accessFields {
 			return a, false
 		}
-		fields[n] = field
+		fields = append(fields, field)
 	}
-	if n != accessFields {
+	if len(fields) != accessFields {
 		return a, false
 	}
 	return accessLine{fields[1], fields[2], fields[3], fields[5], start, fields[8], fields[14], fields[15]}, true

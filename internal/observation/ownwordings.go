@@ -11,7 +11,7 @@ var ownWordings = []wording{
 	{"emfile", saysDescriptors, wholeWord},
 	{"enfile", saysDescriptors, wholeWord},
 	{"no file descriptors available", saysDescriptors, anywhere},
-	{"system socket count has been exceeded", saysDescriptors, anywhere}, // Mosquitto
+	{"system socket count has been exceeded", saysDescriptors, anywhere}, // Eclipse's broker of MQTT
 	{"cannot assign requested address", saysPorts, anywhere},
 	{"can't assign requested address", saysPorts, anywhere},
 	{"eaddrnotavail", saysPorts, wholeWord},
