@@ -106,8 +106,11 @@ func (r *logResource) accessed(lr plog.LogRecord, s string) bool {
 			a, ok = accessAttributes(lr.Body().Map())
 		}
 	}
+	if !ok || !strings.HasPrefix(a.cluster, outbound) {
+		return false
+	}
 	parts := strings.Split(a.cluster, "|") // outbound, port, subset, host
-	if !ok || len(parts) != 4 || parts[0]+"|" != outbound {
+	if len(parts) != 4 {
 		return false
 	}
 	port, ok := portNumber(parts[1])
