@@ -234,19 +234,21 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 	})
 	t.Run("shaped_cables_cut_lose_and_delay", func(t *testing.T) {
 		node := f.Node("node-b2")
-		slowest := func(from time.Time) (most time.Duration) {
+		// The quickest call of many: a busy machine holds up some of them, a cable all.
+		quickest := func(from time.Time) time.Duration {
+			least := time.Hour
 			for _, c := range f.calls(t) {
 				if c.Start.After(from) && c.Callee == "broker" && c.Service == "checkout" {
-					most = max(most, c.Duration)
+					least = min(least, c.Duration)
 				}
 			}
-			return most
+			return least
 		}
 		require.NoError(t, f.Shape(ctx, node, Shape{Delay: 60 * time.Millisecond, Jitter: 10 * time.Millisecond}))
 		from := time.Now()
 		time.Sleep(2 * time.Second)
-		assert.Greater(t, slowest(from), 120*time.Millisecond, "there and back")
-		assert.Less(t, slowest(from), 800*time.Millisecond, "a connection and a request")
+		assert.Greater(t, quickest(from), 90*time.Millisecond, "there and back, with some jitter")
+		assert.Less(t, quickest(from), 800*time.Millisecond, "a connection and a request")
 
 		require.NoError(t, f.Shape(ctx, node, Shape{Delay: 300 * time.Millisecond, To: []netip.Prefix{f.Zones()[0].Subnet}}))
 		took := func(from string) time.Duration {
@@ -258,7 +260,7 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		assert.Greater(t, took("node-a1"), 600*time.Millisecond, "there and back")
-		assert.Less(t, took("node-c1"), 300*time.Millisecond, "others are not held up with them")
+		assert.Less(t, min(took("node-c1"), took("node-c1"), took("node-c1")), 300*time.Millisecond, "others are not held up with them")
 
 		for _, cut := range []Shape{
 			{Loss: 1},
@@ -292,7 +294,7 @@ func TestFleetDoesWhatItIsTold(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		from = time.Now()
 		time.Sleep(time.Second)
-		assert.Less(t, slowest(from), 100*time.Millisecond, "an ordinary cable again")
+		assert.Less(t, quickest(from), 100*time.Millisecond, "an ordinary cable again")
 		assert.Error(t, f.Shape(ctx, node, Shape{Loss: 2}))
 	})
 	t.Run("new_version_on_another_node_takes_over", func(t *testing.T) {
