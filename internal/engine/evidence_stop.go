@@ -194,14 +194,15 @@ func detectStop(e *Engine, n *entity, p *episode) {
 	if onset == 0 {
 		onset = p.began
 	}
+	log := e.stopsByTheLog(n, onset)
 	switch {
 	case p.proven():
 	case n.announced != 0 && e.excused(n, onset):
 		p.note(belief.EvAnnounced, 1, e.now, fmt.Sprintf("it said that it would stop, %s ago", inWords(e.now.Sub(n.announced))))
 	case n.kind == kindService && e.allStop(n.service, onset):
 		p.note(belief.EvAnnounced, 1, e.now, "each of its instances said that it would stop")
-	case !p.violent() && e.stopsByTheLog(n, onset) != nil:
-		p.note(belief.EvAnnounced, 1, e.now, "on its host somebody wrote: "+e.stopsByTheLog(n, onset).Text)
+	case !p.violent() && log != nil:
+		p.note(belief.EvAnnounced, 1, e.now, "on its host somebody wrote: "+log.Text)
 	case n.service != nil && n.service.announcedStops >= 2:
 		p.note(belief.EvNotAnnounced, 1, e.now, "it did not announce a stop, as "+n.service.id.Name+" usually does")
 	case n.saysHowItIs && p.silent():

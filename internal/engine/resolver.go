@@ -87,7 +87,7 @@ func (n *entity) lookedUp() string {
 // zoneOfName is who has to know a name: of names of the world the domain, which may fail by
 // itself, of those of a cluster all of it.
 func zoneOfName(name string) string {
-	host, _, _ := strings.Cut(name, ":")
+	host, _ := cutPort(name)
 	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
 	if last := labels[len(labels)-1]; len(labels) < 3 || last == "local" || last == "internal" || last == "svc" {
 		return host

@@ -5,6 +5,7 @@ package observation
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 
@@ -158,19 +159,13 @@ func (a *accessLine) outcome() report.Outcome {
 	return v.outcome(false, &t)
 }
 
-// digits reads a number of up to nine digits; -1 if s is none.
+// digits reads a number; -1 if s is none, or a very large one.
 func digits(s string) int {
-	if s == "" || len(s) > 9 {
+	n, err := strconv.ParseUint(s, 10, 30)
+	if err != nil {
 		return -1
 	}
-	n := 0
-	for i := range len(s) {
-		if s[i]-'0' > 9 {
-			return -1
-		}
-		n = n*10 + int(s[i]-'0')
-	}
-	return n
+	return int(n)
 }
 
 // behindProxy is for whom the proxy calls whose line it is: who is in its pod.
