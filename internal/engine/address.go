@@ -157,6 +157,9 @@ func (k *addressBook) put(address string, n *entity, now clock.Time) {
 		}
 	}
 	if len(entry.behind) >= maxBehind {
+		if !entry.behind[0].entity.left {
+			k.dropped++
+		}
 		entry.behind = append(entry.behind[:0], entry.behind[1:]...)
 	}
 	entry.behind = append(entry.behind, seenBehind{entity: n, at: now})

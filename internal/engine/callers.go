@@ -192,11 +192,11 @@ func (e *Engine) gotAnswer(n *entity, s *callStats, caller *entity, c *report.Ca
 		e.suspect(n)
 	case report.OutcomeServerError:
 		if n.served.total == 0 {
-			e.answered(n, c.Count, c.Count)
+			e.answered(n, workAnswers, c.Count, c.Count)
 		}
 	case report.OutcomeOK:
 		if n.served.total == 0 {
-			e.answered(n, 0, c.Count)
+			e.answered(n, workAnswers, 0, c.Count)
 		}
 	}
 	if e.paced(n) {

@@ -39,7 +39,7 @@ func (n *entity) lastBad() clock.Time {
 		switch {
 		case f.strength == 0 || !n.episode.bad[belief.Evidence(kind).Group()]:
 		case belief.Evidence(kind) == belief.EvOwnErrors: // a share of what was answered of late: the last of it tells
-			last = max(last, min(f.at, n.integrity.lastError))
+			last = max(last, min(f.at, n.erredLast()))
 		default:
 			last = max(last, f.at)
 		}

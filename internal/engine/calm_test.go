@@ -129,12 +129,12 @@ func TestWhatSpeaksForAFailure(t *testing.T) {
 		"a_share_of_failures_of_its_own": {true, func(e *Engine, n *entity) { // of late, and none of them is of now
 			own := belief.EvOwnErrors
 			n.episode.found[own].at, n.episode.found[own].strength, n.episode.bad[own.Group()] = e.now, 1, true
-			n.integrity.lastError = e.now.Add(-calmAfter)
+			n.integrity.errs[workAnswers].last = e.now.Add(-calmAfter)
 		}},
 		"a_failure_of_its_own": {false, func(e *Engine, n *entity) {
 			own := belief.EvOwnErrors
 			n.episode.found[own].at, n.episode.found[own].strength, n.episode.bad[own.Group()] = e.now, 1, true
-			n.integrity.lastError = e.now.Add(-time.Second)
+			n.integrity.errs[workAnswers].last = e.now.Add(-time.Second)
 		}},
 		"a_call_that_failed": {false, func(e *Engine, n *entity) { n.calls.lastFail = e.now }},
 		"it_is_well":         {false, func(_ *Engine, n *entity) { n.episode = nil }},

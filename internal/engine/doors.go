@@ -39,11 +39,13 @@ func (e *Engine) door(d *report.Door) {
 		return
 	}
 	if len(behind) >= maxBehindDoor {
+		e.doors.dropped++
 		e.closeDoor(behind[0], d.Address)
 		behind = e.doors.at[d.Address]
 	}
 	e.doors.at[d.Address] = append(behind, n)
 	if n.doors = append(n.doors, d.Address); len(n.doors) > maxDoorsEach {
+		e.doors.dropped++
 		e.closeDoor(n, n.doors[0])
 	}
 }

@@ -48,6 +48,7 @@ type entity struct {
 	probes    []*probeState // probes.go: one per observer and target
 	calls     *callStats    // callers.go: what its callers say
 	served    servedStats   // callers.go: what it says of calls that it answered
+	worked    workedStats   // worked.go: what it says of messages that it worked on
 	callees   []*edge       // callers.go: whom it calls
 	proxies   *proxyWord    // evidence_proxies.go: what logs of proxies say of it; nil while they say nothing
 	starved   clock.Time    // evidence_starved.go: when the span began at which calls were first seen to wait in vain, 0 if they do not
@@ -171,6 +172,7 @@ type service struct {
 	slowAt         clock.Time          // demand.go: when that was found out
 	counted        *siblings           // siblings.go: nil while they are few
 	ballot         *ballot             // ballot.go: nil while none of them tells a digest
+	worksWell      bool                // worked.go: an instance of it has hardly failed at any of many messages
 	well           clock.Time          // judge.go: when an instance of it was last seen to be well again
 }
 

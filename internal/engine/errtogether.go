@@ -28,12 +28,12 @@ func (e *Engine) errsWithAnother(n *entity, since clock.Time) bool {
 		return false
 	}
 	for _, o := range e.suspects {
-		from := o.integrity.errorsSince
+		from := o.errsSince()
 		if o.kind != kindInstance || o.service == nil || o.service == n.service || from == 0 || o.release(e, from) != "" {
 			continue
 		}
 		apart := max(from.Sub(since), since.Sub(from))
-		faults, _ := o.faults(e)
+		faults := o.faultsLately(e)
 		if apart <= erredTogether+max(n.told().Slack(), o.told().Slack()) && faults >= errorsMany/2 &&
 			!e.calleesFailed(o, from.Add(-o.told().Slack())) && !e.missesSince(o, from) && !e.lostOne(o, from) && !e.givenWrong(o, faults) &&
 			!o.callsServiceOf(n) && !n.callsServiceOf(o) {

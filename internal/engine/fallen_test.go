@@ -313,7 +313,7 @@ func TestWhoseFailuresAreForWantOfOneWhoFell(t *testing.T) {
 		e.noteFall(f)
 		n := &entity{kind: c.kind, host: e.host("app1")}
 		if n.served.failsFrom = fellAt.Add(c.fails); c.errors != 0 {
-			n.integrity.errorsSince = fellAt.Add(c.errors)
+			n.integrity.errs[workAnswers].since = fellAt.Add(c.errors)
 		}
 		p := &episode{}
 		if detectTies(e, n, p); p.found[belief.EvCalleeFailing].now != c.want {

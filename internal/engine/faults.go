@@ -7,12 +7,15 @@ import "github.com/faultline-otel/faultline/internal/engine/report"
 
 // Whose failures they are: who answers knows better than who asks.
 
-// faults is how many of n's answers lately were failures of its own making, and
-// how many there were: in its own words, else in those of its instances if all of them
-// tell, else in its callers', to whom what it only passes on looks the same.
-func (n *entity) faults(e *Engine) (faults, all float64) {
+// faults is how much of a work of n failed lately by its own making, and how much there
+// was. Of answers: in its own words, else in those of its instances if all of them tell,
+// else in its callers', to whom what it only passes on looks the same.
+func (n *entity) faults(e *Engine, at work) (faults, all float64) {
 	w := e.params.CallWindow
-	if n.served.total > 0 {
+	switch {
+	case at == workMessages:
+		return n.worked.faults.Value(e.now, w), n.worked.ok.Value(e.now, w) + n.worked.faults.Value(e.now, w)
+	case n.served.total > 0:
 		return n.served.lately(e)
 	}
 	if n.kind == kindService {
@@ -24,6 +27,17 @@ func (n *entity) faults(e *Engine) (faults, all float64) {
 		return s.byOutcome[report.OutcomeServerError].Value(e.now, w), s.ok.Value(e.now, w)
 	}
 	return 0, 0
+}
+
+// faultsLately is how much failed lately by n's own making of what fails more than usual.
+func (n *entity) faultsLately(e *Engine) (sum float64) {
+	for w := range n.integrity.errs {
+		if n.integrity.errs[w].since != 0 {
+			faults, _ := n.faults(e, work(w))
+			sum += faults
+		}
+	}
+	return sum
 }
 
 // faults sums up what the instances of a service tell of their answers; nothing if one

@@ -4,6 +4,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/stat"
@@ -52,6 +54,7 @@ func (e *Engine) sent(s *report.Sent) {
 type sending struct {
 	rate stat.Rate
 	last clock.Time // event time of the latest
+	to   []string   // the queues that it was seen to send to, at most maxReadings
 }
 
 // sends takes in that an instance sent messages, whatever becomes of them.
@@ -65,6 +68,9 @@ func (e *Engine) sends(s *report.Sent) {
 	}
 	n.sending.rate.Add(float64(s.Count), 0, e.now, n.episode == nil)
 	n.sending.last = max(n.sending.last, s.Last)
+	if s.Queue != "" && len(n.sending.to) < maxReadings && !slices.Contains(n.sending.to, s.Queue) {
+		n.sending.to = append(n.sending.to, s.Queue)
+	}
 }
 
 // flowed takes in that messages were read.

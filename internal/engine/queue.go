@@ -230,6 +230,7 @@ func (e *Engine) consumed(c *report.Consumed) {
 	i := slices.IndexFunc(n.reads, func(r *reading) bool { return r.key == key })
 	if i < 0 {
 		if len(n.reads) >= maxReadings {
+			e.stats.ForgottenQueues++
 			n.reads = append(n.reads[:0], n.reads[1:]...)
 		}
 		n.reads = append(n.reads, &reading{key: key})
@@ -239,6 +240,7 @@ func (e *Engine) consumed(c *report.Consumed) {
 	r.rate.Add(float64(c.Count), 0, e.now, n.episode == nil)
 	r.last, r.seen = max(r.last, c.Last), e.now
 	e.flowed(c)
+	e.worksOn(n, c)
 	if n.episode != nil {
 		e.mark(n)
 	}

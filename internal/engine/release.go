@@ -44,7 +44,7 @@ func (n *entity) release(e *Engine, onset clock.Time) string {
 
 // servesWell says whether n has gone on answering since, and made no failures.
 func (e *Engine) servesWell(n *entity, since clock.Time) bool {
-	return !n.left && n.verdict == nil && n.integrity.errorsSince == 0 &&
+	return !n.left && n.verdict == nil && n.errsSince() == 0 &&
 		n.served.last > since && n.served.ok.Value(e.now, e.params.CallWindow) >= 1
 }
 

@@ -16,7 +16,7 @@ import (
 
 // rightAgain says whether answers have been right for long enough.
 func (e *Engine) rightAgain(n *entity) bool {
-	if !e.probesAgain(n) || n.integrity.errorsSince != 0 || n.vouching.dissents > 0 || n.vouching.staleFor > 0 || !n.errsNoMore(e) {
+	if !e.probesAgain(n) || n.errsSince() != 0 || n.vouching.dissents > 0 || n.vouching.staleFor > 0 || !n.errsNoMore(e) {
 		return false
 	}
 	for i := range n.facts {
@@ -48,10 +48,9 @@ func (e *Engine) stillWrong(n *entity, v *verdict.Verdict) bool {
 // lastWrong is when an answer of n was wrong last, as far as is known. What shows less
 // often than an answer may wait for it counts as long as it stands.
 func (e *Engine) lastWrong(n *entity) clock.Time {
-	in := &n.integrity
 	last := n.erredAt()
-	if in.errorsSince != 0 {
-		last = max(last, in.lastError)
+	if n.errsSince() != 0 {
+		last = max(last, n.erredLast())
 	}
 	if n.conduct.convicts() {
 		return e.now

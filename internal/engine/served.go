@@ -76,7 +76,7 @@ func (e *Engine) serving(v *report.Served) {
 		n.served.pace.add(v.OK, v.Slow, e.now)
 	}
 	n.served.late.Add(float64(v.Slow), e.now, rareWindow)
-	e.answered(n, v.Faults, v.OK+v.Failed)
+	e.answered(n, workAnswers, v.Faults, v.OK+v.Failed)
 	if !v.Counted {
 		e.conducts(n, v)
 	}

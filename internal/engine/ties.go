@@ -168,6 +168,7 @@ func (e *Engine) noteFall(f fallen) {
 	}
 	if i < 0 && len(t.fallen) >= maxFallen {
 		i = 0
+		t.dropped++
 	}
 	if i >= 0 {
 		t.fallen = slices.Delete(t.fallen, i, i+1)
@@ -368,8 +369,8 @@ func detectTies(e *Engine, n *entity, p *episode) {
 		return
 	}
 	var f *fallen
-	if n.integrity.errorsSince != 0 {
-		f = e.fellFor(n, n.integrity.errorsSince)
+	if since := n.errsSince(); since != 0 {
+		f = e.fellFor(n, since)
 		if f == nil { // who waits for an answer waits at first, and fails by itself later
 			f = e.fellFor(n, n.served.failsFrom)
 		}

@@ -114,23 +114,34 @@ func (r *metricResource) queue(name, group string) *report.Queue {
 	return &r.out.Queues[len(r.out.Queues)-1]
 }
 
-// consumed notes that a message was taken from a queue and worked on.
-func (sc *scratch) consumed(span ptrace.Span, last clock.Time) {
+// consumed notes that a message was taken from a queue and worked on. fault is the trace
+// of one at which that failed by the reader's own making, 0 else.
+func (sc *scratch) consumed(span ptrace.Span, last clock.Time, fault uint64) {
 	if sc.src == nil || sc.src.Key == 0 {
 		return
 	}
-	name, group := destination(span.Attributes())
+	name, group, polls := destination(span.Attributes())
 	if name == "" {
 		return
+	}
+	faults := 0
+	switch {
+	case polls:
+		fault = 0 // that failed between it and the broker
+	case fault != 0:
+		faults = 1
 	}
 	for i := len(sc.out.Consumed) - 1; i >= max(0, len(sc.out.Consumed)-consumedNear); i-- {
 		if c := &sc.out.Consumed[i]; c.Source == sc.src && c.Queue == name && c.Group == group {
 			c.Count++
 			c.Last = max(c.Last, last)
+			if fault != 0 && fault != c.Failed {
+				c.Faults, c.Failed = c.Faults+1, fault
+			}
 			return
 		}
 	}
-	sc.out.Consumed = append(sc.out.Consumed, report.Consumed{Source: sc.src, Queue: own(name), Group: own(group), Count: 1, Last: last})
+	sc.out.Consumed = append(sc.out.Consumed, report.Consumed{Source: sc.src, Queue: own(name), Group: own(group), Count: 1, Faults: faults, Failed: fault, Last: last})
 }
 
 // sent notes that a message was put into a queue. To RabbitMQ's default exchange the
@@ -160,15 +171,17 @@ func (sc *scratch) sent(last clock.Time) {
 const consumedNear = 8
 
 // destination names the queue that a consumer's span read from, and the group
-// for which.
-func destination(attrs pcommon.Map) (name, group string) {
+// for which, and says whether it merely asked for messages.
+func destination(attrs pcommon.Map) (name, group string, polls bool) {
 	for k, v := range attrs.All() {
 		switch k {
 		case "messaging.destination.name", "messaging.destination":
 			name = cut(v.Str(), maxName)
 		case "messaging.consumer.group.name", "messaging.kafka.consumer.group", "messaging.kafka.consumer_group":
 			group = cut(v.Str(), maxName)
+		case "messaging.operation.type", "messaging.operation":
+			polls = v.Str() == "receive"
 		}
 	}
-	return name, group
+	return name, group, polls
 }

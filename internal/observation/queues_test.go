@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -94,4 +95,62 @@ func TestConsumersOfQueues(t *testing.T) {
 	assert.Equal(t, "mail", b.Consumed[0].Queue)
 	assert.Equal(t, "g", b.Consumed[0].Group)
 	assert.Equal(t, 2, b.Consumed[0].Count)
+}
+
+// What fails for another, or is one message that is tried again, is no failure of the
+// reader's own making.
+func TestMessagesThatAReaderFailsAt(t *testing.T) {
+	process := attrs{"messaging.destination.name": "mail", "messaging.operation.type": "process"}
+	for name, c := range map[string]struct {
+		fill   func(ptrace.SpanSlice)
+		faults int
+	}{
+		"of two traces": {func(s ptrace.SpanSlice) { s.At(1).SetTraceID(pcommon.TraceID{7}) }, 2},
+		"of one trace":  {func(ptrace.SpanSlice) {}, 1},
+		"for a call that failed": {func(s ptrace.SpanSlice) {
+			for i := range s.Len() {
+				ev := s.At(i).Events().AppendEmpty()
+				ev.SetName("exception")
+				ev.Attributes().PutStr("exception.message", "connect ECONNREFUSED 10.0.0.7:5432")
+			}
+		}, 0},
+		"for a message that it cannot read": {func(s ptrace.SpanSlice) {
+			for i := range s.Len() {
+				ev := s.At(i).Events().AppendEmpty()
+				ev.SetName("exception")
+				ev.Attributes().PutStr("exception.type", "org.apache.kafka.common.errors.SerializationException")
+				ev.Attributes().PutStr("exception.message", "Error deserializing key/value for partition mail-0 at offset 7")
+			}
+		}, 0},
+		"in a call whose callee nobody tells": {func(s ptrace.SpanSlice) {
+			for _, parent := range []int{0, 1} {
+				call := s.AppendEmpty()
+				call.SetKind(client)
+				call.SetTraceID(s.At(parent).TraceID())
+				call.SetSpanID(pcommon.SpanID{9})
+				call.SetParentSpanID(s.At(parent).SpanID())
+				call.Status().SetCode(failed)
+				call.SetStartTimestamp(s.At(parent).StartTimestamp())
+				call.SetEndTimestamp(s.At(parent).EndTimestamp())
+			}
+		}, 0},
+		"when it merely polls": {func(s ptrace.SpanSlice) {
+			for i := range s.Len() {
+				s.At(i).Attributes().PutStr("messaging.operation.type", "receive")
+			}
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			td, first := spanOf(t, checkout, ptrace.SpanKindConsumer, failed, "no such account", process)
+			spans := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans()
+			first.CopyTo(spans.AppendEmpty())
+			c.fill(spans)
+			var b report.Batch
+			New(Settings{}).Traces(td, testNow, nil, &b)
+			require.Len(t, b.Consumed, 1)
+			if got := b.Consumed[0]; got.Count != 2 || got.Faults != c.faults || (got.Failed != 0) != (c.faults > 0) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
 }

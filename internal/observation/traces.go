@@ -206,7 +206,12 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			}
 		}
 	case ptrace.SpanKindConsumer:
-		sc.consumed(span, last)
+		fault := uint64(0)
+		if failed && !passedOn && said&(saysDecode|saysIntegrity) == 0 && (outcome == report.OutcomeServerError || outcome == report.OutcomeOther) &&
+			!sc.waited(span, kind) && !sc.failedUnnamed(span) {
+			fault = trace
+		}
+		sc.consumed(span, last, fault)
 	case ptrace.SpanKindServer:
 		if sc.v.neverAnswered(outcome) {
 			break // and no sign that an answer was to come

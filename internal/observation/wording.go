@@ -378,6 +378,10 @@ var callWordings = []wording{
 	{"jsonreaderexception", saysDecode, anywhere},
 	{"text.json.jsonexception", saysDecode, anywhere},
 	{"mismatchedinputexception", saysDecode, anywhere},
+	{"deserializationexception", saysDecode, anywhere},
+	{"error deserializing", saysDecode, anywhere}, // Kafka's clients
+	{"failed to deserialize", saysDecode, anywhere},
+	{"messageconversionexception", saysDecode, anywhere}, // Spring's listeners
 	{"invalidprotocolbuffer", saysDecode, anywhere},
 	{"contentdecodingerror", saysDecode, anywhere},
 	{"invalid wire-format", saysDecode, anywhere},

@@ -20,6 +20,8 @@ type Consumed struct {
 	Queue  string
 	Group  string // "" if not told
 	Count  int
+	Faults int        // of Count, those at which it failed by its own making; of one trace in a row, one
+	Failed uint64     // hash of the trace of the latest of these; 0 if none
 	Last   clock.Time // latest end, event time
 }
 
