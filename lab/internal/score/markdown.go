@@ -4,6 +4,7 @@
 package score
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -160,6 +161,22 @@ func (p *page) spanTable(s *Spans) {
 	for _, name := range slices.Sorted(maps.Keys(s.ByName)) {
 		k := s.ByName[name]
 		p.row(false, name, strconv.Itoa(k.Failed), percent(k.FailedRight, k.Failed), strconv.Itoa(k.Slow), percent(k.SlowRight, k.Slow))
+	}
+	p.linef("")
+	p.wrongTags(s.WrongTags)
+}
+
+// wrongTagsShown are as many as a reader looks at; the JSON has them all.
+const wrongTagsShown = 15
+
+func (p *page) wrongTags(count map[string]int) {
+	if len(count) == 0 {
+		return
+	}
+	names := slices.SortedFunc(maps.Keys(count), func(a, b string) int { return cmp.Or(count[b]-count[a], strings.Compare(a, b)) })
+	p.row(true, "a tag on spans that no fault hurt", "spans")
+	for _, name := range names[:min(len(names), wrongTagsShown)] {
+		p.row(false, name, strconv.Itoa(count[name]))
 	}
 	p.linef("")
 }

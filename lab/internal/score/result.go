@@ -125,7 +125,8 @@ type Spans struct {
 	WholeRecall float64 `json:"whole_recall"`
 	Precision   float64 `json:"precision"`
 
-	ByName map[string]*SpanRecall `json:"by_name"` // of the fault; of FromVerdict
+	ByName    map[string]*SpanRecall `json:"by_name"`    // of the fault; of FromVerdict
+	WrongTags map[string]int         `json:"wrong_tags"` // spans that carry a class and that no fault hurt, by what was done meanwhile and the tag
 }
 
 // SpanRecall counts hurt spans, and those of them that carry the right class and

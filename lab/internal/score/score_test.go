@@ -208,6 +208,7 @@ func TestSlowSpansAreHurtUntilTheFleetHasRecovered(t *testing.T) {
 	calls := []ledger.Call{{Start: sec(34), Duration: time.Second, Service: "shop", Callee: "pay"}} // the last that failed
 	s := Judge([]ledger.Injection{kill(0, 30)}, []Verdict{said1(5, "detected", "crash", 0.9, pay1)}, spans, calls).Spans
 	assert.Equal(t, []int{2, 1}, []int{s.Tagged, s.TaggedHurt})
+	assert.Equal(t, map[string]int{"kill: crash/ of instance pay-1": 1}, s.WrongTags)
 	s = Judge([]ledger.Injection{kill(0, 30)}, []Verdict{said1(5, "detected", "crash", 0.9, pay1)}, spans, nil).Spans
 	assert.Equal(t, []int{2, 0}, []int{s.Tagged, s.TaggedHurt}, "no call failed after the end")
 }

@@ -5,6 +5,7 @@ package score
 
 import (
 	"encoding/hex"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -332,10 +333,24 @@ func (t *tally) spans(windows []window, all []*episode, spans []Span, calls []le
 			continue
 		}
 		r.add(s, how, after, right)
+		if how == unhurt && s.Tag != nil && named(s.Tag.Class) {
+			r.WrongTags[wrongTag(windows, s)]++
+		}
 		if how != unhurt && after {
 			r.kind(name).add(how, right)
 		}
 	}
+}
+
+// wrongTag names the tag of a span that no fault hurt, with what was done meanwhile.
+func wrongTag(windows []window, s *Span) string {
+	meanwhile := "nothing"
+	for i := range windows {
+		if windows[i].in.Start.Before(s.end()) {
+			meanwhile = windows[i].in.Name
+		}
+	}
+	return fmt.Sprintf("%s: %s/%s of %s %s", meanwhile, s.Tag.Class, s.Tag.Subclass, s.Tag.Culprit.Type, s.Tag.Culprit.Name)
 }
 
 // untold says whether nobody can tell if a span that felt a fault was slow: how long

@@ -35,7 +35,7 @@ func newTally() *tally {
 	t := &tally{delays: map[string]*delays{}}
 	t.r.BothSides, t.r.OneSided = newMoments(), newMoments()
 	t.r.Events = map[string]int{}
-	t.r.Spans.ByName = map[string]*SpanRecall{}
+	t.r.Spans.ByName, t.r.Spans.WrongTags = map[string]*SpanRecall{}, map[string]int{}
 	t.r.False = map[string]False{
 		"confounders": {ByName: map[string]int{}},
 		"clean":       {ByName: map[string]int{}},
