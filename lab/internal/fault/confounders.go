@@ -106,7 +106,7 @@ var confounders = []Entry{
 	harmless("traffic_spike", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 		return Aimed{
 			Inject: func(ctx context.Context) error { return f.SetLoad(ctx, 1.8*fleet.DefaultRate) },
-			Heal:   func(ctx context.Context) error { return f.SetLoad(ctx, fleet.DefaultRate) },
+			Heal:   func(ctx context.Context) error { return f.Instance("load").Command(ctx, control.Reset) },
 		}
 	}),
 	harmless("batch_job", innocent([]string{"inventory"}, control.Burn, "1")),
