@@ -5,7 +5,6 @@ package engine
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/belief"
@@ -79,7 +78,7 @@ func (e *Engine) addFact(n *entity, f report.Fact) {
 		return
 	}
 	if f.Kind == report.FactDoubts {
-		if _, from, _ := strings.Cut(f.Text, " from "); e.giver(n, from) != nil {
+		if e.giver(n, f.Whom) != nil {
 			e.doesNotCheck(n, &f)
 		}
 		return

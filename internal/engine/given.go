@@ -8,6 +8,7 @@ import (
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
+	"github.com/faultline-otel/faultline/internal/engine/stat"
 )
 
 // Who finds that a checksum or a signature does not fit, and says so, is honest, and
@@ -43,7 +44,14 @@ func (n *entity) blamesOthers(e *Engine, lines float64) {
 func (e *Engine) doesNotCheck(n *entity, f *report.Fact) {
 	count := float64(max(f.Value, 1))
 	n.blamesOthers(e, count)
-	if who := e.giver(n, f.Text); who != nil {
+	words := f.Text
+	if f.Kind == report.FactDoubts {
+		words = f.Whom
+	}
+	if who := e.giver(n, words); who != nil {
+		if who.kind == kindService {
+			e.sumUp(who)
+		}
 		e.wrong(who, who.calls, n, count, f.At)
 		who.calls.byOutcome[report.OutcomeWrongAnswer].Add(count, e.now, e.params.CallWindow)
 	}
@@ -52,7 +60,8 @@ func (e *Engine) doesNotCheck(n *entity, f *report.Fact) {
 
 // giver is whom n means by words of its own: the one it calls whom they name by the
 // longest name, if n calls no other of that name and is answered well, as who fails its
-// calls passes on what it was given itself; else nil.
+// calls passes on what it was given itself; else nil. It is the service as a whole where n
+// calls several of it.
 func (e *Engine) giver(n *entity, words string) (who *entity) {
 	name := ""
 	n.eachCallee(func(ed *edge) bool {
@@ -60,18 +69,44 @@ func (e *Engine) giver(n *entity, words string) (who *entity) {
 		if c.service == nil || c.service == n.service || e.now.Sub(ed.used) > e.params.RecoveryCalls || len(c.service.id.Name) < len(name) || !namesIn(words, c.service.id.Name) {
 			return false
 		}
-		if c.service.id.Name == name || ed.complains(e) {
+		switch {
+		case ed.complains(e):
 			who = nil
-		} else {
+		case c.service.id.Name != name:
 			who = c
+		case who != nil && who.service == c.service:
+			who = e.wholeService(c.service)
+		default:
+			who = nil
 		}
 		name = c.service.id.Name
 		return false
 	})
-	if who != nil && who.calls == nil {
+	if who != nil && who.calls == nil && who.kind != kindService {
 		return nil
 	}
 	return who
+}
+
+// sumUp makes the answers of a service as a whole those of its instances, where they
+// alone are called.
+func (e *Engine) sumUp(whole *entity) {
+	answers, w := 0.0, e.params.CallWindow
+	for _, i := range whole.service.instances {
+		for _, ed := range i.calledBy {
+			answers += ed.ok.Value(e.now, w)
+		}
+	}
+	if whole.calls == nil {
+		whole.calls = &callStats{}
+	}
+	s := whole.calls
+	if s.ok.Value(e.now, w) < answers {
+		s.ok, s.rights = stat.Fading{}, stat.Fading{}
+		s.ok.Add(answers, e.now, w)
+		s.rights.Add(answers*float64(wrongWindow)/float64(w), e.now, wrongWindow)
+	}
+	whole.alive = true
 }
 
 // wrong counts answers of n that a caller could not use.

@@ -20,6 +20,7 @@ type doubts struct {
 	other   string
 	lines   func(bad int) int
 	kind    report.FactKind
+	whom    string
 }
 
 // doubting drives a service that fails every fourth of the requests that it answers,
@@ -48,7 +49,7 @@ func doubting(t *testing.T, write string, unlike ...func(*doubts)) *fleet {
 			}
 			b.Served = append(b.Served, report.Served{Source: api, OK: 12 - bad, Failed: bad, Faults: bad, Last: b.Arrived})
 			if n := d.lines(bad); n > 0 {
-				b.Facts = append(b.Facts, report.Fact{Source: api, Kind: d.kind, Value: int64(n), At: b.Arrived, Text: write})
+				b.Facts = append(b.Facts, report.Fact{Source: api, Kind: d.kind, Value: int64(n), At: b.Arrived, Text: write, Whom: d.whom})
 			}
 		})
 	}
@@ -108,19 +109,25 @@ func TestALineNowAndThenOfWhatDoesNotCheckExcusesNobody(t *testing.T) {
 }
 
 func TestWhoFindsFaultWithAnAnswerIsNotWrongItself(t *testing.T) {
-	doubts := func(d *doubts) { d.kind = report.FactDoubts }
+	whom := func(words string) func(*doubts) { return func(d *doubts) { d.whom = words } }
+	finds := func(d *doubts) { d.kind = report.FactDoubts }
 	t.Run("of_one_that_it_calls", func(t *testing.T) {
-		f := doubting(t, "invalid price from catalog: below zero", doubts)
+		f := doubting(t, "invalid price from catalog: below zero", finds, whom("catalog: below zero"))
 		f.accused(f.began.Add(90*time.Second), 20*time.Second, verdict.ClassByzantine, "invalid_response", "catalog-1")
 		f.neverAccuses(verdict.ClassByzantine, "api-1")
 	})
 	t.Run("unless_it_calls_nobody_of_that_name", func(t *testing.T) {
-		f := doubting(t, "invalid token from catalogue", doubts)
+		f := doubting(t, "invalid token from catalogue", finds, whom("catalogue"))
 		f.accused(f.began.Add(90*time.Second), 20*time.Second, verdict.ClassByzantine, "error_response", "api-1")
 		f.neverAccuses(verdict.ClassByzantine, "catalog-1")
 	})
 	t.Run("unless_that_is_named_for_something_else", func(t *testing.T) {
-		f := doubting(t, "catalog: invalid token from header", doubts)
+		f := doubting(t, "catalog: invalid token from header", finds, whom("header"))
 		f.neverAccuses(verdict.ClassByzantine, "catalog-1")
+	})
+	t.Run("one_of_several_that_it_calls_of_a_service", func(t *testing.T) {
+		f := doubting(t, "catalog: impossible price", finds, whom("catalog"), func(d *doubts) { d.other = "catalog" })
+		f.accused(f.began.Add(90*time.Second), 20*time.Second, verdict.ClassByzantine, "invalid_response", "catalog")
+		f.neverAccuses(verdict.ClassByzantine, "api-1")
 	})
 }

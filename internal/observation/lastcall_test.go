@@ -4,10 +4,12 @@
 package observation
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine/report"
@@ -128,25 +130,62 @@ func TestTraces_a_failure_after_a_call_to_nobody_that_is_named_is_none_of_its_ow
 }
 
 func TestTraces_who_finds_fault_with_what_it_was_given_says_from_whom(t *testing.T) {
-	for says, want := range map[string]string{
-		"invalid quote from fares: price is not positive":            "invalid quote from fares: price is not positive",
-		"booking: Unexpected answer from seats":                      "Unexpected answer from seats",
-		"cannot read from stock":                                     "",
-		"invalid argument":                                           "",
-		"it is bad that so many bytes of words are far away from it": "",
+	for says, want := range map[string][2]string{
+		"invalid quote from fares: price is not positive":            {"invalid quote from fares: price is not positive", "fares: price is not positive"},
+		"booking: Unexpected answer from seats":                      {"Unexpected answer from seats", "seats"},
+		"RangeError: fares: impossible price -1505":                  {"fares: impossible price -1505", " fares"},
+		"cannot book: seats returned a negative count":               {"seats returned a negative count", " seats"},
+		"fares: invalid amount":                                      {},
+		"fares returned an unexpected status 404":                    {},
+		"cannot read from stock":                                     {},
+		"invalid argument":                                           {},
+		"it is bad that so many bytes of words are far away from it": {},
 	} {
 		td := asked(t, 500, says, nil)
 		var b report.Batch
 		New(Settings{}).Traces(td, testNow, nil, &b)
-		got := ""
+		got := [2]string{}
 		for _, f := range b.Facts {
 			if f.Kind == report.FactDoubts {
-				got = f.Text
+				got = [2]string{f.Text, f.Whom}
 			}
 		}
-		if got != want {
+		if want[1] = strings.TrimSpace(want[1]); got != want {
 			t.Errorf("%q tells %q, want %q", says, got, want)
 		}
+	}
+}
+
+func TestLinesOfARequestThatFindFaultSayWithWhom(t *testing.T) {
+	for name, c := range map[string]struct {
+		says     string
+		severity plog.SeverityNumber
+		ofTrace  bool
+		want     string
+	}{
+		"at_error":               {"tariff: impossible price", plog.SeverityNumberError, true, "tariff"},
+		"of_no_request":          {"tariff: impossible price", plog.SeverityNumberError, false, ""},
+		"as_a_warning":           {"tariff: impossible price", plog.SeverityNumberWarn, true, ""},
+		"of_a_call_that_failed":  {"tariff: corrupt answer: connection reset by peer", plog.SeverityNumberError, true, ""},
+		"that_names_nobody_else": {"impossible price", plog.SeverityNumberError, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ld := logOf(t, checkout, c.severity, c.says, nil)
+			if c.ofTrace {
+				ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).SetTraceID(pcommon.TraceID{1})
+			}
+			var b report.Batch
+			New(Settings{}).Logs(ld, testNow, &b)
+			got := ""
+			for _, f := range b.Facts {
+				if f.Kind == report.FactDoubts {
+					got = f.Whom
+				}
+			}
+			if got != c.want {
+				t.Errorf("tells %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

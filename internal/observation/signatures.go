@@ -89,6 +89,9 @@ func (r *logResource) line(lr plog.LogRecord) {
 		r.erred(lr, says, text)
 	}
 	at := r.sc.past(when(lr))
+	if severity >= plog.SeverityNumberError && !lr.TraceID().IsEmpty() && says&notOwn == 0 {
+		r.doubts(text, detail, at)
+	}
 	if says&saysOOMKill != 0 {
 		if r.identify(); r.id.name == "" { // the kernel's log, perhaps
 			if src := r.sc.x.killed(r.id.hostName, s); src != nil {

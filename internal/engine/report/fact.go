@@ -12,6 +12,7 @@ type Fact struct {
 	Value  int64      // exit code, count (of lines: FactIntegrity) or bytes, by Kind
 	At     clock.Time // event time
 	Text   string     // the words that said so, for people, at most 200 bytes
+	Whom   string     // FactDoubts: the words that name who gave what is found at fault
 	Said   bool       // by one who merely speaks in its name: to be borne out
 
 	Told clock.Time // when it came, by the clock of the engine, which fills it in where that was late; else 0
@@ -57,7 +58,7 @@ const (
 	FactEvicted               // its node ended it because the node itself was short, Value = LevelKind of what
 	FactOverLimit             // it was ended because it used more disk than its limit
 	FactTwins                 // what is told in its name can only come from several; Value = 1: or is one count that jumps back and forth
-	FactDoubts                // it finds fault with what somebody gave it, whom Text names after "from"; Value = how often
+	FactDoubts                // it finds fault with what somebody gave it, named by Whom; Value = how often
 	FactReady                 // its supervisor says whether it is ready, Value = 1 or 0
 	NumFacts
 )
