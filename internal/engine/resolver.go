@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ const (
 	// lookupsWithin for how long they are one failure.
 	lookupsKept   = 16
 	lookupsWithin = 30 * time.Second
+	// cachedFor is for how long after a cut those who cannot ask any more may still know names.
+	cachedFor = 20 * time.Second
 )
 
 // lookups are those that failed of late.
@@ -34,6 +37,7 @@ type lookups struct {
 type lookup struct {
 	name string
 	host *hostState
+	from clock.Time // since when it fails
 	at   clock.Time
 }
 
@@ -42,12 +46,15 @@ func (e *Engine) notFound(caller, n *entity, c *report.Calls) {
 	if caller == nil || caller.host == nil || !n.answered || n.name() == resolverName {
 		return
 	}
-	l := lookup{n.lookedUp(), caller.host, e.now}
+	l := lookup{n.lookedUp(), caller.host, e.now, e.now}
 	oldest, known := 0, false
 	names, hosts := false, false
 	for i := range e.lookups.failed {
 		o := &e.lookups.failed[i]
 		if o.name == l.name && o.host == l.host {
+			if e.now.Sub(o.at) >= lookupsWithin {
+				o.from = e.now
+			}
 			o.at, known = e.now, true
 		}
 		if o.at < e.lookups.failed[oldest].at {
@@ -69,11 +76,33 @@ func (e *Engine) notFound(caller, n *entity, c *report.Calls) {
 	}
 	e.lookups.fellAt = e.now
 	r := e.external(resolverName)
+	if c := e.resolverBehind(); c != nil {
+		if r.verdict != nil {
+			e.clear(r, "it is cut off by "+c.entity.name())
+		}
+		return
+	}
 	r.alive = true
 	if r.calls == nil {
 		r.calls = &callStats{}
 	}
 	e.gotNoAnswer(r, r.calls, caller, c)
+}
+
+// resolverBehind is a cut that accounts for names that are not found: all who do not find
+// them stand on one side of it, and have not since it began.
+func (e *Engine) resolverBehind() *cutState {
+	for _, c := range e.cuts {
+		if e.now.Sub(max(c.at, c.goneAt)) >= lookupsWithin || !c.far.place() {
+			continue
+		}
+		if !slices.ContainsFunc(e.lookups.failed, func(l lookup) bool {
+			return e.now.Sub(l.at) < lookupsWithin && (l.from < c.began || l.from.Sub(c.began) > cachedFor || !c.near.has(l.host, nil) || c.far.has(l.host, nil))
+		}) {
+			return c
+		}
+	}
+	return nil
 }
 
 // lookedUp is the name by which n is called: instances of a service mostly go by one.

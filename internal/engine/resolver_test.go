@@ -5,10 +5,12 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/contract"
+	"github.com/faultline-otel/faultline/internal/engine/clock"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 )
 
@@ -89,5 +91,52 @@ func TestNameOfAServiceWithSeveralInstancesIsOneName(t *testing.T) {
 	}
 	if !told {
 		t.Errorf("said nothing; %s", f.dump())
+	}
+}
+
+// Who is cut off from the one who tells names cannot find any: that is the cut's doing, and
+// not another failure. Those of another zone who do not find them either show that it is.
+func TestNamesThatACutKeepsAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		cut   bool
+		zones []string // whose hosts find no names
+		later time.Duration
+		want  bool
+	}{
+		"behind_it":            {cut: true, zones: []string{"zone-a"}},
+		"once_caches_run_out":  {cut: true, zones: []string{"zone-a"}, later: 10 * time.Second},
+		"not_only_behind_it":   {cut: true, zones: []string{"zone-a", "zone-b", "zone-c"}, want: true},
+		"long_after_it_began":  {cut: true, zones: []string{"zone-a"}, later: 40 * time.Second, want: true},
+		"though_nobody_is_cut": {zones: []string{"zone-a"}, want: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := newZones()
+			failed := clock.Time(0)
+			z.more = func(b *report.Batch) {
+				for i, n := range z.instances {
+					if i%3 != 0 || z.now.Sub(1_800_000_000_000_000_000)%time.Second != 0 {
+						continue // one of each host, once a second
+					}
+					o := report.OutcomeOK
+					if failed != 0 && z.now >= failed && slices.Contains(c.zones, n.at.zone) {
+						o = report.OutcomeDNS
+					}
+					for _, whom := range [...]string{"orders:80", "stock:80"} {
+						b.Calls = append(b.Calls, report.Calls{Caller: n.src, Callee: report.Callee{Address: whom}, Outcome: o, Count: 1, First: b.Arrived - 1e7, Last: b.Arrived, Done: b.Arrived})
+					}
+				}
+			}
+			z.run(time.Minute)
+			failed = z.now.Add(time.Second + c.later)
+			if c.cut {
+				z.blocked = func(from, to zoneHost) bool { return from.zone == "zone-a" && to.zone == "zone-b" }
+			}
+			z.run(c.later + 20*time.Second)
+			said := z.verdicts()["external DNS"] != nil
+			if said != c.want {
+				t.Errorf("DNS was told: %v", said)
+				z.dump(t)
+			}
+		})
 	}
 }

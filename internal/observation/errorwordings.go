@@ -42,6 +42,12 @@ var errorWordings = []wording{
 	{"mongotimeout", saysCallFailed, anywhere},
 	{"serverselection", saysCallFailed, anywhere},
 	{"amqpconnect", saysCallFailed, anywhere},
+	// Directories, as ldap3, python-ldap and JNDI tell of them.
+	{"ldapexception", saysCallFailed, anywhere},
+	{"ldap3.core.exceptions", saysCallFailed, anywhere},
+	{"unwillingtoperform", saysCallFailed, anywhere},
+	{"unwilling to perform", saysCallFailed, anywhere},
+	{"javax.naming.", saysCallFailed, anywhere},
 	// The types of what clients throw, where no more is told than that.
 	{"connectionexception", saysCallFailed, anywhere},
 	{"connectionerror", saysCallFailed, anywhere},
