@@ -4,7 +4,6 @@
 package engine
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -93,12 +92,19 @@ func (e *Engine) notFound(caller, n *entity, c *report.Calls) {
 // them stand on one side of it, and have not since it began.
 func (e *Engine) resolverBehind() *cutState {
 	for _, c := range e.cuts {
-		if e.now.Sub(max(c.at, c.goneAt)) >= lookupsWithin || !c.far.place() {
+		if e.now.Sub(max(c.at, c.goneAt)) >= lookupsWithin || !c.near.place() || !c.far.place() {
 			continue
 		}
-		if !slices.ContainsFunc(e.lookups.failed, func(l lookup) bool {
-			return e.now.Sub(l.at) < lookupsWithin && (l.from < c.began || l.from.Sub(c.began) > cachedFor || !c.near.has(l.host, nil) || c.far.has(l.host, nil))
-		}) {
+		near, far := true, true
+		for _, l := range e.lookups.failed {
+			if e.now.Sub(l.at) >= lookupsWithin {
+				continue
+			}
+			since := l.from >= c.began && l.from.Sub(c.began) <= cachedFor
+			near = near && since && c.near.has(l.host, nil)
+			far = far && since && c.far.has(l.host, nil) && !c.near.has(l.host, nil)
+		}
+		if near || far {
 			return c
 		}
 	}

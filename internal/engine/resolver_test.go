@@ -104,6 +104,7 @@ func TestNamesThatACutKeepsAway(t *testing.T) {
 		want  bool
 	}{
 		"behind_it":            {cut: true, zones: []string{"zone-a"}},
+		"on_its_other_side":    {cut: true, zones: []string{"zone-b"}},
 		"once_caches_run_out":  {cut: true, zones: []string{"zone-a"}, later: 10 * time.Second},
 		"not_only_behind_it":   {cut: true, zones: []string{"zone-a", "zone-b", "zone-c"}, want: true},
 		"long_after_it_began":  {cut: true, zones: []string{"zone-a"}, later: 40 * time.Second, want: true},

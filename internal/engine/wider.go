@@ -29,7 +29,7 @@ func (e *Engine) absorbed(f *foundCut, sights []sight) bool {
 		}
 		return true
 	}
-	return known == nil && e.past(&f.cut, sights) || (known == nil || known.entity.verdict == nil) && e.beyond(&f.cut, sights)
+	return known == nil && (e.past(&f.cut, sights) || e.pastOfItsEnd(&f.cut, sights)) || (known == nil || known.entity.verdict == nil) && e.beyond(&f.cut, sights)
 }
 
 // beyond says whether a place would not be accused but for the ways to others that are
@@ -150,6 +150,36 @@ func (e *Engine) past(c *cut, sights []sight) bool {
 		}
 	}
 	return ended != 0 && !c.standsWithout(func(s *sight) bool { return s.tried <= ended }, sights)
+}
+
+// pastOfItsEnd says whether a link would not be accused but for calls to or from a machine
+// at one of its ends that began before that machine, of which somebody was told, was back.
+func (e *Engine) pastOfItsEnd(c *cut, sights []sight) bool {
+	if c.far.anywhere() || !c.near.place() || !c.far.place() {
+		return false
+	}
+	for _, w := range e.cuts {
+		h := w.near.host
+		if h == nil || !w.far.anywhere() || w.slow || !c.near.has(h, nil) && !c.far.has(h, nil) || w.entity.verdict == nil && w.entity.cleared <= w.began {
+			continue
+		}
+		back := w.firstBack(sights)
+		if back > w.began && e.now.Sub(back) < remnant && !c.standsWithout(func(s *sight) bool { return s.tried <= back && w.predicts(s) }, sights) {
+			return true
+		}
+	}
+	return false
+}
+
+// firstBack is when something got across the cut again, on any way that is well now; 0 if
+// nothing has.
+func (c *cutState) firstBack(sights []sight) (at clock.Time) {
+	for i := range sights {
+		if s := &sights[i]; s.good > max(c.began, s.bad) && s.goodOn != 0 && c.predicts(s) && (at == 0 || s.goodOn < at) {
+			at = s.goodOn
+		}
+	}
+	return at
 }
 
 // oneOfSeveral says whether others, of which nobody tells the zone either, were cut off

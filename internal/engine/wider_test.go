@@ -412,3 +412,34 @@ func TestWhomACutAccountsForIsNotTold(t *testing.T) {
 		t.Error("no cut accounts for somebody")
 	}
 }
+
+// Calls into a machine that was down are told late, when others are answered there again: that
+// is no link that was cut. A link that is cut while the rest goes on is.
+func TestLateWordOfAMachineThatIsBackIsNoLink(t *testing.T) {
+	b, c := machine("b1", "b"), machine("c1", "c")
+	callers := []*entity{machine("a1", "a"), machine("a2", "a"), machine("a3", "a")}
+	for name, x := range map[string]struct {
+		tried, goodOn clock.Time // of the way from a; of that from c
+		absorbed      bool
+	}{
+		"nobody tried since it was back":     {15e9, 18e9, true},
+		"they tried since it was back":       {20e9, 18e9, false},
+		"it never was away for those beyond": {15e9, 5e9, false},
+		"it is not back":                     {15e9, 0, false},
+	} {
+		down := &cutState{cut: cut{near: side{host: b.host}}, at: 21e9, began: 10e9}
+		e := told(22e9, down)
+		other := seen(c.host, c, b, 0, false)
+		other.good, other.goodOn = 21e9, x.goodOn
+		sights := []sight{other}
+		for _, a := range callers {
+			way := seen(a.host, a, b, 1, true)
+			way.tried, way.cut = x.tried, 8
+			sights = append(sights, way)
+		}
+		link := &cut{near: side{zone: "a"}, far: side{zone: "b"}}
+		if got := e.pastOfItsEnd(link, sights); got != x.absorbed {
+			t.Errorf("%s: it is told of a time that is past: %v", name, got)
+		}
+	}
+}
