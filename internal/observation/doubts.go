@@ -18,11 +18,15 @@ import (
 // price". Only the engine knows whether it calls anybody of that name.
 
 // faulty are the words that find fault, and absurd those of them that are said of an answer
-// alone: what is invalid or wrong may as well be what one was asked for.
+// alone: what is invalid or wrong may as well be what one was asked for, unless it is called
+// an answer.
 var (
 	faulty = append([]string{"invalid", "unexpected", "wrong", "bad", "negative"}, absurd...)
 	absurd = []string{"malformed", "inconsistent", "implausible", "impossible", "corrupt", "corrupted", "bogus", "garbled", "nonsensical"}
 )
+
+// answerWords are the words for an answer.
+var answerWords = []string{"answer", "response", "reply", "result"}
 
 // gave are the words for giving an answer.
 var gave = []string{" returned ", " gave ", " sent ", " answered with ", " replied with "}
@@ -51,8 +55,11 @@ func faultFound(text string) (found, whom string) {
 				return subject(text, i)
 			}
 		}
-		if i := strings.LastIndex(before, ": "); i >= 0 && at-i <= fewWords/2 && slices.ContainsFunc(absurd, is) {
-			return subject(text, i)
+		if i := strings.LastIndex(before, ": "); i >= 0 && at-i <= fewWords/2 {
+			next, _, _ := strings.Cut(strings.TrimLeft(text[at+len(word):], " "), " ")
+			if slices.ContainsFunc(absurd, is) || slices.ContainsFunc(answerWords, func(s string) bool { return strings.EqualFold(s, strings.TrimRight(next, ":,;.")) }) {
+				return subject(text, i)
+			}
 		}
 	}
 	return "", ""

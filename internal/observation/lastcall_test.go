@@ -136,6 +136,8 @@ func TestTraces_who_finds_fault_with_what_it_was_given_says_from_whom(t *testing
 		"RangeError: fares: impossible price -1505":                  {"fares: impossible price -1505", " fares"},
 		"cannot book: seats returned a negative count":               {"seats returned a negative count", " seats"},
 		"fares: invalid amount":                                      {},
+		"fares: unexpected answer":                                   {"fares: unexpected answer", "fares"},
+		"fares: invalid response: {}":                                {"fares: invalid response: {}", "fares"},
 		"fares returned an unexpected status 404":                    {},
 		"cannot read from stock":                                     {},
 		"invalid argument":                                           {},
