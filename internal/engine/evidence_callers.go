@@ -191,13 +191,16 @@ func (s *callStats) text(says string, o report.Outcome, e *Engine) string {
 // mute: one that sends no spans is known from its callers alone.
 func (e *Engine) mute(n *entity, p *episode) {
 	s := n.calls
-	if s.lastFail == 0 || e.mayBeCutOff(n) || s.okEnd > s.firstFail.Add(time.Second) || e.now.Sub(s.lastFail) >= window(e)+s.told.Slack() {
+	if s.lastFail == 0 || e.mayBeCutOff(n) || e.now.Sub(s.lastFail) >= window(e)+s.told.Slack() {
 		return
 	}
 	count := func(one, other report.Outcome) float64 {
 		return s.byOutcome[one].Value(e.now, window(e)) + s.byOutcome[other].Value(e.now, window(e))
 	}
-	silent := s.lastFail.Sub(s.firstFail)
+	silent := s.lastFail.Sub(max(s.firstFail, s.okEnd))
+	if s.okEnd > s.firstFail.Add(time.Second) && (silent < muteFor || s.failBegan <= s.okEnd) {
+		return // it answered some yet
+	}
 	if silent >= stillFor && count(report.OutcomeTimeout, report.OutcomeNoAnswer) >= enoughWaited && count(report.OutcomeConnectTimeout, report.OutcomeUnreachable) < 0.5 {
 		p.note(belief.EvNoProgress, stat.Clamp(float64(silent)/float64(muteFor), 0, 1), e.now, fmt.Sprintf("it has answered nobody for %s", inWords(silent)))
 	}
@@ -224,14 +227,16 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 		}
 		return
 	}
-	waiting := e.now.Sub(s.firstFail)
+	_, sure := e.stalled(n)
+	answered := n.served.last > s.firstFail.Add(time.Second)
+	// Some were answered yet, and since then none; who is refused learns more by that.
+	ceased := answered && sure > 0 && s.failBegan > n.served.last && max(s.okEnd, s.refusedEnd) <= n.served.last
+	waiting := e.now.Sub(max(s.firstFail, n.served.last))
 	switch {
-	case n.served.last > s.failEnd || e.now.Sub(n.served.seen) < window(e)+n.served.told.Slack() && n.served.last > s.firstFail.Add(time.Second):
+	case n.served.last > s.failEnd || e.now.Sub(n.served.seen) < window(e)+n.served.told.Slack() && answered && !ceased:
 		p.goesOn(e, n)
-	case n.served.last <= s.firstFail.Add(time.Second) && n.served.total >= enoughServed &&
-		e.now.Sub(s.lastFail) < window(e)+s.told.Slack():
+	case (!answered || ceased) && n.served.total >= enoughServed && e.now.Sub(s.lastFail) < window(e)+s.told.Slack():
 		excused := p.found[belief.EvCalleeFailing].strength // it waits itself
-		_, sure := e.stalled(n)
 		sure *= stat.Clamp(float64(waiting)/float64(stillFor), 0, 1) * stat.Clamp((s.unanswered(e)-1)/(e.params.BurstCalls-1), 0, 1)
 		p.note(belief.EvNoProgress, sure*(1-excused), e.now, fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))
 	}
