@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/clock"
@@ -53,6 +54,12 @@ func (s *stream) declares(b *report.Beat) bool {
 	again := b.Interval == s.voice.offered
 	s.voice.offered = b.Interval
 	return again || !s.declared || b.Interval > s.gaps.Interval && s.voice.usual(b)
+}
+
+// local says whether the beats come from the machine of the one who hears them.
+func (v *voice) local() bool {
+	ip, err := netip.ParseAddr(v.from)
+	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // usual says whether a beat comes from where the sender's come from, as far as is known.

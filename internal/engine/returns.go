@@ -58,6 +58,8 @@ func (e *Engine) sameBack(s *stream, gap time.Duration, counted float64) {
 	n, ep := s.entity, s.entity.episode
 	expected := float64(gap) / float64(s.gaps.Interval)
 	switch {
+	case counted >= 0.5*expected && s.voice.local():
+		// Nothing can have been lost on the way: it chose not to beat, as who beats for another does.
 	case counted >= 0.5*expected:
 		ep.note(belief.EvReturnCounted, 1, e.now,
 			fmt.Sprintf("the same process came back after %s and had counted on: %.0f of %.0f beats", inWords(gap), counted, expected))
