@@ -48,6 +48,7 @@ type callStats struct {
 	refusedFirst clock.Time  // start of the first call of the current run of failures that was refused
 	refusedSince clock.Time  // livingon.go: start of the first of the refusals that have not ceased since
 	refusedEnd   clock.Time  // event time at which the latest refused call ended
+	tlsBegan     clock.Time  // event time at which the latest call began that got as far as a handshake
 	directly     clock.Time  // engine time of the latest refusal by an instance's own address
 	callers      []callerCount
 	troubled     bool // in Engine.troubled
@@ -245,6 +246,9 @@ func (e *Engine) gotNoAnswer(n *entity, s *callStats, caller *entity, c *report.
 		if c.Outcome == report.OutcomeTimeout || c.Outcome == report.OutcomeNoAnswer {
 			s.waited += float64(c.Count)
 		}
+	}
+	if c.Outcome == report.OutcomeTLS {
+		s.tlsBegan = max(s.tlsBegan, c.First, min(c.Started, c.Last))
 	}
 	if c.Outcome == report.OutcomeRefused {
 		if s.refusedEnd == 0 || c.First.Sub(s.refusedEnd) > refusalsCease {

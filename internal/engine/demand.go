@@ -139,7 +139,7 @@ func detectDemand(e *Engine, n *entity, p *episode) {
 	if n.eachCallee(func(*edge) bool { return true }) && p.found[belief.EvCalleeSlow].strength == 0 && p.found[belief.EvCalleeFailing].strength == 0 && !e.calleesFail(n) && !e.missesSome(n) {
 		p.note(belief.EvCalleesWell, 1, e.now, "those that it calls are well")
 	}
-	if times, usual := e.demand(n, p); times >= stat.MoreFrom && !e.slowForOne(n) {
+	if times, usual := e.demand(n, p); times >= stat.MoreFrom && !e.slowForOne(n) && p.found[belief.EvCallersTLS].strength == 0 {
 		p.note(belief.EvDemand, stat.Clamp((times-1)/1.5, 0.3, 1), e.now, fmt.Sprintf("it is asked %.1f times as often as usual (%.2g/s)", times, usual))
 		if slow && e.pressed(n) {
 			p.note(belief.EvSharesLoad, 1, e.now, "others of its service, asked alike, are short")

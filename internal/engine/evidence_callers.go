@@ -106,6 +106,10 @@ func (e *Engine) callersSay(n *entity, s *callStats, weight, instances float64, 
 				if weight < 1 && e.refusedInFront(n.service) {
 					continue
 				}
+				if instances == 1 && s.tlsBegan > s.refusedEnd { // it was restarted, and shakes hands since
+					p.found[r.kind] = finding{}
+					continue
+				}
 				if s.okEnd <= s.refusedFrom && weight == 1 { // what it answered before its port was closed is no answer
 					strength = min(count/e.params.BurstCalls, 1) * e.oneVoice(n, s.firstEnd)
 				}
