@@ -346,7 +346,7 @@ func (e *Engine) hold(n *entity, p *episode, b *belief.Posterior, class verdict.
 				e.count(v)
 			}
 			e.emit(verdict.Event{Kind: contract.EventFailureRevised, Source: n.described(), Entity: n.name(), Verdict: v,
-				Body: fmt.Sprintf("%s: not %s but %s: %s", n.name(), classWords(old), classWords(v), v.Reason)})
+				Body: fmt.Sprintf("%s: %s: %s", n.name(), revision(old, v), v.Reason)})
 		}
 		return
 	}

@@ -128,6 +128,14 @@ func classWords(v *verdict.Verdict) string {
 	return string(v.Class)
 }
 
+// revision says what a later verdict changes.
+func revision(before, now *verdict.Verdict) string {
+	if before.Class == now.Class && before.Subclass == now.Subclass {
+		return fmt.Sprintf("%s of %s, not of %s", classWords(now), now.Culprit.Name, before.Culprit.Name)
+	}
+	return fmt.Sprintf("not %s but %s", classWords(before), classWords(now))
+}
+
 // subclass is the public value of failure.subclass.
 func subclass(p *episode, c belief.Cause) verdict.Subclass {
 	has := func(kind belief.Evidence) bool { return p.found[kind].strength > 0 }
