@@ -78,8 +78,8 @@ func (e *Engine) addFact(n *entity, f report.Fact) {
 		return
 	}
 	if f.Kind == report.FactDoubts {
-		if e.giver(n, f.Whom) != nil {
-			e.doesNotCheck(n, &f)
+		if n.served.failed.Value(e.now, e.params.CallWindow) >= 0.5 && e.giver(n, f.Whom) != nil {
+			e.doesNotCheck(n, &f) // a line alone may be of what hurt nobody
 		}
 		return
 	}

@@ -21,6 +21,7 @@ type doubts struct {
 	lines   func(bad int) int
 	kind    report.FactKind
 	whom    string
+	copes   bool // and answers all the same
 }
 
 // doubting drives a service that fails every fourth of the requests that it answers,
@@ -47,7 +48,11 @@ func doubting(t *testing.T, write string, unlike ...func(*doubts)) *fleet {
 				}
 				b.Served = append(b.Served, report.Served{Source: to, OK: 8, Last: b.Arrived})
 			}
-			b.Served = append(b.Served, report.Served{Source: api, OK: 12 - bad, Failed: bad, Faults: bad, Last: b.Arrived})
+			failed := bad
+			if d.copes {
+				failed = 0
+			}
+			b.Served = append(b.Served, report.Served{Source: api, OK: 12 - failed, Failed: failed, Faults: failed, Last: b.Arrived})
 			if n := d.lines(bad); n > 0 {
 				b.Facts = append(b.Facts, report.Fact{Source: api, Kind: d.kind, Value: int64(n), At: b.Arrived, Text: write, Whom: d.whom})
 			}
@@ -124,6 +129,9 @@ func TestWhoFindsFaultWithAnAnswerIsNotWrongItself(t *testing.T) {
 	t.Run("unless_that_is_named_for_something_else", func(t *testing.T) {
 		f := doubting(t, "catalog: invalid token from header", finds, whom("header"))
 		f.neverAccuses(verdict.ClassByzantine, "catalog-1")
+	})
+	t.Run("unless_it_fails_nobody", func(t *testing.T) {
+		doubting(t, "invalid price from catalog: below zero", finds, whom("catalog: below zero"), func(d *doubts) { d.copes = true }).nobodyAccused(false)
 	})
 	t.Run("one_of_several_that_it_calls_of_a_service", func(t *testing.T) {
 		f := doubting(t, "catalog: impossible price", finds, whom("catalog"), func(d *doubts) { d.other = "catalog" })
