@@ -83,6 +83,11 @@ func (n *entity) isBreathless(now clock.Time) bool {
 	return share >= breathless && share-l.usual >= breathlessMore
 }
 
+// breathes says whether it is told of n's process that it does not wait for a processor.
+func (n *entity) breathes(now clock.Time) bool {
+	return n.levels != nil && n.levels[report.LevelCPUWait].at != 0 && now.Sub(n.levels[report.LevelCPUWait].at) <= levelFresh && !n.isBreathless(now)
+}
+
 // mayCatchBreath says whether n goes on beating and is short of nothing but a processor, and
 // neither it nor its machine has been told for breathWait on end to wait for one.
 func (n *entity) mayCatchBreath(p *episode, now clock.Time) bool {

@@ -150,6 +150,9 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 	if !e.slowSuspected || e.self.wokeAt > 0 && e.self.awake()-e.self.wokeAt < caughtUp {
 		return
 	}
+	if e.lookForSlowCards(sights) {
+		return
+	}
 	var found []foundCut
 	for _, f := range solve(sights, e.here, e.standing(true)...) {
 		if f.bad.Sub(f.since) < slowLasts {
