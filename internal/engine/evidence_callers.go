@@ -242,8 +242,27 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 	case (!answered || ceased) && n.served.total >= enoughServed && e.now.Sub(s.lastFail) < window(e)+s.told.Slack():
 		excused := p.found[belief.EvCalleeFailing].strength // it waits itself
 		sure *= stat.Clamp(float64(waiting)/float64(stillFor), 0, 1) * stat.Clamp((s.unanswered(e)-1)/(e.params.BurstCalls-1), 0, 1)
+		if waiting < wayShows && p.found[belief.EvBeating].now && n.onlyFromAfar(s.firstFail) {
+			sure *= fromAfar
+		}
 		p.note(belief.EvNoProgress, sure*(1-excused), e.now, fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))
 	}
+}
+
+// onlyFromAfar says whether all who got no answer of n since then called from other zones: it
+// may be the way.
+func (n *entity) onlyFromAfar(since clock.Time) bool {
+	far := false
+	for _, ed := range n.calledBy {
+		if ed.lastFail < since {
+			continue
+		}
+		if h := ed.caller.host; h == nil || n.host == nil || h.zone == "" || n.host.zone == "" || h.zone == n.host.zone {
+			return false
+		}
+		far = true
+	}
+	return far
 }
 
 func (p *episode) goesOn(e *Engine, n *entity) {
@@ -257,6 +276,10 @@ const (
 	// enoughServed is how many calls one must have answered before that it answers none says
 	// anything, and stillFor how long it must answer none to say all.
 	enoughServed = 10
+	// wayShows is how long a way that loses much takes to show, and fromAfar how much it
+	// says until then that nobody elsewhere is answered by one who beats.
+	wayShows = 6 * time.Second
+	fromAfar = 0.4
 	stillFor     = 2 * time.Second
 	// muteFor is how long nobody must be answered by one that sends no spans, and
 	// enoughWaited how many must have waited, to say all.

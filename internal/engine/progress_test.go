@@ -58,3 +58,45 @@ func TestOneThatJamsBitByBitHangs(t *testing.T) {
 		jams(t, 4*time.Second, 3).neverAccuses(verdict.ClassCrash, "sessions-1")
 	})
 }
+
+// stuck drives a service that beats, and from then on answers nobody, and returns when it was
+// called hung; its caller stands in a zone.
+func stuck(t *testing.T, zone string) (after time.Duration) {
+	f := newFleet(t)
+	api := report.NewSource(report.Source{Service: report.ServiceID{Name: "api"}, Instance: "api-1", Host: "h1", Zone: zone})
+	p := f.add("sessions", "sessions-1")
+	src := *p.src
+	src.Zone = "zone-b"
+	p.src, p.beats, p.interval = report.NewSource(src), true, time.Second
+	callee := report.Callee{Address: "10.0.0.2:7000", Direct: true}
+	for second := time.Duration(0); second < 2*time.Minute; second += time.Second {
+		b := &report.Batch{Arrived: f.now}
+		call := report.Calls{Caller: api, Callee: callee, Outcome: report.OutcomeOK, Count: 4, First: f.now.Add(-100 * time.Millisecond), Last: f.now, Done: f.now}
+		if second >= 90*time.Second {
+			call.Outcome, call.First = report.OutcomeTimeout, f.now.Add(-900*time.Millisecond)
+		} else {
+			f.hopID++
+			b.Hops = append(b.Hops, report.Hop{Span: f.hopID, Source: api, Callee: callee, At: f.now}, report.Hop{Span: f.hopID, Server: true, Source: p.src, At: f.now})
+			b.Served = append(b.Served, report.Served{Source: p.src, OK: 4, Last: f.now})
+		}
+		b.Calls = append(b.Calls, call)
+		f.e.Observe(b)
+		f.run(time.Second)
+	}
+	for _, ev := range f.events {
+		if ev.Verdict != nil && ev.Verdict.Subclass == "hang" {
+			return ev.At.Sub(f.began) - 90*time.Second
+		}
+	}
+	return 0
+}
+
+func TestWhoIsAskedInVainFromAfarAloneIsNotHungYet(t *testing.T) {
+	near, far := stuck(t, "zone-b"), stuck(t, "zone-a")
+	if near <= 0 || near >= wayShows-time.Second {
+		t.Errorf("its neighbours tell after %v", near)
+	}
+	if far < wayShows-time.Second || far > 2*wayShows {
+		t.Errorf("others tell after %v", far)
+	}
+}
