@@ -280,7 +280,7 @@ const (
 	// says until then that nobody elsewhere is answered by one who beats.
 	wayShows = 6 * time.Second
 	fromAfar = 0.4
-	stillFor     = 2 * time.Second
+	stillFor = 2 * time.Second
 	// muteFor is how long nobody must be answered by one that sends no spans, and
 	// enoughWaited how many must have waited, to say all.
 	muteFor      = 5 * time.Second

@@ -90,7 +90,7 @@ func (n *entity) errsSince() clock.Time {
 	return since
 }
 
-// erredLast is when n failed last at a work at which it fails more than usual, or failed so.
+// erredLast is when n failed last by its own making, at whichever work.
 func (n *entity) erredLast() clock.Time {
 	last := clock.Time(0)
 	for w := range n.integrity.errs {

@@ -3,9 +3,7 @@
 
 package engine
 
-import (
-	"slices"
-)
+import "slices"
 
 // Where all that goes into and out of one machine is late, wherever to, of whichever process,
 // while none of these waits for a processor, its card is slow, or what it hangs on. The solver

@@ -54,10 +54,11 @@ const worksKnown = 200.0
 func (e *Engine) sentAnew(n *entity, since clock.Time) bool {
 	for _, q := range [...]*lru{&e.reg.settled, &e.reg.passersBy} {
 		for m := q.head; m != nil; m = m.next {
-			if m.sending == nil || m.service == n.service || m.release(e, since) == "" {
+			if m.sending == nil || m.service == n.service {
 				continue
 			}
-			if slices.ContainsFunc(n.reads, func(r *reading) bool { return slices.Contains(m.sending.to, r.key.name) }) {
+			sends := func(r *reading) bool { return slices.Contains(m.sending.to, r.key.name) }
+			if slices.ContainsFunc(n.reads, sends) && m.release(e, since) != "" {
 				return true
 			}
 		}
