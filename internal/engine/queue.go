@@ -255,7 +255,7 @@ func (k queueKey) of(q queueKey) bool {
 // culprits are those to look at where messages wait: the instances that read
 // them, by their spans, or those of the service that the group is named after;
 // all of a service together where several read and still more wait. Nobody known:
-// who tells of the queue.
+// who tells of the queue, else the queue.
 func (e *Engine) culprits(s *queueState) []*entity {
 	forgotten := func(n *entity) bool { return !e.knows(n) }
 	if s.lookedAt == 0 || e.now.Sub(s.lookedAt) > readersEvery || slices.ContainsFunc(s.readers, forgotten) {
@@ -267,6 +267,10 @@ func (e *Engine) culprits(s *queueState) []*entity {
 	switch {
 	case len(s.readers) == 0 && s.teller != nil:
 		return []*entity{s.teller}
+	case len(s.readers) == 0 && s.rate > 0 && !s.inferred:
+		n := e.external("queue/" + s.key.name)
+		n.alive = true // somebody reads it, usually
+		return []*entity{n}
 	case len(s.readers) > 1 && !s.stands(e.now):
 		one := s.readers[0].service
 		if !slices.ContainsFunc(s.readers, func(n *entity) bool { return n.service != one }) {
@@ -309,9 +313,6 @@ func (n *entity) readsFrom(key queueKey) *reading {
 
 // detectQueue: messages wait for it.
 func detectQueue(e *Engine, n *entity, p *episode) {
-	if n.service == nil {
-		return
-	}
 	for _, s := range e.queues {
 		piles, stands := s.pilesUp(e.now), s.stands(e.now)
 		if !piles && !stands || !slices.Contains(e.culprits(s), n) {
@@ -324,6 +325,9 @@ func detectQueue(e *Engine, n *entity, p *episode) {
 			}
 			p.unread, p.untold = true, p.untold || n.heard <= s.still.Add(unreadFor)
 			waits = fmt.Sprintf("%.0f messages were sent to %s", s.waiting, s.key.name)
+		}
+		if n.kind == kindExternal {
+			p.unread = true // by whom, and whether those are gone, nobody tells
 		}
 		quiet, since := e.now.Sub(s.still), s.still
 		if r := n.readsFrom(s.key); !stands && s.read < 0 && r != nil && r.seen < s.piling {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/faultline-otel/faultline/internal/contract"
 	"github.com/faultline-otel/faultline/internal/engine/report"
 	"github.com/faultline-otel/faultline/internal/engine/verdict"
 )
@@ -28,6 +29,7 @@ type mailQueue struct {
 	unheard   bool // what the broker tells does not arrive
 	sends     bool // those who write to it send spans
 	stale     bool // and then what it told last comes first
+	apart     bool // somebody who looks at the broker from outside tells
 	last      report.Queue
 }
 
@@ -63,6 +65,9 @@ func (q *mailQueue) flow(d time.Duration) {
 			told := report.Queue{Source: q.broker.src, Name: "mail", Group: "mailers", Waiting: q.waiting, Read: q.read}
 			if q.committed != 0 {
 				told.Waiting += pending
+			}
+			if q.apart {
+				told.Source, told.Group = &report.Source{}, ""
 			}
 			if q.silent {
 				told.Read = -1
@@ -151,6 +156,51 @@ func TestTelemetryThatCameLateIsNoHabitOfReadingNothing(t *testing.T) {
 	q.each = 0
 	q.flow(45 * time.Second)
 	q.accused(at, 45*time.Second, verdict.ClassCrash, "hang", "mailer-1")
+}
+
+// Nobody tells who reads it: the queue itself is named, if it usually is read at all. Letters
+// that could not be delivered wait for a person.
+func TestQueueWhoseReadersNobodyTells(t *testing.T) {
+	for name, c := range map[string]struct {
+		change   func(q *mailQueue)
+		class    verdict.Class
+		subclass string
+	}{
+		"they_read_too_slowly":  {func(q *mailQueue) { q.each = 1 }, verdict.ClassExhaustion, "queue"},
+		"they_read_nothing":     {func(q *mailQueue) { q.each = 0 }, verdict.ClassUnknown, ""},
+		"a_batch_job_fills_it":  {func(q *mailQueue) { q.waiting += 2000 }, "", ""},
+		"it_was_never_read":     {func(q *mailQueue) { q.written = 30 }, "", ""},
+		"how_it_is_read_is_not": {func(q *mailQueue) { q.each = 1 }, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := newMailQueue(t, 1)
+			q.spans, q.apart = false, true
+			q.silent = name == "how_it_is_read_is_not"
+			if name == "it_was_never_read" {
+				q.each, q.written = 0, 0
+			}
+			q.flow(2 * time.Minute)
+			at := q.now
+			c.change(q)
+			q.flow(45 * time.Second)
+			if c.class == "" {
+				q.nobodyAccused(false)
+				return
+			}
+			if c.class != verdict.ClassUnknown {
+				q.accused(at, 45*time.Second, c.class, c.subclass, "queue/mail")
+			} else if ev := q.first(contract.EventFailureDetected); ev == nil || ev.Entity != "queue/mail" {
+				t.Errorf("said %v, want unknown of queue/mail; %s", ev, q.dump())
+			} else {
+				t.Log(ev.Body)
+			}
+			q.each, q.written = 200, 10
+			q.flow(time.Minute)
+			if n := len(q.e.suspects); n != 0 {
+				t.Errorf("%d still under suspicion a minute after: %s", n, q.dump())
+			}
+		})
+	}
 }
 
 func TestQueueThatIsWorkedOffIsNoFailure(t *testing.T) {

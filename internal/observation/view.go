@@ -184,6 +184,8 @@ func (v *view) calleeName() string {
 		return v.system + "/" + v.database
 	case v.system != "" && v.destination != "":
 		return v.system + "/" + v.destination
+	case v.destination != "": // Celery's clients do not say what the broker is
+		return "queue/" + v.destination
 	}
 	return v.system
 }
