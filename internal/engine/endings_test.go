@@ -178,6 +178,32 @@ func TestKilledOneIsNotWellBeforeItIsSeenToLive(t *testing.T) {
 	}
 }
 
+// Kubernetes says that a container ended in error and was started again: it crashed,
+// though nobody was hurt. Whoever said that it would stop may have been ended by a signal.
+func TestContainerThatEndedInErrorCrashed(t *testing.T) {
+	for _, announced := range []bool{false, true} {
+		f := newFleet(t)
+		p := f.add("worker", "worker-1")
+		p.beats, p.callEvery = false, time.Hour
+		for range 4 {
+			f.note(p, report.Fact{Kind: report.FactAlive}, report.Fact{Kind: report.FactRestarts, Value: 0})
+			f.run(15 * time.Second)
+		}
+		if announced {
+			f.note(p, report.Fact{Kind: report.FactStopping, Text: "shutting down"})
+			f.run(5 * time.Second)
+		}
+		at := f.now
+		f.note(p, report.Fact{Kind: report.FactRestarts, Value: 1}, report.Fact{Kind: report.FactExit, Value: report.ExitUntold, Text: "Kubernetes says that its container ended in error"})
+		f.run(time.Minute)
+		if announced {
+			f.nobodyAccused(false)
+		} else {
+			f.accused(at, time.Second, verdict.ClassCrash, "process_exit", "worker-1")
+		}
+	}
+}
+
 // A word that comes late about one whose place is taken does not make it missed again.
 func TestLateWordOfOneWhosePlaceIsTakenIsNoReturn(t *testing.T) {
 	s := newShop(t)

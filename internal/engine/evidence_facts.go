@@ -192,6 +192,9 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 			case f.Value == 128+9:
 				p.remember(belief.EvExitKilled, sure, f.At, "it was killed (exit status 137, SIGKILL)"+ago(f))
 				p.killedFull(n, f.At)
+			case f.Value == report.ExitUntold && n.announcedWithin(f.At, e.params.AnnouncedFor): // by a signal, perhaps
+			case f.Value == report.ExitUntold:
+				p.remember(belief.EvExitCrash, sure, n.lastWantBefore(f.At), f.Text+ago(f))
 			default:
 				p.remember(belief.EvExitCrash, sure, f.At, "it exited with status "+exitWords(f.Value)+ago(f))
 			}
@@ -290,13 +293,25 @@ func (p *episode) restartedFull(n *entity, at clock.Time) {
 		return
 	}
 	for i := range n.facts {
-		if f := &n.facts[i]; f.Kind == report.FactExit && f.Value != 128+9 && at.Sub(f.At) < highFor {
+		if f := &n.facts[i]; f.Kind == report.FactExit && f.Value != 128+9 && f.Value != report.ExitUntold && at.Sub(f.At) < highFor {
 			return
 		}
 	}
 	if s := &n.levels[report.LevelMemory]; s.filledBefore(at) {
 		p.remember(belief.EvMemoryAtEnd, 1, at, fmt.Sprintf("its memory had come to %.0f %% of its limit (usually %.0f %%) before it was started again", 100*min(s.high, 1), 100*s.usual))
 	}
+}
+
+// lastWantBefore is when n, of whom is counted by t that it has ended, said last before
+// that that a limit refused it: it may have ended right after. Else t.
+func (n *entity) lastWantBefore(t clock.Time) clock.Time {
+	last := t
+	for i := range n.facts {
+		if f := &n.facts[i]; (saturationFacts[f.Kind] != 0 || f.Kind == report.FactOutOfMemory) && f.At <= t && t.Sub(f.At) < highFor {
+			last = f.At
+		}
+	}
+	return last
 }
 
 // panicAlone: servers that recover write panics and live on.

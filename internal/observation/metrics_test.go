@@ -248,7 +248,8 @@ func TestMetrics_container_restarts(t *testing.T) {
 		{2, "OOMKilled", nil}, // repeated at each export
 		{3, "OOMKilled", []report.FactKind{report.FactRestarts, report.FactOOMKill}},
 		{3, "OOMKilled", nil},
-		{4, "Error", []report.FactKind{report.FactRestarts}},
+		{4, "Error", []report.FactKind{report.FactRestarts, report.FactExit}},
+		{4, "Error", nil},
 		{0, "Error", []report.FactKind{report.FactRestarts}},
 	} {
 		b := see(step.restarts, step.reason, "pod-1")
@@ -256,7 +257,7 @@ func TestMetrics_container_restarts(t *testing.T) {
 			t.Errorf("step %d: facts %v, want %v", i, got, step.want)
 		}
 		for _, f := range b.Facts {
-			if f.Source.Service.Name != "payment" || f.Kind == report.FactRestarts && f.Value != int64(step.restarts) {
+			if f.Source.Service.Name != "payment" || f.Kind == report.FactRestarts && f.Value != int64(step.restarts) || f.Kind == report.FactExit && f.Value != report.ExitUntold {
 				t.Errorf("step %d: %+v", i, f)
 			}
 		}
@@ -288,7 +289,7 @@ func TestMetrics_container_that_completes(t *testing.T) {
 		{1, "Completed", []report.FactKind{report.FactRestarts}}, // long ago, for all we know
 		{2, "Completed", []report.FactKind{report.FactExit, report.FactStarted}},
 		{2, "Completed", nil},
-		{3, "Error", []report.FactKind{report.FactRestarts, report.FactCrashLoop}},
+		{3, "Error", []report.FactKind{report.FactRestarts, report.FactExit, report.FactCrashLoop}},
 	} {
 		if i == 0 {
 			see(1, "Completed")

@@ -88,6 +88,7 @@ const (
 	endedOtherwise int64 = iota
 	endedForMemory
 	endedAsItShould // with status 0
+	endedInError    // with another
 )
 
 func endedBy(reason string) int64 {
@@ -96,6 +97,8 @@ func endedBy(reason string) int64 {
 		return endedForMemory
 	case "Completed":
 		return endedAsItShould
+	case "Error":
+		return endedInError
 	}
 	return endedOtherwise
 }
@@ -135,12 +138,20 @@ func (r *metricResource) restarts(m pmetric.Metric) {
 		if known && int64(value) > before {
 			r.x.changed(stateID{pod: id.pod, what: restartedAt}, int64(at))
 		}
-		if known && int64(value) > before && why == endedForMemory {
-			r.out.Facts = append(r.out.Facts, report.Fact{
-				Source: src, Kind: report.FactOOMKill, At: at, Text: "Kubernetes says that its container was OOMKilled",
-			})
+		if known && int64(value) > before {
+			r.saysWhy(src, why, at)
 		}
 	})
+}
+
+// saysWhy notes the bad end of the last run of a container.
+func (r *metricResource) saysWhy(src *report.Source, why int64, at clock.Time) {
+	switch why {
+	case endedForMemory:
+		r.out.Facts = append(r.out.Facts, report.Fact{Source: src, Kind: report.FactOOMKill, At: at, Text: "Kubernetes says that its container was OOMKilled"})
+	case endedInError:
+		r.out.Facts = append(r.out.Facts, report.Fact{Source: src, Kind: report.FactExit, Value: report.ExitUntold, At: at, Text: "Kubernetes says that its container ended in error"})
+	}
 }
 
 // lastTerminated: 1 for the reason for which the last run of a container ended.
@@ -164,10 +175,8 @@ func (r *metricResource) lastTerminated(m pmetric.Metric) {
 			restarted, seen := r.x.state(stateID{pod: id.pod, what: restartedAt})
 			known = seen && at.Sub(clock.Time(restarted)) < lastReasonFollows
 		}
-		if known && before != why && why == endedForMemory {
-			r.out.Facts = append(r.out.Facts, report.Fact{
-				Source: src, Kind: report.FactOOMKill, At: at, Text: "Kubernetes says that its container was OOMKilled",
-			})
+		if known && before != why {
+			r.saysWhy(src, why, at)
 		}
 	})
 }

@@ -29,13 +29,16 @@ type ErrorLine struct {
 	Text   string     // for people, at most 200 bytes
 }
 
+// ExitUntold is the exit status of one that did not end well, of which no more is told.
+const ExitUntold = -1
+
 // FactKind is what a Fact says.
 type FactKind uint8
 
 // Values of FactKind.
 const (
 	FactNone         FactKind = iota
-	FactExit                  // the process ended, Value = exit status (128+n for signal n)
+	FactExit                  // the process ended, Value = exit status (128+n for signal n) or ExitUntold
 	FactPanic                 // it wrote a panic, fatal error, segmentation fault or unhandled exception at its end
 	FactOOMKill               // the kernel or the runtime ended it for lack of memory
 	FactOutOfMemory           // it says that memory ran out, and may go on
