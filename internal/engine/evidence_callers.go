@@ -245,6 +245,9 @@ func detectProgress(e *Engine, n *entity, p *episode) {
 		if waiting < wayShows && p.found[belief.EvBeating].now && n.onlyFromAfar(s.firstFail) {
 			sure *= fromAfar
 		}
+		if sure >= 0.5 {
+			p.stoodAt = e.now
+		}
 		p.note(belief.EvNoProgress, sure*(1-excused), e.now, fmt.Sprintf("it has answered no call for %s", inWords(e.now.Sub(n.served.last))))
 	}
 }

@@ -204,6 +204,9 @@ func detectLimitsHit(e *Engine, n *entity, p *episode) {
 		if kind == belief.EvPoolEmpty && e.poolStands(n, f.At) {
 			strength *= 1 - passedOn
 		}
+		if kind == belief.EvNoThread && p.stoodAt != 0 && f.At.Sub(p.stoodAt) < stoodTogether {
+			strength *= 1 - passedOn // all of them waited for one that did not answer
+		}
 		p.note(kind, strength, e.now, "it wrote: "+f.Text)
 		p.latest = max(p.latest, f.At)
 		p.startedBy(f.At)

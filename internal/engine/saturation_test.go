@@ -51,6 +51,24 @@ func TestEngineNamesTheLimitThatRefused(t *testing.T) {
 	}
 }
 
+// All threads wait for one that does not answer, and no span tells of that: there are
+// enough threads. What came meanwhile waits for them still when that is over.
+func TestThreadsThatAllWaitAreNotTooFew(t *testing.T) {
+	s := newShop(t)
+	s.run(time.Minute)
+	s.ledger.state = "deadlock"
+	s.run(8 * time.Second)
+	s.says(s.ledger, report.FactNoThread, "Task queue depth is 8", false, 4*time.Second)
+	s.ledger.state = "up"
+	s.says(s.ledger, report.FactNoThread, "Task queue depth is 9", false, 2*time.Second)
+	s.run(30 * time.Second)
+	for _, ev := range s.events {
+		if ev.Verdict != nil && ev.Verdict.Class == verdict.ClassExhaustion {
+			t.Errorf("said %s", ev.Body)
+		}
+	}
+}
+
 func TestEngineTakesNoBusyResourceForAnExhaustedOne(t *testing.T) {
 	t.Run("a_line_that_hurts_nobody", func(t *testing.T) {
 		s := newShop(t)

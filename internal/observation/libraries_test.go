@@ -321,11 +321,14 @@ func TestWordings_of_wants(t *testing.T) {
 		"failed to create thread: Resource temporarily unavailable (11)":                                                             saysThreads,
 		"[warning][os,thread] Failed to start thread \"Unknown thread\" with attributes: stacksize: 1024k, guardsize: 0k, detached.": saysThreads,
 		"runtime: failed to create new OS thread (have 9 already; errno=11)":                                                         saysThreads,
-		"RuntimeError: can't start new thread":                                                                                       saysThreads,
-		"OSError: [Errno 28] No space left on device":                                                                                saysDisk,
-		"ENOSPC: no space left on device, write":                                                                                     saysDisk,
-		"System.IO.IOException: No space left on device : '/var/lib/app/x'":                                                          saysDisk,
-		"There is not enough space on the disk.":                                                                                     saysDisk,
+		"Task queue depth is 7": saysThreads,
+		"*** uWSGI listen queue of socket \"127.0.0.1:3031\" (fd: 3) full !!! (101/100) ***":                                                                                         saysThreads,
+		"As of \"01/05/2026 09:00:00 +00:00\", the heartbeat has been running for \"00:00:01.7\" which is longer than \"00:00:01\". This could be caused by thread pool starvation.": saysThreads,
+		"RuntimeError: can't start new thread":                              saysThreads,
+		"OSError: [Errno 28] No space left on device":                       saysDisk,
+		"ENOSPC: no space left on device, write":                            saysDisk,
+		"System.IO.IOException: No space left on device : '/var/lib/app/x'": saysDisk,
+		"There is not enough space on the disk.":                            saysDisk,
 	} {
 		if got := words().read(text).settled(); got&want == 0 {
 			t.Errorf("%q: %b, want %b", text, got, want)

@@ -30,6 +30,9 @@ var ownWordings = []wording{
 	{"are currently busy, waiting. increase maxthreads", saysThreads, anywhere}, // Tomcat
 	{"reached pm.max_children", saysThreads, anywhere},                          // PHP
 	{"reached maxrequestworkers", saysThreads, anywhere},                        // Apache
+	{"task queue depth is", saysThreads, atStart},                               // waitress, once all of its threads work
+	{"uwsgi listen queue of socket", saysThreads, anywhere},                     // is full
+	{"thread pool starvation", saysThreads, anywhere},                           // Kestrel
 	{"fork: retry: resource temporarily unavailable", saysThreads, anywhere},
 	{"fork: resource temporarily unavailable", saysThreads, anywhere},
 	{"no space left on device", saysDisk, anywhere},
