@@ -26,9 +26,11 @@ const (
 	missedSure = 5.0
 	// missedLeast is the shortest time without a call that is looked at.
 	missedLeast = 4 * time.Second
-	// missedFails is the share of its answers that must be failures for a caller
-	// to be in want of something.
-	missedFails = 0.5
+	// missedFails is the share of those of its answers for which a caller usually calls
+	// that must be failures for it to be in want of something, and missedFailsLeast
+	// that of all.
+	missedFails      = 0.5
+	missedFailsLeast = 0.2
 	// missedYet is how long after a callee was missed failures may still come from it.
 	missedYet = 15 * time.Second
 )
@@ -50,10 +52,10 @@ func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 	}
 	w := e.params.CallWindow
 	failed, ok := c.failed.Value(e.now, w), c.ok.Value(e.now, w)
-	if failed < 1 || failed/(failed+ok) < missedFails {
+	if failed < 1 || !ed.wanted(failed, failed+ok) {
 		return 0, 0
 	}
-	if since := c.total - ed.before[0]; float64(c.badly-ed.before[1]) < missedFails*float64(since) {
+	if since := c.total - ed.before[0]; !ed.wanted(float64(c.badly-ed.before[1]), float64(since)) {
 		return 0, 0 // it went on well without: it calls another instead
 	}
 	if ed.lastFail < ed.used && (max(c.waited.Value(e.now, w), c.passed.Value(e.now, w)) < failed/2 || ed.caller.missesMore(ed, e) || ed.caller.failsBefore(ed, e) || e.lacksPool(ed.caller)) {
@@ -63,6 +65,16 @@ func (ed *edge) misses(e *Engine) (quiet time.Duration, sure float64) {
 		ed.missed = e.now
 	}
 	return quiet, sure
+}
+
+// wanted says whether so many failures among all answers of the caller are what comes of a
+// callee that is not there, which it may not need for all of them.
+func (ed *edge) wanted(failed, all float64) bool {
+	needs := 1.0
+	if r := &ed.caller.rate; r.Known >= stat.RateKnown && r.Usual > ed.rate.Usual {
+		needs = ed.rate.Usual / r.Usual
+	}
+	return failed >= max(missedFails*needs, missedFailsLeast)*all
 }
 
 // missesSince says whether n has missed a callee since a time, and still does or did

@@ -139,6 +139,45 @@ func TestAServerThatIsNoLongerCalledIsMissed(t *testing.T) {
 	}
 }
 
+// Of all that a service is asked, only some needs the server that went.
+func TestAServerThatSomeRequestsNeedIsMissed(t *testing.T) {
+	second := func(d *withDatabase, times int, asked, failed, passed int) {
+		d.second(times, func(b *report.Batch) {
+			b.Served = append(b.Served, report.Served{Source: d.api.src, OK: 10 - failed, Failed: failed, Passed: passed, Last: b.Arrived})
+			d.asks(b, "cache:6379", report.OutcomeOK, 10)
+			if asked > 0 {
+				d.asks(b, "db:5432", report.OutcomeOK, asked)
+			}
+		})
+	}
+	for name, c := range map[string]struct {
+		asked, failed, passed int // a second, once it is not called any more
+		missed                bool
+	}{
+		"those_fail_with_the_words_of_a_client": {4, 4, 4, true},
+		"most_of_them_go_well_without":          {8, 3, 3, false},
+		"few_fail":                              {4, 1, 1, false},
+		"they_fail_in_words_of_their_own":       {4, 4, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &withDatabase{fleet: newFleet(t)}
+			d.api = d.add("api", "api-1")
+			second(d, 90, c.asked, 0, 0)
+			second(d, 20, 0, c.failed, c.passed)
+			switch ev := d.first("db:5432"); {
+			case c.missed && (ev == nil || ev.Verdict.Class != verdict.ClassUnknown):
+				t.Errorf("said %v, want unknown of db:5432; %s", ev, d.dump())
+			case !c.missed && ev != nil:
+				t.Errorf("said %s", ev.Body)
+			}
+			second(d, 20, c.asked, 0, 0)
+			if len(d.verdicts())%2 != 0 {
+				t.Errorf("it is well again: %v", d.verdicts())
+			}
+		})
+	}
+}
+
 // What failed for want of a database is told yet when that is back: it was none of
 // the caller's own making.
 func TestFailuresForWantOfOneThatIsBackAreNotOnesOwn(t *testing.T) {
