@@ -59,6 +59,7 @@ type entity struct {
 	views     []*view       // view.go: how it is seen from each host
 	viewers   []*entity     // view.go: callers of views, in the same order
 	integrity integrity     // evidence_integrity.go
+	wants     wants         // evidence_wants.go
 	vouching  vouching      // evidence_digest.go
 	errors    *errorLines   // errorlines.go: nil while it wrote none
 	conduct   *conduct      // conduct.go: nil while it has no siblings

@@ -31,6 +31,7 @@ var detectors = []detector{
 	detectSaturation,
 	detectFlowTable,
 	detectTold,
+	detectWants,
 	detectQueue,
 	detectStop,
 	detectSurroundings,

@@ -33,7 +33,7 @@ func (w work) words() string {
 	return "of its answers are failures of its own making"
 }
 
-// ownFailures is what is remembered of somebody's failures at one kind of work.
+// ownFailures is what is remembered of somebody's failures of one kind.
 type ownFailures struct {
 	usual  float64    // 0-1, usual share of it that fails
 	taught float64    // what taught that, at most usualMemory
@@ -59,11 +59,7 @@ func (e *Engine) answered(n *entity, w work, failures, total int) {
 		return
 	}
 	r := &n.integrity.errs[w]
-	share := float64(failures) / float64(total)
-	if r.since == 0 && (n.episode == nil || failures == 0) {
-		r.taught = min(r.taught+float64(total), usualMemory)
-		r.usual += (share - r.usual) * float64(total) / max(r.taught, usualMemory/20)
-	}
+	r.learn(n, failures, total)
 	if failures == 0 {
 		return
 	}
@@ -77,6 +73,15 @@ func (e *Engine) answered(n *entity, w work, failures, total int) {
 		}
 		e.suspect(n)
 	}
+}
+
+// learn takes in how much usually fails.
+func (r *ownFailures) learn(n *entity, failures, total int) {
+	if r.since != 0 || n.episode != nil && failures > 0 {
+		return
+	}
+	r.taught = min(r.taught+float64(total), usualMemory)
+	r.usual += (float64(failures)/float64(total) - r.usual) * float64(total) / max(r.taught, usualMemory/20)
 }
 
 // errsSince is since when n fails more than usual at any work; 0 if it does not.

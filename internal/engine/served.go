@@ -78,6 +78,7 @@ func (e *Engine) serving(v *report.Served) {
 	n.served.late.Add(float64(v.Slow), e.now, rareWindow)
 	e.answered(n, workAnswers, v.Faults, v.OK+v.Failed)
 	if !v.Counted {
+		e.wantsOf(n, v)
 		e.conducts(n, v)
 	}
 	e.answers(n, float64(v.OK+v.Failed), v.Took)

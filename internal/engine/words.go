@@ -111,6 +111,8 @@ func (e *Engine) unknownWords(n *entity, p *episode, b *belief.Posterior, v *ver
 		v.Reason = fmt.Sprintf("%s; so are others on %s, and none of them elsewhere: metrics of that machine would tell", what, p.slowHost.name)
 	case p.contested:
 		v.Reason = what + "; either it answers some of them wrongly, or who says so is wrong: what its callers make of its answers would tell"
+	case p.found[belief.EvWants].now:
+		v.Reason = what + "; nobody whom it is known to call fails: spans of the calls that it makes would tell whom it wants"
 	case p.onlyStale():
 		v.Reason = what + "; either it does not take in what it gets, or it gets nothing: how far its replication is would tell"
 	case !p.corroborated():

@@ -40,11 +40,11 @@ func TestTraces_the_type_of_an_exception_tells_whose_failure_it_is(t *testing.T)
 		td, _ := spanOf(t, checkout, server, failed, "", attrs{"http.response.status_code": 500, "error.type": errorType})
 		var b report.Batch
 		New(Settings{}).Traces(td, testNow, nil, &b)
-		want := report.Served{Failed: 1, Passed: 1}
+		want := report.Served{Failed: 1, Passed: 1, Wants: 1, Says: errorType}
 		if own {
 			want = report.Served{Failed: 1, Faults: 1}
 		}
-		if len(b.Served) != 1 || b.Served[0].Faults != want.Faults || b.Served[0].Passed != want.Passed {
+		if s := b.Served; len(s) != 1 || s[0].Faults != want.Faults || s[0].Passed != want.Passed || s[0].Wants != want.Wants || s[0].Says != want.Says {
 			t.Errorf("%s: %+v", errorType, b.Served)
 		}
 	}
@@ -55,7 +55,7 @@ func TestTraces_the_status_of_a_gateway_is_anothers(t *testing.T) {
 		td, _ := spanOf(t, checkout, server, failed, "", attrs{"http.status_code": status})
 		var b report.Batch
 		New(Settings{}).Traces(td, testNow, nil, &b)
-		if len(b.Served) != 1 || b.Served[0].Passed != passed || b.Served[0].Faults != 1-passed {
+		if len(b.Served) != 1 || b.Served[0].Passed != passed || b.Served[0].Faults != 1-passed || b.Served[0].Wants != 0 {
 			t.Errorf("%d: %+v", status, b.Served)
 		}
 	}

@@ -31,6 +31,10 @@ const maxHeard = 64
 // of a call behind it.
 const ofAnother = aboutCall | saysPool | saysOverloaded | saysUnavailable | saysNotServing | saysUndecided | saysTheirDisk | saysTheirMemory | saysCallFailed
 
+// wantsAnother says whether an exception tells that a call failed which whoever threw it
+// made. That a pool of its own is used up, or that it turns its callers away, does not.
+func (m meaning) wantsAnother() bool { return m&(aboutCall|saysCallFailed) != 0 && m&saysPool == 0 }
+
 // overhear takes in a failed span that is not the client's: a socket's, or one
 // of a call that was served.
 func (sc *scratch) overhear(span ptrace.Span, kind ptrace.SpanKind, t *texts) {

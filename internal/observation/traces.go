@@ -151,7 +151,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 	client := kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer
 	outcome, failed := report.OutcomeOK, errored
 	var peer *callee
-	passedOn, said := false, meaning(0)
+	passedOn, said, says := false, meaning(0), ""
 	if hasCodes(kind) || errored {
 		v := &sc.v
 		*v = view{}
@@ -171,7 +171,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			} else if errored {
 				sc.overhear(span, kind, &t)
 			}
-			said = t.says
+			said, says = t.says, t.said
 			passedOn = said&ofAnother != 0 || sc.v.relayed()
 			sc.ownWant(span, kind, &t)
 		}
@@ -221,12 +221,21 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			if passedOn || outcome == report.OutcomeUnavailable {
 				sc.served.Passed++
 			}
+			wants := said.wantsAnother()
 			switch {
 			case sc.waited(span, kind):
 				sc.served.Waited++
-			case (outcome == report.OutcomeServerError || outcome == report.OutcomeOther) && !passedOn && !sc.failedUnnamed(span):
+			case outcome != report.OutcomeServerError && outcome != report.OutcomeOther || passedOn:
+			case sc.failedUnnamed(span):
+				wants = true
+			default:
 				sc.served.Faults++
 				sc.doubts(span, last)
+			}
+			if wants {
+				if sc.served.Wants++; sc.served.Says == "" {
+					sc.served.Says = line(says)
+				}
 			}
 		} else {
 			sc.served.OK++

@@ -238,6 +238,7 @@ const (
 	EvNodeRebooted
 	EvFlowsLost
 	EvTakesNone
+	EvWants
 	NumEvidence
 )
 
@@ -348,7 +349,8 @@ var weights = [NumEvidence]row{
 	EvSlow:            {GroupOwn, 0, false, dB{pl: -4, de: -8, ha: -6, nl: -8, pa: 1, ex: 8, by: -1, vi: 7}},
 	// It lives, its backlog is not full, and who connects to it has no answer at all.
 	EvTakesNone:         {GroupReach, 0, false, dB{pl: -6, de: -6, ha: -18, nl: -8, pa: 18, ex: -8, vi: -6}},
-	EvHoldsUp:           {GroupCallers, 15 * time.Second, false, dB{pl: -4, ha: 6, nl: -4, pa: 2, ex: 7, vi: -4}}, // of one whose own callees nobody tells
+	EvHoldsUp:           {GroupCallers, 15 * time.Second, false, dB{pl: -4, ha: 6, nl: -4, pa: 2, ex: 7, vi: -4}},                  // of one whose own callees nobody tells
+	EvWants:             {GroupCallers, 15 * time.Second, false, dB{pl: -6, de: -4, ha: 2, nl: -4, pa: 11, ex: 11, by: 14, su: 4}}, // of one who is not named
 	EvCalleeSlow:        {GroupChange, 0, false, dB{ha: -6, pa: -2, ex: -6, by: -4, vi: 14}},
 	EvCalleesWell:       {GroupChange, 0, false, dB{vi: -9}},
 	EvDemand:            {GroupSaturation, 0, false, dB{ha: -4, pa: -3, ex: 11}},

@@ -38,11 +38,13 @@ type Served struct {
 	Source *Source
 	OK     int
 	Failed int
-	Faults int // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
-	Waited int // of Failed, those that took far longer than their kind usually does
-	Passed int // of Failed, those that are another's by what they say: a call that failed, a gateway's status
-	Slow   int // of OK, those far slower than their kind usually is
-	Coded  int // of OK, those with a status code of success
+	Faults int    // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
+	Waited int    // of Failed, those that took far longer than their kind usually does
+	Passed int    // of Failed, those that are another's by what they say: a call that failed, a gateway's status
+	Wants  int    // of Failed, those that say that a call failed, or in which one did that names nobody
+	Says   string // the words of the first of Wants, for people, at most 200 bytes
+	Slow   int    // of OK, those far slower than their kind usually is
+	Coded  int    // of OK, those with a status code of success
 	// Rejected are those of OK that blame the request, and Sized those of the rest of
 	// which is told how large the answer is: Size is the sum over them of log₂(1 +
 	// bytes), SizeSquare that of its squares. Asked sorts those of OK by what was asked for.
