@@ -105,7 +105,7 @@ var confounders = []Entry{
 	}),
 	harmless("traffic_spike", func(f *fleet.Fleet, _ *rand.Rand) Aimed {
 		return Aimed{
-			Inject: func(ctx context.Context) error { return f.SetLoad(ctx, 1.8*fleet.DefaultRate) },
+			Inject: func(ctx context.Context) error { return f.SetLoad(ctx, 1.8*f.Rate()) },
 			Heal:   func(ctx context.Context) error { return f.Instance("load").Command(ctx, control.Reset) },
 		}
 	}),

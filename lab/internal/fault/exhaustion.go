@@ -24,6 +24,11 @@ import (
 
 const exhausted = "resource_exhaustion"
 
+// overloadQuota is the quota of a processor, in microseconds of each tenth of a second for
+// each request a second that usually comes from outside, under which pricing cannot do
+// twice as many.
+const overloadQuota = 425.0
+
 // limited lowers a limit of a control group and may add demand.
 func limited(services []string, file, value string, demand ...string) func(*fleet.Fleet, *rand.Rand) Aimed {
 	return func(f *fleet.Fleet, dice *rand.Rand) Aimed {
@@ -155,13 +160,14 @@ var exhaustion = []Entry{
 			a := all(on, whole("pricing", on), []string{control.Pressure, "400"})
 			inject := a.Inject
 			a.Inject = func(ctx context.Context) error {
-				if err := each(on, func(in *fleet.Instance) error { return in.SetCgroup("cpu.cfs_quota_us", "17000") }); err != nil {
+				quota := fmt.Sprint(int(overloadQuota * f.Rate()))
+				if err := each(on, func(in *fleet.Instance) error { return in.SetCgroup("cpu.cfs_quota_us", quota) }); err != nil {
 					return err
 				}
 				if err := inject(ctx); err != nil {
 					return err
 				}
-				return f.SetLoad(ctx, 2*fleet.DefaultRate)
+				return f.SetLoad(ctx, 2*f.Rate())
 			}
 			a.Heal = func(ctx context.Context) error {
 				if err := f.Instance("load").Command(ctx, control.Reset); err != nil {

@@ -102,6 +102,9 @@ func (f *Fleet) Of(service string) []*Instance {
 // Gateway returns the Collector whose engine judges.
 func (f *Fleet) Gateway() *Instance { return f.Instance("gateway") }
 
+// Rate is how many requests a second usually come from outside.
+func (f *Fleet) Rate() float64 { return f.opt.Rate }
+
 // SetLoad sets the requests a second that come from outside.
 func (f *Fleet) SetLoad(ctx context.Context, rate float64) error {
 	return f.Instance("load").Command(ctx, "rate", fmt.Sprint(rate))
