@@ -33,7 +33,8 @@ type Params struct {
 	// is dropped without recovery having been seen.
 	LeaveFor time.Duration
 	// RecoveryBeats (intervals) and RecoveryCalls (time of success without
-	// failure) clear a verdict at once.
+	// failure) clear a verdict at once. With the way of telemetry and a tick, that is
+	// to be within 15 s.
 	RecoveryBeats float64
 	RecoveryCalls time.Duration
 	// SettledFor is how long a cleared verdict stays visible as 0.
@@ -80,7 +81,7 @@ func DefaultParams() Params {
 		UnknownMass:       0.5,
 		LeaveFor:          5 * time.Minute,
 		RecoveryBeats:     3,
-		RecoveryCalls:     15 * time.Second,
+		RecoveryCalls:     14 * time.Second,
 		SettledFor:        10 * time.Minute,
 		Temperature:       1.2,
 		AnnouncedFor:      2 * time.Minute,
