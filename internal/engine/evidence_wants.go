@@ -131,14 +131,22 @@ func (e *Engine) accountedFor(n *entity, p *episode) bool {
 	if n.wants.since == 0 {
 		return false
 	}
+	if p.saysWhy() || n.episode != nil && n.episode.saysWhy() {
+		return true
+	}
+	since, lately := n.wants.since.Add(-n.served.told.Slack()), e.now.Add(-wantsAfter)
+	return n.cleared >= n.wants.since || e.calleesFailed(n, since) || e.missesSince(n, since) || e.missesSome(n) || e.lostOne(n, since) || e.fellFor(n, since) != nil ||
+		e.isShort(n, p) || n.eachCallee(func(ed *edge) bool { return ed.callee.illSince(lately) })
+}
+
+// saysWhy says whether another, or failures of its own, are held against it already.
+func (p *episode) saysWhy() bool {
 	for _, kind := range [...]belief.Evidence{belief.EvCalleeFailing, belief.EvCalleeSlow, belief.EvExplainedByCut, belief.EvOwnErrors, belief.EvErrorLines} {
 		if p.found[kind].strength > 0 {
 			return true
 		}
 	}
-	since, lately := n.wants.since.Add(-n.served.told.Slack()), e.now.Add(-wantsAfter)
-	return n.cleared >= n.wants.since || e.calleesFailed(n, since) || e.missesSince(n, since) || e.missesSome(n) || e.lostOne(n, since) || e.fellFor(n, since) != nil ||
-		e.isShort(n, p) || n.eachCallee(func(ed *edge) bool { return ed.callee.illSince(lately) })
+	return false
 }
 
 // illSince says whether n, or one of a service, is held to have failed, or was since t.
