@@ -4,7 +4,9 @@
 package observation
 
 import (
+	"cmp"
 	"encoding/binary"
+	"net/http"
 	"strings"
 	"time"
 
@@ -221,7 +223,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			if passedOn || outcome == report.OutcomeUnavailable {
 				sc.served.Passed++
 			}
-			wants := said.wantsAnother()
+			wants := said.wantsAnother() || sc.v.http == http.StatusBadGateway || sc.v.http == http.StatusGatewayTimeout
 			switch {
 			case sc.waited(span, kind):
 				sc.served.Waited++
@@ -234,7 +236,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			}
 			if wants {
 				if sc.served.Wants++; sc.served.Says == "" {
-					sc.served.Says = line(says)
+					sc.served.Says = cmp.Or(line(says), http.StatusText(int(sc.v.http)))
 				}
 			}
 		} else {

@@ -41,7 +41,7 @@ type Served struct {
 	Faults int    // of Failed, those that it made itself: 500, gRPC INTERNAL, an exception
 	Waited int    // of Failed, those that took far longer than their kind usually does
 	Passed int    // of Failed, those that are another's by what they say: a call that failed, a gateway's status
-	Wants  int    // of Failed, those that say that a call failed, or in which one did that names nobody
+	Wants  int    // of Failed, those that say that a call failed, by words or a gateway's status, or in which one did that names nobody
 	Says   string // the words of the first of Wants, for people, at most 200 bytes
 	Slow   int    // of OK, those far slower than their kind usually is
 	Coded  int    // of OK, those with a status code of success
