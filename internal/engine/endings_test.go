@@ -204,6 +204,31 @@ func TestContainerThatEndedInErrorCrashed(t *testing.T) {
 	}
 }
 
+// A supervisor's word that a container was started is of another process where each draws
+// an id of its own: the one that stopped in order is not back, and is not missed.
+func TestWhoIsStartedUnderAnotherIdIsNotBack(t *testing.T) {
+	s := newShop(t)
+	s.payment1.drawn = true
+	s.payment1.draw()
+	s.run(2 * time.Minute)
+	s.note(s.payment1, report.Fact{Kind: report.FactRestarts, Value: 0})
+	s.run(15 * time.Second)
+	old := *s.payment1
+	s.payment1.state = "dead"
+	s.run(2 * time.Second)
+	s.note(s.payment1, report.Fact{Kind: report.FactExit, Value: 143})
+	s.run(3 * time.Second)
+	s.note(&old, report.Fact{Kind: report.FactRestarts, Value: 1})
+	s.note(&old, report.Fact{Kind: report.FactStarted, Text: "Started container"})
+	s.run(time.Second)
+	if !s.e.instance(old.src).left {
+		t.Error("it is missed")
+	}
+	s.payment1.restart()
+	s.run(30 * time.Second)
+	s.nobodyAccused(true)
+}
+
 // A word that comes late about one whose place is taken does not make it missed again.
 func TestLateWordOfOneWhosePlaceIsTakenIsNoReturn(t *testing.T) {
 	s := newShop(t)

@@ -25,6 +25,7 @@ type episode struct {
 	besideAt     clock.Time    // besidecut.go: when a cut last explained that it answers nobody; 0 if none did
 	stoodStill   time.Duration // how long the same process had stood still when it came back
 	stoodAt      clock.Time    // evidence_callers.go: when it last answered nobody though it was asked; 0 if it always did
+	noneLeft     clock.Time    // evidence_saturation.go: since when it is known to have no descriptor left; 0 if it has
 	shortAt      clock.Time    // when it was last short of something that its answers need; 0 never
 	latest       clock.Time    // when anything last spoke against the entity
 	found        [belief.NumEvidence]finding

@@ -93,7 +93,7 @@ func (e *Engine) addFact(n *entity, f report.Fact) {
 		e.announce(n)
 	case report.FactStarted:
 		n.alive, n.started = true, f.At
-		if n.left && f.At > n.leftAt {
+		if n.left && f.At > n.leftAt && !n.drawsAnew() {
 			e.comeBack(n)
 		}
 	case report.FactExit:
@@ -138,7 +138,7 @@ func (e *Engine) restartCounted(n *entity, f report.Fact) {
 		return
 	}
 	n.restartSeen, n.started = e.now, max(n.started, f.At)
-	if !n.beatsTell() {
+	if !n.beatsTell() && !(n.left && n.drawsAnew()) {
 		e.begin(n, report.Hash(report.HashSeed, fmt.Sprint("restart ", f.Value)))
 	}
 	e.suspect(n)

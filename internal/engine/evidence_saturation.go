@@ -85,12 +85,27 @@ func detectSaturation(e *Engine, n *entity, p *episode) {
 }
 
 // detectWaits notes that answers fail after a long wait since a limit is newly reached:
-// what they waited for is what is short.
+// what they waited for is what is short. Who has no descriptor left takes no connection, and
+// answers nobody from then on; who hangs comes to that limit later, if ever.
 func detectWaits(e *Engine, n *entity, p *episode) {
+	switch f := &p.found[belief.EvDescriptorsFull]; {
+	case !f.now || f.strength <= oldNews:
+		p.noneLeft = 0
+	case p.noneLeft == 0:
+		p.noneLeft = e.now
+	}
+	if stands := &p.found[belief.EvNoProgress]; p.noneLeft != 0 && stands.now && n.served.total > 0 && p.noneLeft.Sub(n.served.last) < noneLeftFirst {
+		p.note(belief.EvFailsShort, stands.strength, e.now, "and it has answered nobody since")
+		return
+	}
 	if share := n.waitsInVain(e); share >= errorsFrom && p.newlyShort() {
 		p.note(belief.EvFailsShort, stat.Clamp(share/errorsFull, 0.3, 1), e.now, fmt.Sprintf("and %.0f %% of its answers fail after a long wait", 100*share))
 	}
 }
+
+// noneLeftFirst is how long after the last answer it may be found that no descriptor is left,
+// if that is why none came since: a call runs out of time and agents look now and then.
+const noneLeftFirst = 5 * time.Second
 
 // waitsInVain is the share of n's answers of late that were failures after a long wait.
 func (n *entity) waitsInVain(e *Engine) float64 {

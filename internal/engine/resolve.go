@@ -106,6 +106,10 @@ func (e *Engine) alias(src *report.Source, n *entity) {
 	e.reg.aliases[src.Key] = n
 }
 
+// drawsAnew says whether n is known by an id that its process drew when it started: who
+// starts in its place is another.
+func (n *entity) drawsAnew() bool { return n.src.Volatile && n.src.PodUID == "" }
+
 // successor is the instance that took n's place, or nil: born after n was last
 // heard, on the same host with an id drawn anew, or as another pod of the
 // service.

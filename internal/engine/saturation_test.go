@@ -51,6 +51,35 @@ func TestEngineNamesTheLimitThatRefused(t *testing.T) {
 	}
 }
 
+// Who has no descriptor left takes no connection, which looks like a hang. Who hangs keeps
+// those who wait for it, and so comes to that limit, too, but later.
+func TestWhoHasNoDescriptorLeftDoesNotHang(t *testing.T) {
+	for name, c := range map[string]struct {
+		later    time.Duration // that the limit is reached after the last answer
+		class    verdict.Class
+		subclass string
+	}{
+		"that is why it answers nobody":     {1800 * time.Millisecond, verdict.ClassExhaustion, "file_descriptors"},
+		"that is because it answers nobody": {12 * time.Second, verdict.ClassCrash, "hang"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			s.ledger.watch, s.ledger.files, s.ledger.probe = true, 20, time.Second
+			s.run(2 * time.Minute)
+			at := s.now
+			s.ledger.state = "deadlock"
+			if c.later > 0 {
+				s.run(c.later)
+			}
+			s.ledger.files = 100
+			s.run(20 * time.Second)
+			if v := s.e.instance(s.ledger.src).verdict; v == nil || v.Class != c.class || string(v.Subclass) != c.subclass {
+				t.Errorf("after %v it is %v, want %s/%s; %s", s.now.Sub(at), v, c.class, c.subclass, s.dump())
+			}
+		})
+	}
+}
+
 // All threads wait for one that does not answer, and no span tells of that: there are
 // enough threads. What came meanwhile waits for them still when that is over.
 func TestThreadsThatAllWaitAreNotTooFew(t *testing.T) {

@@ -190,7 +190,7 @@ func subclass(p *episode, c belief.Cause) verdict.Subclass {
 			return verdict.SubclassDisk
 		case has(belief.EvNoDescriptor):
 			return verdict.SubclassFileDescriptors
-		case has(belief.EvNoThread):
+		case has(belief.EvNoThread) && !has(belief.EvThrottled) && !has(belief.EvCPUWait): // else they are busy for want of that
 			return verdict.SubclassThreads
 		case has(belief.EvNoPort) || has(belief.EvFlowsLost) || has(belief.EvFlowsFull) && !has(belief.EvPoolEmpty):
 			return verdict.SubclassPorts
