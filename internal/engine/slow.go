@@ -182,7 +182,55 @@ func (e *Engine) lookForSlowLinks(sights []sight) {
 			continue
 		}
 		f.narrow(sights)
+		f.towardsOne(sights)
 		e.believe(f, true)
+	}
+}
+
+// towardsOneFrom is how many times as much must be late on the ways from a zone to one
+// other as on those to the rest: some are late now and then.
+const towardsOneFrom = 3.0
+
+// towardsOne makes a zone that is slow the link to the one other zone to which it is.
+func (f *foundCut) towardsOne(sights []sight) {
+	if f.near.zone == "" || !f.far.anywhere() {
+		return
+	}
+	type ways struct{ late, n float64 }
+	var all, to ways
+	others := map[string]ways{}
+	for i := range sights {
+		s := &sights[i]
+		if !f.predicts(s) {
+			continue
+		}
+		other := s.from
+		if f.near.has(s.from, s.caller) {
+			other = s.to
+		}
+		if other != nil && other.zone != "" {
+			w := others[other.zone]
+			others[other.zone] = ways{w.late + s.share*s.weight, w.n + s.weight}
+			all = ways{all.late + s.share*s.weight, all.n + s.weight}
+		}
+	}
+	zone := ""
+	for z, w := range others {
+		if w.late > to.late || w.late == to.late && z < zone {
+			zone, to = z, w
+		}
+	}
+	rest := ways{all.late - to.late, all.n - to.n}
+	if zone == "" || rest.n <= 0 || to.late*rest.n < towardsOneFrom*rest.late*to.n {
+		return
+	}
+	f.far, f.of, f.paths, f.share = side{zone: zone}, 0, 0, to.late/to.n
+	for i := range sights {
+		if s := &sights[i]; f.predicts(s) {
+			if f.of++; s.share >= silentFrom {
+				f.paths++
+			}
+		}
 	}
 }
 

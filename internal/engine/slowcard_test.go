@@ -75,3 +75,33 @@ func TestMachineOfWhichAllIsLateHasASlowCard(t *testing.T) {
 		}
 	}
 }
+
+// Late on all ways between two zones, and now and then on those to a third: that is the
+// link between the two. Where somebody stands of whom no zone is told says nothing.
+func TestZoneThatIsSlowTowardsOneOtherIsALink(t *testing.T) {
+	for name, c := range map[string]struct {
+		toC, toA float64 // share that is late
+		far      string
+	}{
+		"to_one":              {0.9, 0.15, "zone-c"},
+		"to_one_and_all_well": {0.9, 0, "zone-c"},
+		"to_both":             {0.9, 0.8, ""},
+		"more_to_one":         {0.9, 0.4, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, nowhere := &hostState{zone: "zone-b"}, &hostState{}
+			way := func(to *hostState, share float64) sight { return sight{from: b, to: to, share: share, weight: 3} }
+			sights := []sight{
+				way(&hostState{zone: "zone-c"}, c.toC), way(&hostState{zone: "zone-c"}, c.toC),
+				way(&hostState{zone: "zone-a"}, c.toA), way(&hostState{zone: "zone-a"}, c.toA), way(nowhere, 0.9),
+			}
+			f := foundCut{cut: cut{near: side{zone: "zone-b"}}}
+			if f.towardsOne(sights); f.far.zone != c.far {
+				t.Errorf("it is between %q and %q", f.near.zone, f.far.zone)
+			}
+			if c.far != "" && (f.of != 2 || f.paths != 2 || f.share != c.toC) {
+				t.Errorf("%d of %d ways, %.2f of them late", f.paths, f.of, f.share)
+			}
+		})
+	}
+}
