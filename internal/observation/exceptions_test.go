@@ -50,6 +50,25 @@ func TestTraces_the_type_of_an_exception_tells_whose_failure_it_is(t *testing.T)
 	}
 }
 
+// A call that is turned down for who makes it, or for what it asks, is no want of another.
+func TestTraces_whose_failures_are_for_want_of_another(t *testing.T) {
+	for message, wants := range map[string]int{
+		"kombu.exceptions.OperationalError: [Errno 111] Connection refused":                 1,
+		"pricing: rpc error: code = Unavailable desc = connection error":                    1,
+		"pricing: rpc error: code = Unauthenticated desc = unknown key":                     0,
+		"HikariPool-1 - Connection is not available, request timed out after 3001ms":        0,
+		"java.lang.IllegalStateException: unexpected null tariff":                           0,
+		"org.springframework.web.client.ResourceAccessException: I/O error: Read timed out": 1,
+	} {
+		td, _ := spanOf(t, checkout, server, failed, message, attrs{"http.response.status_code": 500})
+		var b report.Batch
+		New(Settings{}).Traces(td, testNow, nil, &b)
+		if len(b.Served) != 1 || b.Served[0].Wants != wants {
+			t.Errorf("%s: %+v", message, b.Served)
+		}
+	}
+}
+
 func TestTraces_the_status_of_a_gateway_is_anothers(t *testing.T) {
 	for status, passed := range map[int]int{500: 0, 502: 1, 504: 1} {
 		td, _ := spanOf(t, checkout, server, failed, "", attrs{"http.status_code": status})

@@ -32,8 +32,11 @@ const maxHeard = 64
 const ofAnother = aboutCall | saysPool | saysOverloaded | saysUnavailable | saysNotServing | saysUndecided | saysTheirDisk | saysTheirMemory | saysCallFailed
 
 // wantsAnother says whether an exception tells that a call failed which whoever threw it
-// made. That a pool of its own is used up, or that it turns its callers away, does not.
-func (m meaning) wantsAnother() bool { return m&(aboutCall|saysCallFailed) != 0 && m&saysPool == 0 }
+// made, and not for what it asked or who it is. That a pool of its own is used up, or that
+// it turns its callers away, does not.
+func (m meaning) wantsAnother() bool {
+	return m&(aboutCall|saysCallFailed) != 0 && m&(saysPool|saysRequest|saysClients) == 0
+}
 
 // overhear takes in a failed span that is not the client's: a socket's, or one
 // of a call that was served.
