@@ -53,7 +53,7 @@ func (e *Engine) wantsOf(n *entity, v *report.Served) {
 		r.since = e.now
 	case v.Wants > 0 && many >= errorsMany && share >= r.usual+wantsFrom && e.now.Sub(r.since) >= wantsFor:
 		e.suspect(n)
-		if s := n.service; s.wantsTogether(e) {
+		if s := n.service; s != nil && s.wantsTogether(e) {
 			whole := e.wholeService(s)
 			whole.alive, whole.answered = true, true
 			e.suspect(whole)
