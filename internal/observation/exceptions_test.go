@@ -4,6 +4,7 @@
 package observation
 
 import (
+	"strings"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -60,11 +61,17 @@ func TestTraces_whose_failures_are_for_want_of_another(t *testing.T) {
 		"java.lang.IllegalStateException: unexpected null tariff":                           0,
 		"org.springframework.web.client.ResourceAccessException: I/O error: Read timed out": 1,
 	} {
-		td, _ := spanOf(t, checkout, server, failed, message, attrs{"http.response.status_code": 500})
-		var b report.Batch
-		New(Settings{}).Traces(td, testNow, nil, &b)
-		if len(b.Served) != 1 || b.Served[0].Wants != wants {
-			t.Errorf("%s: %+v", message, b.Served)
+		for _, status := range []int{500, 502} {
+			td, _ := spanOf(t, checkout, server, failed, message, attrs{"http.response.status_code": status})
+			var b report.Batch
+			New(Settings{}).Traces(td, testNow, nil, &b)
+			want := wants
+			if status == 502 && strings.Contains(message, "IllegalState") {
+				want = 1 // the status says so
+			}
+			if len(b.Served) != 1 || b.Served[0].Wants != want {
+				t.Errorf("%d, %s: %+v", status, message, b.Served)
+			}
 		}
 	}
 }

@@ -4,6 +4,8 @@
 package observation
 
 import (
+	"net/http"
+
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/faultline-otel/faultline/internal/engine/report"
@@ -31,11 +33,12 @@ const maxHeard = 64
 // of a call behind it.
 const ofAnother = aboutCall | saysPool | saysOverloaded | saysUnavailable | saysNotServing | saysUndecided | saysTheirDisk | saysTheirMemory | saysCallFailed
 
-// wantsAnother says whether an exception tells that a call failed which whoever threw it
-// made, and not for what it asked or who it is. That a pool of its own is used up, or that
-// it turns its callers away, does not.
-func (m meaning) wantsAnother() bool {
-	return m&(aboutCall|saysCallFailed) != 0 && m&(saysPool|saysRequest|saysClients) == 0
+// wantsAnother says whether an exception, or else the status that was answered with, tells
+// that a call failed which whoever threw it made, and not for what it asked or who it is.
+// That a pool of its own is used up, or that it turns its callers away, does not.
+func (m meaning) wantsAnother(status int32) bool {
+	gateway := status == http.StatusBadGateway || status == http.StatusGatewayTimeout
+	return (gateway || m&(aboutCall|saysCallFailed) != 0) && m&(saysPool|saysRequest|saysClients) == 0
 }
 
 // overhear takes in a failed span that is not the client's: a socket's, or one

@@ -223,7 +223,7 @@ func (sc *scratch) span(span ptrace.Span) (odd bool) {
 			if passedOn || outcome == report.OutcomeUnavailable {
 				sc.served.Passed++
 			}
-			wants := said.wantsAnother() || sc.v.http == http.StatusBadGateway || sc.v.http == http.StatusGatewayTimeout
+			wants := said.wantsAnother(sc.v.http)
 			switch {
 			case sc.waited(span, kind):
 				sc.served.Waited++
