@@ -204,6 +204,21 @@ func TestContainerThatEndedInErrorCrashed(t *testing.T) {
 	}
 }
 
+// An exception that a server wrote of one request is not why it ends, if it ends in order.
+func TestExceptionBeforeAnEndInOrderIsNoCrash(t *testing.T) {
+	s := newShop(t)
+	s.payment1.watch = true
+	s.run(time.Minute)
+	s.says(s.payment1, report.FactPanic, "Uncaught exception POST /charge", true, 12*time.Second)
+	s.payment1.state = "dead"
+	s.run(200 * time.Millisecond)
+	s.note(s.payment1, report.Fact{Kind: report.FactExit, Value: 0})
+	s.run(4 * time.Second)
+	s.payment1.restart()
+	s.run(30 * time.Second)
+	s.nobodyAccused(true)
+}
+
 // A supervisor's word that a container was started is of another process where each draws
 // an id of its own: the one that stopped in order is not back, and is not missed.
 func TestWhoIsStartedUnderAnotherIdIsNotBack(t *testing.T) {

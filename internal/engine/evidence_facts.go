@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/faultline-otel/faultline/internal/engine/belief"
@@ -156,6 +157,11 @@ func cleanExit(status int64) bool {
 	return status == 0 || status == 128+15 || status == 128+2 || status == 128+1
 }
 
+// endedWellSince says whether a process of n has ended as it was asked to, at t or later.
+func (n *entity) endedWellSince(t clock.Time) bool {
+	return slices.ContainsFunc(n.facts, func(f report.Fact) bool { return f.Kind == report.FactExit && cleanExit(f.Value) && f.At >= t })
+}
+
 // isOf says whether a fact belongs to the suspicion, and not to what is over. While n is
 // away that ended in order, whatever fails for want of it belongs to that stop; when it is
 // back, the stop tells nothing of how it ends then.
@@ -203,6 +209,9 @@ func detectFacts(e *Engine, n *entity, p *episode) {
 				p.restartedFull(n, f.At)
 			}
 		case report.FactPanic:
+			if n.endedWellSince(f.At) {
+				continue // it lived on after that
+			}
 			strength := panicAlone
 			if p.silent() || p.found[belief.EvCallersRefused].now || p.found[belief.EvProbeRefused].now {
 				strength = 1

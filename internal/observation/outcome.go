@@ -124,6 +124,8 @@ func httpOutcome(status int32, retryAfter bool) report.Outcome {
 		return report.OutcomeClientError
 	case status >= 502 && status <= 504:
 		return report.OutcomeUnavailable
+	case status == 507: // insufficient storage, of object stores and WebDAV
+		return report.OutcomeDiskFull
 	}
 	return report.OutcomeServerError
 }

@@ -33,7 +33,7 @@ func TestHTTPOutcome(t *testing.T) {
 		-1: report.OutcomeUnset, 0: report.OutcomeUnset, 1000: report.OutcomeUnset,
 		101: report.OutcomeOK, 200: report.OutcomeOK, 304: report.OutcomeOK,
 		400: report.OutcomeClientError, 404: report.OutcomeClientError, 408: report.OutcomeClientError,
-		429: report.OutcomeOverloaded, 499: report.OutcomeCanceled,
+		429: report.OutcomeOverloaded, 499: report.OutcomeCanceled, 507: report.OutcomeDiskFull,
 		500: report.OutcomeServerError, 501: report.OutcomeServerError, 505: report.OutcomeServerError, 599: report.OutcomeServerError,
 		502: report.OutcomeUnavailable, 503: report.OutcomeUnavailable, 504: report.OutcomeUnavailable,
 	} {
