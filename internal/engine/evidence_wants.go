@@ -47,7 +47,7 @@ func (e *Engine) wantsOf(n *entity, v *report.Served) {
 		r.last, r.says = e.now, v.Says
 	}
 	switch share, many := n.wantsShare(e); {
-	case share < r.usual+errorsOver || r.taught < wantsKnown:
+	case share < r.usual+errorsOver || r.taught < wantsKnown || e.now.Sub(r.last) > errorsStop+n.served.told.Slack():
 		r.since = 0
 	case r.since == 0:
 		r.since = e.now
