@@ -64,7 +64,7 @@ func (e *Engine) drawnAnew(s *service, src *report.Source) *entity {
 	if d.count != (stat.Fading{}) { // those that were taken for instances until now
 		d.count = stat.Fading{}
 		for _, n := range append([]*entity(nil), s.instances...) {
-			if n != one && n.src.Volatile && n.src.PodUID == "" && n.src.Host == src.Host && n.verdict == nil {
+			if n != one && n.drawsAnew() && n.src.Host == src.Host && n.verdict == nil {
 				e.forget(n)
 			}
 		}

@@ -316,7 +316,7 @@ func (p *episode) restartedFull(n *entity, at clock.Time) {
 func (n *entity) lastWantBefore(t clock.Time) clock.Time {
 	last := t
 	for i := range n.facts {
-		if f := &n.facts[i]; (saturationFacts[f.Kind] != 0 || f.Kind == report.FactOutOfMemory) && f.At <= t && t.Sub(f.At) < highFor {
+		if f := &n.facts[i]; saysShort(f.Kind) && f.At <= t && t.Sub(f.At) < highFor {
 			last = f.At
 		}
 	}

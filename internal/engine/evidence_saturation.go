@@ -22,6 +22,11 @@ var saturationFacts = [report.NumFacts]belief.Evidence{
 	report.FactNoPort:       belief.EvNoPort,
 }
 
+// saysShort says whether a fact tells that a limit refused something.
+func saysShort(kind report.FactKind) bool {
+	return saturationFacts[kind] != 0 || kind == report.FactOutOfMemory
+}
+
 const (
 	// saidOnce is what one such line is worth; a second one makes it whole.
 	saidOnce = 0.7

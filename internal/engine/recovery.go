@@ -139,7 +139,7 @@ func (p *episode) explained() bool {
 // refusedLately says whether a limit refused n, in its own words, a short while ago.
 func (e *Engine) refusedLately(n *entity) bool {
 	for i := range n.facts {
-		if f := &n.facts[i]; (saturationFacts[f.Kind] != 0 || f.Kind == report.FactOutOfMemory) && f.At > n.cleared && e.now.Sub(f.At) < e.params.RecoveryCalls {
+		if f := &n.facts[i]; saysShort(f.Kind) && f.At > n.cleared && e.now.Sub(f.At) < e.params.RecoveryCalls {
 			return true
 		}
 	}

@@ -82,7 +82,7 @@ func (s *service) onlyAt(src *report.Source) *entity {
 	}
 	var only *entity
 	for _, n := range s.instances {
-		if !n.src.Volatile || n.src.PodUID != "" || n.src.Host != src.Host || n.left {
+		if !n.drawsAnew() || n.src.Host != src.Host || n.left {
 			continue
 		}
 		if only != nil {
@@ -125,7 +125,7 @@ func (e *Engine) successor(n *entity) *entity {
 		if !m.alive {
 			continue
 		}
-		if n.src.Volatile && m.src.Volatile && n.src.PodUID == "" && n.src.Host == m.src.Host ||
+		if n.drawsAnew() && m.src.Volatile && n.src.Host == m.src.Host ||
 			n.src.PodUID != "" && m.src.PodUID != "" && n.src.PodUID != m.src.PodUID {
 			return m
 		}
